@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void append_sys(struct err *err, int code)
+{
+    size_t used = strlen(err->text);
+    char buf[128];
+
+    (void)snprintf(err->text + used, sizeof err->text - used, ": %s",
+                   strerror_r(-code, buf, sizeof buf));
+}
+
+static void set_text(struct err *err, int code, const char *fmt, va_list ap)
+{
+    err->code = code;
+    (void)vsnprintf(err->text, sizeof err->text, fmt, ap);
+}
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        va_start(ap, fmt);
+        set_text(err, code, fmt, ap);
+        va_end(ap);
+    }
+    return code;
+}
+
+int err_sys(struct err *err, int code, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        va_start(ap, fmt);
+        set_text(err, code, fmt, ap);
+        va_end(ap);
+        append_sys(err, code);
+    }
+    return code;
+}
+
+int err_prefix(struct err *err, int code, const char *fmt, ...)
+{
+    char head[ERR_TEXT_MAX], cause[ERR_TEXT_MAX];
+    va_list ap;
+
+    if (!err)
+        return code;
+    if (!err->code) {
+        err->code = code;
+        (void)snprintf(cause, sizeof cause, "%s", strerror_r(-code, head, sizeof head));
+    } else {
+        memcpy(cause, err->text, sizeof cause);
+    }
+    va_start(ap, fmt);
+    (void)vsnprintf(head, sizeof head, fmt, ap);
+    va_end(ap);
+
+    size_t used = strlen(head);
+    memcpy(err->text, head, used + 1);
+    (void)snprintf(err->text + used, sizeof err->text - used, ": %s", cause);
+    return err->code;
+}

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz
+# Needs root or passwordless sudo only when something is missing.
+set -eu
+
+build="gcc clang make meson ninja-build pkg-config liburing-dev zlib1g-dev libseccomp-dev libc6-dev"
+test="acpica-tools busybox-static ovmf seabios passt e2fsprogs qemu-utils mtools dosfstools xorriso python3 libclang-rt-14-dev mandoc clang-format"
+lab="cpio zstd xz-utils libunwind-dev kmod dpkg apt busybox-static python3 file libglib2.0-0"
+fuzz="clang llvm libclang-rt-14-dev"
+
+wanted=""
+for purpose in "$@"; do
+    case $purpose in
+    build) wanted="$wanted $build" ;;
+    test) wanted="$wanted $test" ;;
+    lab) wanted="$wanted $lab" ;;
+    fuzz) wanted="$wanted $fuzz" ;;
+    *) echo "packages.sh: no purpose \"$purpose\"" >&2; exit 2 ;;
+    esac
+done
+
+missing=""
+for package in $wanted; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "Installing Debian packages:$missing"
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo -n"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # the list is words on purpose
+{ $sudo apt-get update -q=2 && $sudo apt-get install -q=2 -y --no-install-recommends $missing >/dev/null; } ||
+    { echo "packages.sh: could not install; as root: apt-get install$missing" >&2; exit 1; }

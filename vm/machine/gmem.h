@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest RAM: one memfd, mapped shared by `vmm` (which gives it to the engine) and `vmx` (whose
+ * devices do DMA).
+ *
+ * Guest physical layout (q35): RAM from 0 up to GMEM_LOW_MAX, the rest from 4 GiB on. Device memory
+ * (flash, VRAM) is not in here.
+ *
+ * Rules: a guest physical address is a `gpa_t` and nothing else. Every access states a length that
+ * the host chose and is refused with -EFAULT unless all of it is RAM. The guest writes
+ * concurrently: copy once, validate the copy, then act. All writes mark dirty pages, so migration
+ * needs no help from devices. Ranges never move or shrink while a VM lives. Thread-safe. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+
+typedef struct {
+    uint64_t v;
+} gpa_t;
+
+static inline gpa_t gpa(uint64_t v)
+{
+    return (gpa_t){v};
+}
+
+enum { GMEM_PAGE_SIZE = 4096, GMEM_RANGES_MAX = 2 };
+#define GMEM_LOW_MAX \
+    UINT64_C(0x80000000) /* 2 GiB: below it RAM, above it the PCI hole up to 4 GiB */
+#define GMEM_HIGH UINT64_C(0x100000000)
+
+struct gmem_range {
+    gpa_t base;
+    uint64_t size;
+    uint8_t *host; /* borrowed from the gmem */
+};
+
+struct gmem {
+    int fd; /* owned; sealed against resizing */
+    uint8_t *host;
+    uint64_t size; /* RAM in all, bytes, a multiple of 2 MiB or of the page size when small */
+    unsigned range_count;
+    struct gmem_range range[GMEM_RANGES_MAX];
+    _Atomic(uint64_t) *dirty; /* one bit a page of `size`, in order of the memfd; NULL when off */
+};
+
+enum gmem_pages {
+    GMEM_PAGES_AUTO /* transparent huge pages where the host has them */,
+    GMEM_PAGES_HUGE_2M
+};
+
+/* RAM of `size` bytes, all zero. -EINVAL: not a multiple of a page or over 16 TiB. */
+int gmem_create(uint64_t size, enum gmem_pages pages, struct gmem **ret_gmem, struct err *err);
+/* The other process's view of the same RAM. Takes the descriptor over on success. */
+int gmem_attach(int fd, struct gmem **ret_gmem, struct err *err);
+void gmem_destroy(struct gmem *gmem);
+
+/* Copies. -EFAULT: some of it is not RAM (then nothing has been copied). */
+int gmem_read(struct gmem *gmem, gpa_t addr, void *data, size_t len);
+int gmem_write(struct gmem *gmem, gpa_t addr, const void *data, size_t len);
+int gmem_fill(struct gmem *gmem, gpa_t addr, uint8_t byte, uint64_t len);
+
+/* Bulk data: the host pages of [addr, addr + len) as at most `max` pieces, for one request's I/O.
+ * Valid while the VM lives. `write`: the device will write there (marks dirty). Returns the number
+ * of pieces, or -EFAULT, or -E2BIG. */
+int gmem_iov(struct gmem *gmem, gpa_t addr, uint64_t len, bool write, struct iovec *iov, int max);
+
+/* A window on a structure that the guest and a device share for long, such as a ring: looked up
+ * once, bounds checked at each access by the accessors below (an offset past the end reads 0 and
+ * drops writes; it is the device's own mistake). */
+struct gmem_view {
+    uint8_t *host; /* NULL: not mapped */
+    uint64_t len;
+    gpa_t base;
+    struct gmem *gmem;
+};
+
+/* -EFAULT when the range is not all in one RAM range; -EINVAL when `addr` is not a multiple of
+ * `alignment`. */
+int gmem_view_map(struct gmem *gmem, gpa_t addr, uint64_t len, unsigned alignment,
+                  struct gmem_view *ret_view);
+
+void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len);
+
+static inline void gmem_view_dirty_(const struct gmem_view *v, uint64_t off, unsigned len)
+{
+    if (__builtin_expect(v->gmem->dirty != NULL, 0))
+        gmem_mark_dirty(v->gmem, gpa(v->base.v + off), len);
+}
+
+#define GMEM_VIEW_ACCESSORS_(bits)                                                             \
+    static inline uint##bits##_t gmem_view_load##bits(const struct gmem_view *v, uint64_t off) \
+    {                                                                                          \
+        if (off > v->len || v->len - off < sizeof(uint##bits##_t))                             \
+            return 0;                                                                          \
+        return __atomic_load_n((uint##bits##_t *)(void *)(v->host + off), __ATOMIC_ACQUIRE);   \
+    }                                                                                          \
+    static inline void gmem_view_store##bits(const struct gmem_view *v, uint64_t off,          \
+                                             uint##bits##_t val)                               \
+    {                                                                                          \
+        if (off > v->len || v->len - off < sizeof(uint##bits##_t))                             \
+            return;                                                                            \
+        __atomic_store_n((uint##bits##_t *)(void *)(v->host + off), val, __ATOMIC_RELEASE);    \
+        gmem_view_dirty_(v, off, sizeof(uint##bits##_t));                                      \
+    }
+
+/* Little-endian machines only (x86-64, aarch64): the accessors are plain acquire loads and release
+ * stores. */
+GMEM_VIEW_ACCESSORS_(16)
+GMEM_VIEW_ACCESSORS_(32)
+GMEM_VIEW_ACCESSORS_(64)
+#undef GMEM_VIEW_ACCESSORS_
+
+/* Copies out of / into a view (bounds as above: 0-filled, or dropped). */
+void gmem_view_read(const struct gmem_view *v, uint64_t off, void *data, size_t len);
+void gmem_view_write(const struct gmem_view *v, uint64_t off, const void *data, size_t len);
