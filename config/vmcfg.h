@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one VM is: typed, with defaults, validated. Whoever starts a VM and the VM's own processes
+ * read the same struct; between them it travels as a dictionary (vmcfg_to_vmx, vmcfg_from_vmx are
+ * exact inverses of each other for everything in here).
+ *
+ * Life: vmcfg_init (defaults), then any number of overlays (vmcfg_from_vmx, options), then
+ * vmcfg_finish, which derives what was left open and checks the whole. Only a finished vmcfg goes
+ * to a VM. All strings and arrays are owned by the struct; NULL is "not given". */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/range.h"
+#include "config/vmxfile.h"
+
+enum {
+    VMCFG_CPUS_MAX = 768,
+    VMCFG_CORES_PER_SOCKET_MAX = 256,
+    VMCFG_NAME_MAX = 80,
+    VMCFG_PATH_MAX = 4095,
+    VMCFG_APPEND_MAX = 2047, /* a Linux kernel takes no longer command line */
+    VMCFG_DISKS_MAX = 64,
+    VMCFG_NICS_MAX = 10,
+    VMCFG_IFNAME_MAX = 15,
+};
+#define VMCFG_MEMORY_UNIT MIB(4)
+#define VMCFG_MEMORY_MIN  MIB(4)
+#define VMCFG_MEMORY_MAX  GIB(16384)
+
+enum vmcfg_engine { VMCFG_ENGINE_AUTO, VMCFG_ENGINE_KVM, VMCFG_ENGINE_BT, VMCFG_ENGINE_MAX };
+
+enum vmcfg_firmware {
+    VMCFG_FIRMWARE_AUTO, /* before vmcfg_finish only: none with a kernel, otherwise bios */
+    VMCFG_FIRMWARE_UEFI,
+    VMCFG_FIRMWARE_BIOS,
+    VMCFG_FIRMWARE_NONE,
+    VMCFG_FIRMWARE_MAX,
+};
+
+/* Where the disk was asked for. This version attaches every disk as virtio, in the order of the
+ * array, and vmcfg_from_vmx warns where that differs. */
+enum vmcfg_bus {
+    VMCFG_BUS_VIRTIO,
+    VMCFG_BUS_SCSI,
+    VMCFG_BUS_SATA,
+    VMCFG_BUS_NVME,
+    VMCFG_BUS_IDE,
+    VMCFG_BUS_MAX,
+};
+
+enum vmcfg_disk_format {
+    VMCFG_FORMAT_PROBE, /* by content */
+    VMCFG_FORMAT_RAW,
+    VMCFG_FORMAT_VMDK,
+    VMCFG_FORMAT_MAX,
+};
+
+struct vmcfg_disk {
+    enum vmcfg_bus bus;
+    unsigned controller, unit; /* scsi CONTROLLER:UNIT */
+    char *file;                /* NULL: a CD drive without a disc */
+    bool readonly;             /* always true for a CD */
+    bool cdrom;
+    enum vmcfg_disk_format format;
+};
+
+enum vmcfg_nic_type { VMCFG_NIC_USER, VMCFG_NIC_TAP, VMCFG_NIC_TYPE_MAX };
+enum vmcfg_nic_model {
+    VMCFG_NIC_VIRTIO,
+    VMCFG_NIC_VMXNET3,
+    VMCFG_NIC_E1000,
+    VMCFG_NIC_E1000E,
+    VMCFG_NIC_MODEL_MAX
+};
+
+struct vmcfg_nic {
+    unsigned index; /* ethernetINDEX */
+    enum vmcfg_nic_type type;
+    char ifname[VMCFG_IFNAME_MAX + 1]; /* of the tap; "" for user */
+    enum vmcfg_nic_model model;        /* as asked; this version attaches virtio */
+    uint8_t mac[6];                    /* all zero before vmcfg_finish: derive from the uuid */
+    bool mac_static;                   /* chosen by a person, not by us or a manager */
+};
+
+enum vmcfg_serial_type {
+    VMCFG_SERIAL_AUTO, /* before vmcfg_finish only: stdio with a kernel, otherwise none */
+    VMCFG_SERIAL_NONE,
+    VMCFG_SERIAL_STDIO,
+    VMCFG_SERIAL_UNIX, /* listens on a Unix socket */
+    VMCFG_SERIAL_FILE,
+    VMCFG_SERIAL_MAX,
+};
+
+struct vmcfg {
+    char *name;
+    enum vmcfg_engine engine;
+    unsigned cpus;
+    unsigned cores_per_socket; /* divides cpus; 0 before vmcfg_finish: one socket */
+    uint64_t memory;           /* bytes, a multiple of VMCFG_MEMORY_UNIT */
+    bool huge_pages;           /* guest RAM from hugetlb pages, or no start */
+    uint8_t uuid[16];          /* all zero before vmcfg_finish: a random one */
+
+    enum vmcfg_firmware firmware;
+    bool secure_boot; /* uefi only */
+    char *nvram;      /* firmware variables; NULL: forgotten at the end */
+    char *kernel, *initrd, *append;
+
+    struct vmcfg_disk *disks; /* ordered by bus, controller, unit */
+    unsigned disk_count;
+    struct vmcfg_nic *nics; /* ordered by index */
+    unsigned nic_count;
+
+    enum vmcfg_serial_type serial;
+    char *serial_path; /* of unix and file */
+    char *vnc_addr;    /* literal address to listen on; NULL: no VNC */
+    uint16_t vnc_port;
+};
+
+void vmcfg_init(struct vmcfg *cfg);
+void vmcfg_free(struct vmcfg *cfg); /* leaves it zeroed */
+#define cleanup_vmcfg CLEANUP(vmcfg_free)
+
+/* Overlays what the dictionary says. Relative file names are taken from `folder` (NULL: left as
+ * they are). What is honoured differently here than on ESXi is said in `warnings`, one line each
+ * with its '\n' (may be NULL). A partly overlaid cfg remains valid to free on error. */
+int vmcfg_from_vmx(struct vmcfg *cfg, const struct vmxfile *vmx, const char *folder,
+                   struct buf *warnings, struct err *err);
+
+/* Appends; what is added is filled in by the caller afterwards. Next free unit (or ethernet
+ * index) is chosen. NULL when the maximum is reached or memory is out, with a message. */
+struct vmcfg_disk *vmcfg_add_disk(struct vmcfg *cfg, enum vmcfg_bus bus, struct err *err);
+struct vmcfg_nic *vmcfg_add_nic(struct vmcfg *cfg, struct err *err);
+
+/* Derives and validates; the message names the setting, the reason and what to do. Idempotent. */
+int vmcfg_finish(struct vmcfg *cfg, struct err *err);
+
+/* Writes every field into the dictionary and removes keys of devices that are gone; other keys
+ * stay. `cfg` is finished. */
+int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx);
+
+/* The two steps as one, for the hand-over between processes: bytes of a dictionary. */
+int vmcfg_encode(const struct vmcfg *cfg, struct buf *out);
+int vmcfg_decode(const void *data, size_t len, struct vmcfg *ret_cfg, struct err *err);
+
+/* Words as options and files spell them; -EINVAL for others. */
+int vmcfg_engine_parse(const char *word, enum vmcfg_engine *ret_engine);
+int vmcfg_firmware_parse(const char *word, enum vmcfg_firmware *ret_firmware);
+int vmcfg_bus_parse(const char *word, enum vmcfg_bus *ret_bus);
+int vmcfg_disk_format_parse(const char *word, enum vmcfg_disk_format *ret_format);
+int vmcfg_nic_model_parse(const char *word, enum vmcfg_nic_model *ret_model);
+int vmcfg_mac_parse(const char *text, uint8_t ret_mac[6]);
+int vmcfg_uuid_parse(const char *text, uint8_t ret_uuid[16]); /* RFC 4122's or VMware's spelling */
+
+const char *vmcfg_engine_word(enum vmcfg_engine engine);
+const char *vmcfg_firmware_word(enum vmcfg_firmware firmware);
+const char *vmcfg_bus_word(enum vmcfg_bus bus);
