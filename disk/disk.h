@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual disks: raw images and VMDK, as a library that needs no VM. This header and aio.h are all
+ * that the rest of the tree may include from disk/.
+ *
+ * Model. A disk is `size` bytes in sectors of 512, backed by one or more files of one folder. It is
+ * opened with an aio, whose owner's thread makes every call on the disk and gets every completion;
+ * so there are no locks. A caller submits a disk_io that it owns until `done`.
+ *
+ * What the operations promise
+ * - A completed write is seen by later reads. It is durable only when a flush that was submitted
+ * after it completed has succeeded. Requests in flight at once are not ordered.
+ * - flush: everything completed before is on stable storage, the metadata that leads to it
+ * included. In sparse formats metadata is written at flush (and close) only, in the order data,
+ * sync, tables, sync: a crash leaves unused grains behind, never a table entry whose grain is
+ * missing.
+ * - discard: the range reads zero or what it was; space may be given back. write_zeroes: reads
+ * zero.
+ * - After a failed sync the disk takes no more writes and flushes (-EIO): what the kernel threw
+ * away cannot be known. Opening it again starts afresh.
+ *
+ * Errors are negative errno: -EINVAL misuse (sectors, too many iovecs), -EROFS, -ENOSPC, -EIO,
+ * -EUCLEAN damaged image. Opening: -EBUSY in use, -EXDEV a path leaves the folder, -ENOTSUP.
+ * Images are hostile: sizes and paths are checked, time is bounded, memory stays below 64 MiB. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "disk/aio.h"
+
+enum { DISK_SECTOR = 512, DISK_SLICE_MAX = 16, DISK_IOV_MAX = AIO_IOV_MAX };
+
+struct disk;
+
+/* -- Where files come from: everything that has a name goes through here. ------------------------
+ */
+
+enum disk_file_flags {
+    DISK_FILE_WRITE = 1,  /* read and write, else read */
+    DISK_FILE_CREATE = 2, /* must not exist; mode 0600 */
+    DISK_FILE_DEVICE = 4, /* a block device is acceptable as well as a regular file */
+};
+
+/* Names are relative to the folder of the VM; what leaves it, and symbolic links, are refused. */
+struct disk_host {
+    int (*open)(const struct disk_host *host, const char *name, unsigned flags); /* fd or -errno */
+    int (*rename)(const struct disk_host *host, const char *from, const char *to);
+    int (*unlink)(const struct disk_host *host, const char *name);
+    int (*sync)(const struct disk_host *host); /* the folder itself */
+};
+
+/* The ordinary one: a folder by descriptor. */
+struct disk_dir {
+    struct disk_host host;
+    int fd; /* owned */
+};
+int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err);
+void disk_dir_close(struct disk_dir *dir);
+/* For a path that a person typed: opens its folder, yields the last component (within `path`). */
+int disk_dir_open_for(struct disk_dir *dir, const char *path, const char **ret_name,
+                      struct err *err);
+
+/* -- Open disks ----------------------------------------------------------------------------------
+ */
+
+enum disk_open_flags {
+    DISK_READONLY = 1,
+    DISK_NOLOCK = 2, /* inspection of a disk in use; only with DISK_READONLY */
+    DISK_DEVICE = 4, /* the named file may be a block device (raw only) */
+    DISK_PROBE = 8,  /* without `format`: look inside, for tools; never for a guest's disk, which
+                        could write itself another format's header */
+};
+
+struct disk_options {
+    unsigned flags;
+    const char *format; /* "raw", "vmdk", or NULL: by the name (.vmdk; .img .raw .iso .bin .fd) */
+};
+
+/* `host` and `aio` are borrowed until disk_close. The disk is locked (readers share, a writer is
+ * alone) by open-file-description locks on every file. */
+int disk_open(const struct disk_host *host, const char *name, const struct disk_options *options,
+              struct aio *aio, struct disk **ret_disk, struct err *err);
+/* Waits for what is in flight (so may call back), flushes, marks clean, unlocks. A caller that must
+ * know whether the last writes arrived flushes first. */
+void disk_close(struct disk *disk);
+DEFINE_CLEANUP(struct disk *, disk_close)
+#define cleanup_disk CLEANUP(disk_close_cleanup_)
+
+uint64_t disk_size(const struct disk *disk); /* bytes, a multiple of DISK_SECTOR */
+bool disk_readonly(const struct disk *disk);
+struct aio *disk_aio(const struct disk *disk);
+
+struct disk_info {
+    const char *format;      /* "raw", "vmdk" */
+    const char *create_type; /* "monolithicFlat" ..., "" for raw */
+    uint64_t size;
+    uint64_t room;  /* bytes that its files take on the host */
+    uint32_t grain; /* bytes of the allocation unit that discard works in; 0: any sector */
+    uint32_t cid;   /* content id, 0 for raw */
+    unsigned extents;
+    bool thin, unclean; /* unclean: a writer did not close it */
+    char adapter[16], uuid[64];
+};
+void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
+
+/* -- Requests ------------------------------------------------------------------------------------
+ */
+
+enum disk_op {
+    DISK_READ,
+    DISK_WRITE,
+    DISK_FLUSH,
+    DISK_DISCARD,
+    DISK_WRITE_ZEROES, /* keeps or gives back room, as the format likes */
+    DISK_OP_MAX
+};
+
+/* Offset and length are multiples of DISK_SECTOR within the disk (a flush has neither); the iovecs
+ * sum to length and stay as they are until `done`. No allocation, no copy. */
+struct disk_io {
+    enum disk_op op;
+    unsigned niov;
+    const struct iovec *iov;
+    uint64_t offset, length;
+    void (*done)(struct disk_io *io, int result); /* 0 or negative errno; may submit it again */
+    void *ctx;                                    /* the caller's */
+
+    /* The disk's, while submitted. */
+    struct disk *disk;
+    struct disk_io *next;
+    uint64_t at; /* bytes done */
+    struct aio_req req;
+    struct iovec slice[DISK_SLICE_MAX];
+};
+
+/* `done` comes from a later aio_run_once, whatever happens; never from here. */
+void disk_submit(struct disk *disk, struct disk_io *io);
+
+/* For tools and tests: run the disk's aio until the request is done. */
+int disk_pread(struct disk *disk, void *buf, uint64_t length, uint64_t offset);
+int disk_pwrite(struct disk *disk, const void *buf, uint64_t length, uint64_t offset);
+int disk_op_sync(struct disk *disk, enum disk_op op, uint64_t length, uint64_t offset);
+int disk_flush(struct disk *disk);
+
+/* -- Looking at them -----------------------------------------------------------------------------
+ */
+
+enum disk_state { DISK_HOLE, DISK_DATA, DISK_ZERO }; /* hole: nothing there, reads zero */
+
+/* The state at `offset` and how far it goes at least (bytes). */
+int disk_map(struct disk *disk, uint64_t offset, enum disk_state *ret_state, uint64_t *ret_length);
+
+struct disk_check {
+    void (*problem)(void *ctx, const char *text); /* one line each, at most DISK_CHECK_LINES */
+    void *ctx;
+    uint64_t problems; /* damage */
+    uint64_t leaks;    /* allocation units that nothing refers to: room, not damage */
+    uint64_t used;     /* allocation units in use */
+};
+enum { DISK_CHECK_LINES = 100 };
+/* 0 when it could be checked, whatever was found. */
+int disk_check(struct disk *disk, struct disk_check *check, struct err *err);
+
+/* -- Making them ---------------------------------------------------------------------------------
+ */
+
+enum disk_format_id {
+    DISK_RAW,
+    DISK_VMDK_FLAT,
+    DISK_VMDK_SPARSE,
+    DISK_VMDK_STREAM,
+    DISK_FORMAT_MAX
+};
+enum disk_provision { DISK_THIN, DISK_LAZY, DISK_EAGER, DISK_PROVISION_MAX };
+
+/* "raw", "vmdk-flat", "vmdk-sparse", "vmdk-stream" and "thin", "lazy", "eager". */
+const char *disk_format_name(enum disk_format_id id);
+bool disk_format_parse(const char *name, enum disk_format_id *ret_id);
+bool disk_provision_parse(const char *name, enum disk_provision *ret_provision);
+
+struct disk_spec {
+    enum disk_format_id format;
+    enum disk_provision provision; /* raw and flat */
+    uint64_t size;                 /* bytes, a multiple of DISK_SECTOR, at most DISK_SIZE_MAX */
+    const char *adapter;           /* NULL: lsilogic */
+};
+#define DISK_SIZE_MAX (UINT64_C(62) << 40) /* ESXi's */
+
+/* Called now and then with bytes done of total; anything but 0 cancels with that code. */
+typedef int disk_progress_fn(void *ctx, uint64_t done, uint64_t total);
+
+/* Makes `name` (and `name`-flat for the flat format). It must not exist; on failure nothing is left
+ * behind. DISK_VMDK_STREAM can only be made by disk_convert. */
+int disk_create(const struct disk_host *host, const char *name, const struct disk_spec *spec,
+                struct aio *aio, disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* The same with the content of `source`; spec->size is taken from it. The name appears only when
+ * everything is on stable storage. */
+int disk_convert(struct disk *source, const struct disk_host *host, const char *name,
+                 const struct disk_spec *spec, struct aio *aio, disk_progress_fn *progress,
+                 void *ctx, struct err *err);
+
+/* "512", "64K", "10M", "10G", "1T" (powers of 1024): strictly, 0 and overflow refused. */
+bool disk_parse_size(const char *text, uint64_t *ret_size);
