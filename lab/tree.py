@@ -139,6 +139,15 @@ class Tree:
                         tar.addfile(info, data)
 
 
+def place_of(spec, folder):
+    """SRC[:DST] -> (source, path): DST is relative to the folder and ends in / for a folder of its own."""
+    source, _, place = spec.partition(":")
+    place = os.path.join(folder, place)
+    if place.endswith("/"):
+        place += os.path.basename(os.path.abspath(source))
+    return source, place
+
+
 def write_cpio_entry(out, number, path, entry):
     name = path.encode() + b"\0"
     with entry.open() as file:
