@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "vm/machine/bus.h"
@@ -101,17 +102,23 @@ struct dev_layout {
 enum machine_request { MACHINE_POWER_OFF, MACHINE_RESET, MACHINE_CRASHED };
 
 struct dev_env {
-    const char *name;       /* of the instance, for messages: "virtio-blk0" */
-    struct gmem *gmem;      /* borrowed, as all below */
-    struct loop *loop;      /* of the process it lives in */
-    struct pci_port *pci;   /* NULL: not a PCI function */
-    const int *doorbell_fd; /* eventfds (non-blocking), layout.doorbell.count of them */
-    struct irq irq[2];      /* ISA wires, as in the layout */
-    int ram_fd;             /* memfd behind the layout's ram region, or -1 */
+    const char *name;          /* of the instance, for messages: "virtio-blk0" */
+    struct gmem *gmem;         /* borrowed, as all below */
+    struct loop *loop;         /* of the process it lives in */
+    const struct clock *clock; /* NULL: the host's */
+    struct pci_port *pci;      /* NULL: not a PCI function */
+    const int *doorbell_fd;    /* eventfds (non-blocking), layout.doorbell.count of them */
+    struct irq irq[2];         /* ISA wires, as in the layout */
+    int ram_fd;                /* memfd behind the layout's ram region, or -1 */
     void (*request)(void *ctx, enum machine_request what); /* thread-safe */
     void *request_ctx;
     struct bus *bus; /* `vmm` only: for chipset parts whose regions the guest moves */
 };
+
+static inline const struct clock *dev_clock(const struct dev_env *env)
+{
+    return env->clock ? env->clock : &clock_host;
+}
 
 struct dev_class {
     const char *name;
