@@ -39,13 +39,22 @@ struct gmem_range {
     uint8_t *host; /* borrowed from the gmem */
 };
 
+/* Behind the RAM in the same memfd, so that both processes see it: what the RAM is, and the dirty
+ * bitmap. */
+struct gmem_shared {
+    uint64_t magic;
+    uint64_t size;             /* RAM, bytes */
+    _Atomic(uint32_t) logging; /* dirty pages are being recorded */
+};
+
 struct gmem {
     int fd; /* owned; sealed against resizing */
     uint8_t *host;
-    uint64_t size; /* RAM in all, bytes, a multiple of 2 MiB or of the page size when small */
+    uint64_t size; /* RAM in all, bytes */
     unsigned range_count;
     struct gmem_range range[GMEM_RANGES_MAX];
-    _Atomic(uint64_t) *dirty; /* one bit a page of `size`, in order of the memfd; NULL when off */
+    struct gmem_shared *shared;
+    _Atomic(uint64_t) *dirty; /* one bit a page of `size`, in the order of the memfd */
 };
 
 enum gmem_pages {
@@ -84,11 +93,16 @@ struct gmem_view {
 int gmem_view_map(struct gmem *gmem, gpa_t addr, uint64_t len, unsigned alignment,
                   struct gmem_view *ret_view);
 
+/* Records the pages of [addr, addr + len) as written, if anybody is recording. gmem_dirty_log turns
+ * recording on (with a clean bitmap) or off; gmem_dirty_fetch moves the bits of range `index` since
+ * the last fetch into `bitmap` (OR). */
 void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len);
+void gmem_dirty_log(struct gmem *gmem, bool on);
+void gmem_dirty_fetch(struct gmem *gmem, unsigned index, uint64_t *bitmap);
 
 static inline void gmem_view_dirty_(const struct gmem_view *v, uint64_t off, unsigned len)
 {
-    if (__builtin_expect(v->gmem->dirty != NULL, 0))
+    if (__builtin_expect(atomic_load_explicit(&v->gmem->shared->logging, memory_order_relaxed), 0))
         gmem_mark_dirty(v->gmem, gpa(v->base.v + off), len);
 }
 
