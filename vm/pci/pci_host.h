@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ways to configuration space: ports 0xCF8/0xCFC (PCI 3.0, 3.2.2.3.2, configuration mechanism
+ * #1) and ECAM (PCI Express, 7.2.2), for bus 0. Port 0xCF9 lies between them and is the chipset's
+ * reset control register (ICH9 datasheet, 13.7.5). Functions that are not there read all ones. */
+#pragma once
+
+#include "vm/machine/bus.h"
+#include "vm/machine/dev.h"
+#include "vm/pci/pci_shell.h"
+
+struct pci_host;
+
+#define PCI_ECAM_DEFAULT UINT64_C(0xb0000000)
+#define PCI_ECAM_SIZE    UINT64_C(0x10000000) /* 256 buses */
+
+int pci_host_create(struct bus *bus, void (*request)(void *ctx, enum machine_request what),
+                    void *ctx, struct pci_host **ret_host, struct err *err);
+void pci_host_destroy(struct pci_host *host);
+void pci_host_reset(struct pci_host *host); /* 0xCF8 and 0xCF9; functions reset themselves */
+
+/* `shell` is borrowed; devfn is slot * 8 + function. Before the machine runs. */
+void pci_host_attach(struct pci_host *host, unsigned devfn, struct pci_shell *shell);
+
+/* Moves the ECAM window; base 0 takes it away. -EEXIST and the like leave it off. */
+int pci_host_set_ecam(struct pci_host *host, uint64_t base);

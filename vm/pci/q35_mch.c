@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/pci/q35_mch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/range.h"
+
+enum {
+    PCIEXBAR = 0x60, /* bit 0 enable, bits 2:1 length (00: 256 buses), bits 35:28 base */
+    PCIEXBAR_SIZE = 8,
+    PCIEXBAR_ENABLE = 1,
+    PAM0 = 0x90,
+    PAM_COUNT = 7,
+    SMRAM = 0x9d,
+    ESMRAMC = 0x9e,
+};
+#define PCIEXBAR_BASE UINT64_C(0xff0000000)
+
+struct q35_mch {
+    struct q35_mch_params params;
+};
+
+static int layout(const void *params, struct dev_layout *ret_layout, struct err *err)
+{
+    (void)params;
+    (void)err;
+    *ret_layout = (struct dev_layout){
+        .is_pci = true,
+        .pci = {.vendor = 0x8086,
+                .device = 0x29c0,
+                .subsystem_vendor = 0x1af4,
+                .subsystem = 0x1100,
+                .class_code = 0x060000},
+    };
+    return 0;
+}
+
+static int create(const struct dev_env *env, const void *params, void **ret_dev, struct err *err)
+{
+    struct q35_mch *mch = calloc(1, sizeof *mch);
+
+    (void)env;
+    if (!mch)
+        return err_set(err, -ENOMEM, "out of memory");
+    mch->params = *(const struct q35_mch_params *)params;
+    *ret_dev = mch;
+    return 0;
+}
+
+static void config_written(void *dev, const uint8_t *config, unsigned offset, unsigned size)
+{
+    struct q35_mch *mch = dev;
+
+    if (!range_overlaps(offset, size, PCIEXBAR, PCIEXBAR_SIZE))
+        return;
+    uint64_t bar = le64_load(config + PCIEXBAR);
+    uint64_t base = bar & PCIEXBAR_ENABLE ? bar & PCIEXBAR_BASE : 0;
+    if (pci_host_set_ecam(mch->params.host, base) == 0 && mch->params.ecam)
+        atomic_store(mch->params.ecam, base);
+}
+
+static void config_init(void *dev, uint8_t *config, uint8_t *writable)
+{
+    struct q35_mch *mch = dev;
+
+    le64_store(config + PCIEXBAR, PCI_ECAM_DEFAULT | (mch->params.ecam_on ? PCIEXBAR_ENABLE : 0));
+    le64_store(writable + PCIEXBAR, PCIEXBAR_BASE | PCIEXBAR_ENABLE);
+    for (unsigned i = 0; i < PAM_COUNT; i++) {
+        config[PAM0 + i] = i ? 0x33 : 0x30; /* reads and writes go to RAM */
+        writable[PAM0 + i] = 0x33;
+    }
+    config[SMRAM] = 0x02;
+    writable[SMRAM] = 0x78;
+    config[ESMRAMC] = 0x38;
+    writable[ESMRAMC] = 0x87;
+    config_written(dev, config, PCIEXBAR, PCIEXBAR_SIZE);
+}
+
+static uint64_t no_read(void *dev, unsigned region, uint64_t offset, unsigned size)
+{
+    (void)dev, (void)region, (void)offset, (void)size;
+    return UINT64_MAX;
+}
+
+static void no_write(void *dev, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)dev, (void)region, (void)offset, (void)size, (void)value;
+}
+
+static void reset(void *dev)
+{
+    (void)dev; /* its registers are the shell's configuration space */
+}
+
+const struct dev_class q35_mch_class = {
+    .name = "q35-mch",
+    .place = DEV_IN_VMM,
+    .layout = layout,
+    .create = create,
+    .destroy = free,
+    .reset = reset,
+    .read = no_read,
+    .write = no_write,
+    .config_init = config_init,
+    .config_written = config_written,
+};
