@@ -42,7 +42,7 @@ enum vmcfg_firmware {
 };
 
 /* Where the disk was asked for. This version attaches every disk as virtio, in the order of the
- * array, and vmcfg_from_vmx warns where that differs. */
+ * array; vmcfg_substitutions says where that differs. */
 enum vmcfg_bus {
     VMCFG_BUS_VIRTIO,
     VMCFG_BUS_SCSI,
@@ -74,6 +74,7 @@ enum vmcfg_nic_model {
     VMCFG_NIC_VMXNET3,
     VMCFG_NIC_E1000,
     VMCFG_NIC_E1000E,
+    VMCFG_NIC_VLANCE,
     VMCFG_NIC_MODEL_MAX
 };
 
@@ -84,6 +85,7 @@ struct vmcfg_nic {
     enum vmcfg_nic_model model;        /* as asked; this version attaches virtio */
     uint8_t mac[6];                    /* all zero before vmcfg_finish: derive from the uuid */
     bool mac_static;                   /* chosen by a person, not by us or a manager */
+    bool connected;                    /* link is up at power-on */
 };
 
 enum vmcfg_serial_type {
@@ -102,7 +104,7 @@ struct vmcfg {
     unsigned cores_per_socket; /* divides cpus; 0 before vmcfg_finish: one socket */
     uint64_t memory;           /* bytes, a multiple of VMCFG_MEMORY_UNIT */
     bool huge_pages;           /* guest RAM from hugetlb pages, or no start */
-    uint8_t uuid[16];          /* all zero before vmcfg_finish: a random one */
+    uint8_t uuid[16];          /* as written; all zero before vmcfg_finish: a random one */
 
     enum vmcfg_firmware firmware;
     bool secure_boot; /* uefi only */
@@ -124,9 +126,10 @@ void vmcfg_init(struct vmcfg *cfg);
 void vmcfg_free(struct vmcfg *cfg); /* leaves it zeroed */
 #define cleanup_vmcfg CLEANUP(vmcfg_free)
 
-/* Overlays what the dictionary says. Relative file names are taken from `folder` (NULL: left as
- * they are). What is honoured differently here than on ESXi is said in `warnings`, one line each
- * with its '\n' (may be NULL). A partly overlaid cfg remains valid to free on error. */
+/* Overlays what the dictionary says; its disks and NICs replace those of `cfg`. Relative file names
+ * are taken from `folder` (NULL: left as they are). What the file has and this version leaves out
+ * is said in `warnings`, one line each with its '\n' (may be NULL). After an error `cfg` is only
+ * fit for vmcfg_free. */
 int vmcfg_from_vmx(struct vmcfg *cfg, const struct vmxfile *vmx, const char *folder,
                    struct buf *warnings, struct err *err);
 
@@ -138,8 +141,12 @@ struct vmcfg_nic *vmcfg_add_nic(struct vmcfg *cfg, struct err *err);
 /* Derives and validates; the message names the setting, the reason and what to do. Idempotent. */
 int vmcfg_finish(struct vmcfg *cfg, struct err *err);
 
-/* Writes every field into the dictionary and removes keys of devices that are gone; other keys
- * stay. `cfg` is finished. */
+/* One line for each kind of device that a finished `cfg` asks for and that is attached as virtio
+ * instead, because this version has no such device. */
+void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings);
+
+/* Writes every field of a finished `cfg` into the dictionary. Devices that are gone become
+ * `present = "FALSE"`; other keys stay as they are. */
 int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx);
 
 /* The two steps as one, for the hand-over between processes: bytes of a dictionary. */
@@ -158,3 +165,13 @@ int vmcfg_uuid_parse(const char *text, uint8_t ret_uuid[16]); /* RFC 4122's or V
 const char *vmcfg_engine_word(enum vmcfg_engine engine);
 const char *vmcfg_firmware_word(enum vmcfg_firmware firmware);
 const char *vmcfg_bus_word(enum vmcfg_bus bus);
+const char *vmcfg_disk_format_word(enum vmcfg_disk_format format);
+const char *vmcfg_nic_model_word(enum vmcfg_nic_model model);
+
+enum { VMCFG_MAC_TEXT = 18, VMCFG_UUID_TEXT = 48 };
+void vmcfg_mac_format(const uint8_t mac[6], char text[VMCFG_MAC_TEXT]);
+void vmcfg_uuid_format(const uint8_t uuid[16], char text[VMCFG_UUID_TEXT]); /* VMware's spelling */
+
+/* How many controllers of a bus a VM can have, and units on each. */
+unsigned vmcfg_bus_controllers(enum vmcfg_bus bus);
+unsigned vmcfg_bus_units(enum vmcfg_bus bus);
