@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `socle`, the command line: a table of commands. Each command has its own file and help. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/range.h"
+#include "cli/cmd_disk.h"
+#include "cli/cmd_run.h"
+#include "cli/exit.h"
+#include "cli/options.h"
+
+static int cmd_help(int argc, char **argv);
+
+static const struct command {
+    const char *name, *about;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", "run a virtual machine in the foreground", cmd_run},
+    {"disk", "create, inspect, check and convert disk images", cmd_disk},
+    {"help", "show this, or the help of a command", cmd_help},
+};
+
+static const char *command_word(const void *ctx, unsigned i)
+{
+    (void)ctx;
+    return i < ARRAY_SIZE(commands) ? commands[i].name : NULL;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    const char *near = nearest_word(name, command_word, NULL);
+    if (near)
+        (void)fprintf(stderr, "socle: unknown command \"%s\"; did you mean %s?\n", name, near);
+    else
+        (void)fprintf(stderr, "socle: unknown command \"%s\"; \"socle help\" lists all\n", name);
+    return NULL;
+}
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(out, "Usage: socle COMMAND [OPTION]...\n"
+                       "Socle runs virtual machines.\n\n");
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+        (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].about);
+    (void)fprintf(out, "\n\"socle COMMAND --help\" shows a command's options; socle(1) is the "
+                       "manual.\n\"socle --version\" shows the version.\n");
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    char help[] = "--help";
+
+    if (argc < 2 || argv[1][0] == '-' || !strcmp(argv[1], "help")) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    const struct command *command = find_command(argv[1]);
+    return command ? command->run(2, (char *[]){argv[1], help, NULL}) : EXIT_USAGE;
+}
+
+/* What was printed must have arrived: a full disk behind `>` is a failure. */
+static int finish(int status)
+{
+    if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {
+        (void)fprintf(stderr, "socle: cannot write to standard output\n");
+        return EXIT_FAILED;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        (void)printf("socle %s\n", SOCLE_VERSION);
+        return finish(EXIT_OK);
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return finish(cmd_help(1, argv));
+    if (argv[1][0] == '-') {
+        (void)fprintf(stderr,
+                      "socle: unknown option \"%s\"; a command comes first, \"socle help\" "
+                      "lists all\n",
+                      argv[1]);
+        return EXIT_USAGE;
+    }
+    const struct command *command = find_command(argv[1]);
+    return command ? finish(command->run(argc - 1, argv + 1)) : EXIT_USAGE;
+}
