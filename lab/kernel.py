@@ -40,7 +40,7 @@ class Kernel:
         return {module_name(line) for line in self._lines("modules.builtin")}
 
     def load_order(self, names, optional=()):
-        """Paths of the modules and all that they need, dependencies first. Built-in ones need nothing."""
+        """Paths of the modules and all that they need, in load order. Built-in ones are left out."""
         order = []
         for name in [*names, *optional]:
             name = module_name(name)
@@ -52,12 +52,13 @@ class Kernel:
         return list(dict.fromkeys(order))
 
     def add_modules(self, tree, names, optional=()):
-        """Places modules in the tree, uncompressed, with an index for modprobe; returns them in load order."""
+        """Places modules, uncompressed, with an index for modprobe; returns them in load order."""
         index, loaded = [], []
         for path in self.load_order(names, optional):
             file = plain_name(path)
             tree.add_data(f"lib/modules/{self.release}/{file}", self._read_module(path))
-            index.append(f"{file}: {' '.join(map(plain_name, self.needs[module_name(path)][1]))}\n")
+            needs = self.needs[module_name(path)][1]
+            index.append(f"{file}: {' '.join(map(plain_name, needs))}\n")
             loaded.append(f"/lib/modules/{self.release}/{file}")
         tree.add_data(f"lib/modules/{self.release}/modules.dep", "".join(index))
         return loaded

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file tree that exists only as a plan, written out as an initramfs (newc cpio) or as a tar.
 
-No root, no device nodes on the disk, the same bytes for the same content: times are zero, owners are root.
-Programs bring the shared libraries that they need, found by ldd; a library lies in L1's library folder
-under the name that the loader looks for.
+No root, no device nodes on the disk, the same bytes for the same content: times are zero, owners are
+root. Programs bring the shared libraries that they need, found by ldd; a library lies in the library
+folder under the name that the loader looks for.
 """
 
 import io
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -21,7 +22,7 @@ class TreeError(Exception):
 
 
 class Entry:
-    """One path: a directory, a link (data is its target), a device node, bytes, or a file to be read later."""
+    """One path: a folder, a link (data is its target), a device, bytes, or a file to be read later."""
 
     def __init__(self, mode, data=b"", source=None, device=(0, 0)):
         self.mode = mode
@@ -55,7 +56,8 @@ class Tree:
         self.add(path, Entry(stat.S_IFLNK | 0o777, target.encode()))
 
     def add_data(self, path, data, mode=0o644):
-        self.add(path, Entry(stat.S_IFREG | mode, data.encode() if isinstance(data, str) else data))
+        data = data.encode() if isinstance(data, str) else data
+        self.add(path, Entry(stat.S_IFREG | mode, data))
 
     def add_char_device(self, path, major, minor, mode=0o600):
         self.add(path, Entry(stat.S_IFCHR | mode, device=(major, minor)))
@@ -77,7 +79,8 @@ class Tree:
             return
         if not os.path.isfile(source):
             raise TreeError(f"{source}: no such file")
-        self.add(path, Entry(stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode), source=source))
+        mode = stat.S_IMODE(os.stat(source).st_mode)
+        self.add(path, Entry(stat.S_IFREG | mode, source=source))
         if libraries:
             self.add_needs(source)
 
@@ -92,13 +95,14 @@ class Tree:
         if head[:4] == b"\x7fELF":
             self.add_libraries(source)
         elif head[:2] == b"#!":
-            self.add_interpreter(head[2:].split(b"\n")[0].decode(errors="replace").split())
+            first_line = head[2:].split(b"\n")[0]
+            self.add_interpreter(first_line.decode(errors="replace").split())
 
     def add_libraries(self, source):
-        answer = subprocess.run(["ldd", source], capture_output=True, text=True, check=False).stdout
+        answer = output_of("ldd", source)
         missing = re.findall(r"^\s*(\S+) => not found", answer, re.M)
         if missing:
-            raise TreeError(f"{source}: needs {', '.join(sorted(set(missing)))}, which is not found")
+            raise TreeError(f"{source}: not found: {', '.join(sorted(set(missing)))}")
         for name, path in re.findall(r"^\s*(\S+) => (/\S+) \(", answer, re.M):
             self.add_once(path, os.path.join(LIBRARY_DIR, os.path.basename(name)))
         for path in re.findall(r"^\s*(/\S*ld-linux\S*) \(", answer, re.M):
@@ -107,7 +111,7 @@ class Tree:
     def add_interpreter(self, words):
         program = words[0] if words else ""
         if os.path.basename(program) == "env" and len(words) > 1:
-            program = next((f"{d}/{words[1]}" for d in ("/usr/bin", "/bin") if os.path.exists(f"{d}/{words[1]}")), "")
+            program = shutil.which(words[1]) or ""
         if program in ("", "/bin/sh", "/bin/busybox") or not os.path.exists(program):
             return
         self.add_file(program, program)
@@ -139,6 +143,10 @@ class Tree:
                         tar.addfile(info, data)
 
 
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def place_of(spec, folder):
     """SRC[:DST] -> (source, path): DST is relative to the folder and ends in / for a folder of its own."""
     source, _, place = spec.partition(":")
@@ -162,18 +170,19 @@ def write_cpio_entry(out, number, path, entry):
 def busybox_tree(busybox):
     """The userland both guests start from: busybox, its applets as links, and the usual folders."""
     tree = Tree()
-    for folder in ("bin", "sbin", "etc", "proc", "sys", "dev", "run", "mnt", "root", LIBRARY_DIR, "lib64", "usr/bin",
-                   "usr/sbin", "var"):
+    for folder in ("bin", "sbin", "etc", "proc", "sys", "dev", "run", "mnt", "root", "lib64", "var",
+                   LIBRARY_DIR, "usr/bin", "usr/sbin"):
         tree.add_dir(folder)
     tree.add_dir("tmp", 0o1777)
     tree.add_link("var/run", "/run")
     tree.add_char_device("dev/console", 5, 1)
     tree.add_program(busybox, "bin/busybox")
-    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for applet in output_of(busybox, "--list").split():
         if applet != "busybox":
             tree.add_link(f"bin/{applet}", "busybox")
     tree.add_link("sbin/modprobe", "../bin/busybox")
-    tree.add_data("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    tree.add_data("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
+                                "nobody:x:65534:65534:nobody:/:/bin/false\n")
     tree.add_data("etc/group", "root:x:0:\nkvm:x:106:\nnogroup:x:65534:\n")
     tree.add_data("etc/hosts", "127.0.0.1 localhost\n")
     return tree
