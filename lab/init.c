@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first program of the test guest: marks "the guest is up" for the counting plugin and becomes the shell script.
- * It is a program so that the mark does not depend on how long a shell takes to start.
+ * The first program of the test guest: marks "the guest is up" for the counting plugin and becomes
+ * the shell script. It is a program so that the mark does not depend on how long a shell takes to
+ * start.
  */
 #include <unistd.h>
 
@@ -9,9 +10,7 @@
 
 int main(void)
 {
-    char *argv[] = {"sh", "/lab/init", NULL};
-
     LAB_MARK(LAB_READY);
-    execv("/bin/sh", argv);
+    execl("/bin/sh", "sh", "/lab/init", (char *)NULL);
     return 1;
 }

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mark N [COMMAND [ARGUMENT]...]: executes mark N (1 to 8), which the counting plugin sees wherever it runs, in L1 or
- * in L2, and becomes the command. The number is part of the marking instruction, hence the switch.
+ * mark N [COMMAND [ARGUMENT]...]: executes mark N (1 to 8), which the counting plugin sees wherever
+ * it runs, in L1 or in L2, and becomes the command. The number is part of the marking instruction,
+ * hence the switch.
  */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "lab.h"
 
+#define CASE(n)      \
+    case n:          \
+        LAB_MARK(n); \
+        return 0
+
 static int mark(int number)
 {
     switch (number) {
-    case 1: LAB_MARK(1); break;
-    case 2: LAB_MARK(2); break;
-    case 3: LAB_MARK(3); break;
-    case 4: LAB_MARK(4); break;
-    case 5: LAB_MARK(5); break;
-    case 6: LAB_MARK(6); break;
-    case 7: LAB_MARK(7); break;
-    case 8: LAB_MARK(8); break;
-    default: return -1;
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+        CASE(7);
+        CASE(8);
     }
-    return 0;
+    return -1;
 }
 
 int main(int argc, char **argv)
