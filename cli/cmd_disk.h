@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `socle disk`: disk images without a VM. */
+/* `socle disk`: makes, shows, checks and converts virtual disks. argv[0] is "disk"; returns the
+ * exit status (docs/man/socle-disk.1). */
 #pragma once
 
-/* argv[0] is "disk". Returns an enum exit_status; says on standard error what went wrong. */
+enum disk_exit {
+    DISK_EXIT_OK = 0,
+    DISK_EXIT_FAILED = 1,
+    DISK_EXIT_USAGE = 2,
+    DISK_EXIT_DAMAGED = 3,
+    DISK_EXIT_CANCELLED = 130,
+};
+
 int cmd_disk(int argc, char **argv);

@@ -35,17 +35,29 @@ enum aio_op {
     AIO_READ,
     AIO_WRITE,
     AIO_SYNC,   /* fdatasync */
-    AIO_EXTEND, /* fallocate: room for the range, the file's size grows to its end */
+    AIO_EXTEND, /* room for the range, which lies beyond the end; the file grows to the range's end
+                 */
     AIO_PUNCH,  /* the range reads zero and its room is given back; the size stays */
     AIO_ZERO,   /* the range reads zero and keeps its room; the size stays */
+    AIO_TRUNCATE, /* the file's size becomes `offset`; aio_do only, and not in a sandbox */
     AIO_OP_MAX
 };
+
+/* What a descriptor is, found out once (aio_file_of) and said with each request: it decides who
+ * does the work. AIO_FILE_ANY leaves everything to the engine. */
+enum aio_file {
+    AIO_FILE_ANY,
+    AIO_FILE_CACHED, /* a regular file through the page cache: writes are memory speed */
+    AIO_FILE_MEMORY, /* tmpfs: everything is memory speed */
+};
+enum aio_file aio_file_of(int fd);
 
 /* Owned by the caller from start to `done`, which may submit it again or free it. `result`: bytes
  * for reads and writes, else 0; or a negative errno. A read is short only at the end of the file, a
  * write never is. */
 struct aio_req {
     enum aio_op op;
+    enum aio_file file;
     int fd;
     unsigned niov; /* reads and writes; 1 .. AIO_IOV_MAX */
     const struct iovec *iov;
@@ -57,7 +69,7 @@ struct aio_req {
     struct aio_req *next; /* aio's, while submitted */
     int64_t result;       /* aio's */
 };
-enum { AIO_IOV_MAX = 1024 };
+enum { AIO_IOV_MAX = 1024, AIO_WATCH_MAX = 256 };
 
 /* An eventfd and what to call after it was signalled; the signal has been consumed then. Embedded
  * by its owner, who keeps it and the descriptor open until aio_destroy or aio_unwatch. */
@@ -66,7 +78,7 @@ struct aio_watch {
     void (*ready)(struct aio_watch *watch);
     void *ctx;              /* the caller's */
     struct aio_watch *next; /* aio's */
-    bool armed;             /* aio's */
+    bool armed, fired;      /* aio's */
 };
 
 /* AIO_AUTO: uring where the kernel has it, else plain; asking for uring where it is missing is
@@ -86,6 +98,8 @@ void aio_unwatch(struct aio *aio, struct aio_watch *watch); /* `ready` is not ca
 
 /* Queues; `done` comes from a later aio_run_once, never from here. */
 void aio_submit(struct aio *aio, struct aio_req *req);
+/* The same for what needs no system call: its `done` gets `result`. */
+void aio_finish(struct aio *aio, struct aio_req *req, int64_t result);
 
 /* Starts what is queued, waits until at least one request or watch is due (wait false: only looks),
  * and calls back for all that are. Returns the number of callbacks, 0 when there is nothing to wait

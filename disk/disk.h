@@ -48,6 +48,7 @@ enum disk_file_flags {
 /* Names are relative to the folder of the VM; what leaves it, and symbolic links, are refused. */
 struct disk_host {
     int (*open)(const struct disk_host *host, const char *name, unsigned flags); /* fd or -errno */
+    /* -EEXIST: never replaces */
     int (*rename)(const struct disk_host *host, const char *from, const char *to);
     int (*unlink)(const struct disk_host *host, const char *name);
     int (*sync)(const struct disk_host *host); /* the folder itself */
@@ -203,6 +204,3 @@ int disk_create(const struct disk_host *host, const char *name, const struct dis
 int disk_convert(struct disk *source, const struct disk_host *host, const char *name,
                  const struct disk_spec *spec, struct aio *aio, disk_progress_fn *progress,
                  void *ctx, struct err *err);
-
-/* "512", "64K", "10M", "10G", "1T" (powers of 1024): strictly, 0 and overflow refused. */
-bool disk_parse_size(const char *text, uint64_t *ret_size);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the library.
+ *
+ * A disk is a row of extents without gaps; an extent knows, for each of its bytes, where it is: a
+ * run in a file, nowhere (zero), or in memory (just decompressed). disk/io.c turns requests into
+ * runs and runs into file I/O; disk/flush.c brings data and tables to stable storage in the right
+ * order. So a format is what opens the extents, and an extent kind is a map from offsets to runs,
+ * plus, if it has tables of its own, the commit of those tables. */
+#pragma once
+
+#include "disk/disk.h"
+
+enum { DISK_FILES_MAX = 1024, DISK_EXTENTS_MAX = 1024 };
+
+/* One open file. Files are never closed before the disk. */
+struct disk_file {
+    int fd; /* owned */
+    enum aio_file kind;
+    bool dirty; /* a write ended since the last sync began */
+    bool writable;
+    uint64_t size; /* bytes, when opened; kept up by who extends it */
+    uint64_t dev, ino;
+    char *name; /* owned */
+};
+
+enum run_kind { RUN_FILE, RUN_ZERO, RUN_MEMORY };
+
+struct run {
+    enum run_kind kind;
+    struct disk_file *file; /* RUN_FILE */
+    uint64_t offset;        /* in the file */
+    const uint8_t *memory;  /* RUN_MEMORY; good until the next map */
+    uint64_t length;        /* > 0; at most what was asked */
+};
+
+enum map_mode { MAP_READ, MAP_WRITE, MAP_PROBE }; /* PROBE: like READ, but never decompresses */
+
+struct extent;
+
+struct extent_ops {
+    /* Where [offset, offset + length) of the extent begins to be. MAP_WRITE makes room and yields a
+     * RUN_FILE or fails; -EAGAIN: only after the next commit. */
+    int (*map)(struct disk *disk, struct extent *extent, uint64_t offset, uint64_t length,
+               enum map_mode mode, struct run *ret_run);
+
+    /* Tables. begin freezes what is to be committed now (false: nothing); everything it stands on
+     * is synced before the first next, which fills in one table write after the other (false: that
+     * was all); end says how it went, on failure it is all to be committed again. */
+    bool (*commit_begin)(struct extent *extent);
+    bool (*commit_next)(struct extent *extent, struct aio_req *req);
+    void (*commit_end)(struct extent *extent, int result);
+
+    /* Once, before the first change and after the last (everything is synced then). Blocking. */
+    int (*write_begin)(struct disk *disk, struct extent *extent);
+    int (*write_end)(struct disk *disk, struct extent *extent);
+
+    int (*check)(struct disk *disk, struct extent *extent, struct disk_check *check,
+                 struct err *err);
+    void (*destroy)(struct extent *extent);
+};
+
+struct extent {
+    const struct extent_ops *ops;
+    uint64_t start, length; /* bytes of the disk */
+    struct disk_file *file; /* borrowed from the disk; NULL for a zero extent */
+    uint64_t file_offset;   /* flat: where it begins */
+    bool committing;        /* flush.c's */
+    void *impl;             /* owned; the kind's own */
+};
+
+struct disk_io_list {
+    struct disk_io *head, **tail;
+};
+
+struct flush {
+    enum flush_phase { FLUSH_IDLE, FLUSH_DATA, FLUSH_TABLES, FLUSH_TABLES_SYNC } phase;
+    struct disk_io_list waiting, served; /* for the next, by this one */
+    unsigned at;                         /* file or extent */
+    bool tables;                         /* some extent has something to commit */
+    int result;
+    struct aio_req req;
+    struct disk_file *file; /* that req is about */
+};
+
+struct disk {
+    const struct disk_host *host; /* borrowed */
+    struct aio *aio;              /* borrowed */
+    const struct disk_format *format;
+    char *name;
+    unsigned flags;
+    uint64_t size;
+    struct extent *extents;
+    unsigned extent_count, last_extent; /* last: where the previous request was */
+    struct disk_file *files[DISK_FILES_MAX];
+    unsigned file_count;
+    struct disk_info info;
+    uint64_t table_count; /* grain tables of all extents: a bound on memory */
+    bool discards;        /* giving room back is wanted: raw, thin, sparse */
+    bool changed;         /* write_begin is done */
+    bool failed;          /* a sync failed */
+
+    unsigned in_flight;                   /* requests that have not called back */
+    uint64_t cid_offset, long_cid_offset; /* in files[0]: the eight digits; 0 none */
+    struct flush flush;
+    struct disk_io_list parked; /* writes that wait for a commit */
+};
+
+struct disk_format {
+    const char *name;
+    /* 0: not ours; 1 .. 100: how sure. `size` is the whole file's. */
+    int (*probe)(const uint8_t *first, size_t len, uint64_t size);
+    int (*open)(struct disk *disk, struct err *err); /* files[0] is open and locked */
+    int (*write_begin)(struct disk *disk); /* may be NULL; blocking, before the first change */
+};
+extern const struct disk_format disk_raw_format, disk_vmdk_format;
+
+/* open.c. Opens, checks and locks a file of the disk; the same name twice is the same file. */
+int disk_add_file(struct disk *disk, const char *name, struct disk_file **ret_file,
+                  struct err *err);
+int disk_add_extents(struct disk *disk, unsigned count); /* zeroed */
+/* flat.c */
+extern const struct extent_ops extent_flat_ops, extent_zero_ops;
+
+/* Blocking reads and writes at the aio's seam; a short read is -EIO. */
+int file_read(struct disk *disk, struct disk_file *file, void *buf, size_t len, uint64_t offset);
+int file_write(struct disk *disk, struct disk_file *file, const void *buf, size_t len,
+               uint64_t offset);
+int file_sync(struct disk *disk, struct disk_file *file);
+
+/* io.c */
+void io_list_init(struct disk_io_list *list);
+void io_list_push(struct disk_io_list *list, struct disk_io *io);
+struct disk_io *io_list_pop(struct disk_io_list *list);
+void io_end(struct disk_io *io, int result);
+void io_resume(struct disk_io *io);
+struct extent *disk_extent_at(struct disk *disk, uint64_t offset);
+
+/* flush.c */
+void flush_submit(struct disk *disk, struct disk_io *io); /* io NULL: for its own sake */
+
+/* check.c: counts one, and says it while there have not been too many. */
+void check_problem(struct disk_check *check, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
