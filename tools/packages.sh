@@ -7,7 +7,7 @@ set -eu
 
 build="gcc clang make meson ninja-build pkg-config liburing-dev zlib1g-dev libseccomp-dev libc6-dev"
 test="acpica-tools busybox-static ovmf seabios passt e2fsprogs qemu-utils mtools dosfstools xorriso python3 libclang-rt-14-dev mandoc clang-format"
-lab="cpio zstd xz-utils libunwind-dev kmod dpkg apt busybox-static python3 file libglib2.0-0"
+lab="gcc make libc6-dev libunwind-dev kmod python3"
 fuzz="clang llvm libclang-rt-14-dev"
 
 wanted=""
