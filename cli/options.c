@@ -22,7 +22,9 @@ static unsigned edit_distance(const char *a, const char *b)
         const unsigned *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
         row[0] = i;
         for (unsigned j = 1; j <= n; j++) {
-            row[j] = MIN(MIN(up[j], row[j - 1]) + 1, up[j - 1] + (a[i - 1] != b[j - 1]));
+            unsigned replaced = up[j - 1] + (a[i - 1] != b[j - 1]);
+            row[j] = MIN(up[j], row[j - 1]) + 1;
+            row[j] = MIN(row[j], replaced);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                 row[j] = MIN(row[j], up2[j - 2] + 1);
         }
