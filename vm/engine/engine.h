@@ -11,8 +11,8 @@
  * Doorbells: eventfds bound to an address, signalled instead of a trap.
  *
  * Threads: the vm functions may be called from any thread; the vcpu functions on the vCPU's own
- * thread, but for kick. State (struct cpu_state) is the architecture's, not an engine's: what one
- * saves the other loads. */
+ * thread, but for kick and nmi. State (struct cpu_state) is the architecture's, not an engine's:
+ * what one saves the other loads. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,8 +22,9 @@
 #include "vm/machine/bus.h"
 #include "vm/machine/gmem.h"
 
-struct cpu_state; /* vm/engine/cpu_state.h */
-struct cpu_model; /* vm/engine/cpuid.h: what CPUID and the MSRs say */
+struct cpu_state;     /* vm/engine/cpu_state.h */
+struct irqchip_state; /* vm/engine/irqchip_state.h */
+struct cpu_model;     /* vm/engine/cpuid.h: what CPUID and the MSRs say */
 
 enum { ENGINE_CPUS_MAX = 768, ENGINE_GSI_LINES = 24 };
 
@@ -94,12 +95,15 @@ struct engine {
                                                     vector, APs wait for INIT-SIPI */
     int (*vcpu_get_state)(struct engine_vcpu *vcpu, struct cpu_state *ret_state);
     int (*vcpu_set_state)(struct engine_vcpu *vcpu, const struct cpu_state *state);
+    /* From any thread. smi: to every processor that has been started; -ENOSYS where system
+     * management mode is not offered. */
     int (*vcpu_nmi)(struct engine_vcpu *vcpu);
-    int (*smi)(struct engine_vm *vm); /* -ENOSYS where system management mode is not offered */
-};
+    int (*smi)(struct engine_vm *vm);
 
-/* Interrupt-controller state of the whole VM (PIC, IOAPIC, PIT) is saved through the engine too:
- * vm/engine/irqchip_state.h. */
+    /* Interrupt controllers and timer of the whole VM (PIC, IOAPIC, PIT); no vCPU runs. */
+    int (*irqchip_get)(struct engine_vm *vm, struct irqchip_state *ret_state);
+    int (*irqchip_set)(struct engine_vm *vm, const struct irqchip_state *state);
+};
 
 /* The explicit table; NULL for a name that is not there. "auto" probes kvm, then falls back to bt;
  * ret_why gets one line on a fallback. */
