@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a disk controller stores its sectors in. A controller does not know what is behind it: an
+ * image (blk_disk_open) or memory (blk_mem_create, for tests).
+ *
+ * The request is the disk library's own, struct disk_io with its promises (disk/disk.h), so that
+ * the data path has no layer in between. A blk has an aio; the thread that runs the aio makes every
+ * call here but the creating ones, and gets every completion from aio_run_once. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "disk/disk.h"
+
+struct blk;
+
+struct blk_ops {
+    void (*submit)(struct blk *blk, struct disk_io *io);
+    void (*close)(struct blk *blk); /* nothing is in flight */
+};
+
+struct blk {
+    const struct blk_ops *ops;
+    struct aio *aio; /* owned */
+    uint64_t size;   /* bytes, a multiple of DISK_SECTOR */
+    uint32_t grain;  /* bytes that discard works in; 0: any sector */
+    bool readonly;
+};
+
+/* `done` comes from a later aio_run_once, whatever happens; never from here. Offset and length are
+ * within the disk and multiples of a sector. */
+static inline void blk_submit(struct blk *blk, struct disk_io *io)
+{
+    blk->ops->submit(blk, io);
+}
+
+/* With its aio; accepts NULL. */
+static inline void blk_close(struct blk *blk)
+{
+    if (blk)
+        blk->ops->close(blk);
+}
+
+/* Takes over the disk and its aio on success. */
+int blk_disk_open(struct disk *disk, struct blk **ret_blk, struct err *err);
