@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs one VM from start to end for a caller who owns an event loop: `socle run` now, tests too.
+/* Starts one VM, the pair `vmm` and `vmx`, for a caller who owns an event loop: `socle run` now,
+ * tests too.
  *
- * vm_run starts the pair `vmm` and `vmx`, puts its own sources (the processes' pidfds, their
- * control sockets) into the caller's loop, runs that loop until the VM has ended, and leaves
- * nothing behind: both processes are dead and reaped when it returns, whatever happened.
- *
- * loop_stop(loop, VM_END_STOPPED), by a callback, another thread or a signal handler, is how
- * anyone ends the VM. */
+ * The VM puts its own sources (the processes' pidfds, their control sockets) into the caller's
+ * loop. When it has ended, by itself or because a process died, it stops the loop with its enum
+ * vm_end; vm_ended tells the reason. vm_destroy ends a VM that still runs and leaves nothing
+ * behind: both processes are dead and reaped when it returns. */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/loop.h"
@@ -23,7 +24,19 @@ enum vm_end {
     VM_END_MAX,
 };
 
-/* Returns an enum vm_end, or a negative errno (with err) when the host failed us. `console_fd` is
- * the VM's end of a stream socket pair when cfg->serial is VMCFG_SERIAL_STDIO, otherwise -1;
- * taken: closed here in every case. */
+struct vm;
+
+/* `console_fd` is the VM's end of a stream socket pair when cfg->serial is VMCFG_SERIAL_STDIO,
+ * otherwise -1; taken: closed here in every case. A negative errno comes with err: -ENOENT,
+ * -EACCES, -EBADMSG for a file of the configuration. */
+int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct vm **ret_vm,
+             struct err *err);
+/* Presses the power button; what the guest does about it is its own decision. */
+int vm_power_button(struct vm *vm);
+bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
+void vm_destroy(struct vm *vm); /* accepts NULL */
+
+/* All of it: starts the VM, runs the loop until it ends or somebody stops the loop
+ * (VM_END_STOPPED), and cleans up. Returns an enum vm_end, or a negative errno (with err) when the
+ * host failed us. */
 int vm_run(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct err *err);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/process/board.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/range.h"
+
+enum { FIRST_FREE_SLOT = 2 };
+
+/* --- the list --- */
+
+static void no_fds(struct board_device *d)
+{
+    for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++)
+        d->msix_fd[i] = -1;
+    for (unsigned i = 0; i < BOARD_DOORBELLS_MAX; i++)
+        d->doorbell_fd[i] = -1;
+    d->intx_fd = d->resample_fd = d->ram_fd = -1;
+}
+
+/* Appends a device whose params the caller then fills in; NULL when there is no room. */
+static struct board_device *add(struct board *board, const struct dev_class *class, int slot)
+{
+    struct board_device *d = board->count < LINK_DEVICES_MAX ? calloc(1, sizeof *d) : NULL;
+    unsigned same = 0;
+
+    if (!d)
+        return NULL;
+    for (unsigned i = 0; i < board->count; i++)
+        same += board->device[i]->class == class;
+    (void)snprintf(d->name, sizeof d->name, "%s%u", class->name, same);
+    d->class = class;
+    d->number = board->count;
+    d->devfn = slot < 0 ? BOARD_DEVFN_NONE : slot * 8;
+    no_fds(d);
+    return board->device[board->count++] = d;
+}
+
+static bool add_chipset(struct board *board, const struct vmcfg *cfg,
+                        const struct board_parts *parts)
+{
+    bool direct = cfg->firmware == VMCFG_FIRMWARE_NONE;
+    struct board_device *d;
+
+    if (!(d = add(board, &q35_mch_class, 0)))
+        return false;
+    d->params.mch = (struct q35_mch_params){.host = parts->pci_host,
+                                            .ecam = parts->shared ? &parts->shared->ecam : NULL,
+                                            .ecam_on = direct};
+    if (!(d = add(board, &ich9_lpc_class, BOARD_LPC_SLOT)))
+        return false;
+    d->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0};
+    if (!(d = add(board, &rtc_cmos_class, -1)))
+        return false;
+    rtc_cmos_set_memory(&d->params.rtc, MIN(cfg->memory, GMEM_LOW_MAX),
+                        cfg->memory - MIN(cfg->memory, GMEM_LOW_MAX));
+    if (!(d = add(board, &uart16550_class, -1)))
+        return false;
+    d->params.uart = (struct uart16550_params){
+        .base = 0x3f8, .irq = 4, .tx = parts->uart_tx, .rx = parts->uart_rx};
+    return true;
+}
+
+static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
+                      int *slot)
+{
+    for (unsigned i = 0; i < cfg->disk_count; i++) {
+        struct board_device *d = add(board, &virtio_blk_class, (*slot)++);
+        if (!d)
+            return false;
+        d->params.blk =
+            (struct virtio_blk_params){.blk = parts->blk ? parts->blk[i] : NULL,
+                                       .queues = MIN(cfg->cpus, (unsigned)VIRTIO_BLK_QUEUES_MAX)};
+    }
+    return true;
+}
+
+int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,
+                struct err *err)
+{
+    struct board *board = calloc(1, sizeof *board);
+    int slot = FIRST_FREE_SLOT, rc = 0;
+
+    if (!board)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (!add_chipset(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) || false)
+        rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
+    else if (slot > BOARD_LPC_SLOT)
+        rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
+                     BOARD_LPC_SLOT - FIRST_FREE_SLOT);
+    for (unsigned i = 0; i < board->count && rc == 0; i++) {
+        struct board_device *d = board->device[i];
+        rc = d->class->layout(&d->params, &d->layout, err);
+        if (rc == 0 && d->layout.doorbell.count > BOARD_DOORBELLS_MAX)
+            rc = err_set(err, -EINVAL, "%u doorbells", d->layout.doorbell.count);
+        if (rc < 0)
+            (void)err_prefix(err, rc, "%s", d->name);
+    }
+    if (rc < 0) {
+        board_destroy(board);
+        return rc;
+    }
+    *ret_board = board;
+    return 0;
+}
+
+void board_destroy(struct board *board)
+{
+    if (!board)
+        return;
+    for (unsigned i = board->count; i-- > 0;) {
+        struct board_device *d = board->device[i];
+        pci_shell_destroy(d->shell);
+        if (d->dev) {
+            pci_port_stop(&d->port);
+            d->class->destroy(d->dev);
+        }
+        int fds[LINK_FDS_MAX];
+        for (unsigned n = board_list_fds(d, fds); n-- > 0;)
+            (void)close_fd(fds[n]);
+        free(d);
+    }
+    free(board);
+}
+
+struct board_device *board_find(struct board *board, const struct dev_class *class)
+{
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class == class)
+            return board->device[i];
+    return NULL;
+}
+
+/* --- descriptors: msix..., doorbells..., intx, resample, ram; those that the layout has --- */
+
+static uint64_t ram_size(const struct board_device *d)
+{
+    for (unsigned i = 0; i < d->layout.region_count; i++)
+        if (d->layout.region[i].ram)
+            return d->layout.region[i].size;
+    return 0;
+}
+
+/* The places of a device's descriptors, in the order in which they travel. */
+static unsigned fd_places(struct board_device *d, int **places)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->layout.pci.msix_vectors; i++)
+        places[n++] = &d->msix_fd[i];
+    for (unsigned i = 0; i < d->layout.doorbell.count; i++)
+        places[n++] = &d->doorbell_fd[i];
+    if (d->layout.is_pci && d->layout.pci.intx) {
+        places[n++] = &d->intx_fd;
+        places[n++] = &d->resample_fd;
+    }
+    if (ram_size(d))
+        places[n++] = &d->ram_fd;
+    return n;
+}
+
+int board_make_fds(struct board_device *d, struct err *err)
+{
+    int *places[LINK_FDS_MAX];
+    unsigned n = fd_places(d, places);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (places[i] == &d->ram_fd) {
+            *places[i] = memfd_create(d->name, MFD_CLOEXEC);
+            if (*places[i] >= 0 && ftruncate(*places[i], (off_t)ram_size(d)) < 0)
+                *places[i] = close_fd(*places[i]);
+        } else {
+            *places[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        }
+        if (*places[i] < 0)
+            return err_sys(err, -errno, "%s: cannot make a descriptor", d->name);
+    }
+    return 0;
+}
+
+unsigned board_list_fds(const struct board_device *d, int *fds)
+{
+    int *places[LINK_FDS_MAX];
+    unsigned n = fd_places((struct board_device *)d, places);
+
+    for (unsigned i = 0; i < n; i++)
+        fds[i] = *places[i];
+    return n;
+}
+
+int board_take_fds(struct board_device *d, const int *fds, unsigned count)
+{
+    int *places[LINK_FDS_MAX];
+
+    if (fd_places(d, places) != count)
+        return -EBADMSG;
+    for (unsigned i = 0; i < count; i++)
+        *places[i] = fds[i];
+    return 0;
+}
+
+/* --- devices --- */
+
+static void fill_port(struct board_device *d, const struct board_env *env)
+{
+    d->port = (struct pci_port){.shared = &env->shared->pci[d->number],
+                                .msix_count = d->layout.pci.msix_vectors,
+                                .intx_fd = d->intx_fd,
+                                .resample_fd = d->resample_fd};
+    memcpy(d->port.msix_fd, d->msix_fd, sizeof d->port.msix_fd);
+}
+
+static int create_device(struct board_device *d, const struct board_env *env, struct err *err)
+{
+    struct dev_env e = {.name = d->name,
+                        .gmem = env->gmem,
+                        .loop = env->loop,
+                        .doorbell_fd = d->doorbell_fd,
+                        .ram_fd = d->ram_fd,
+                        .request = env->request,
+                        .request_ctx = env->request_ctx,
+                        .bus = env->bus};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(e.irq); i++)
+        if (d->layout.isa_irq[i])
+            e.irq[i] = (struct irq){env->irq, env->irq_ctx, d->layout.isa_irq[i]};
+    if (d->layout.is_pci) {
+        fill_port(d, env);
+        int rc = pci_port_start(&d->port, env->loop);
+        if (rc < 0)
+            return err_sys(err, rc, "cannot watch its interrupt");
+        e.pci = &d->port;
+    }
+    return d->class->create(&e, &d->params, &d->dev, err);
+}
+
+int board_create_devices(struct board *board, enum dev_place place, const struct board_env *env,
+                         struct err *err)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        struct board_device *d = board->device[i];
+        if (d->class->place != place)
+            continue;
+        int rc = create_device(d, env, err);
+        if (rc < 0)
+            return err_prefix(err, rc, "%s", d->name);
+        d->class->reset(d->dev);
+    }
+    return 0;
+}
+
+void board_reset_devices(struct board *board, enum dev_place place)
+{
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class->place == place)
+            board->device[i]->class->reset(board->device[i]->dev);
+}

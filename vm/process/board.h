@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine as a list of devices: what stands where. board_build makes it from the VM's
+ * configuration, the same list in both processes, because each device's layout is a pure function
+ * of its parameters. Each process then creates the devices that live in it, and `vmm` the PCI
+ * shells of all of them.
+ *
+ * PCI slots: 0 host bridge, 1 display, 2 up in the order of the configuration: disks, network
+ * cards, then the small virtio devices; 31 LPC bridge. Slots are thus stable as long as the
+ * configuration is. */
+#pragma once
+
+#include "config/vmcfg.h"
+#include "vm/backend/nic.h"
+#include "vm/chipset/fw_cfg.h"
+#include "vm/chipset/ich9_lpc.h"
+#include "vm/chipset/rtc_cmos.h"
+#include "vm/dev/uart16550.h"
+#include "vm/dev/virtio_blk.h"
+#include "vm/machine/dev.h"
+#include "vm/pci/pci_shell.h"
+#include "vm/pci/q35_mch.h"
+#include "vm/process/link.h"
+
+enum { BOARD_DEVFN_NONE = -1, BOARD_LPC_SLOT = 31, BOARD_DOORBELLS_MAX = 64 };
+
+struct board_device;
+
+/* One region of a device, as the bus calls it: here, or by call slot in the other process. */
+struct board_region {
+    struct board_device *device;
+    unsigned index;
+};
+
+struct board_device {
+    unsigned number; /* on the board */
+    const struct dev_class *class;
+    char name[32];
+    int devfn; /* slot * 8 + function, or BOARD_DEVFN_NONE */
+    struct dev_layout layout;
+    union {
+        struct fw_cfg_params fw_cfg;
+        struct ich9_lpc_params lpc;
+        struct q35_mch_params mch;
+        struct rtc_cmos_params rtc;
+        struct uart16550_params uart;
+        struct virtio_blk_params blk;
+    } params;
+
+    /* Made by `vmm`, the same descriptors in both; -1 where there is none. */
+    int msix_fd[PCI_MSIX_VECTORS_MAX], doorbell_fd[BOARD_DOORBELLS_MAX];
+    int intx_fd, resample_fd;
+    int ram_fd;
+
+    /* Where the device lives. */
+    struct pci_port port;
+    void *dev;
+    /* In vmm. */
+    struct link_shared *shared; /* borrowed */
+    struct board_region region[DEV_REGIONS_MAX];
+    struct pci_shell *shell;
+};
+
+struct board {
+    struct board_device *device[LINK_DEVICES_MAX];
+    unsigned count;
+};
+
+/* Parts that only one of the processes has; what it has not is NULL. All borrowed. */
+struct board_parts {
+    /* vmm */
+    struct pci_host *pci_host;
+    struct link_shared *shared;
+    struct bytering *uart_tx, *uart_rx;
+    /* vmx */
+    struct fw_cfg_items *fw_cfg;
+    struct blk **blk; /* [cfg->disk_count] */
+    struct nic **nic; /* [cfg->nic_count] */
+};
+
+int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,
+                struct err *err);
+void board_destroy(
+    struct board *board); /* devices, shells and descriptors included; accepts NULL */
+
+/* Makes the descriptors of a device's layout (vmm), lists them in the order in which they travel,
+ * takes them (vmx). */
+int board_make_fds(struct board_device *d, struct err *err);
+unsigned board_list_fds(const struct board_device *d, int *fds /* [LINK_FDS_MAX] */);
+int board_take_fds(struct board_device *d, const int *fds, unsigned count);
+
+/* Creates the devices of `place`. */
+struct board_env {
+    struct gmem *gmem;
+    struct loop *loop;
+    struct link_shared *shared;
+    struct bus *bus;                                   /* vmm */
+    void (*irq)(void *ctx, unsigned line, bool level); /* vmm: ISA interrupts */
+    void *irq_ctx;
+    void (*request)(void *ctx, enum machine_request what);
+    void *request_ctx;
+};
+int board_create_devices(struct board *board, enum dev_place place, const struct board_env *env,
+                         struct err *err);
+void board_reset_devices(struct board *board, enum dev_place place);
+
+/* vmm: puts the fixed regions on the bus and makes the PCI shells. `wiring` says what all have in
+ * common. */
+int board_wire(struct board *board, const struct pci_wiring *wiring, struct pci_host *host,
+               struct link_shared *shared, struct err *err);
+void board_reset_shells(struct board *board);
+
+/* The first device of a class, or NULL. */
+struct board_device *board_find(struct board *board, const struct dev_class *class);

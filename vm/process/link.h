@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `vmm` and `vmx` of one VM share: a page of memory for what must be fast, and a socket
+ * (SOCK_SEQPACKET) for the rest.
+ *
+ * The socket carries fixed-size messages. Both processes are of one build and started together by
+ * vm_run, but either may have been taken over by its guest: a message of the wrong size or kind
+ * ends the VM, descriptors come only from `vmm`, only at the start and only as many as the board
+ * says.
+ *
+ *   start    vmm -> vmx  DEVICE_FDS for each device of vmx, in board order; then BUILD
+ *            vmx -> vmm  READY (all devices stand, the start program is loaded) or FAILED
+ *   running  vmx -> vmm  REQUEST
+ *            vmm -> vmx  RESET; vmx -> vmm RESET_DONE when devices and RAM contents are as at
+ * power-on
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "vm/firmware/linux_boot.h"
+#include "vm/machine/bytering.h"
+#include "vm/machine/dev.h"
+#include "vm/process/callslot.h"
+
+enum { LINK_DEVICES_MAX = 64, LINK_UART_TX = 16384, LINK_UART_RX = 4096, LINK_FDS_MAX = 250 };
+
+enum vm_fd {
+    VM_FD_CONTROL = 3, /* the socket to the parent */
+    VM_FD_LINK,        /* the socket to the other process */
+    VM_FD_CONFIG,      /* memfd: the VM as a dictionary (config/vmcfg.h) */
+    VM_FD_SHARED,      /* memfd: struct link_shared */
+    VM_FD_RAM,         /* memfd: guest memory */
+    /* vmx only */
+    VM_FD_CONSOLE, /* where the serial port ends; its kind is the configuration's */
+    VM_FD_KERNEL,
+    VM_FD_INITRD,
+    VM_FD_FIRMWARE, /* SeaBIOS or OVMF code */
+    VM_FD_VGA_ROM,
+    VM_FD_FOLDER, /* of the disks */
+    /* both */
+    VM_FD_NVRAM,        /* firmware variables, read-write */
+    VM_FD_UART_TX_DATA, /* eventfds of the serial port's rings (bytering.h) */
+    VM_FD_UART_TX_SPACE,
+    VM_FD_UART_RX_DATA,
+    VM_FD_UART_RX_SPACE,
+    VM_FD_NIC = 24, /* one a network card, in order */
+    VM_FD_VHOST = 36,
+    VM_FD_END = 48
+};
+
+struct link_shared {
+    struct callslots calls;
+    struct pci_shared pci[LINK_DEVICES_MAX];
+    _Atomic(uint64_t) ecam; /* where the guest has ECAM now; 0: nowhere */
+    _Alignas(64) uint8_t uart_tx[sizeof(struct bytering_shared) + LINK_UART_TX];
+    _Alignas(64) uint8_t uart_rx[sizeof(struct bytering_shared) + LINK_UART_RX];
+};
+
+enum link_kind {
+    LINK_DEVICE_FDS,
+    LINK_BUILD,
+    LINK_READY,
+    LINK_FAILED,
+    LINK_REQUEST,
+    LINK_RESET,
+    LINK_RESET_DONE,
+    /* Between either of them and the parent, on a socket of their own: */
+    LINK_STARTED,      /* vmm: the guest runs */
+    LINK_ENDED,        /* vmm, vmx: value is enum vm_end, text the reason */
+    LINK_POWER_BUTTON, /* parent */
+    LINK_KIND_MAX
+};
+
+/* Where the first processor starts. */
+struct link_entry {
+    bool reset_vector; /* as after power-on: firmware is there */
+    struct boot_start start;
+};
+
+struct link_message {
+    uint32_t kind;
+    uint32_t value; /* DEVICE_FDS: device number; REQUEST: enum machine_request; FAILED, ENDED: enum
+                       vm_end */
+    union {
+        struct link_entry entry; /* READY, RESET_DONE */
+        char text[ERR_TEXT_MAX]; /* FAILED, ENDED */
+    };
+};
+
+/* The shared memory: a sealed memfd, made by the parent. */
+int link_shared_create(int *ret_fd, struct err *err);
+int link_shared_map(int fd, struct link_shared **ret_shared,
+                    struct err *err); /* fd stays the caller's */
+
+/* 0 or negative errno; -EPIPE when the other side is gone. Descriptors are duplicated to the other
+ * side. */
+int link_send(int socket, const struct link_message *message, const int *fds, unsigned fd_count);
+/* Waits for one message. `fds` has room for `fd_max`; more, or any when 0, are closed and refused
+ * (-EBADMSG). */
+int link_receive(int socket, struct link_message *ret_message, int *fds, unsigned fd_max,
+                 unsigned *ret_fd_count);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/process/resources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "vm/backend/chr.h"
+#include "vm/backend/nic.h"
+
+/* A regular file that is read once: kernel, initrd, firmware. */
+static int open_input(const char *what, const char *path, struct spawn_fds *fds, enum vm_fd number,
+                      struct err *err)
+{
+    struct stat st;
+
+    if (!path)
+        return 0;
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return err_sys(err, -errno, "%s \"%s\"", what, path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return err_set(err, -EBADMSG, "%s \"%s\": not a regular file", what, path);
+    if (st.st_size == 0)
+        return err_set(err, -EBADMSG, "%s \"%s\": the file is empty", what, path);
+    int rc = spawn_fds_share(fds, number, fd);
+    return rc < 0 ? err_sys(err, rc, "%s \"%s\"", what, path) : 0;
+}
+
+static int open_console(const struct vmcfg *cfg, int console_fd, struct resources *res,
+                        struct spawn_fds *vmx, struct err *err)
+{
+    int fd = -1, rc = 0;
+
+    switch (cfg->serial) {
+    case VMCFG_SERIAL_STDIO:
+        rc = spawn_fds_put(vmx, VM_FD_CONSOLE, console_fd);
+        return rc < 0 ? err_sys(err, rc, "console") : 0;
+    case VMCFG_SERIAL_UNIX:
+        rc = chr_listen_unix(cfg->serial_path, &fd, err);
+        if (rc == 0 && !(res->socket_path = strdup(cfg->serial_path)))
+            rc = -ENOMEM;
+        break;
+    case VMCFG_SERIAL_FILE:
+        rc = chr_open_file(cfg->serial_path, &fd, err);
+        break;
+    default:
+        break;
+    }
+    (void)close_fd(console_fd);
+    if (rc == 0 && fd >= 0)
+        rc = spawn_fds_put(vmx, VM_FD_CONSOLE, fd);
+    else
+        (void)close_fd(fd);
+    return rc;
+}
+
+static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err *err)
+{
+    for (unsigned i = 0; i < cfg->nic_count; i++) {
+        const struct vmcfg_nic *nic = &cfg->nics[i];
+        int fd = -1;
+        int rc = nic->type == VMCFG_NIC_TAP ? nic_tap_open(nic->ifname, 1, &fd, err)
+                                            : nic_user_start(&fd, err);
+        if (rc == 0)
+            rc = spawn_fds_put(vmx, VM_FD_NIC + i, fd);
+        if (rc < 0)
+            return err_prefix(err, rc, "network card %u", nic->index);
+    }
+    return 0;
+}
+
+static int make_uart_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
+{
+    for (int n = VM_FD_UART_TX_DATA; n <= VM_FD_UART_RX_SPACE; n++) {
+        cleanup_fd int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        int rc = fd < 0 ? -errno : spawn_fds_share(vmm, (enum vm_fd)n, fd);
+        if (rc == 0)
+            rc = spawn_fds_share(vmx, (enum vm_fd)n, fd);
+        if (rc < 0)
+            return err_sys(err, rc, "cannot make an eventfd");
+    }
+    return 0;
+}
+
+int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *res,
+                   struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
+{
+    *res = (struct resources){0};
+    int rc = open_console(cfg, console_fd, res, vmx, err);
+    if (rc == 0)
+        rc = open_input("kernel", cfg->kernel, vmx, VM_FD_KERNEL, err);
+    if (rc == 0)
+        rc = open_input("initrd", cfg->initrd, vmx, VM_FD_INITRD, err);
+    if (rc == 0)
+        rc = make_uart_fds(vmm, vmx, err);
+    if (rc == 0)
+        rc = open_nics(cfg, vmx, err);
+    return rc;
+}
+
+void resources_close(struct resources *res)
+{
+    if (res->socket_path)
+        (void)unlink(res->socket_path);
+    free(res->socket_path);
+    res->socket_path = NULL;
+}

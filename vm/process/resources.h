@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything of a VM that has a name on the host, opened by the parent and handed to the VM's
+ * processes as descriptors: kernel, initrd, firmware, its variables, the console's end, network.
+ * The VM's processes open nothing by themselves once they are confined. */
+#pragma once
+
+#include "base/err.h"
+#include "config/vmcfg.h"
+#include "vm/process/spawn.h"
+
+struct resources {
+    char *socket_path; /* of a console that listens: removed at the end */
+};
+
+/* Fills in both processes' descriptors. `console_fd` as for vm_start. */
+int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *res,
+                   struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err);
+void resources_close(struct resources *res);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM's processes after they have started: each class of thread may make the system calls of its
+ * row in sandbox.def and no other; another one ends the whole process (SIGSYS), which the parent
+ * reports. The filters are made at build time (tools/gen/sandbox.c) and cost nothing to load.
+ * docs/sandbox.md is the table for people. */
+#pragma once
+
+enum sandbox_class {
+    SANDBOX_VMM_MAIN, /* vmm's loop: timers, control */
+    SANDBOX_VMM_VCPU, /* runs guest instructions and the devices of vmm */
+    SANDBOX_VMX_MAIN, /* vmx's loop: console, timers, control */
+    SANDBOX_VMX_CALL, /* serves register accesses */
+    SANDBOX_VMX_IO,   /* a device's disk or network thread */
+    SANDBOX_CLASSES
+};
+
+/* Confines the calling thread for good. Ends the process if that cannot be done. Builds with
+ * sanitizers are not confined: their run time makes calls of its own. */
+void sandbox_enter(enum sandbox_class class);

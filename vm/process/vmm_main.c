@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process `vmm`: runs guest instructions, owns the interrupt controllers, timers and the bus.
+ *
+ * Threads: one a vCPU, and the main loop, which alone starts, pauses, resets and ends the machine.
+ * It starts with the descriptors of enum vm_fd, opens the engine, builds its half of the board,
+ * confines itself, waits for vmx, and runs until the guest switches off, somebody outside wants an
+ * end, or one of the three processes is gone. */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "config/vmcfg.h"
+#include "vm/engine/cpu_state.h"
+#include "vm/engine/cpuid.h"
+#include "vm/engine/engine.h"
+#include "vm/engine/host_cpu.h"
+#include "vm/process/board.h"
+#include "vm/process/child.h"
+#include "vm/process/run.h"
+#include "vm/process/sandbox.h"
+#include "vm/process/vcpus.h"
+
+struct vmm {
+    struct child_env env; /* configuration, memory, sockets: what both processes start with */
+    struct bus *bus;
+    const struct engine *engine;
+    struct engine_vm *vm;
+    struct pci_host *pci_host;
+    struct board *board;
+    struct vcpus *vcpus;
+    struct bytering uart_tx, uart_rx;
+    struct loop_source control, link, events;
+    bool running;
+    /* What vCPU threads and devices ask of the main loop. */
+    _Atomic(unsigned) wanted; /* bits of enum machine_request */
+    int event_fd;
+    struct err crash; /* MACHINE_CRASHED: why; written before the bit is set */
+    enum vm_end crash_kind;
+};
+
+static void finish(struct vmm *v, enum vm_end end, const char *text)
+{
+    child_report(&v->env, end, text);
+    loop_stop(v->env.loop, 0);
+}
+
+/* From any thread. */
+static void request(void *ctx, enum machine_request what)
+{
+    struct vmm *v = ctx;
+    const uint64_t one = 1;
+
+    atomic_fetch_or(&v->wanted, 1u << what);
+    (void)!write(v->event_fd, &one, sizeof one);
+}
+
+static void isa_irq(void *ctx, unsigned line, bool level)
+{
+    struct vmm *v = ctx;
+
+    (void)v->engine->irq_line(v->vm, line, level);
+}
+
+static void vcpu_ended(void *ctx, unsigned index, enum engine_exit exit, const struct err *err)
+{
+    struct vmm *v = ctx;
+
+    if (exit == ENGINE_EXIT_SHUTDOWN) {
+        v->crash_kind = VM_END_TRIPLE_FAULT;
+        (void)err_set(&v->crash, -EIO, "vCPU %u took a triple fault%s%s", index,
+                      err->code ? ": " : "", err->text);
+    } else {
+        v->crash_kind = VM_END_DIED;
+        (void)err_set(&v->crash, -EIO, "vCPU %u: %s", index, err->text);
+    }
+    request(v, MACHINE_CRASHED);
+}
+
+/* --- starting and resetting --- */
+
+static int reset_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, void *ctx)
+{
+    (void)ctx;
+    return engine->vcpu_reset(vcpu);
+}
+
+static int enter_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, void *ctx)
+{
+    cleanup_free struct cpu_state *state = malloc(sizeof *state);
+    int rc = state ? engine->vcpu_get_state(vcpu, state) : -ENOMEM;
+
+    if (rc < 0)
+        return rc;
+    boot_start_apply(ctx, state);
+    return engine->vcpu_set_state(vcpu, state);
+}
+
+/* All vCPUs to power-on; the first one to where vmx says that the start program begins. */
+static void start_vcpus(struct vmm *v, struct link_entry *entry)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < v->env.cfg.cpus && rc == 0; i++)
+        rc = vcpus_call(v->vcpus, i, reset_vcpu, NULL);
+    if (rc == 0 && !entry->reset_vector)
+        rc = vcpus_call(v->vcpus, 0, enter_vcpu, &entry->start);
+    if (rc < 0) {
+        finish(v, VM_END_DIED, "the engine refused the processors' initial state");
+        return;
+    }
+    v->running = true;
+    vcpus_resume(v->vcpus);
+}
+
+static void begin_reset(struct vmm *v)
+{
+    struct link_message m = {.kind = LINK_RESET};
+
+    if (!v->running)
+        return; /* one is under way */
+    vcpus_pause(v->vcpus);
+    v->running = false;
+    board_reset_shells(v->board);
+    board_reset_devices(v->board, DEV_IN_VMM);
+    pci_host_reset(v->pci_host);
+    if (link_send(VM_FD_LINK, &m, NULL, 0) < 0)
+        finish(v, VM_END_DIED, "vmx does not answer");
+}
+
+static void on_events(void *ctx, uint32_t events)
+{
+    struct vmm *v = ctx;
+    uint64_t count;
+
+    (void)events;
+    (void)!read(v->event_fd, &count, sizeof count);
+    unsigned wanted = atomic_exchange(&v->wanted, 0);
+    if (wanted & 1u << MACHINE_CRASHED)
+        finish(v, v->crash_kind, v->crash.text);
+    else if (wanted & 1u << MACHINE_POWER_OFF)
+        finish(v, VM_END_POWER_OFF, NULL);
+    else if (wanted & 1u << MACHINE_RESET)
+        begin_reset(v);
+}
+
+static void on_link(void *ctx, uint32_t events)
+{
+    struct vmm *v = ctx;
+    struct link_message m;
+
+    (void)events;
+    int rc = link_receive(VM_FD_LINK, &m, NULL, 0, NULL);
+    if (rc < 0) {
+        loop_stop(v->env.loop, 0); /* vmx is gone; the parent knows why better than we do */
+        return;
+    }
+    if (m.kind == LINK_READY || m.kind == LINK_RESET_DONE)
+        start_vcpus(v, &m.entry);
+    else if (m.kind == LINK_REQUEST && m.value <= MACHINE_CRASHED)
+        request(v, (enum machine_request)m.value);
+    if (m.kind == LINK_READY)
+        child_started(&v->env);
+}
+
+static void on_control(void *ctx, uint32_t events)
+{
+    struct vmm *v = ctx;
+    struct link_message m;
+
+    (void)events;
+    if (link_receive(VM_FD_CONTROL, &m, NULL, 0, NULL) < 0)
+        loop_stop(v->env.loop, 0); /* the parent wants an end, or has ended */
+    else if (m.kind == LINK_POWER_BUTTON)
+        acpi_pm_power_button(ich9_lpc_pm(board_find(v->board, &ich9_lpc_class)->dev));
+}
+
+/* --- building --- */
+
+static int open_engine(struct vmm *v, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    v->engine = engine_choose(vmcfg_engine_word(v->env.cfg.engine), &why);
+    if (!v->engine) {
+        if (err)
+            *err = why;
+        return why.code ? why.code : -ENODEV;
+    }
+    if (why.code)
+        log_info("%s", why.text);
+    struct cpu_model model = {.cpus = v->env.cfg.cpus,
+                              .cores_per_socket = v->env.cfg.cores_per_socket};
+    struct engine_vm_config config = {
+        .gmem = v->env.gmem, .bus = v->bus, .model = &model, .cpus = v->env.cfg.cpus};
+    return v->engine->vm_create(&config, &v->vm, err);
+}
+
+static int attach_uart(struct vmm *v)
+{
+    struct link_shared *s = v->env.shared;
+    int rc = bytering_init_writer(&v->uart_tx, (void *)s->uart_tx, LINK_UART_TX, VM_FD_UART_TX_DATA,
+                                  VM_FD_UART_TX_SPACE);
+
+    return rc < 0 ? rc
+                  : bytering_init_reader(&v->uart_rx, (void *)s->uart_rx, LINK_UART_RX,
+                                         VM_FD_UART_RX_DATA, VM_FD_UART_RX_SPACE);
+}
+
+static int build_board(struct vmm *v, struct err *err)
+{
+    int rc = pci_host_create(v->bus, request, v, &v->pci_host, err);
+    if (rc < 0)
+        return rc;
+    struct board_parts parts = {.pci_host = v->pci_host,
+                                .shared = v->env.shared,
+                                .uart_tx = &v->uart_tx,
+                                .uart_rx = &v->uart_rx};
+    struct board_env env = {.gmem = v->env.gmem,
+                            .loop = v->env.loop,
+                            .shared = v->env.shared,
+                            .bus = v->bus,
+                            .irq = isa_irq,
+                            .irq_ctx = v,
+                            .request = request,
+                            .request_ctx = v};
+    struct pci_wiring wiring = {
+        .engine = v->engine, .vm = v->vm, .bus = v->bus, .phys_bits = host_phys_bits()};
+
+    rc = attach_uart(v);
+    if (rc == 0)
+        rc = board_build(&v->env.cfg, &parts, &v->board, err);
+    for (unsigned i = 0; rc == 0 && i < v->board->count; i++)
+        rc = board_make_fds(v->board->device[i], err);
+    if (rc == 0)
+        rc = board_create_devices(v->board, DEV_IN_VMM, &env, err);
+    if (rc == 0)
+        rc = board_wire(v->board, &wiring, v->pci_host, v->env.shared, err);
+    return rc;
+}
+
+static int send_board(struct vmm *v, struct err *err)
+{
+    int fds[LINK_FDS_MAX], rc = 0;
+
+    for (unsigned i = 0; i < v->board->count && rc == 0; i++) {
+        struct board_device *d = v->board->device[i];
+        struct link_message m = {.kind = LINK_DEVICE_FDS, .value = i};
+        unsigned n = d->class->place == DEV_IN_VMX ? board_list_fds(d, fds) : 0;
+        if (n)
+            rc = link_send(VM_FD_LINK, &m, fds, n);
+    }
+    struct link_message done = {.kind = LINK_BUILD};
+    if (rc == 0)
+        rc = link_send(VM_FD_LINK, &done, NULL, 0);
+    return rc < 0 ? err_sys(err, rc, "vmx does not answer") : 0;
+}
+
+static void confine_vcpu(void)
+{
+    sandbox_enter(SANDBOX_VMM_VCPU);
+}
+
+static int build(struct vmm *v, struct err *err)
+{
+    struct loop *loop = v->env.loop;
+
+    int rc = bus_create(&v->bus);
+    if (rc < 0)
+        return err_sys(err, rc, "the bus");
+    rc = open_engine(v, err);
+    if (rc < 0) {
+        child_report(&v->env, VM_END_NO_ENGINE, err->text);
+        return rc;
+    }
+    v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rc = build_board(v, err);
+    if (rc == 0)
+        rc = send_board(v, err);
+    struct vcpus_config vcpus = {.engine = v->engine,
+                                 .vm = v->vm,
+                                 .count = v->env.cfg.cpus,
+                                 .confine = confine_vcpu,
+                                 .ended = vcpu_ended,
+                                 .ctx = v};
+    if (rc == 0)
+        rc = vcpus_create(&vcpus, &v->vcpus, err);
+    if (rc == 0)
+        rc = loop_add_fd(loop, &v->control, VM_FD_CONTROL, EPOLLIN, on_control, v);
+    if (rc == 0)
+        rc = loop_add_fd(loop, &v->link, VM_FD_LINK, EPOLLIN, on_link, v);
+    if (rc == 0)
+        rc = loop_add_fd(loop, &v->events, v->event_fd, EPOLLIN, on_events, v);
+    return rc;
+}
+
+int main(void)
+{
+    struct err err = ERR_INIT;
+    struct vmm v = {0};
+
+    int rc = child_init(&v.env, "vmm", &err);
+    if (rc == 0)
+        rc = build(&v, &err);
+    if (rc < 0) {
+        child_report(&v.env, VM_END_DIED, err.text);
+        return EXIT_FAILURE;
+    }
+    sandbox_enter(SANDBOX_VMM_MAIN);
+    (void)loop_run(v.env.loop);
+    /* The kernel takes everything back; a process that ends has no use for order. */
+    _exit(EXIT_SUCCESS);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process `vmx`: device models that read guest memory, their back ends, and what the guest
+ * starts with.
+ *
+ * Threads: the main loop (console, link, timers), one that serves register accesses by call slots,
+ * and those that devices have for their I/O. It opens disks, builds its half of the board when vmm
+ * has sent the descriptors, loads the start program, confines itself and then serves until vmm or
+ * the parent is gone. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "config/vmcfg.h"
+#include "vm/backend/blk.h"
+#include "vm/backend/chr_ring.h"
+#include "vm/backend/io_thread.h"
+#include "vm/backend/nic.h"
+#include "vm/engine/host_cpu.h"
+#include "vm/process/board.h"
+#include "vm/process/boot.h"
+#include "vm/process/child.h"
+#include "vm/process/sandbox.h"
+
+struct vmx {
+    struct child_env env;
+    struct board *board;
+    struct boot *boot;
+    struct blk *blk[VMCFG_DISKS_MAX];
+    struct nic *nic[VMCFG_NICS_MAX];
+    struct chr *console;
+    struct chr_ring *console_ring;
+    struct loop_source control, link;
+    pthread_t server;
+    atomic_bool server_stop;
+};
+
+/* From any thread: to vmm, which owns the machine. */
+static void request(void *ctx, enum machine_request what)
+{
+    struct link_message m = {.kind = LINK_REQUEST, .value = what};
+
+    (void)ctx;
+    (void)link_send(VM_FD_LINK, &m, NULL, 0);
+}
+
+/* --- register accesses --- */
+
+/* A call is vmm's, so it may be anybody's: all of it is checked against the layout. */
+static uint64_t serve(void *ctx, const struct callslot *call)
+{
+    struct vmx *v = ctx;
+
+    if (call->device >= v->board->count)
+        return UINT64_MAX;
+    struct board_device *d = v->board->device[call->device];
+    if (d->class->place != DEV_IN_VMX || call->region >= d->layout.region_count)
+        return UINT64_MAX;
+    const struct dev_region *r = &d->layout.region[call->region];
+    if ((call->size != 1 && call->size != 2 && call->size != 4 && call->size != 8) ||
+        call->size < r->min_width || (r->max_width && call->size > r->max_width) ||
+        !range_within(call->offset, call->size, r->size))
+        return UINT64_MAX;
+    if (!call->is_write)
+        return d->class->read(d->dev, call->region, call->offset, call->size);
+    d->class->write(d->dev, call->region, call->offset, call->size, call->value);
+    return 0;
+}
+
+static void *server_main(void *arg)
+{
+    struct vmx *v = arg;
+
+    sandbox_enter(SANDBOX_VMX_CALL);
+    callslot_serve(&v->env.shared->calls, &v->server_stop, serve, v);
+    return NULL;
+}
+
+/* --- back ends --- */
+
+static int open_disk(struct vmx *v, unsigned i, struct err *err)
+{
+    static const char *const formats[] = {[VMCFG_FORMAT_RAW] = "raw", [VMCFG_FORMAT_VMDK] = "vmdk"};
+    const struct vmcfg_disk *disk = &v->env.cfg.disks[i];
+    struct disk_options options = {.flags = (disk->readonly ? DISK_READONLY : 0) | DISK_DEVICE,
+                                   .format = formats[disk->format]};
+    struct disk_dir *dir = calloc(1, sizeof *dir); /* lives as long as the disk: as long as we do */
+    struct aio *aio = NULL;
+    struct disk *opened;
+    const char *name;
+
+    int rc = dir ? disk_dir_open_for(dir, disk->file, &name, err) : -ENOMEM;
+    if (rc == 0)
+        rc = aio_create(AIO_AUTO, &aio, err);
+    if (rc == 0)
+        rc = disk_open(&dir->host, name, &options, aio, &opened, err);
+    if (rc == 0)
+        rc = blk_disk_open(opened, &v->blk[i], err);
+    return rc;
+}
+
+static int open_nic(struct vmx *v, unsigned i, struct err *err)
+{
+    const struct vmcfg_nic *nic = &v->env.cfg.nics[i];
+    struct nic_params params = {.kind = nic->type == VMCFG_NIC_TAP ? NIC_TAP : NIC_USER,
+                                .fd = {VM_FD_NIC + (int)i},
+                                .queues = 1};
+
+    memcpy(params.mac, nic->mac, sizeof params.mac);
+    return nic_create(&params, &v->nic[i], err);
+}
+
+static int open_console(struct vmx *v, struct err *err)
+{
+    static const enum chr_kind kinds[] = {[VMCFG_SERIAL_NONE] = CHR_NONE,
+                                          [VMCFG_SERIAL_STDIO] = CHR_STREAM,
+                                          [VMCFG_SERIAL_UNIX] = CHR_LISTEN,
+                                          [VMCFG_SERIAL_FILE] = CHR_FILE};
+    struct link_shared *s = v->env.shared;
+    enum chr_kind kind = kinds[v->env.cfg.serial];
+    struct bytering out, in;
+
+    int rc = chr_create(kind, kind == CHR_NONE ? -1 : VM_FD_CONSOLE, v->env.loop, &v->console, err);
+    if (rc == 0)
+        rc = bytering_init_reader(&out, (void *)s->uart_tx, LINK_UART_TX, VM_FD_UART_TX_DATA,
+                                  VM_FD_UART_TX_SPACE);
+    if (rc == 0)
+        rc = bytering_init_writer(&in, (void *)s->uart_rx, LINK_UART_RX, VM_FD_UART_RX_DATA,
+                                  VM_FD_UART_RX_SPACE);
+    return rc < 0 ? rc : chr_ring_create(v->console, &out, &in, v->env.loop, &v->console_ring, err);
+}
+
+static int open_backends(struct vmx *v, struct err *err)
+{
+    int rc = open_console(v, err);
+
+    for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
+        rc = open_disk(v, i, err);
+    for (unsigned i = 0; i < v->env.cfg.nic_count && rc == 0; i++)
+        rc = open_nic(v, i, err);
+    return rc;
+}
+
+/* --- building --- */
+
+/* Takes the descriptors of all devices of ours, in board order, until BUILD. */
+static int receive_board(struct board *board, struct err *err)
+{
+    int fds[LINK_FDS_MAX];
+    struct link_message m;
+    unsigned count;
+
+    for (;;) {
+        int rc = link_receive(VM_FD_LINK, &m, fds, LINK_FDS_MAX, &count);
+        if (rc < 0)
+            return rc;
+        if (m.kind == LINK_BUILD)
+            return 0;
+        if (m.kind != LINK_DEVICE_FDS || m.value >= board->count ||
+            board_take_fds(board->device[m.value], fds, count) < 0)
+            return err_set(err, -EBADMSG, "vmm sent what the board does not have");
+    }
+}
+
+static int build_board(struct vmx *v, struct err *err)
+{
+    struct board_parts parts = {.fw_cfg = boot_fw_cfg(v->boot), .blk = v->blk, .nic = v->nic};
+    struct board_env env = {.gmem = v->env.gmem,
+                            .loop = v->env.loop,
+                            .shared = v->env.shared,
+                            .request = request,
+                            .request_ctx = v};
+
+    int rc = board_build(&v->env.cfg, &parts, &v->board, err);
+    if (rc == 0)
+        rc = receive_board(v->board, err);
+    if (rc == 0)
+        boot_set_board(v->boot, v->board);
+    return rc < 0 ? rc : board_create_devices(v->board, DEV_IN_VMX, &env, err);
+}
+
+static void send_entry(struct vmx *v, enum link_kind kind)
+{
+    struct link_message m = {.kind = kind};
+    struct err err = ERR_INIT;
+
+    if (boot_load(v->boot, &m.entry, &err) < 0) {
+        child_report(&v->env, VM_END_BAD_FILE, err.text);
+        loop_stop(v->env.loop, 0);
+        return;
+    }
+    (void)link_send(VM_FD_LINK, &m, NULL, 0);
+}
+
+static void on_link(void *ctx, uint32_t events)
+{
+    struct vmx *v = ctx;
+    struct link_message m;
+
+    (void)events;
+    if (link_receive(VM_FD_LINK, &m, NULL, 0, NULL) < 0) {
+        loop_stop(v->env.loop, 0); /* vmm is gone */
+        return;
+    }
+    if (m.kind == LINK_RESET) {
+        board_reset_devices(v->board, DEV_IN_VMX);
+        send_entry(v, LINK_RESET_DONE);
+    }
+}
+
+static void on_control(void *ctx, uint32_t events)
+{
+    struct vmx *v = ctx;
+    struct link_message m;
+
+    (void)events;
+    if (link_receive(VM_FD_CONTROL, &m, NULL, 0, NULL) < 0)
+        loop_stop(v->env.loop, 0);
+}
+
+static int confine_io(void)
+{
+    sandbox_enter(SANDBOX_VMX_IO);
+    return 0;
+}
+
+static int build(struct vmx *v, struct err *err)
+{
+    int rc = open_backends(v, err);
+
+    io_thread_set_hook(confine_io);
+    if (rc == 0)
+        rc = boot_create(&v->env, &v->boot, err);
+    if (rc == 0)
+        rc = build_board(v, err);
+    if (rc == 0)
+        rc = loop_add_fd(v->env.loop, &v->control, VM_FD_CONTROL, EPOLLIN, on_control, v);
+    if (rc == 0)
+        rc = loop_add_fd(v->env.loop, &v->link, VM_FD_LINK, EPOLLIN, on_link, v);
+    if (rc == 0 && pthread_create(&v->server, NULL, server_main, v) != 0)
+        rc = err_set(err, -EAGAIN, "cannot start a thread");
+    return rc;
+}
+
+/* In order: no access is served any more, no request is in flight, disks are flushed and closed. */
+static void shut_down(struct vmx *v)
+{
+    atomic_store(&v->server_stop, true);
+    callslot_wake(&v->env.shared->calls);
+    (void)pthread_join(v->server, NULL);
+    board_destroy(v->board);
+    chr_ring_drain(v->console_ring);
+}
+
+int main(void)
+{
+    struct err err = ERR_INIT;
+    struct vmx v = {0};
+
+    int rc = child_init(&v.env, "vmx", &err);
+    if (rc == 0)
+        rc = build(&v, &err);
+    if (rc < 0) {
+        child_report(&v.env, VM_END_BAD_FILE, err.text);
+        return EXIT_FAILURE;
+    }
+    sandbox_enter(SANDBOX_VMX_MAIN);
+    send_entry(&v, LINK_READY);
+    (void)loop_run(v.env.loop);
+    shut_down(&v);
+    _exit(EXIT_SUCCESS);
+}
