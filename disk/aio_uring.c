@@ -252,7 +252,7 @@ static void uring_unwatch(struct aio *aio, struct aio_watch *watch)
 
     if (!watch->armed || !(sqe = get_sqe(aio)))
         return;
-    io_uring_prep_poll_remove(sqe, (uint64_t)(uintptr_t)watch | WATCH_TAG);
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)watch | WATCH_TAG, 0);
     sqe->user_data = 0;
     while (watch->armed && !enter(aio, true))
         reap(aio);
