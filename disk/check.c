@@ -23,8 +23,10 @@ void check_problem(struct disk_check *check, const char *fmt, ...)
 
 int disk_check(struct disk *disk, struct disk_check *check, struct err *err)
 {
-    int rc = 0;
+    int rc = disk->flags & DISK_READONLY ? 0 : disk_flush(disk);
 
+    if (rc)
+        return err_sys(err, rc, "cannot flush it");
     for (unsigned i = 0; i < disk->extent_count && !rc; i++)
         if (disk->extents[i].ops->check)
             rc = disk->extents[i].ops->check(disk, &disk->extents[i], check, err);

@@ -163,7 +163,7 @@ struct disk_check {
     uint64_t used;     /* allocation units in use */
 };
 enum { DISK_CHECK_LINES = 100 };
-/* 0 when it could be checked, whatever was found. */
+/* 0 when it could be checked, whatever was found. A disk open for writing is flushed first. */
 int disk_check(struct disk *disk, struct disk_check *check, struct err *err);
 
 /* -- Making them ---------------------------------------------------------------------------------
