@@ -5,6 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names and values in a message come from files and guests: none of their control characters
+ * reaches a terminal or starts a second line of a log. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 static void append_sys(struct err *err, int code)
 {
     size_t used = strlen(err->text);
@@ -18,6 +27,7 @@ static void set_text(struct err *err, int code, const char *fmt, va_list ap)
 {
     err->code = code;
     (void)vsnprintf(err->text, sizeof err->text, fmt, ap);
+    make_one_line(err->text);
 }
 
 int err_set(struct err *err, int code, const char *fmt, ...)
@@ -59,6 +69,7 @@ int err_prefix(struct err *err, int code, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(head, sizeof head, fmt, ap);
     va_end(ap);
+    make_one_line(head);
 
     size_t used = strlen(head);
     memcpy(err->text, head, used + 1);

@@ -5,8 +5,8 @@
  *
  *     cannot open disk "a.vmdk": extent "../b": path leaves the folder of the descriptor
  *
- * A `struct err *` may always be NULL. The message is cut, never overrun. Libraries fill it;
- * processes print it. */
+ * A `struct err *` may always be NULL. The message is cut, never overrun, and one line: control
+ * characters in it become '?'. Libraries fill it; processes print it. */
 #pragma once
 
 #include <stddef.h>

@@ -299,12 +299,16 @@ static int parse_lines(struct reader *rd, const char *p, const char *end)
     return 0;
 }
 
+static bool is_utf8_name(const char *encoding)
+{
+    return !strcasecmp(encoding, "UTF-8") || !strcasecmp(encoding, "UTF8");
+}
+
 static int check_encoding(struct reader *rd)
 {
     const char *encoding = vmxfile_get(rd->vmx, ".encoding");
 
-    if (!rd->foreign_line || !encoding || !strcasecmp(encoding, "UTF-8") ||
-        !strcasecmp(encoding, "UTF8"))
+    if (!rd->foreign_line || !encoding || is_utf8_name(encoding))
         return 0;
     return err_set(rd->err, -EBADMSG,
                    "%s:%zu: text in encoding \"%s\"; convert the file to UTF-8 and set .encoding",
@@ -558,18 +562,29 @@ static int append_line(struct vmxfile *vmx, const char *key, const char *value)
     return rc;
 }
 
-int vmxfile_set(struct vmxfile *vmx, const char *key, const char *value)
+static int set(struct vmxfile *vmx, const char *key, const char *value)
 {
-    if (!key_valid(key) || !utf8_valid(value))
-        return -EINVAL;
-    if (strlen(value) > VMXFILE_VALUE_MAX)
-        return -E2BIG;
     struct line *line = find(vmx, key);
+
     if (!line)
         return append_line(vmx, key, value);
     drop(vmx, key, line);
     line = find(vmx, key);
     return strcmp(line->value, value) ? change_line(vmx, line, value) : 0;
+}
+
+int vmxfile_set(struct vmxfile *vmx, const char *key, const char *value)
+{
+    if (!key_valid(key) || !utf8_valid(value) ||
+        (!strcasecmp(key, ".encoding") && !is_utf8_name(value)))
+        return -EINVAL;
+    if (strlen(value) > VMXFILE_VALUE_MAX)
+        return -E2BIG;
+    /* A file of another encoding is ASCII until now; with this it becomes UTF-8 and says so. */
+    const char *encoding = vmxfile_get(vmx, ".encoding");
+    bool foreign = encoding && !is_utf8_name(encoding) && !(is_ascii(key) && is_ascii(value));
+    int rc = foreign ? set(vmx, ".encoding", "UTF-8") : 0;
+    return rc < 0 ? rc : set(vmx, key, value);
 }
 
 int vmxfile_set_bool(struct vmxfile *vmx, const char *key, bool v)

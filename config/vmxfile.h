@@ -62,8 +62,9 @@ int vmxfile_complain(const struct vmxfile *vmx, const char *key, struct err *err
 /* Walks all keys in the file's order, duplicates included: call with *at = 0, NULL ends. */
 const char *vmxfile_next_key(const struct vmxfile *vmx, size_t *at);
 
-/* Setting a value that is there already changes nothing. A new key goes to the end. -EINVAL for a
- * key no file can hold, -E2BIG past a limit, -ENOMEM. */
+/* Setting a value that is there already changes nothing. A new key goes to the end. The first text
+ * beyond ASCII turns .encoding to UTF-8. -EINVAL for what no file can hold (a key with a blank,
+ * text that is not UTF-8, another .encoding), -E2BIG past a limit, -ENOMEM. */
 int vmxfile_set(struct vmxfile *vmx, const char *key, const char *value);
 int vmxfile_set_bool(struct vmxfile *vmx, const char *key, bool v);
 int vmxfile_set_u64(struct vmxfile *vmx, const char *key, uint64_t v);

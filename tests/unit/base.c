@@ -44,6 +44,9 @@ static void err_reads_outside_in(void)
     CHECK_EQ(err_prefix(&err, -ENOENT, "x"), -ENOENT);
     CHECK_STR(err.text, "x: No such file or directory");
     CHECK_EQ(err_set(NULL, -EIO, "nobody listens"), -EIO);
+    (void)err_set(&err, -EIO, "two\nlines\x1b[2J");
+    (void)err_prefix(&err, -EIO, "a\rb");
+    CHECK_STR(err.text, "a?b: two?lines?[2J");
 }
 
 static void buf_grows(void)

@@ -76,6 +76,18 @@ static void changes_one_line_only(void)
     CHECK_STR(vmxfile_get(vmx, "key"), "a|b\"c\nd");
 }
 
+static void first_foreign_text_makes_it_utf8(void)
+{
+    cleanup_vmxfile struct vmxfile *vmx = parse(".encoding = \"GBK\"\na = \"1\"\n", NULL);
+
+    REQUIRE(vmx);
+    CHECK_EQ(vmxfile_set(vmx, "a", "2"), 0);
+    check_bytes(vmx, ".encoding = \"GBK\"\na = \"2\"\n");
+    CHECK_EQ(vmxfile_set(vmx, "a", "\xc3\xa4"), 0);
+    check_bytes(vmx, ".encoding = \"UTF-8\"\na = \"\xc3\xa4\"\n");
+    CHECK_EQ(vmxfile_set(vmx, ".Encoding", "GBK"), -EINVAL);
+}
+
 static void refuses_with_line(void)
 {
     static const struct {
@@ -258,6 +270,6 @@ static void saves_atomically(void)
 
 TAP_MAIN(TAP_CASE(reads_what_people_write), TAP_CASE(walks_keys_in_order),
          TAP_CASE(last_duplicate_counts), TAP_CASE(changes_one_line_only),
-         TAP_CASE(refuses_with_line), TAP_CASE(has_limits),
-         TAP_CASE(size_limit_holds_while_setting), TAP_CASE(reads_types),
+         TAP_CASE(first_foreign_text_makes_it_utf8), TAP_CASE(refuses_with_line),
+         TAP_CASE(has_limits), TAP_CASE(size_limit_holds_while_setting), TAP_CASE(reads_types),
          TAP_CASE(keeps_golden_files_byte_for_byte), TAP_CASE(saves_atomically))
