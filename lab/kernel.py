@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Debian kernel as lab/fetch unpacked it: its image and its modules in the order in which they load."""
+"""A Debian kernel as lab/fetch unpacked it: its image, its modules and what they need."""
 
 import lzma
 import os
@@ -40,7 +40,7 @@ class Kernel:
         return {module_name(line) for line in self._lines("modules.builtin")}
 
     def load_order(self, names, optional=()):
-        """Paths of the modules and all that they need, in load order. Built-in ones are left out."""
+        """Paths of modules and all that they need, in load order; built-in ones are left out."""
         order = []
         for name in [*names, *optional]:
             name = module_name(name)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file tree that exists only as a plan, written out as an initramfs (newc cpio) or as a tar.
 
-No root, no device nodes on the disk, the same bytes for the same content: times are zero, owners are
-root. Programs bring the shared libraries that they need, found by ldd; a library lies in the library
-folder under the name that the loader looks for.
+No root, no device nodes on the disk, the same bytes for the same content: times are zero, owners
+are root. Programs bring the shared libraries that they need, found by ldd; a library lies in the
+library folder under the name that the loader looks for.
 """
 
 import io
@@ -22,7 +22,7 @@ class TreeError(Exception):
 
 
 class Entry:
-    """One path: a folder, a link (data is its target), a device, bytes, or a file to be read later."""
+    """One path: a folder, a link (data is its target), a device, bytes, or a file to read later."""
 
     def __init__(self, mode, data=b"", source=None, device=(0, 0)):
         self.mode = mode
@@ -67,7 +67,7 @@ class Tree:
         self.add(path, Entry(stat.S_IFREG | 0o755, source=source))
 
     def add_file(self, source, path, libraries=True):
-        """A host file with what it needs to run, or a whole directory (links inside it stay links)."""
+        """A host file with what it needs to run, or a whole folder (links inside it stay links)."""
         if os.path.isdir(source):
             self.add_dir(path)
             for name in sorted(os.listdir(source)):
@@ -148,7 +148,7 @@ def output_of(*command):
 
 
 def place_of(spec, folder):
-    """SRC[:DST] -> (source, path): DST is relative to the folder and ends in / for a folder of its own."""
+    """SRC[:DST] -> (source, path): DST is relative to the folder, and ends in / for a folder."""
     source, _, place = spec.partition(":")
     place = os.path.join(folder, place)
     if place.endswith("/"):
