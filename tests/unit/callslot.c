@@ -5,7 +5,7 @@
 #include "tests/tap.h"
 #include "vm/process/callslot.h"
 
-enum { CLIENTS = 4, CALLS = 20000 };
+enum { CLIENTS = 4, CALLS = 4000 };
 
 struct world {
     struct callslots *slots;

@@ -61,6 +61,9 @@ static bool add_chipset(struct board *board, const struct vmcfg *cfg,
         return false;
     rtc_cmos_set_memory(&d->params.rtc, MIN(cfg->memory, GMEM_LOW_MAX),
                         cfg->memory - MIN(cfg->memory, GMEM_LOW_MAX));
+    if (!(d = add(board, &kbc8042_class, -1)))
+        return false;
+    d->params.kbc.input = parts->input;
     if (!(d = add(board, &uart16550_class, -1)))
         return false;
     d->params.uart = (struct uart16550_params){

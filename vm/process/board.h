@@ -13,6 +13,7 @@
 #include "vm/backend/nic.h"
 #include "vm/chipset/fw_cfg.h"
 #include "vm/chipset/ich9_lpc.h"
+#include "vm/chipset/kbc8042.h"
 #include "vm/chipset/rtc_cmos.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/virtio_blk.h"
@@ -40,6 +41,7 @@ struct board_device {
     union {
         struct fw_cfg_params fw_cfg;
         struct ich9_lpc_params lpc;
+        struct kbc8042_params kbc;
         struct q35_mch_params mch;
         struct rtc_cmos_params rtc;
         struct uart16550_params uart;
@@ -70,7 +72,7 @@ struct board_parts {
     /* vmm */
     struct pci_host *pci_host;
     struct link_shared *shared;
-    struct bytering *uart_tx, *uart_rx;
+    struct bytering *uart_tx, *uart_rx, *input;
     /* vmx */
     struct fw_cfg_items *fw_cfg;
     struct blk **blk; /* [cfg->disk_count] */

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { LOOKS = 2000 }; /* some microseconds: about what a wake-up costs */
+enum { LOOKS = 200 }; /* some microseconds: about what a wake-up costs */
 
 static unsigned looks;
 

@@ -38,6 +38,18 @@ int link_shared_map(int fd, struct link_shared **ret_shared, struct err *err)
     return 0;
 }
 
+int link_ring_writer(struct link_shared *shared, enum link_ring which, struct bytering *ret_ring)
+{
+    return bytering_init_writer(ret_ring, (void *)shared->ring[which], LINK_RING_SIZE,
+                                VM_FD_RING + 2 * (int)which, VM_FD_RING + 2 * (int)which + 1);
+}
+
+int link_ring_reader(struct link_shared *shared, enum link_ring which, struct bytering *ret_ring)
+{
+    return bytering_init_reader(ret_ring, (void *)shared->ring[which], LINK_RING_SIZE,
+                                VM_FD_RING + 2 * (int)which, VM_FD_RING + 2 * (int)which + 1);
+}
+
 int link_send(int socket, const struct link_message *message, const int *fds, unsigned fd_count)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(LINK_FDS_MAX * sizeof(int))];

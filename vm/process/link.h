@@ -23,7 +23,10 @@
 #include "vm/machine/dev.h"
 #include "vm/process/callslot.h"
 
-enum { LINK_DEVICES_MAX = 64, LINK_UART_TX = 16384, LINK_UART_RX = 4096, LINK_FDS_MAX = 250 };
+enum { LINK_DEVICES_MAX = 64, LINK_RING_SIZE = 16384, LINK_FDS_MAX = 250 };
+
+/* Byte rings between a device of one process and its back end in the other. */
+enum link_ring { LINK_UART_TX, LINK_UART_RX, LINK_INPUT, LINK_RINGS };
 
 enum vm_fd {
     VM_FD_CONTROL = 3, /* the socket to the parent */
@@ -39,11 +42,8 @@ enum vm_fd {
     VM_FD_VGA_ROM,
     VM_FD_FOLDER, /* of the disks */
     /* both */
-    VM_FD_NVRAM,        /* firmware variables, read-write */
-    VM_FD_UART_TX_DATA, /* eventfds of the serial port's rings (bytering.h) */
-    VM_FD_UART_TX_SPACE,
-    VM_FD_UART_RX_DATA,
-    VM_FD_UART_RX_SPACE,
+    VM_FD_NVRAM,    /* firmware variables, read-write */
+    VM_FD_RING,     /* two eventfds a ring: data, space (bytering.h) */
     VM_FD_NIC = 24, /* one a network card, in order */
     VM_FD_VHOST = 36,
     VM_FD_END = 48
@@ -53,8 +53,7 @@ struct link_shared {
     struct callslots calls;
     struct pci_shared pci[LINK_DEVICES_MAX];
     _Atomic(uint64_t) ecam; /* where the guest has ECAM now; 0: nowhere */
-    _Alignas(64) uint8_t uart_tx[sizeof(struct bytering_shared) + LINK_UART_TX];
-    _Alignas(64) uint8_t uart_rx[sizeof(struct bytering_shared) + LINK_UART_RX];
+    _Alignas(64) uint8_t ring[LINK_RINGS][sizeof(struct bytering_shared) + LINK_RING_SIZE];
 };
 
 enum link_kind {
@@ -92,6 +91,10 @@ struct link_message {
 int link_shared_create(int *ret_fd, struct err *err);
 int link_shared_map(int fd, struct link_shared **ret_shared,
                     struct err *err); /* fd stays the caller's */
+
+/* The caller's end of a ring. */
+int link_ring_writer(struct link_shared *shared, enum link_ring which, struct bytering *ret_ring);
+int link_ring_reader(struct link_shared *shared, enum link_ring which, struct bytering *ret_ring);
 
 /* 0 or negative errno; -EPIPE when the other side is gone. Descriptors are duplicated to the other
  * side. */

@@ -75,9 +75,9 @@ static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err 
     return 0;
 }
 
-static int make_uart_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
+static int make_ring_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
 {
-    for (int n = VM_FD_UART_TX_DATA; n <= VM_FD_UART_RX_SPACE; n++) {
+    for (int n = VM_FD_RING; n < VM_FD_RING + 2 * LINK_RINGS; n++) {
         cleanup_fd int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         int rc = fd < 0 ? -errno : spawn_fds_share(vmm, (enum vm_fd)n, fd);
         if (rc == 0)
@@ -98,7 +98,7 @@ int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *re
     if (rc == 0)
         rc = open_input("initrd", cfg->initrd, vmx, VM_FD_INITRD, err);
     if (rc == 0)
-        rc = make_uart_fds(vmm, vmx, err);
+        rc = make_ring_fds(vmm, vmx, err);
     if (rc == 0)
         rc = open_nics(cfg, vmx, err);
     return rc;

@@ -37,7 +37,7 @@ struct vmm {
     struct pci_host *pci_host;
     struct board *board;
     struct vcpus *vcpus;
-    struct bytering uart_tx, uart_rx;
+    struct bytering uart_tx, uart_rx, input;
     struct loop_source control, link, events;
     bool running;
     /* What vCPU threads and devices ask of the main loop. */
@@ -204,15 +204,13 @@ static int open_engine(struct vmm *v, struct err *err)
     return v->engine->vm_create(&config, &v->vm, err);
 }
 
-static int attach_uart(struct vmm *v)
+static int attach_rings(struct vmm *v)
 {
-    struct link_shared *s = v->env.shared;
-    int rc = bytering_init_writer(&v->uart_tx, (void *)s->uart_tx, LINK_UART_TX, VM_FD_UART_TX_DATA,
-                                  VM_FD_UART_TX_SPACE);
+    int rc = link_ring_writer(v->env.shared, LINK_UART_TX, &v->uart_tx);
 
-    return rc < 0 ? rc
-                  : bytering_init_reader(&v->uart_rx, (void *)s->uart_rx, LINK_UART_RX,
-                                         VM_FD_UART_RX_DATA, VM_FD_UART_RX_SPACE);
+    if (rc == 0)
+        rc = link_ring_reader(v->env.shared, LINK_UART_RX, &v->uart_rx);
+    return rc < 0 ? rc : link_ring_reader(v->env.shared, LINK_INPUT, &v->input);
 }
 
 static int build_board(struct vmm *v, struct err *err)
@@ -223,7 +221,8 @@ static int build_board(struct vmm *v, struct err *err)
     struct board_parts parts = {.pci_host = v->pci_host,
                                 .shared = v->env.shared,
                                 .uart_tx = &v->uart_tx,
-                                .uart_rx = &v->uart_rx};
+                                .uart_rx = &v->uart_rx,
+                                .input = &v->input};
     struct board_env env = {.gmem = v->env.gmem,
                             .loop = v->env.loop,
                             .shared = v->env.shared,
@@ -235,7 +234,7 @@ static int build_board(struct vmm *v, struct err *err)
     struct pci_wiring wiring = {
         .engine = v->engine, .vm = v->vm, .bus = v->bus, .phys_bits = host_phys_bits()};
 
-    rc = attach_uart(v);
+    rc = attach_rings(v);
     if (rc == 0)
         rc = board_build(&v->env.cfg, &parts, &v->board, err);
     for (unsigned i = 0; rc == 0 && i < v->board->count; i++)

@@ -122,17 +122,14 @@ static int open_console(struct vmx *v, struct err *err)
                                           [VMCFG_SERIAL_STDIO] = CHR_STREAM,
                                           [VMCFG_SERIAL_UNIX] = CHR_LISTEN,
                                           [VMCFG_SERIAL_FILE] = CHR_FILE};
-    struct link_shared *s = v->env.shared;
     enum chr_kind kind = kinds[v->env.cfg.serial];
     struct bytering out, in;
 
     int rc = chr_create(kind, kind == CHR_NONE ? -1 : VM_FD_CONSOLE, v->env.loop, &v->console, err);
     if (rc == 0)
-        rc = bytering_init_reader(&out, (void *)s->uart_tx, LINK_UART_TX, VM_FD_UART_TX_DATA,
-                                  VM_FD_UART_TX_SPACE);
+        rc = link_ring_reader(v->env.shared, LINK_UART_TX, &out);
     if (rc == 0)
-        rc = bytering_init_writer(&in, (void *)s->uart_rx, LINK_UART_RX, VM_FD_UART_RX_DATA,
-                                  VM_FD_UART_RX_SPACE);
+        rc = link_ring_writer(v->env.shared, LINK_UART_RX, &in);
     return rc < 0 ? rc : chr_ring_create(v->console, &out, &in, v->env.loop, &v->console_ring, err);
 }
 
