@@ -171,8 +171,12 @@ static int derive(struct vmcfg *cfg, struct err *err)
     for (unsigned i = 0; i < cfg->nic_count; i++)
         if (all_zero(cfg->nics[i].mac, 6))
             derive_mac(cfg->uuid, &cfg->nics[i]);
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        cfg->disks[i].readonly |= cfg->disks[i].cdrom;
+    for (unsigned i = 0; i < cfg->disk_count; i++) {
+        struct vmcfg_disk *disk = &cfg->disks[i];
+        disk->readonly |= disk->cdrom;
+        if (disk->format == VMCFG_FORMAT_PROBE)
+            disk->format = vmcfg_disk_format_default(disk);
+    }
     if (cfg->disk_count)
         qsort(cfg->disks, cfg->disk_count, sizeof cfg->disks[0], disk_order);
     if (cfg->nic_count)

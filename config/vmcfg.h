@@ -53,7 +53,7 @@ enum vmcfg_bus {
 };
 
 enum vmcfg_disk_format {
-    VMCFG_FORMAT_PROBE, /* by content */
+    VMCFG_FORMAT_PROBE, /* after vmcfg_finish: only where the file's name does not say */
     VMCFG_FORMAT_RAW,
     VMCFG_FORMAT_VMDK,
     VMCFG_FORMAT_MAX,
@@ -166,6 +166,11 @@ const char *vmcfg_engine_word(enum vmcfg_engine engine);
 const char *vmcfg_firmware_word(enum vmcfg_firmware firmware);
 const char *vmcfg_bus_word(enum vmcfg_bus bus);
 const char *vmcfg_disk_format_word(enum vmcfg_disk_format format);
+
+/* What a disk is by its file's name. A guest writes the content of its disks but not their names:
+ * a raw disk must not become a VMDK because a guest put a VMDK's first bytes there. */
+enum vmcfg_disk_format vmcfg_disk_format_default(const struct vmcfg_disk *disk);
+
 const char *vmcfg_nic_model_word(enum vmcfg_nic_model model);
 
 enum { VMCFG_MAC_TEXT = 18, VMCFG_UUID_TEXT = 48 };

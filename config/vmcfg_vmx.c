@@ -559,7 +559,9 @@ static void write_disk(struct writing *w, const struct vmcfg_disk *disk)
     if (!disk->cdrom)
         put_device(w, device, "readonly", disk->readonly ? "TRUE" : NULL);
     put_device(w, device, "socle.format",
-               disk->format == VMCFG_FORMAT_PROBE ? NULL : vmcfg_disk_format_word(disk->format));
+               disk->format == vmcfg_disk_format_default(disk)
+                   ? NULL
+                   : vmcfg_disk_format_word(disk->format));
 }
 
 /* The first present disk of the dictionary that `cfg` does not have, NULL when there is none. */

@@ -101,6 +101,21 @@ const char *vmcfg_nic_model_word(enum vmcfg_nic_model model)
     return model_words[model];
 }
 
+enum vmcfg_disk_format vmcfg_disk_format_default(const struct vmcfg_disk *disk)
+{
+    const char *dot = disk->file ? strrchr(disk->file, '.') : NULL;
+
+    if (disk->cdrom)
+        return VMCFG_FORMAT_RAW;
+    if (!dot)
+        return VMCFG_FORMAT_PROBE;
+    if (!strcasecmp(dot, ".vmdk"))
+        return VMCFG_FORMAT_VMDK;
+    if (!strcasecmp(dot, ".raw") || !strcasecmp(dot, ".img") || !strcasecmp(dot, ".iso"))
+        return VMCFG_FORMAT_RAW;
+    return VMCFG_FORMAT_PROBE;
+}
+
 unsigned vmcfg_bus_controllers(enum vmcfg_bus bus)
 {
     return buses[bus].controllers;

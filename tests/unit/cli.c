@@ -121,7 +121,7 @@ static void options_reach_the_vm(void)
     end_wanted = VM_END_POWER_OFF;
     end_text = NULL;
     CHECK_EQ(run("--name n --engine=kvm --cpus 4 --memory 1G --kernel k --initrd i --append quiet "
-                 "--disk a,,b.img,readonly,format=raw --cdrom c.iso --disk d "
+                 "--disk a,,b.xyz,readonly,format=raw --cdrom c.iso --disk d "
                  "--nic user --nic tap=t0,mac=52:54:00:00:00:01 --serial file=s",
                  text, sizeof text),
              EXIT_OK);
@@ -135,7 +135,7 @@ static void options_reach_the_vm(void)
                                         "socle.kernel = \"k\"\n",
                                         "socle.initrd = \"i\"\n",
                                         "socle.append = \"quiet\"\n",
-                                        "virtio0:0.fileName = \"a,b.img\"\n",
+                                        "virtio0:0.fileName = \"a,b.xyz\"\n",
                                         "virtio0:0.readonly = \"TRUE\"\n",
                                         "virtio0:0.socle.format = \"raw\"\n",
                                         "virtio0:1.deviceType = \"cdrom-image\"\n",

@@ -297,6 +297,30 @@ static void derives_identity(void)
     CHECK_EQ(vmcfg_uuid_parse("564d1f2e-3d4c-5b6a-7988-97a6b5fffffe0", b.uuid), -EINVAL);
 }
 
+static void names_decide_formats(void)
+{
+    static const struct {
+        const char *file;
+        enum vmcfg_disk_format format;
+    } cases[] = {{"a.VMDK", VMCFG_FORMAT_VMDK}, {"a.img", VMCFG_FORMAT_RAW},
+                 {"a.raw", VMCFG_FORMAT_RAW},   {"a.vmdk.iso", VMCFG_FORMAT_RAW},
+                 {"disk", VMCFG_FORMAT_PROBE},  {"a.vmdk.bak", VMCFG_FORMAT_PROBE}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        cleanup_vmcfg struct vmcfg cfg;
+        vmcfg_init(&cfg);
+        struct vmcfg_disk *disk = vmcfg_add_disk(&cfg, VMCFG_BUS_VIRTIO, NULL);
+        REQUIRE(disk && (disk->file = strdup(cases[i].file)));
+        CHECK_EQ(vmcfg_finish(&cfg, NULL), 0);
+        CHECK_EQ(cfg.disks[0].format, cases[i].format);
+        cfg.disks[0].cdrom = true;
+        cfg.disks[0].format = VMCFG_FORMAT_PROBE;
+        CHECK_EQ(vmcfg_finish(&cfg, NULL), 0);
+        CHECK_EQ(cfg.disks[0].format, VMCFG_FORMAT_RAW);
+        CHECK(cfg.disks[0].readonly);
+    }
+}
+
 static void adds_until_full(void)
 {
     cleanup_vmcfg struct vmcfg cfg;
@@ -322,4 +346,4 @@ static void adds_until_full(void)
 
 TAP_MAIN(TAP_CASE(means_what_golden_files_say), TAP_CASE(survives_the_dictionary),
          TAP_CASE(rewrites_nothing_needlessly), TAP_CASE(refuses_nonsense),
-         TAP_CASE(derives_identity), TAP_CASE(adds_until_full))
+         TAP_CASE(derives_identity), TAP_CASE(names_decide_formats), TAP_CASE(adds_until_full))
