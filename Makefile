@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. `make help` lists what there is; meson.build has the rest.
+MESON_TEST = meson test --print-errorlogs
+SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
+SECONDS   ?= 30
+STATES    ?= 20000
+
+all: build/release/build.ninja ## build into build/release
+	ninja -C build/release
+
+packages: ## install the Debian packages that build, tests and demo need
+	tools/packages.sh build test lab
+
+demo: packages all ## boot a Debian kernel to a shell in a VM of ours, here on this terminal
+	lab/demo
+
+check: packages all ## run all tests; the last line says how many passed and failed
+	@$(MESON_TEST) -C build/release; status=$$?; \
+	tools/test_summary.py build/release/meson-logs/testlog.json; exit $$status
+
+asan: build/asan/build.ninja ## unit, device, disk and corpus tests under ASan and UBSan
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MESON_TEST) -C build/asan $(SANITIZED)
+
+tsan: build/tsan/build.ninja ## the same under TSan
+	setarch -R $(MESON_TEST) -C build/tsan $(SANITIZED)
+
+clang: build/clang/build.ninja ## build with clang, a warning is an error
+	ninja -C build/clang
+
+fuzz: build/fuzz/build.ninja ## fuzz every target for SECONDS=30; findings land in build/fuzz
+	ninja -C build/fuzz fuzzers
+	tools/fuzz.sh build/fuzz $(SECONDS)
+
+crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, check what is left
+	SOCLE_TESTS=tests build/release/tests/disk/test-disk-crash $(STATES)
+
+bench: packages all ## one table of figures, with the peers measured in the same run
+	bench/run
+
+format: ## clang-format on all C files
+	git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format -i
+
+install: all ## install below DESTDIR and the prefix that meson was configured with
+	meson install -C build/release
+
+clean: ## remove build/ but for what the lab has fetched
+	rm -rf build/release build/asan build/tsan build/clang build/fuzz
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
+
+build/release/build.ninja:
+	@tools/packages.sh build
+	meson setup build/release
+build/asan/build.ninja:
+	meson setup build/asan -Db_sanitize=address,undefined
+build/tsan/build.ninja:
+	meson setup build/tsan -Db_sanitize=thread
+build/clang/build.ninja:
+	CC=clang meson setup build/clang --werror
+build/fuzz/build.ninja:
+	@tools/packages.sh fuzz
+	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
+
+.PHONY: all packages demo check asan tsan clang fuzz crash-replay bench format install clean help
