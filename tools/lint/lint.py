@@ -168,6 +168,18 @@ def rule_size(root):
                 yield f"{name}:{count}: more than 900 lines; split it by noun"
 
 
+def rule_manual(root):
+    """socle-run(1) has every option of `socle run`, and no other."""
+    source, page = "cli/cmd_run.c", "docs/man/socle-run.1"
+    if not os.path.isfile(os.path.join(root, source)):
+        return
+    options = set(re.findall(r'^\s*\{"([a-z-]+)", (?:"|NULL)', read(root, source), flags=re.M))
+    written = set(re.findall(r"^\.It Fl -([a-z-]+)", read(root, page), flags=re.M))
+    for name in sorted(options ^ written):
+        where, other = (page, source) if name in options else (source, page)
+        yield f"{where}:1: no --{name}, which {other} has"
+
+
 RULES = {name[5:]: rule for name, rule in list(globals().items()) if name.startswith("rule_")}
 
 

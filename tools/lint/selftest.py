@@ -35,6 +35,11 @@ CASES = [
     ("license", {"a.py": "print(1)\n"}, "a.py:1: no"),
     ("license", {"run": "#!/bin/sh\n"}, "run:1: no"),
     ("license", {"run": "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n", "a.md": "# A\n"}, None),
+    ("manual", {"cli/cmd_run.c": OK + '    {"new", "N", "x", y},\n', "docs/man/socle-run.1": ""},
+     "docs/man/socle-run.1:1: no --new"),
+    ("manual", {"cli/cmd_run.c": OK, "docs/man/socle-run.1": ".It Fl -old Ar n\n"}, "no --old"),
+    ("manual", {"cli/cmd_run.c": OK + '    {"a", NULL, "x", y},\n',
+                "docs/man/socle-run.1": ".It Fl -a\n"}, None),
     ("size", {"a.c": OK + "\n" * 900}, "a.c:901: more than 900"),
     ("size", {"a.c": OK + "\n" * 899}, None),
 ]
