@@ -65,7 +65,7 @@ static void host_bridge_windows(struct aml *a, const struct fw_machine *machine)
 
     aml_name(a, "_CRS");
     aml_resources(a);
-    aml_res_bus(a, 0, 255);
+    aml_res_bus(a, 0, fw_last_bus(machine));
     aml_res_io(a, 0xcf8, 8);
     aml_res_window_io(a, 0, 0xcf7);
     aml_res_window_io(a, 0xd00, 0xffff);

@@ -5,7 +5,6 @@
 #include "vm/firmware/acpi.h"
 
 enum {
-    MCFG_BUS_LAST = 255,
     HPET_ID = 0x8086a201, /* vendor 8086, legacy routing, 64-bit counter, 3 timers, revision 1 */
     HPET_MIN_TICK = 0x80,
     WAET_RTC_GOOD = 1,   /* no need to clear register C twice */
@@ -20,7 +19,7 @@ uint32_t acpi_mcfg(struct acpi *acpi, const struct fw_machine *machine)
     if (!p)
         return 0;
     le64_store(p + 8, machine->ecam_base);
-    p[19] = MCFG_BUS_LAST;
+    p[19] = fw_last_bus(machine);
     acpi_table_end(acpi, mcfg);
     return mcfg;
 }

@@ -81,6 +81,14 @@ void fw_machine_init(struct fw_machine *machine, const struct gmem *gmem);
 /* Local APIC number of a CPU: cores are numbered within a power of two, as CPUID leaf 0xB says. */
 uint32_t fw_apic_id(const struct fw_machine *machine, unsigned cpu);
 
+/* The highest PCI bus number that there can be: one behind each hot-pluggable slot. MCFG and the
+ * root bridge say it, since Linux asks every slot of every bus that they allow: for 256 buses that
+ * is 8,192 reads at each boot. */
+static inline uint8_t fw_last_bus(const struct fw_machine *machine)
+{
+    return (uint8_t)__builtin_popcount(machine->hotplug_ports);
+}
+
 /* First address above RAM below 4 GiB, and above all RAM. */
 uint64_t fw_ram_low_end(const struct fw_machine *machine);
 uint64_t fw_ram_end(const struct fw_machine *machine);
