@@ -34,8 +34,12 @@ static int read_header(struct disk *disk, struct disk_file *file, struct kdmv_he
                        struct err *err)
 {
     uint8_t bytes[KDMV_HEADER_SIZE];
-    int rc = file->size < sizeof bytes ? -EINVAL : file_read(disk, file, bytes, sizeof bytes, 0);
+    int rc;
 
+    if (file->size < sizeof bytes)
+        return err_set(err, -EINVAL, "is not a sparse extent: it has only %llu bytes",
+                       (unsigned long long)file->size);
+    rc = file_read(disk, file, bytes, sizeof bytes, 0);
     if (rc)
         return err_sys(err, rc, "cannot read its header");
     rc = kdmv_load(header, bytes, err);
