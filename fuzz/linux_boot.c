@@ -16,9 +16,8 @@ static struct gmem *memory(uint8_t choice)
     static struct gmem *gmem[2];
     unsigned which = choice & 1;
 
-    if (!gmem[which] &&
-        gmem_create(which ? MIB(64) : MIB(8), GMEM_PAGES_AUTO, &gmem[which], NULL) < 0)
-        abort();
+    if (!gmem[which])
+        FUZZ_CHECK(!gmem_create(which ? MIB(64) : MIB(8), GMEM_PAGES_AUTO, &gmem[which], NULL));
     return gmem[which];
 }
 
@@ -33,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     if (fd < 0)
         fd = memfd_create("kernel", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, 0) < 0 || pwrite(fd, data + 1, len - 1, 0) != (ssize_t)(len - 1))
-        abort();
+    FUZZ_CHECK(fd >= 0 && !ftruncate(fd, 0));
+    FUZZ_CHECK(pwrite(fd, data + 1, len - 1, 0) == (ssize_t)(len - 1));
     struct gmem *gmem = memory(data[0]);
 
     fw_machine_init(&machine, gmem);
@@ -47,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                                .cmdline = "quiet",
                                .ram_is_clean = data[0] & 4};
     int rc = direct_boot(&boot, &start, &err);
-    if ((rc < 0) != (err.code < 0) || (!rc && start.entry >= gmem->size))
-        abort();
+    FUZZ_CHECK((rc < 0) == (err.code < 0));
+    FUZZ_CHECK(rc < 0 || start.entry < gmem->size);
     return 0;
 }

@@ -150,11 +150,13 @@ static void directory_lists_files(void)
     CHECK_EQ(be32_load(dir + 132), 0);
     CHECK_STR(fw_cfg_error(b.chip.dev).text, "cannot make \"etc/bad\" for the firmware: too hard");
     read_port(&b, FW_CFG_FILE_FIRST + 1, text, 7);
-    CHECK_STR(text, "made 1");
-    CHECK_EQ(made, 1);
+    CHECK_STR(text, "made 2"); /* anew: the machine may be another since the directory */
+    read_port(&b, FW_CFG_FILE_FIRST + 1, text, 7);
+    CHECK_STR(text, "made 2"); /* but once: the guest reads it in pieces */
+    CHECK_EQ(made, 2);
     b.chip.class->reset(b.chip.dev);
     read_port(&b, FW_CFG_FILE_FIRST + 1, text, 7);
-    CHECK_STR(text, "made 2");
+    CHECK_STR(text, "made 3");
     bench_close(&b);
 }
 

@@ -85,8 +85,9 @@ int fw_cfg_add_file(struct fw_cfg_items *items, const char *name, const void *da
 int fw_cfg_add_file_borrowed(struct fw_cfg_items *items, const char *name, const void *data,
                              size_t len);
 
-/* A file whose content is made when the guest first looks (at it, or at the directory, which
- * states sizes): ACPI tables, which depend on what the machine became. `generate` appends the
+/* A file whose content is made when the guest first looks: ACPI tables, which depend on what the
+ * machine became. It is made for the directory, which states sizes, and again when the guest first
+ * selects it; its length must not depend on what the guest does in between. `generate` appends the
  * content; on failure the file is empty and its message is kept for fw_cfg_error. Made anew after
  * each reset. Called on the thread of the device, without a lock of the caller's. */
 typedef int fw_cfg_generate_fn(void *ctx, struct buf *out, struct err *err);

@@ -195,6 +195,14 @@ int fw_cfg_add_file_writable(struct fw_cfg_items *items, const char *name, const
 
 /* Using. */
 
+static void forget(struct fw_cfg_item *item)
+{
+    buf_free(&item->made);
+    item->generated = item->fetched = false;
+    item->data = NULL;
+    item->len = 0;
+}
+
 static void generate(struct fw_cfg_item *item, struct err *err)
 {
     if (!item->generate || item->generated)
@@ -246,8 +254,14 @@ const struct fw_cfg_item *fw_cfg_items_get(struct fw_cfg_items *items, uint16_t 
 
     if (item && key == FW_CFG_FILE_DIR)
         make_directory(items, item, err);
-    else if (item)
+    else if (item) {
+        /* What was made for the directory's sake may be out of date: firmware reads the directory
+         * first of all, and then sets the machine up that the tables describe. */
+        if (item->generate && !item->fetched)
+            forget(item);
+        item->fetched = true;
         generate(item, err);
+    }
     return item;
 }
 
@@ -269,12 +283,8 @@ void fw_cfg_items_reset(struct fw_cfg_items *items)
         struct fw_cfg_item *item = &items->item[i];
         if (item->writable && item->len)
             memcpy(item->owned, item->initial, item->len);
-        if (item->generate || item->key == FW_CFG_FILE_DIR) {
-            buf_free(&item->made);
-            item->generated = false;
-            item->data = NULL;
-            item->len = 0;
-        }
+        if (item->generate || item->key == FW_CFG_FILE_DIR)
+            forget(item);
     }
     buf_free(&items->directory);
 }

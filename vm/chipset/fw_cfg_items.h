@@ -15,6 +15,7 @@ struct fw_cfg_item {
     uint8_t *initial; /* owned; writable items: for after a reset */
     fw_cfg_generate_fn *generate;
     bool generated;  /* `made` is the content */
+    bool fetched;    /* the guest has selected it since the reset */
     struct buf made; /* owned */
     bool writable;
     fw_cfg_written_fn *written;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What packaged firmware (SeaBIOS, OVMF) finds in fw_cfg: docs/firmware.md lists each item and who
+ * reads it.
+ *
+ * ACPI files are made when the guest first looks, because the firmware decides where ECAM is. Their
+ * lengths do not depend on that. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "vm/chipset/fw_cfg.h"
+#include "vm/firmware/firmware.h"
+
+enum fw_kind { FW_SEABIOS, FW_OVMF };
+
+struct fw_content_params {
+    enum fw_kind kind;
+    const struct fw_machine *machine; /* borrowed as long as the content lives */
+    /* Where ECAM is now, as the host bridge tells; 0 or NULL: where the machine says. Borrowed. */
+    const _Atomic(uint64_t) *ecam;
+    uint16_t
+        serial_console; /* port for SeaBIOS's screen output where there is no display; 0: none */
+};
+
+struct fw_content;
+
+/* Fills `items`, which must not outlive the content. */
+int fw_content_create(const struct fw_content_params *params, struct fw_cfg_items *items,
+                      struct fw_content **ret_content, struct err *err);
+void fw_content_destroy(struct fw_content *content); /* accepts NULL */
+
+/* An option ROM for a PCI device: SeaBIOS takes it from here instead of the device's ROM BAR. The
+ * data are borrowed. */
+int fw_content_option_rom(struct fw_cfg_items *items, uint16_t vendor, uint16_t device,
+                          const void *data, size_t len);
+
+/* A Linux kernel that the firmware starts itself (OVMF). Data are borrowed; initrd and cmdline may
+ * be NULL. -EINVAL: not a bzImage. */
+int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t kernel_len,
+                      const void *initrd, size_t initrd_len, const char *cmdline, struct err *err);
+
+/* Boot order: appends the OpenFirmware path of a device by which both firmwares find it. `bridge`
+ * is the slot of the root port before it, or -1: on bus 0. */
+enum fw_boot_device { FW_BOOT_DISK, FW_BOOT_NIC };
+void fw_boot_order_add(struct buf *order, enum fw_boot_device what, int bridge, unsigned slot,
+                       unsigned function);
