@@ -150,7 +150,10 @@ void cpu_state_power_on(struct cpu_state *state, uint32_t apic_id, bool bsp)
     le32_store(state->xsave + 24, 0x1f80); /* MXCSR */
     state->msr[MSR_SLOT_pat] = 0x0007040600070406;
     state->msr[MSR_SLOT_smbase] = 0x30000;
-    state->msr[MSR_SLOT_misc_enable] = 0x1; /* fast strings */
+    state->msr[MSR_SLOT_misc_enable] = CPU_MISC_ENABLE_POWER_ON;
+    state->msr[MSR_SLOT_mcg_ctl] = ~UINT64_C(0);
+    for (unsigned bank = 0; bank < MSR_MC_BANKS; bank++)
+        state->msr[MSR_SLOT_mc0_ctl + bank * 4] = ~UINT64_C(0);
     state->run_state = bsp ? CPU_RUNNING : CPU_WAIT_FOR_INIT;
     lapic_power_on(state, apic_id, bsp);
 }

@@ -106,5 +106,9 @@ struct cpu_state {
 
 extern const struct state_table cpu_state_table;
 
-/* The state after power-on (SDM volume 3, table 10-1), with the TSC at zero. */
+/* IA32_MISC_ENABLE: fast strings; no branch trace store, no precise event sampling. */
+enum { CPU_MISC_ENABLE_POWER_ON = 0x1801 };
+
+/* The state after power-on (SDM volume 3, table 10-1), with the TSC at zero and all machine checks
+ * enabled, which is left to firmware on a real one. */
 void cpu_state_power_on(struct cpu_state *state, uint32_t apic_id, bool bsp);

@@ -45,7 +45,7 @@ static const struct leaf {
     {0xd, COPY, 0},                                  /* XSAVE; see mask_xsave */
     {0x1f, OWN, 0},                                  /* topology, second version (Intel) */
     {0x40000000, OWN, 0},                            /* hypervisor signature */
-    {0x40000001, FEATURES, BIT(EAX)},                /* paravirtual features */
+    {0x40000001, FEATURES, 0xf},                     /* paravirtual features */
     {0x40000010, OWN, 0},                            /* TSC and APIC bus rate */
     {0x80000000, COPY, 0},                           /* highest extended leaf */
     {0x80000001, FEATURES, BIT(ECX) | BIT(EDX)},

@@ -73,7 +73,8 @@ static int post_load(void *object, struct err *err)
 
     for (unsigned i = 0; i < IRQCHIP_PIT_CHANNELS; i++) {
         const struct pit_channel_state *channel = &state->pit[i];
-        if (channel->count > 0x10000 || channel->mode > 5 || channel->rw_mode > 3)
+        if (channel->count > 0x10000 || (channel->mode > 5 && channel->mode != PIT_MODE_NONE) ||
+            channel->rw_mode > 3)
             return err_set(err, -EINVAL, "PIT channel %u: count %u, mode %u, access %u", i,
                            channel->count, channel->mode, channel->rw_mode);
     }

@@ -12,6 +12,8 @@
 
 #include "wire/state.h"
 
+enum { PIT_MODE_NONE = 0xff }; /* the channel has not been programmed */
+
 enum { IRQCHIP_PICS = 2, IRQCHIP_IOAPIC_PINS = 24, IRQCHIP_PIT_CHANNELS = 3 };
 
 /* Intel 8259A data sheet. */

@@ -20,12 +20,14 @@ static int vcpu_ioctl(struct engine_vcpu *vcpu, unsigned long request, void *arg
 
 /* General registers */
 
-#define GPR_FIELDS(X)                                                                         \
-    X(CPU_RAX, rax)                                                                           \
-    X(CPU_RCX, rcx)                                                                           \
-    X(CPU_RDX, rdx) X(CPU_RBX, rbx) X(CPU_RSP, rsp) X(CPU_RBP, rbp) X(CPU_RSI, rsi)           \
-        X(CPU_RDI, rdi) X(CPU_R8, r8) X(CPU_R8 + 1, r9) X(CPU_R8 + 2, r10) X(CPU_R8 + 3, r11) \
-            X(CPU_R8 + 4, r12) X(CPU_R8 + 5, r13) X(CPU_R8 + 6, r14) X(CPU_R8 + 7, r15)
+#define GPR_FIELDS(X)                                                              \
+    X(CPU_RAX, rax)                                                                \
+    X(CPU_RCX, rcx)                                                                \
+    X(CPU_RDX, rdx)                                                                \
+    X(CPU_RBX, rbx)                                                                \
+    X(CPU_RSP, rsp) X(CPU_RBP, rbp) X(CPU_RSI, rsi) X(CPU_RDI, rdi) X(CPU_R8, r8)  \
+        X(CPU_R8 + 1, r9) X(CPU_R8 + 2, r10) X(CPU_R8 + 3, r11) X(CPU_R8 + 4, r12) \
+            X(CPU_R8 + 5, r13) X(CPU_R8 + 6, r14) X(CPU_R8 + 7, r15)
 
 static int get_regs(struct engine_vcpu *vcpu, struct cpu_state *state)
 {
@@ -191,16 +193,18 @@ static int set_fpu(struct engine_vcpu *vcpu, const struct cpu_state *state)
  * what CPUID offers) is passed over when it is zero anyway; another value would be lost, so that is
  * an error. */
 
-struct msr_buffer {
-    struct kvm_msrs head;
-    struct kvm_msr_entry entry[MSR_SLOT_MAX];
-};
+static struct kvm_msrs *msrs_alloc(void)
+{
+    struct kvm_msrs *msrs;
+
+    return calloc(1, sizeof *msrs + MSR_SLOT_MAX * sizeof msrs->entries[0]);
+}
 
 static int get_msrs(struct engine_vcpu *vcpu, struct cpu_state *state)
 {
-    cleanup_free struct msr_buffer *buffer = malloc(sizeof *buffer);
+    cleanup_free struct kvm_msrs *msrs = msrs_alloc();
 
-    if (!buffer)
+    if (!msrs)
         return -ENOMEM;
     for (unsigned slot = 0; slot < MSR_SLOT_MAX;) {
         uint8_t slots[MSR_SLOT_MAX];
@@ -209,15 +213,15 @@ static int get_msrs(struct engine_vcpu *vcpu, struct cpu_state *state)
             state->msr[s] = 0;
             if (vcpu->vm->msr_supported[s]) {
                 slots[count] = (uint8_t)s;
-                buffer->entry[count++] = (struct kvm_msr_entry){.index = msr_info[s].index};
+                msrs->entries[count++] = (struct kvm_msr_entry){.index = msr_info[s].index};
             }
         }
-        buffer->head = (struct kvm_msrs){.nmsrs = count};
-        int done = count ? ioctl(vcpu->fd, KVM_GET_MSRS, buffer) : 0;
+        msrs->nmsrs = count;
+        int done = count ? ioctl(vcpu->fd, KVM_GET_MSRS, msrs) : 0;
         if (done < 0)
             return -errno;
         for (int i = 0; i < done; i++)
-            state->msr[slots[i]] = buffer->entry[i].data;
+            state->msr[slots[i]] = msrs->entries[i].data;
         slot = (unsigned)done < count ? slots[done] + 1u : MSR_SLOT_MAX;
     }
     return 0;
@@ -225,9 +229,9 @@ static int get_msrs(struct engine_vcpu *vcpu, struct cpu_state *state)
 
 static int set_msrs(struct engine_vcpu *vcpu, const struct cpu_state *state)
 {
-    cleanup_free struct msr_buffer *buffer = malloc(sizeof *buffer);
+    cleanup_free struct kvm_msrs *msrs = msrs_alloc();
 
-    if (!buffer)
+    if (!msrs)
         return -ENOMEM;
     for (unsigned slot = 0; slot < MSR_SLOT_MAX;) {
         uint8_t slots[MSR_SLOT_MAX];
@@ -239,11 +243,11 @@ static int set_msrs(struct engine_vcpu *vcpu, const struct cpu_state *state)
                 continue;
             }
             slots[count] = (uint8_t)s;
-            buffer->entry[count++] =
+            msrs->entries[count++] =
                 (struct kvm_msr_entry){.index = msr_info[s].index, .data = state->msr[s]};
         }
-        buffer->head = (struct kvm_msrs){.nmsrs = count};
-        int done = count ? ioctl(vcpu->fd, KVM_SET_MSRS, buffer) : 0;
+        msrs->nmsrs = count;
+        int done = count ? ioctl(vcpu->fd, KVM_SET_MSRS, msrs) : 0;
         if (done < 0)
             return -errno;
         if ((unsigned)done == count)

@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "vm/engine/cpu_state.h"
 #include "vm/engine/kvm/kvm_internal.h"
 
 static int kick_signal(void)
@@ -45,6 +46,20 @@ int kvm_kick_init(void)
     return -pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* inherited by vCPU threads */
 }
 
+/* The one register in which a new vCPU is not as after power-on: without fast strings Linux drops
+ * rep movsb. */
+static int set_misc_enable(struct engine_vcpu *vcpu)
+{
+    union {
+        struct kvm_msrs head;
+        uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    } msrs = {.head.nmsrs = 1};
+
+    msrs.head.entries[0] = (struct kvm_msr_entry){.index = msr_info[MSR_SLOT_misc_enable].index,
+                                                  .data = CPU_MISC_ENABLE_POWER_ON};
+    return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) < 0 ? -errno : 0;
+}
+
 static int vcpu_setup(struct engine_vcpu *vcpu)
 {
     struct engine_vm *vm = vcpu->vm;
@@ -62,7 +77,7 @@ static int vcpu_setup(struct engine_vcpu *vcpu)
         rc = -errno;
     if (!rc && ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &mcg_cap) < 0)
         rc = -errno;
-    return rc;
+    return rc ? rc : set_misc_enable(vcpu);
 }
 
 DEFINE_CLEANUP(struct engine_vcpu *, kvm_vcpu_destroy)
