@@ -23,7 +23,8 @@ static void append_sys(struct err *err, int code)
                    strerror_r(-code, buf, sizeof buf));
 }
 
-static void set_text(struct err *err, int code, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+set_text(struct err *err, int code, const char *fmt, va_list ap)
 {
     err->code = code;
     (void)vsnprintf(err->text, sizeof err->text, fmt, ap);

@@ -13,17 +13,15 @@
 #define MIB(n)        ((uint64_t)(n) << 20)
 #define GIB(n)        ((uint64_t)(n) << 30)
 
-#define MIN(a, b)                          \
-    ({                                     \
-        __auto_type min_a_ = (a);          \
-        __auto_type min_b_ = (b);          \
-        min_a_ < min_b_ ? min_a_ : min_b_; \
-    })
-#define MAX(a, b)                          \
-    ({                                     \
-        __auto_type max_a_ = (a);          \
-        __auto_type max_b_ = (b);          \
-        max_a_ > max_b_ ? max_a_ : max_b_; \
+/* __COUNTER__ gives each use its own names, so that one may stand inside another. */
+#define MIN(a, b)          PICK_(a, <, b, __COUNTER__)
+#define MAX(a, b)          PICK_(a, >, b, __COUNTER__)
+#define PICK_(a, op, b, n) PICK__(a, op, b, n)
+#define PICK__(a, op, b, n)                                 \
+    ({                                                      \
+        __auto_type pick_a_##n = (a);                       \
+        __auto_type pick_b_##n = (b);                       \
+        pick_a_##n op pick_b_##n ? pick_a_##n : pick_b_##n; \
     })
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - __builtin_offsetof(type, member)))
