@@ -36,6 +36,8 @@
 #define BELL_MMIO 0xd0010000
 #define ROM       0xe0000000 /* one page, read only; writes go to the echo device's log */
 
+#define EXITS 10000 /* of each kind, in port_loop */
+
 /* Commands */
 #define CMD_PULSE_5      1 /* line 5: up and down */
 #define CMD_IRQFD_10     2 /* line 10 by eventfd, with resampling; asserted twice in all */

@@ -614,7 +614,15 @@ static void power_on_state(void)
     CHECK_EQ(reset.dr[0], 0);
 }
 
-int main(void)
+/* Not a test: what an exit costs, in the lab: `lab/run --count ... test-guest exits`. */
+static int measure_exits(void)
+{
+    cleanup_machine struct machine m = MACHINE_INIT;
+
+    return open_and_run(&m, PROGRAM_port_loop) ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         TAP_CASE(ports),
@@ -652,6 +660,8 @@ int main(void)
         return name ? 1 : 0;
     }
     (void)printf("# engine %s\n", engine->name);
+    if (argc > 1 && !strcmp(argv[1], "exits"))
+        return measure_exits();
     (void)alarm(100); /* a guest that waits for what never comes */
     return tap_run_(cases, ARRAY_SIZE(cases));
 }
