@@ -216,6 +216,13 @@ static void on_doorbell(void *ctx, uint32_t events)
     (void)pthread_mutex_unlock(&vp->lock);
 }
 
+void virtio_pci_ring_again(struct virtio_pci *vp, unsigned queue)
+{
+    const uint64_t one = 1;
+
+    (void)!write(vp->doorbells[queue].src.fd, &one, sizeof one);
+}
+
 /* -- Registers -----------------------------------------------------------------------------------
  */
 

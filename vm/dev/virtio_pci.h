@@ -118,6 +118,8 @@ static inline bool virtio_pci_has(const struct virtio_pci *vp, uint64_t feature)
     return vp->driver_features & feature;
 }
 
+/* For a kick that stops before the queue is empty, so that others get their turn: kicks again. */
+void virtio_pci_ring_again(struct virtio_pci *vp, unsigned queue);
 /* Publishes what was pushed and interrupts if the driver wants it. */
 void virtio_pci_publish(struct virtio_pci *vp, struct virtqueue *vq);
 /* The used buffer notification of one queue (2.3). */

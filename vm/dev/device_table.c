@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/dev/device_table.h"
+
+#include <string.h>
+
+#include "vm/dev/uart16550.h"
+#include "vm/dev/virtio_balloon.h"
+#include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_rng.h"
+
+const struct dev_class *const device_table[] = {
+    &uart16550_class, &virtio_balloon_class, &virtio_blk_class, &virtio_rng_class, NULL,
+};
+
+const struct dev_class *device_find(const char *name)
+{
+    for (const struct dev_class *const *class = device_table; *class; class ++)
+        if (!strcmp((*class)->name, name))
+            return *class;
+    return NULL;
+}
