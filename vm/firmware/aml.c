@@ -23,6 +23,7 @@ static void open_frame(struct aml *a, enum aml_frame_kind kind)
     }
     a->frame[a->depth].at = a->out->len;
     a->frame[a->depth++].kind = kind;
+    aml_u8(a, 0); /* for the length, see close_length */
 }
 
 /* Makes room for `len` bytes at `at` and moves what follows up. */
@@ -36,19 +37,24 @@ static void insert(struct aml *a, size_t at, const uint8_t *data, size_t len)
     memcpy(a->out->data + at, data, len);
 }
 
-/* 20.2.4: the length counts its own bytes; one byte holds 6 bits, more hold 4 + 8 each. */
-static size_t pkg_length(size_t body, uint8_t out[4])
+/* 20.2.4: the length counts its own bytes; one byte, which is there already, holds 6 bits, more
+ * hold 4 + 8 each. */
+static void close_length(struct aml *a, size_t at)
 {
-    if (body + 1 < 1 << 6) {
-        out[0] = (uint8_t)(body + 1);
-        return 1;
-    }
-    size_t extra = body + 2 < 1 << 12 ? 1 : body + 3 < 1 << 20 ? 2 : 3, len = body + 1 + extra;
+    size_t len = a->out->len - at;
+    uint8_t more[3];
 
-    out[0] = (uint8_t)(extra << 6 | (len & 0xf));
+    if (len < 1 << 6) {
+        a->out->data[at] = (uint8_t)len;
+        return;
+    }
+    size_t extra = len + 1 < 1 << 12 ? 1 : len + 2 < 1 << 20 ? 2 : 3;
+
+    len += extra;
+    a->out->data[at] = (uint8_t)(extra << 6 | (len & 0xf));
     for (size_t i = 0; i < extra; i++)
-        out[i + 1] = (uint8_t)(len >> (4 + 8 * i));
-    return extra + 1;
+        more[i] = (uint8_t)(len >> (4 + 8 * i));
+    insert(a, at + 1, more, extra);
 }
 
 static size_t int_bytes(uint64_t v, uint8_t out[9])
@@ -75,7 +81,7 @@ static size_t int_bytes(uint64_t v, uint8_t out[9])
 
 void aml_end(struct aml *a)
 {
-    uint8_t pkg[4], size[9];
+    uint8_t size[9];
 
     if (!a->depth || a->out->failed) {
         a->out->failed = true;
@@ -85,9 +91,10 @@ void aml_end(struct aml *a)
     if (a->frame[a->depth].kind == AML_BUFFER) {
         aml_u8(a, 0x79); /* end tag; checksum 0: "treat as correct" (6.4.2.9) */
         aml_u8(a, 0);
-        insert(a, at, size, int_bytes(a->out->len - at, size));
+        insert(a, at + 1, size, int_bytes(a->out->len - at - 1, size));
     }
-    insert(a, at, pkg, pkg_length(a->out->len - at, pkg));
+    if (!a->out->failed)
+        close_length(a, at);
 }
 
 static unsigned segments(const char *p)
@@ -99,8 +106,29 @@ static unsigned segments(const char *p)
     return n;
 }
 
+/* Four bytes: a segment of a name. */
+static void put4(struct aml *a, const char *p)
+{
+    if (a->out->cap - a->out->len < 4 || a->out->failed) {
+        buf_put(a->out, p, 4);
+        return;
+    }
+    memcpy(a->out->data + a->out->len, p, 4);
+    a->out->len += 4;
+}
+
+/* Nearly all names are: no prefix, four characters. */
+static bool is_plain_segment(const char *p)
+{
+    return *p > '.' && *p != '\\' && *p != '^' && p[1] > '.' && p[2] > '.' && p[3] > '.' && !p[4];
+}
+
 void aml_path(struct aml *a, const char *path)
 {
+    if (is_plain_segment(path)) {
+        put4(a, path);
+        return;
+    }
     while (*path == '\\' || *path == '^')
         aml_u8(a, (uint8_t)*path++);
     unsigned n = segments(path);
@@ -113,8 +141,11 @@ void aml_path(struct aml *a, const char *path)
         aml_u8(a, (uint8_t)n);
     }
     while (n--) {
-        for (unsigned i = 0; i < 4; i++)
-            aml_u8(a, *path && *path != '.' ? (uint8_t)*path++ : '_');
+        char segment[4] = {'_', '_', '_', '_'};
+
+        for (unsigned i = 0; i < 4 && *path && *path != '.'; i++)
+            segment[i] = *path++;
+        put4(a, segment);
         path += *path == '.';
     }
 }
@@ -123,7 +154,13 @@ void aml_int(struct aml *a, uint64_t v)
 {
     uint8_t bytes[9];
 
-    put(a, bytes, int_bytes(v, bytes));
+    if (v > 0xff) {
+        put(a, bytes, int_bytes(v, bytes));
+        return;
+    }
+    if (v > 1)
+        aml_u8(a, 0x0a);
+    aml_u8(a, (uint8_t)v);
 }
 
 void aml_str(struct aml *a, const char *s)

@@ -24,7 +24,7 @@ struct aml {
     struct buf *out; /* borrowed */
     unsigned depth;
     struct {
-        size_t at; /* of the PkgLength to be inserted */
+        size_t at; /* of the PkgLength */
         enum aml_frame_kind kind;
     } frame[AML_DEPTH_MAX];
 };
