@@ -53,13 +53,16 @@ build/release/build.ninja:
 	@tools/packages.sh build
 	meson setup build/release
 build/asan/build.ninja:
+	@tools/packages.sh build test
 	meson setup build/asan -Db_sanitize=address,undefined
 build/tsan/build.ninja:
+	@tools/packages.sh build test
 	meson setup build/tsan -Db_sanitize=thread
 build/clang/build.ninja:
+	@tools/packages.sh build
 	CC=clang meson setup build/clang --werror
 build/fuzz/build.ninja:
-	@tools/packages.sh fuzz
+	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
 
 .PHONY: all packages demo check asan tsan clang fuzz crash-replay bench format install clean help
