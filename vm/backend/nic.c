@@ -74,11 +74,6 @@ void nic_destroy(struct nic *nic)
     nic->ops->destroy(nic);
 }
 
-static bool dead(const struct nic *nic)
-{
-    return atomic_load_explicit(&nic->broken, memory_order_relaxed);
-}
-
 static bool pulled(const struct nic *nic)
 {
     return atomic_load_explicit(&nic->pulled, memory_order_relaxed);
@@ -95,7 +90,7 @@ ssize_t nic_recv(struct nic *nic, unsigned queue, struct iovec *iov, int pieces)
 {
     ssize_t n;
 
-    if (dead(nic))
+    if (nic_gone(nic))
         return -ENOLINK;
     n = nic->ops->recv(nic, queue, iov, pieces);
     if (n >= 0 && pulled(nic))
@@ -111,9 +106,9 @@ int nic_send(struct nic *nic, unsigned queue, struct iovec *iov, int pieces)
 {
     ssize_t n;
 
-    if (dead(nic) || pulled(nic)) {
+    if (nic_gone(nic) || pulled(nic)) {
         count(&nic->stats.tx_dropped, 1);
-        return dead(nic) ? -ENOLINK : 0;
+        return nic_gone(nic) ? -ENOLINK : 0;
     }
     n = nic->ops->send(nic, queue, iov, pieces);
     if (n >= 0) {
@@ -127,7 +122,7 @@ int nic_send(struct nic *nic, unsigned queue, struct iovec *iov, int pieces)
 
 int nic_flush(struct nic *nic, unsigned queue)
 {
-    return dead(nic) || !nic->ops->flush ? 0 : nic->ops->flush(nic, queue);
+    return nic_gone(nic) || !nic->ops->flush ? 0 : nic->ops->flush(nic, queue);
 }
 
 int nic_set_offloads(struct nic *nic, unsigned offloads)

@@ -9,7 +9,7 @@
  *   NIC_NONE  nobody: the link is down
  *
  * A frame always has the 12 bytes of struct virtio_net_hdr_v1 in front (VIRTIO 1.2, 5.1.6),
- * in a piece of its own on sending. What is sent has been validated by the device (net_hdr.h).
+ * in a piece of its own on sending. What is sent has been validated by the device.
  *
  * Each queue belongs to one thread. Nothing blocks: -EAGAIN is "wait for nic_fd". -ENOLINK is the
  * end: the other side is gone or breaks the protocol; the link is down and the queue's descriptor
@@ -94,6 +94,12 @@ DEFINE_CLEANUP(struct nic *, nic_destroy)
 static inline int nic_fd(const struct nic *nic, unsigned queue)
 {
     return nic->fd[queue];
+}
+
+/* -ENOLINK was returned: nothing will ever come again. */
+static inline bool nic_gone(const struct nic *nic)
+{
+    return atomic_load_explicit(&nic->broken, memory_order_relaxed);
 }
 
 /* Receives one frame: the number of bytes, header included. The last piece must be room that the

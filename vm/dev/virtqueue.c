@@ -63,6 +63,12 @@ void virtqueue_stop(struct virtqueue *vq)
     vq->active = false;
 }
 
+void virtqueue_seek(struct virtqueue *vq, uint16_t last_avail)
+{
+    vq->last_avail = vq->avail_idx = last_avail;
+    vq->used_idx = vq->published = gmem_view_load16(&vq->used, RING_IDX);
+}
+
 /* -- Taking chains -------------------------------------------------------------------------------
  */
 

@@ -56,6 +56,9 @@ void virtqueue_reset(struct virtqueue *vq);
  * 0, a restored one where it was. */
 int virtqueue_start(struct virtqueue *vq, struct gmem *gmem, uint64_t features);
 void virtqueue_stop(struct virtqueue *vq);
+/* After somebody else (vhost) worked on the rings: goes on with entry `last_avail`, and where the
+ * guest sees the used ring. Between start and stop. */
+void virtqueue_seek(struct virtqueue *vq, uint16_t last_avail);
 
 /* Takes the next chain: 1, or 0 when there is none, or a negative errno when the guest broke the
  * rules (-E2BIG: more pieces than iov_max). */
