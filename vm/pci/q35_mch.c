@@ -67,10 +67,10 @@ static void config_init(void *dev, uint8_t *config, uint8_t *writable)
 
     le64_store(config + PCIEXBAR, PCI_ECAM_DEFAULT | (mch->params.ecam_on ? PCIEXBAR_ENABLE : 0));
     le64_store(writable + PCIEXBAR, PCIEXBAR_BASE | PCIEXBAR_ENABLE);
-    for (unsigned i = 0; i < PAM_COUNT; i++) {
-        config[PAM0 + i] = i ? 0x33 : 0x30; /* reads and writes go to RAM */
+    /* All off at power-on: SeaBIOS takes anything else for a warm start and does not shadow itself.
+     */
+    for (unsigned i = 0; i < PAM_COUNT; i++)
         writable[PAM0 + i] = 0x33;
-    }
     config[SMRAM] = 0x02;
     writable[SMRAM] = 0x78;
     config[ESMRAMC] = 0x38;

@@ -7,12 +7,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/range.h"
-
-enum { FIRST_FREE_SLOT = 2 };
 
 /* --- the list --- */
 
@@ -43,32 +42,67 @@ static struct board_device *add(struct board *board, const struct dev_class *cla
     return board->device[board->count++] = d;
 }
 
-static bool add_chipset(struct board *board, const struct vmcfg *cfg,
+static bool add_bridges(struct board *board, const struct vmcfg *cfg,
                         const struct board_parts *parts)
 {
     bool direct = cfg->firmware == VMCFG_FIRMWARE_NONE;
-    struct board_device *d;
+    struct board_device *mch = add(board, &q35_mch_class, 0);
+    struct board_device *lpc = add(board, &ich9_lpc_class, BOARD_LPC_SLOT);
 
-    if (!(d = add(board, &q35_mch_class, 0)))
+    if (!mch || !lpc)
         return false;
-    d->params.mch = (struct q35_mch_params){.host = parts->pci_host,
-                                            .ecam = parts->shared ? &parts->shared->ecam : NULL,
-                                            .ecam_on = direct};
-    if (!(d = add(board, &ich9_lpc_class, BOARD_LPC_SLOT)))
+    mch->params.mch = (struct q35_mch_params){.host = parts->pci_host,
+                                              .ecam = parts->shared ? &parts->shared->ecam : NULL,
+                                              .ecam_on = direct};
+    lpc->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0};
+    return true;
+}
+
+static bool add_isa(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
+{
+    struct board_device *rtc = add(board, &rtc_cmos_class, -1);
+    struct board_device *uart = add(board, &uart16550_class, -1);
+    uint64_t low = MIN(cfg->memory, GMEM_LOW_MAX);
+
+    if (!rtc || !uart)
         return false;
-    d->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0};
-    if (!(d = add(board, &rtc_cmos_class, -1)))
-        return false;
-    rtc_cmos_set_memory(&d->params.rtc, MIN(cfg->memory, GMEM_LOW_MAX),
-                        cfg->memory - MIN(cfg->memory, GMEM_LOW_MAX));
-    if (!(d = add(board, &kbc8042_class, -1)))
-        return false;
-    d->params.kbc.input = parts->input;
-    if (!(d = add(board, &uart16550_class, -1)))
-        return false;
-    d->params.uart = (struct uart16550_params){
+    rtc_cmos_set_memory(&rtc->params.rtc, low, cfg->memory - low);
+    uart->params.uart = (struct uart16550_params){
         .base = 0x3f8, .irq = 4, .tx = parts->uart_tx, .rx = parts->uart_rx};
     return true;
+}
+
+/* The variable store ends where the code begins, and the code at 4 GiB. */
+static bool add_flash(struct board *board, const struct board_parts *parts)
+{
+    struct board_device *d = add(board, &pflash_class, -1);
+    struct stat code, vars;
+
+    if (!d || fstat(VM_FD_FIRMWARE, &code) < 0 || fstat(VM_FD_NVRAM, &vars) < 0)
+        return false;
+    d->params.pflash =
+        (struct pflash_params){.base = GMEM_HIGH - (uint64_t)code.st_size - (uint64_t)vars.st_size,
+                               .size = (uint64_t)vars.st_size,
+                               .fd = VM_FD_NVRAM,
+                               .set_readable = parts->flash_readable,
+                               .ctx = parts->flash_ctx};
+    return true;
+}
+
+/* What only firmware, or somebody at the screen, has a use for. A kernel that is loaded directly
+ * finds its serial console and is spared probing the rest. */
+static bool add_firmware(struct board *board, const struct vmcfg *cfg,
+                         const struct board_parts *parts)
+{
+    struct board_device *kbc, *fw_cfg;
+
+    if (cfg->firmware == VMCFG_FIRMWARE_NONE)
+        return true;
+    if (!(kbc = add(board, &kbc8042_class, -1)) || !(fw_cfg = add(board, &fw_cfg_class, -1)))
+        return false;
+    kbc->params.kbc.input = parts->input;
+    fw_cfg->params.fw_cfg.items = parts->fw_cfg;
+    return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, parts);
 }
 
 static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
@@ -85,19 +119,38 @@ static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct
     return true;
 }
 
+static bool add_nics(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
+                     int *slot)
+{
+    for (unsigned i = 0; i < cfg->nic_count; i++) {
+        struct board_device *d = add(board, &virtio_net_class, (*slot)++);
+        if (!d)
+            return false;
+        d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[i] : NULL};
+    }
+    return true;
+}
+
+static bool add_small(struct board *board, int *slot)
+{
+    return add(board, &virtio_rng_class, (*slot)++) && add(board, &virtio_balloon_class, (*slot)++);
+}
+
 int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,
                 struct err *err)
 {
     struct board *board = calloc(1, sizeof *board);
-    int slot = FIRST_FREE_SLOT, rc = 0;
+    int slot = BOARD_FIRST_SLOT, rc = 0;
 
     if (!board)
         return err_set(err, -ENOMEM, "out of memory");
-    if (!add_chipset(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) || false)
+    if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
+        !add_firmware(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > BOARD_LPC_SLOT)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
-                     BOARD_LPC_SLOT - FIRST_FREE_SLOT);
+                     BOARD_LPC_SLOT - BOARD_FIRST_SLOT);
     for (unsigned i = 0; i < board->count && rc == 0; i++) {
         struct board_device *d = board->device[i];
         rc = d->class->layout(&d->params, &d->layout, err);

@@ -10,19 +10,22 @@
 #pragma once
 
 #include "config/vmcfg.h"
-#include "vm/backend/nic.h"
 #include "vm/chipset/fw_cfg.h"
 #include "vm/chipset/ich9_lpc.h"
 #include "vm/chipset/kbc8042.h"
+#include "vm/chipset/pflash.h"
 #include "vm/chipset/rtc_cmos.h"
 #include "vm/dev/uart16550.h"
+#include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_net.h"
+#include "vm/dev/virtio_rng.h"
 #include "vm/machine/dev.h"
 #include "vm/pci/pci_shell.h"
 #include "vm/pci/q35_mch.h"
 #include "vm/process/link.h"
 
-enum { BOARD_DEVFN_NONE = -1, BOARD_LPC_SLOT = 31, BOARD_DOORBELLS_MAX = 64 };
+enum { BOARD_DEVFN_NONE = -1, BOARD_FIRST_SLOT = 2, BOARD_LPC_SLOT = 31, BOARD_DOORBELLS_MAX = 64 };
 
 struct board_device;
 
@@ -43,9 +46,11 @@ struct board_device {
         struct ich9_lpc_params lpc;
         struct kbc8042_params kbc;
         struct q35_mch_params mch;
+        struct pflash_params pflash;
         struct rtc_cmos_params rtc;
         struct uart16550_params uart;
         struct virtio_blk_params blk;
+        struct virtio_net_params net;
     } params;
 
     /* Made by `vmm`, the same descriptors in both; -1 where there is none. */
@@ -73,6 +78,8 @@ struct board_parts {
     struct pci_host *pci_host;
     struct link_shared *shared;
     struct bytering *uart_tx, *uart_rx, *input;
+    int (*flash_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
+    void *flash_ctx;
     /* vmx */
     struct fw_cfg_items *fw_cfg;
     struct blk **blk; /* [cfg->disk_count] */

@@ -7,17 +7,52 @@
 
 #include "vm/engine/host_cpu.h"
 #include "vm/firmware/direct_boot.h"
+#include "vm/firmware/efi_load.h"
+#include "vm/firmware/fw_content.h"
 
 struct boot {
     struct child_env *env;
     struct fw_machine machine;
-    struct fw_cfg_items *items;
+    struct fw_cfg_items *items; /* NULL: no firmware */
+    struct fw_content *content;
+    struct buf order; /* boot order, as text */
+    struct rom bios;
     bool used; /* RAM is as the last run left it */
 };
+
+static int create_firmware(struct boot *boot, struct err *err)
+{
+    bool efi = boot->env->cfg.firmware == VMCFG_FIRMWARE_UEFI;
+    struct fw_content_params params = {.kind = efi ? FW_OVMF : FW_SEABIOS,
+                                       .machine = &boot->machine,
+                                       .ecam = &boot->env->shared->ecam,
+                                       .serial_console = 0x3f8};
+
+    int rc = fw_cfg_items_create(&boot->items);
+    if (rc == 0)
+        rc = fw_content_create(&params, boot->items, &boot->content, err);
+    if (rc == 0 && !efi)
+        rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
+    return rc;
+}
+
+/* Disks in the order of the configuration, then network cards; slots are the board's. */
+static void order_devices(struct boot *boot)
+{
+    const struct vmcfg *cfg = &boot->env->cfg;
+    unsigned slot = BOARD_FIRST_SLOT;
+
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        fw_boot_order_add(&boot->order, FW_BOOT_DISK, -1, slot++, 0);
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        fw_boot_order_add(&boot->order, FW_BOOT_NIC, -1, slot++, 0);
+    boot->machine.boot_order = boot->order.len ? buf_cstr(&boot->order) : NULL;
+}
 
 int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
 {
     struct boot *boot = calloc(1, sizeof *boot);
+    bool firmware = env->cfg.firmware != VMCFG_FIRMWARE_NONE;
 
     if (!boot)
         return err_set(err, -ENOMEM, "out of memory");
@@ -26,9 +61,13 @@ int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
     boot->machine.cpus = env->cfg.cpus;
     boot->machine.cores_per_socket = env->cfg.cores_per_socket;
     boot->machine.phys_bits = (uint8_t)host_phys_bits();
+    boot->machine.hpet = false;
+    boot->machine.vga = false;
+    boot->machine.i8042 = boot->machine.fw_cfg = firmware;
     memcpy(boot->machine.uuid, env->cfg.uuid, sizeof boot->machine.uuid);
+    order_devices(boot);
     *ret_boot = boot;
-    return 0;
+    return firmware ? create_firmware(boot, err) : 0;
 }
 
 struct fw_cfg_items *boot_fw_cfg(struct boot *boot)
@@ -44,7 +83,7 @@ void boot_set_board(struct boot *boot, const struct board *board)
             boot->machine.pci_slots |= 1u << board->device[i]->devfn / 8;
 }
 
-int boot_load(struct boot *boot, struct link_entry *ret_entry, struct err *err)
+static int load_kernel(struct boot *boot, struct boot_start *ret_start, struct err *err)
 {
     const struct vmcfg *cfg = &boot->env->cfg;
     struct direct_boot direct = {.gmem = boot->env->gmem,
@@ -57,6 +96,13 @@ int boot_load(struct boot *boot, struct link_entry *ret_entry, struct err *err)
                                  .ram_is_clean = !boot->used};
 
     boot->used = true;
-    *ret_entry = (struct link_entry){.reset_vector = false};
-    return direct_boot(&direct, &ret_entry->start, err);
+    return direct_boot(&direct, ret_start, err);
+}
+
+int boot_load(struct boot *boot, struct link_entry *ret_entry, struct err *err)
+{
+    *ret_entry = (struct link_entry){.reset_vector = boot->items != NULL};
+    if (boot->bios.data)
+        return bios_shadow(&boot->bios, boot->env->gmem);
+    return boot->items ? 0 : load_kernel(boot, &ret_entry->start, err);
 }

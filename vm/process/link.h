@@ -38,10 +38,9 @@ enum vm_fd {
     VM_FD_CONSOLE, /* where the serial port ends; its kind is the configuration's */
     VM_FD_KERNEL,
     VM_FD_INITRD,
-    VM_FD_FIRMWARE, /* SeaBIOS or OVMF code */
     VM_FD_VGA_ROM,
-    VM_FD_FOLDER, /* of the disks */
     /* both */
+    VM_FD_FIRMWARE, /* SeaBIOS, or OVMF's code */
     VM_FD_NVRAM,    /* firmware variables, read-write */
     VM_FD_RING,     /* two eventfds a ring: data, space (bytering.h) */
     VM_FD_NIC = 24, /* one a network card, in order */

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "vm/backend/chr.h"
 #include "vm/backend/nic.h"
+#include "vm/firmware/efi_load.h"
 
 /* A regular file that is read once: kernel, initrd, firmware. */
 static int open_input(const char *what, const char *path, struct spawn_fds *fds, enum vm_fd number,
@@ -60,6 +61,31 @@ static int open_console(const struct vmcfg *cfg, int console_fd, struct resource
     return rc;
 }
 
+static int share_both(int fd, enum vm_fd number, struct spawn_fds *vmm, struct spawn_fds *vmx)
+{
+    int rc = spawn_fds_share(vmm, number, fd);
+
+    return rc < 0 ? rc : spawn_fds_share(vmx, number, fd);
+}
+
+static int open_firmware(const struct vmcfg *cfg, struct spawn_fds *vmm, struct spawn_fds *vmx,
+                         struct err *err)
+{
+    struct efi_paths efi = {.nvram = cfg->nvram, .secure_boot = cfg->secure_boot};
+    cleanup_fd int code = -1, vars = -1;
+    int rc = 0;
+
+    if (cfg->firmware == VMCFG_FIRMWARE_NONE)
+        return 0;
+    rc = cfg->firmware == VMCFG_FIRMWARE_UEFI ? efi_open(&efi, &code, &vars, err)
+                                              : bios_open(NULL, &code, err);
+    if (rc == 0)
+        rc = share_both(code, VM_FD_FIRMWARE, vmm, vmx);
+    if (rc == 0 && vars >= 0)
+        rc = share_both(vars, VM_FD_NVRAM, vmm, vmx);
+    return rc;
+}
+
 static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err *err)
 {
     for (unsigned i = 0; i < cfg->nic_count; i++) {
@@ -79,9 +105,7 @@ static int make_ring_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct er
 {
     for (int n = VM_FD_RING; n < VM_FD_RING + 2 * LINK_RINGS; n++) {
         cleanup_fd int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        int rc = fd < 0 ? -errno : spawn_fds_share(vmm, (enum vm_fd)n, fd);
-        if (rc == 0)
-            rc = spawn_fds_share(vmx, (enum vm_fd)n, fd);
+        int rc = fd < 0 ? -errno : share_both(fd, (enum vm_fd)n, vmm, vmx);
         if (rc < 0)
             return err_sys(err, rc, "cannot make an eventfd");
     }
@@ -97,6 +121,8 @@ int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *re
         rc = open_input("kernel", cfg->kernel, vmx, VM_FD_KERNEL, err);
     if (rc == 0)
         rc = open_input("initrd", cfg->initrd, vmx, VM_FD_INITRD, err);
+    if (rc == 0)
+        rc = open_firmware(cfg, vmm, vmx, err);
     if (rc == 0)
         rc = make_ring_fds(vmm, vmx, err);
     if (rc == 0)

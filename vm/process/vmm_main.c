@@ -23,6 +23,7 @@
 #include "vm/engine/cpuid.h"
 #include "vm/engine/engine.h"
 #include "vm/engine/host_cpu.h"
+#include "vm/firmware/efi_load.h"
 #include "vm/process/board.h"
 #include "vm/process/child.h"
 #include "vm/process/run.h"
@@ -213,6 +214,32 @@ static int attach_rings(struct vmm *v)
     return rc < 0 ? rc : link_ring_reader(v->env.shared, LINK_INPUT, &v->input);
 }
 
+/* From vCPU threads too. */
+static int flash_readable(void *ctx, uint64_t base, uint64_t size, void *host, bool on)
+{
+    struct vmm *v = ctx;
+    struct engine_memory memory = {.base = base, .size = size, .host = host, .readonly = true};
+
+    return on ? v->engine->map(v->vm, &memory, NULL) : v->engine->unmap(v->vm, base);
+}
+
+/* Firmware code ends at 4 GiB. */
+static int map_firmware(struct vmm *v, struct err *err)
+{
+    struct rom rom;
+    int rc;
+
+    if (v->env.cfg.firmware == VMCFG_FIRMWARE_NONE)
+        return 0;
+    rc = v->env.cfg.firmware == VMCFG_FIRMWARE_UEFI ? efi_code_map(VM_FD_FIRMWARE, &rom, err)
+                                                    : bios_map(VM_FD_FIRMWARE, &rom, err);
+    if (rc < 0)
+        return rc;
+    struct engine_memory memory = {
+        .base = GMEM_HIGH - rom.size, .size = rom.size, .host = rom.data, .readonly = true};
+    return v->engine->map(v->vm, &memory, err);
+}
+
 static int build_board(struct vmm *v, struct err *err)
 {
     int rc = pci_host_create(v->bus, request, v, &v->pci_host, err);
@@ -222,7 +249,9 @@ static int build_board(struct vmm *v, struct err *err)
                                 .shared = v->env.shared,
                                 .uart_tx = &v->uart_tx,
                                 .uart_rx = &v->uart_rx,
-                                .input = &v->input};
+                                .input = &v->input,
+                                .flash_readable = flash_readable,
+                                .flash_ctx = v};
     struct board_env env = {.gmem = v->env.gmem,
                             .loop = v->env.loop,
                             .shared = v->env.shared,
@@ -235,6 +264,8 @@ static int build_board(struct vmm *v, struct err *err)
         .engine = v->engine, .vm = v->vm, .bus = v->bus, .phys_bits = host_phys_bits()};
 
     rc = attach_rings(v);
+    if (rc == 0)
+        rc = map_firmware(v, err);
     if (rc == 0)
         rc = board_build(&v->env.cfg, &parts, &v->board, err);
     for (unsigned i = 0; rc == 0 && i < v->board->count; i++)
