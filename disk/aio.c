@@ -124,14 +124,13 @@ static struct aio_req rest_of(const struct aio_req *req, uint64_t done, struct i
     return rest;
 }
 
-static int64_t attempt_rest(struct aio *aio, struct aio_req *req, uint64_t done)
+/* Rare, and apart from the common way because of what clearing its iovecs costs. */
+static __attribute__((noinline)) int64_t attempt_rest(struct aio *aio, struct aio_req *req,
+                                                      uint64_t done)
 {
     struct iovec iov[AIO_IOV_MAX];
-    struct aio_req rest;
+    struct aio_req rest = rest_of(req, done, iov);
 
-    if (!done)
-        return attempt(aio, req);
-    rest = rest_of(req, done, iov);
     return attempt(aio, &rest);
 }
 
@@ -143,7 +142,7 @@ static bool transfers(const struct aio_req *req)
 int64_t aio_perform(struct aio *aio, struct aio_req *req, uint64_t done)
 {
     for (;;) {
-        int64_t result = attempt_rest(aio, req, done);
+        int64_t result = done ? attempt_rest(aio, req, done) : attempt(aio, req);
 
         if (result == -EINTR || result == -EAGAIN)
             continue;

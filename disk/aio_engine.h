@@ -4,6 +4,7 @@
 #pragma once
 
 #include <liburing.h>
+#include <poll.h>
 
 #include "disk/aio.h"
 
@@ -32,6 +33,8 @@ struct aio {
     bool adopted;
     aio_filter_fn *filter;
     void *filter_ctx;
+
+    struct pollfd fds[AIO_WATCH_MAX]; /* plain */
 
     struct io_uring ring;
     bool ring_open, ring_fd_registered;

@@ -23,7 +23,7 @@ static int plain_adopt(struct aio *aio)
 static int poll_watches(struct aio *aio, bool wait)
 {
     static const struct timespec now = {0};
-    struct pollfd fds[AIO_WATCH_MAX];
+    struct pollfd *fds = aio->fds;
     struct aio_watch *watch;
     unsigned count = 0;
     uint64_t value;
