@@ -166,6 +166,15 @@ static bool iasl(const char *dir, const char *args, const char *file, char *out,
     return pclose(f) == 0;
 }
 
+/* The disassembler declares names that are nowhere defined. */
+static bool defines_its_names(const char *dir, const char *file)
+{
+    char command[512];
+
+    (void)snprintf(command, sizeof command, "grep -q External '%s/%s'", dir, file);
+    return system(command) != 0;
+}
+
 static void write_file(const char *dir, const char *name, const void *data, size_t len)
 {
     char path[512];
@@ -198,7 +207,7 @@ static void iasl_has_no_complaint(void)
             write_file(dir, name, table, le32_load(table + 4));
             CHECK(iasl(dir, "-d", name, text, sizeof text));
             (void)snprintf(name, sizeof name, "%s.dsl", all_tables[t]);
-            bool ok = iasl(dir, "-tc", name, text, sizeof text);
+            bool ok = iasl(dir, "-tc", name, text, sizeof text) && defines_its_names(dir, name);
             if (!strcmp(all_tables[t], "DSDT"))
                 ok = ok && strstr(text, " 0 Errors, 0 Warnings, 0 Remarks");
             else
