@@ -12,6 +12,8 @@
 #include "vm/dev/device_table.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_console.h"
+#include "vm/dev/virtio_net.h"
 
 enum { RAM = VD_RAM, ROUNDS = 40, TRAFFIC = 400, TAMPERED = 300 };
 
@@ -39,6 +41,21 @@ static struct harness *make(const struct dev_class *class)
             abort();
         blk.blk = &mem->blk;
         return harness_create(class, &blk, RAM);
+    }
+    if (class == &virtio_net_class) {
+        const struct nic_params none = {.kind = NIC_NONE};
+        struct virtio_net_params net = {0};
+        if (nic_create(&none, &net.nic, NULL))
+            abort();
+        return harness_create(class, &net, RAM);
+    }
+    if (class == &virtio_console_class) {
+        struct virtio_console_params console = {0};
+        struct harness *h = harness_prepare(class, &console, RAM);
+        if (chr_create(CHR_NONE, -1, h->loop, &console.chr, NULL) ||
+            harness_start(h, &console, NULL))
+            abort();
+        return h;
     }
     return harness_create(class,
                           class == &uart16550_class  ? (const void *)&uart

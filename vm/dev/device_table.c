@@ -6,10 +6,18 @@
 #include "vm/dev/uart16550.h"
 #include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_console.h"
+#include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
 
 const struct dev_class *const device_table[] = {
-    &uart16550_class, &virtio_balloon_class, &virtio_blk_class, &virtio_rng_class, NULL,
+    &uart16550_class,
+    &virtio_balloon_class,
+    &virtio_blk_class,
+    &virtio_console_class,
+    &virtio_net_class,
+    &virtio_rng_class,
+    NULL,
 };
 
 const struct dev_class *device_find(const char *name)
