@@ -21,6 +21,7 @@
 #include "vm/backend/blk.h"
 #include "vm/backend/chr_ring.h"
 #include "vm/backend/io_thread.h"
+#include "vm/backend/loop_thread.h"
 #include "vm/backend/nic.h"
 #include "vm/engine/host_cpu.h"
 #include "vm/process/board.h"
@@ -232,6 +233,7 @@ static int build(struct vmx *v, struct err *err)
     int rc = open_backends(v, err);
 
     io_thread_set_hook(confine_io);
+    loop_thread_set_hook(confine_io);
     if (rc == 0)
         rc = boot_create(&v->env, &v->boot, err);
     if (rc == 0)
