@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/parse_num.h"
 #include "cli/exit.h"
@@ -299,11 +302,11 @@ static const struct command_line run_line = {
              "the file.",
     .options = run_options,
     .count = ARRAY_SIZE(run_options),
-    .notes =
-        "On a terminal, --serial stdio sends every key to the guest; Ctrl-A x ends the VM,\n"
-        "Ctrl-A h shows help. Exit status: 0 the guest switched itself off, 1 the host failed,\n"
-        "2 usage, 3 a bad file, 4 no engine, 5 triple fault, 6 a process of the VM died,\n"
-        "7 ended from outside.",
+    .notes = "On a terminal, --serial stdio sends every key to the guest; Ctrl-A x ends the VM,\n"
+             "Ctrl-A p (or the signal USR1) presses its power button, Ctrl-A h shows help. Exit "
+             "status: 0 the guest switched itself off, 1 the host failed,\n"
+             "2 usage, 3 a bad file, 4 no engine, 5 triple fault, 6 a process of the VM died,\n"
+             "7 ended from outside.",
 };
 
 static int fail(int status, const struct err *err)
@@ -385,13 +388,52 @@ static void remember_identity(const struct vmcfg *cfg, struct vmxfile *vmx, cons
                       err.code ? err.text : strerror(-rc));
 }
 
+/* A VM that runs, and what people want of it: keys at the terminal, SIGUSR1 (the power button), and
+ * signals that end. */
+struct running {
+    struct loop *loop;
+    struct vm *vm;
+    struct loop_source button;
+};
+
+static void on_power_button(void *ctx)
+{
+    struct running *running = ctx;
+
+    if (running->vm)
+        (void)vm_power_button(running->vm);
+}
+
+static void on_button_signal(void *ctx, uint32_t events)
+{
+    struct running *running = ctx;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(running->button.fd, &info, sizeof info) == sizeof info)
+        on_power_button(running);
+}
+
+static int catch_button_signal(struct running *running)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno
+                  : loop_add_fd(running->loop, &running->button, fd, EPOLLIN, on_button_signal,
+                                running);
+}
+
 /* Ending from outside. The first signal ends the VM in an orderly way, the second one us. */
 
 static struct loop *volatile stop_loop;
 
 static void on_quit(void *ctx)
 {
-    loop_stop(ctx, VM_END_STOPPED);
+    loop_stop(((struct running *)ctx)->loop, VM_END_STOPPED);
 }
 
 static void on_stop_signal(int sig)
@@ -423,22 +465,32 @@ static void catch_stop_signals(struct loop *loop)
 
 static int run_vm(const struct vmcfg *cfg, struct err *err)
 {
+    struct running running = {.button.fd = -1};
+    const struct terminal_user user = {on_quit, on_power_button, &running};
     struct terminal *terminal = NULL;
-    struct loop *loop = NULL;
-    int console_fd = -1, rc = loop_create(&loop);
+    enum vm_end end;
+    int console_fd = -1, rc = loop_create(&running.loop);
 
     if (rc < 0)
         return err_sys(err, rc, "event loop");
-    catch_stop_signals(loop);
-    if (cfg->serial == VMCFG_SERIAL_STDIO)
-        rc = terminal_open(loop, STDIN_FILENO, STDOUT_FILENO, on_quit, loop, &terminal, &console_fd,
+    catch_stop_signals(running.loop);
+    rc = catch_button_signal(&running);
+    if (!rc && cfg->serial == VMCFG_SERIAL_STDIO)
+        rc = terminal_open(running.loop, STDIN_FILENO, STDOUT_FILENO, &user, &terminal, &console_fd,
                            err);
     if (!rc)
-        rc = vm_run(cfg, console_fd, loop, err);
+        rc = vm_start(cfg, console_fd, running.loop, &running.vm, err);
+    if (!rc)
+        rc = loop_run(running.loop);
+    if (running.vm && vm_ended(running.vm, &end, err))
+        rc = (int)end;
+    vm_destroy(running.vm);
     stop_loop = NULL;
     terminal_close(terminal);
-    loop_destroy(loop);
-    return rc;
+    loop_del(&running.button);
+    (void)close_fd(running.button.fd);
+    loop_destroy(running.loop);
+    return rc == -ENOENT || rc == -EBADMSG || rc == -EACCES ? VM_END_BAD_FILE : rc;
 }
 
 static int report(const struct vmcfg *cfg, int end, const struct err *err)
@@ -466,7 +518,7 @@ static int report(const struct vmcfg *cfg, int end, const struct err *err)
     return end < 0 || end >= VM_END_MAX ? EXIT_FAILED : (int)ends[end].status;
 }
 
-/* File, options, defaults; what `vm_run` gets. Returns an exit status. */
+/* File, options, defaults; what `vm_start` gets. Returns an exit status. */
 static int prepare(struct run *run, const struct parsed_options *parsed, struct err *err)
 {
     const char *path = parsed->operands[0];

@@ -21,6 +21,7 @@
 enum { CTRL_A = 1, CHUNK = 4096, DRAIN_MS = 1000 };
 
 static const char help_text[] = "\r\nCtrl-A x       end the virtual machine\r\n"
+                                "Ctrl-A p       press its power button\r\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A\r\n"
                                 "Ctrl-A h       this help\r\n";
 
@@ -48,8 +49,7 @@ struct terminal {
     int in, out, socket;
     struct loop_source in_source, out_source, socket_source;
     struct pipe_half to_vm, to_person;
-    void (*quit)(void *ctx);
-    void *quit_ctx;
+    const struct terminal_user *user;
     bool is_terminal; /* `in`: raw, with an escape key */
     bool escaped;     /* Ctrl-A came last */
     bool in_plain;    /* `in` can not be polled (a regular file): it is always ready */
@@ -145,7 +145,9 @@ static void filter(struct terminal *t, char *data, size_t *len)
             continue;
         }
         if (t->escaped && (c == 'x' || c == 'X'))
-            t->quit(t->quit_ctx);
+            t->user->quit(t->user->ctx);
+        else if (t->escaped && (c == 'p' || c == 'P'))
+            t->user->power_button(t->user->ctx);
         else if (t->escaped && (c == 'h' || c == '?'))
             (void)!write(t->out, help_text, sizeof help_text - 1);
         else if (t->escaped && (c == CTRL_A || c == 'a'))
@@ -308,7 +310,7 @@ static int watch(struct terminal *t)
     return 0;
 }
 
-int terminal_open(struct loop *loop, int in, int out, void (*quit)(void *ctx), void *ctx,
+int terminal_open(struct loop *loop, int in, int out, const struct terminal_user *user,
                   struct terminal **ret_terminal, int *ret_vm_fd, struct err *err)
 {
     struct terminal *t = calloc(1, sizeof *t);
@@ -317,8 +319,7 @@ int terminal_open(struct loop *loop, int in, int out, void (*quit)(void *ctx), v
     if (!t)
         return err_sys(err, -ENOMEM, "terminal");
     *t = (struct terminal){.loop = loop, .in = in, .out = out, .socket = -1};
-    t->quit = quit;
-    t->quit_ctx = ctx;
+    t->user = user;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         int rc = err_sys(err, -errno, "terminal");
         terminal_close(t);

@@ -3,9 +3,9 @@
  * stream socket whose other end the VM has.
  *
  * With a terminal: raw mode, so that every key goes to the guest. Ctrl-A is ours: then x ends the
- * VM, h or ? shows help, Ctrl-A or a sends one Ctrl-A. The terminal is as before when
- * terminal_close returns, when the process exits, crashes (SIGSEGV and its like) or is stopped and
- * continued. Without one: bytes pass as they are and the end of input ends nothing.
+ * VM, p presses its power button, h or ? shows help, Ctrl-A or a sends one Ctrl-A. The terminal is
+ * as before when terminal_close returns, when the process exits, crashes (SIGSEGV and its like) or
+ * is stopped and continued. Without one: bytes pass as they are and the end of input ends nothing.
  *
  * One per process, because signals and the terminal are the process's. Runs in the thread of the
  * loop. */
@@ -16,9 +16,16 @@
 
 struct terminal;
 
-/* `in` and `out` are borrowed, and two different descriptors. *ret_vm_fd is the VM's end of the
- * socket pair, the caller's. `quit` is called for Ctrl-A x. */
-int terminal_open(struct loop *loop, int in, int out, void (*quit)(void *ctx), void *ctx,
+/* What the person wants besides typing. */
+struct terminal_user {
+    void (*quit)(void *ctx);         /* Ctrl-A x */
+    void (*power_button)(void *ctx); /* Ctrl-A p */
+    void *ctx;
+};
+
+/* `in` and `out` are borrowed, and two different descriptors; so is `user`. *ret_vm_fd is the VM's
+ * end of the socket pair, the caller's. */
+int terminal_open(struct loop *loop, int in, int out, const struct terminal_user *user,
                   struct terminal **ret_terminal, int *ret_vm_fd, struct err *err);
 
 /* Writes what the VM still sent (it has a second's time), restores the terminal. Accepts NULL. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: what `socle run` makes of its arguments, statuses and messages, the terminal.
- * vm_run is this test's: it records what it was asked to run and ends as the case wants. */
+ * vm_start is this test's: it records what it was asked to run and ends as the case wants. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,19 +21,46 @@
 #include "tests/tap.h"
 #include "vm/process/run.h"
 
-static struct buf ran; /* what vm_run got, as a dictionary; empty: it was not called */
+static struct buf ran; /* what vm_start got, as a dictionary; empty: it was not called */
 static int end_wanted;
 static const char *end_text;
 
-int vm_run(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct err *err)
+struct vm {
+    struct err err;
+};
+
+int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct vm **ret_vm,
+             struct err *err)
 {
     CHECK((console_fd >= 0) == (cfg->serial == VMCFG_SERIAL_STDIO));
     CHECK(loop);
     (void)close_fd(console_fd);
     CHECK_EQ(vmcfg_encode(cfg, &ran), 0);
+    if (end_wanted < 0)
+        return end_text ? err_set(err, end_wanted, "%s", end_text) : end_wanted;
+    *ret_vm = calloc(1, sizeof **ret_vm);
     if (end_text)
-        (void)err_set(err, -EIO, "%s", end_text);
-    return end_wanted;
+        (void)err_set(&(*ret_vm)->err, -EIO, "%s", end_text);
+    loop_stop(loop, end_wanted);
+    return 0;
+}
+
+bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)
+{
+    *ret_end = (enum vm_end)end_wanted;
+    *err = vm->err;
+    return true;
+}
+
+int vm_power_button(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    free(vm);
 }
 
 /* Runs `socle run WORDS`; *ret_text is what it printed to standard error. */
@@ -260,6 +287,15 @@ static void on_quit(void *ctx)
     quits++;
 }
 
+static unsigned presses;
+static void on_power_button(void *ctx)
+{
+    (void)ctx;
+    presses++;
+}
+
+static const struct terminal_user user = {on_quit, on_power_button, NULL};
+
 static size_t read_some(struct loop *loop, int fd, char *text, size_t size)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
@@ -289,7 +325,7 @@ static void keys_of_a_terminal(void)
     REQUIRE(openpty(&master, &slave, NULL, NULL, NULL) == 0 && loop_create(&loop) == 0);
     int out = dup(slave);
     REQUIRE(tcgetattr(slave, &before) == 0);
-    REQUIRE(terminal_open(loop, slave, out, on_quit, NULL, &terminal, &vm, NULL) == 0);
+    REQUIRE(terminal_open(loop, slave, out, &user, &terminal, &vm, NULL) == 0);
     CHECK(tcgetattr(slave, &during) == 0 && !(during.c_lflag & (ICANON | ECHO | ISIG)));
     quits = 0;
     CHECK_EQ(write(master,
@@ -312,6 +348,10 @@ static void keys_of_a_terminal(void)
     CHECK_EQ(write(master, "x", 1), 1);
     (void)loop_run_once(loop, 100);
     CHECK_EQ(quits, 1);
+    CHECK_EQ(presses, 0);
+    CHECK_EQ(write(master, "\x01p", 2), 2);
+    (void)loop_run_once(loop, 100);
+    CHECK_EQ(presses, 1);
     CHECK_EQ(write(vm, "bye", 3), 3); /* the last words arrive although no loop runs any more */
     vm = close_fd(vm);
     terminal_close(terminal);
@@ -344,7 +384,7 @@ static void check_restored_after(int sig)
         struct loop *loop = NULL;
         int vm;
         if (loop_create(&loop) < 0 ||
-            terminal_open(loop, slave, dup(slave), on_quit, NULL, &terminal, &vm, NULL) < 0)
+            terminal_open(loop, slave, dup(slave), &user, &terminal, &vm, NULL) < 0)
             _exit(9);
         (void)!write(tell[1], "r", 1);
         if (!sig)
@@ -391,7 +431,7 @@ static void without_a_terminal(void)
     char text[64];
 
     REQUIRE(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && loop_create(&loop) == 0);
-    REQUIRE(terminal_open(loop, in[0], out[1], on_quit, NULL, &terminal, &vm, NULL) == 0);
+    REQUIRE(terminal_open(loop, in[0], out[1], &user, &terminal, &vm, NULL) == 0);
     quits = 0;
     CHECK_EQ(write(in[1], "\x01xy", 3), 3);
     (void)close_fd(in[1]);
@@ -425,7 +465,7 @@ static void a_big_file_as_input_waits_for_the_vm(void)
     for (size_t i = 0; i < SIZE; i++)
         want[i] = (uint8_t)(i * 2654435761u >> 13);
     REQUIRE(write(file, want, SIZE) == SIZE && lseek(file, 0, SEEK_SET) == 0);
-    REQUIRE(terminal_open(loop, file, sink, on_quit, NULL, &terminal, &vm, NULL) == 0);
+    REQUIRE(terminal_open(loop, file, sink, &user, &terminal, &vm, NULL) == 0);
     for (int i = 0; i < 100; i++)
         CHECK(loop_run_once(loop, 0) >= 0);
     for (int i = 0; i < 4 * SIZE / 4096 && len < SIZE; i++) {

@@ -3,7 +3,7 @@
  * (SOCK_SEQPACKET) for the rest.
  *
  * The socket carries fixed-size messages. Both processes are of one build and started together by
- * vm_run, but either may have been taken over by its guest: a message of the wrong size or kind
+ * vm_start, but either may have been taken over by its guest: a message of the wrong size or kind
  * ends the VM, descriptors come only from `vmm`, only at the start and only as many as the board
  * says.
  *

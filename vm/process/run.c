@@ -256,18 +256,3 @@ void vm_destroy(struct vm *vm)
     resources_close(&vm->resources);
     free(vm);
 }
-
-int vm_run(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct err *err)
-{
-    enum vm_end end_reason;
-    struct vm *vm;
-
-    int rc = vm_start(cfg, console_fd, loop, &vm, err);
-    if (rc < 0)
-        return rc == -ENOENT || rc == -EBADMSG || rc == -EACCES ? VM_END_BAD_FILE : rc;
-    rc = loop_run(loop);
-    if (vm_ended(vm, &end_reason, err))
-        rc = (int)end_reason;
-    vm_destroy(vm);
-    return rc;
-}

@@ -35,8 +35,3 @@ int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct 
 int vm_power_button(struct vm *vm);
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
 void vm_destroy(struct vm *vm); /* accepts NULL */
-
-/* All of it: starts the VM, runs the loop until it ends or somebody stops the loop
- * (VM_END_STOPPED), and cleans up. Returns an enum vm_end, or a negative errno (with err) when the
- * host failed us. */
-int vm_run(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct err *err);
