@@ -219,6 +219,8 @@ static void bounds(void)
     blk_mem_fail(b.mem, DISK_READ, -EIO);
     CHECK_EQ(request(&b, VIRTIO_BLK_T_IN, 0, data, 512, true, &len), VIRTIO_BLK_S_IOERR);
     CHECK_EQ(len, 1);
+    blk_mem_fail(b.mem, DISK_WRITE_ZEROES, -ENOTSUP);
+    CHECK_EQ(ranges(&b, VIRTIO_BLK_T_WRITE_ZEROES, 0, 1, 0, 16), VIRTIO_BLK_S_UNSUPP);
     bench_end(&b);
 }
 
@@ -412,6 +414,33 @@ static void reset_in_flight(void)
     bench_end(&b);
 }
 
+static void *let_go(void *mem)
+{
+    (void)usleep(30000);
+    blk_mem_hold(mem, false);
+    return NULL;
+}
+
+/* The disk takes its time: the reset has to wait for it. */
+static void reset_waits(void)
+{
+    struct bench b;
+    pthread_t thread;
+
+    bench_start(&b, 1, UINT64_MAX);
+    uint64_t data = vd_alloc(&b.d, 512);
+    blk_mem_hold(b.mem, true);
+    (void)put_request(&b, 0, 0, VIRTIO_BLK_T_IN, 1, data, 512, true);
+    vd_kick(&b.d, 0);
+    while (!blk_mem_waiting(b.mem))
+        (void)usleep(100);
+    REQUIRE(pthread_create(&thread, NULL, let_go, b.mem) == 0);
+    vd_set(&b.d, VIRTIO_COMMON_STATUS, 1, 0);
+    CHECK_EQ(blk_mem_waiting(b.mem), 0);
+    (void)pthread_join(thread, NULL);
+    bench_end(&b);
+}
+
 static void no_dma_without_bus_master(void)
 {
     struct bench b;
@@ -517,5 +546,5 @@ TAP_MAIN(TAP_CASE(config_space), TAP_CASE(read_and_write), TAP_CASE(id_and_unkno
          TAP_CASE(discard_and_zero), TAP_CASE(bounds), TAP_CASE(readonly_disk),
          TAP_CASE(write_through), TAP_CASE(any_framing), TAP_CASE(indirect), TAP_CASE(batch),
          TAP_CASE(flags_without_event_idx), TAP_CASE(many_queues), TAP_CASE(reset_in_flight),
-         TAP_CASE(no_dma_without_bus_master), TAP_CASE(malformed), TAP_CASE(head_twice),
-         TAP_CASE(saved_state))
+         TAP_CASE(reset_waits), TAP_CASE(no_dma_without_bus_master), TAP_CASE(malformed),
+         TAP_CASE(head_twice), TAP_CASE(saved_state))

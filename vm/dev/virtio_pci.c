@@ -284,7 +284,7 @@ static void write_driver_features(struct virtio_pci *vp, uint32_t value)
 /* 4.1.5.1.2.1: a vector that does not exist reads back as NO_VECTOR. */
 static void write_vector(struct virtio_pci *vp, uint16_t *vector, uint64_t value)
 {
-    if (value >= vp->queue_count + 1 || value >= vp->port->msix_count)
+    if (value >= vp->port->msix_count)
         value = VIRTIO_NO_VECTOR;
     __atomic_store_n(vector, (uint16_t)value, __ATOMIC_RELAXED);
 }
