@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vm/dev/uart16550.h"
+#include "vm/dev/vga.h"
 #include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_console.h"
@@ -12,6 +13,7 @@
 
 const struct dev_class *const device_table[] = {
     &uart16550_class,
+    &vga_class,
     &virtio_balloon_class,
     &virtio_blk_class,
     &virtio_console_class,
