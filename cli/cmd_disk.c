@@ -130,10 +130,10 @@ static void warn_about_name(const struct disk *disk, const char *name)
                       name);
 }
 
-static int open_source(const struct options *options, const char *path, struct aio *aio,
-                       struct opened *ret_opened, struct err *err)
+static int open_source(const struct options *options, const char *path, unsigned flags,
+                       struct aio *aio, struct opened *ret_opened, struct err *err)
 {
-    struct disk_options how = {.flags = DISK_READONLY | DISK_PROBE | DISK_DEVICE,
+    struct disk_options how = {.flags = DISK_READONLY | DISK_PROBE | DISK_DEVICE | flags,
                                .format = options->from};
     const char *name;
     int rc = disk_dir_open_for(&ret_opened->dir, path, &name, err);
@@ -207,7 +207,8 @@ static int cmd_info(const struct options *options, struct aio *aio, struct err *
     CLEANUP(opened_close) struct opened opened = OPENED_INIT;
     struct disk_info info;
 
-    if (open_source(options, options->names[0], aio, &opened, err))
+    /* Header and descriptor only, so a disk in use can be looked at too. */
+    if (open_source(options, options->names[0], DISK_NOLOCK, aio, &opened, err))
         return failed(err);
     disk_get_info(opened.disk, &info);
     if (options->json)
@@ -227,7 +228,7 @@ static int cmd_check(const struct options *options, struct aio *aio, struct err 
     CLEANUP(opened_close) struct opened opened = OPENED_INIT;
     struct disk_check check = {.problem = on_problem, .ctx = options->names[0]};
 
-    if (open_source(options, options->names[0], aio, &opened, err) ||
+    if (open_source(options, options->names[0], 0, aio, &opened, err) ||
         disk_check(opened.disk, &check, err))
         return failed(err);
     if (options->json)
@@ -259,7 +260,7 @@ static int cmd_map(const struct options *options, struct aio *aio, struct err *e
     uint64_t at = 0, start = 0, length;
     bool first = true;
 
-    if (open_source(options, options->names[0], aio, &opened, err))
+    if (open_source(options, options->names[0], 0, aio, &opened, err))
         return failed(err);
     if (options->json)
         (void)putchar('[');
@@ -335,7 +336,7 @@ static int cmd_convert(const struct options *options, struct aio *aio, struct er
 
     if (status)
         return status;
-    if (open_source(options, options->names[0], aio, &opened, err) ||
+    if (open_source(options, options->names[0], 0, aio, &opened, err) ||
         disk_dir_open_for(&dir, options->names[1], &name, err) ||
         disk_convert(opened.disk, &dir.host, name, &spec, aio, on_progress, &progress, err))
         return failed(err);

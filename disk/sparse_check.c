@@ -100,42 +100,57 @@ int sparse_recover(struct disk *disk, struct extent *extent, struct err *err)
 /* -- Check ---------------------------------------------------------------------------------------
  */
 
-/* Which parts of the file grains take, in units of 8 sectors counted from the first grain's place
- * in its unit: entries have 32 bits, so at most 64 MiB. */
-struct usage {
-    uint8_t *bits;
-    uint64_t units;
-    uint32_t residue;
-    bool residue_known;
+/* Where grains are, to find two that overlap: sorted, for one window of the file at a time, which
+ * is as large as it can have grains side by side. */
+enum { WINDOW_GRAINS = 8 << 20 };
+
+struct window {
+    uint64_t start, end; /* sectors */
+    uint32_t *grains;
+    size_t count, room;
+    bool full; /* more than fit side by side */
 };
-enum { UNIT = KDMV_GRAIN_MIN };
 
-/* Marks a grain; false when some of it was taken. */
-static bool take(struct usage *usage, uint64_t sector, uint64_t sectors)
+static void window_add(struct window *window, uint32_t sector)
 {
-    uint64_t first = sector / UNIT, count = sectors / UNIT;
-    bool free_before = true;
-
-    for (uint64_t unit = first; unit < first + count && unit < usage->units; unit++) {
-        uint8_t bit = (uint8_t)(1u << (unit % 8));
-        free_before &= !(usage->bits[unit / 8] & bit);
-        usage->bits[unit / 8] |= bit;
-    }
-    return free_before;
+    if (sector < window->start || sector >= window->end)
+        return;
+    if (window->count < window->room)
+        window->grains[window->count++] = sector;
+    else
+        window->full = true;
 }
 
-static void check_entry(struct sparse *sparse, struct usage *usage, uint64_t file_size,
-                        uint32_t table, unsigned i, uint32_t entry, struct disk_check *check)
+static int by_sector(const void *a, const void *b)
 {
-    uint64_t grain = (uint64_t)table * KDMV_GTES + i;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-    if (!sparse_is_grain(sparse, entry))
-        return;
-    if (!usage->residue_known) {
-        usage->residue = entry % UNIT;
-        usage->residue_known = true;
+    return (x > y) - (x < y);
+}
+
+/* `last` is the last grain of the window before, or 0. */
+static void check_overlaps(const struct sparse *sparse, struct window *window, uint32_t *inout_last,
+                           struct disk_check *check)
+{
+    qsort(window->grains, window->count, sizeof *window->grains, by_sector);
+    for (size_t i = 0; i < window->count; i++) {
+        uint32_t sector = window->grains[i];
+
+        if (*inout_last && sector - *inout_last < sparse->header.grain)
+            check_problem(check, "two grains share data at sector %u", sector);
+        *inout_last = sector;
     }
-    if (grain >= (sparse->header.capacity + sparse->header.grain - 1) / sparse->header.grain)
+    if (window->full)
+        check_problem(check, "more grains than the file has room for: some share their data");
+}
+
+static void check_entry(struct sparse *sparse, uint64_t file_size, uint64_t grain, uint32_t entry,
+                        struct disk_check *check)
+{
+    uint64_t grains = (sparse->header.capacity + sparse->header.grain - 1) / sparse->header.grain;
+
+    check->used++;
+    if (grain >= grains)
         check_problem(check, "grain %" PRIu64 " is past the end of the disk", grain);
     else if (entry < sparse->data_start)
         check_problem(check, "grain %" PRIu64 " points into the header or the tables (sector %u)",
@@ -143,14 +158,6 @@ static void check_entry(struct sparse *sparse, struct usage *usage, uint64_t fil
     else if (!sparse_grain_valid(sparse, entry, file_size))
         check_problem(check, "grain %" PRIu64 " is past the end of the file (sector %u)", grain,
                       entry);
-    else if (entry % UNIT != usage->residue)
-        check_problem(check, "grain %" PRIu64 " is not in line with the others (sector %u)", grain,
-                      entry);
-    else if (!take(usage, entry - usage->residue, sparse->header.grain))
-        check_problem(check, "grain %" PRIu64 " shares its data with another (sector %u)", grain,
-                      entry);
-    else
-        check->used++;
 }
 
 /* While a writer is at it (or died), one copy may be behind the other. */
@@ -167,8 +174,9 @@ static void check_copies(const struct sparse *sparse, const struct table_pair *p
     }
 }
 
-static int check_tables(struct disk *disk, struct extent *extent, struct usage *usage,
-                        struct disk_check *check)
+/* One pass over all tables. The first judges each entry, every one collects its window. */
+static int pass(struct disk *disk, struct extent *extent, struct window *window,
+                struct disk_check *check)
 {
     struct sparse *sparse = extent->impl;
     struct table_pair pair;
@@ -178,16 +186,46 @@ static int check_tables(struct disk *disk, struct extent *extent, struct usage *
 
         if (rc)
             return rc;
-        if (sparse->rgd)
+        if (sparse->rgd && !window->start)
             check_copies(sparse, &pair, table, check);
-        for (unsigned i = 0; i < KDMV_GTES; i++)
-            check_entry(sparse, usage, extent->file->size, table, i,
-                        /* what recovery would choose */
-                        sparse->rgd && !sparse_is_grain(sparse, pair.primary[i]) ? pair.redundant[i]
-                                                                                 : pair.primary[i],
-                        check);
+        for (unsigned i = 0; i < KDMV_GTES; i++) {
+            /* what recovery would choose */
+            uint32_t entry = sparse->rgd && !sparse_is_grain(sparse, pair.primary[i])
+                                 ? pair.redundant[i]
+                                 : pair.primary[i];
+
+            if (!sparse_is_grain(sparse, entry))
+                continue;
+            if (!window->start)
+                check_entry(sparse, extent->file->size, (uint64_t)table * KDMV_GTES + i, entry,
+                            check);
+            window_add(window, entry);
+        }
     }
     return 0;
+}
+
+static int check_tables(struct disk *disk, struct extent *extent, struct disk_check *check)
+{
+    struct sparse *sparse = extent->impl;
+    uint64_t sectors = MIN(extent->file->size / DISK_SECTOR, (uint64_t)UINT32_MAX + 1);
+    uint64_t step = WINDOW_GRAINS * sparse->header.grain;
+    struct window window = {.room = (size_t)(MIN(sectors, step) / sparse->header.grain + 1)};
+    cleanup_free uint32_t *grains = malloc(window.room * sizeof *grains);
+    uint32_t last = 0;
+    int rc = grains ? 0 : -ENOMEM;
+
+    window.grains = grains;
+    do {
+        window.end = window.start + step;
+        window.count = 0;
+        window.full = false;
+        rc = rc ? rc : pass(disk, extent, &window, check);
+        if (!rc)
+            check_overlaps(sparse, &window, &last, check);
+        window.start += step;
+    } while (!rc && window.start < sectors);
+    return rc;
 }
 
 static uint64_t count_leaks(const struct sparse *sparse, uint64_t file_size, uint64_t used)
@@ -202,18 +240,12 @@ int sparse_check(struct disk *disk, struct extent *extent, struct disk_check *ch
                  struct err *err)
 {
     struct sparse *sparse = extent->impl;
-    uint64_t before = check->used,
-             sectors = MIN(extent->file->size / DISK_SECTOR, (uint64_t)UINT32_MAX + KDMV_GRAIN_MAX);
-    struct usage usage = {.units = sectors / UNIT + 1};
-    cleanup_free uint8_t *bits = calloc(usage.units / 8 + 1, 1);
+    uint64_t before = check->used;
     int rc;
 
-    if (!bits)
-        return err_sys(err, -ENOMEM, "check");
-    usage.bits = bits;
     if (sparse_check_layout(sparse, NULL))
         check_problem(check, "the grain tables overlap, are missing or are among the data");
-    rc = check_tables(disk, extent, &usage, check);
+    rc = check_tables(disk, extent, check);
     check->leaks += count_leaks(sparse, extent->file->size, check->used - before);
     return rc ? err_sys(err, rc, "cannot read the grain tables") : 0;
 }

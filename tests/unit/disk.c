@@ -434,8 +434,8 @@ static void damage_is_found(void)
     disk_close(disk);
     damage(0, data, true, "");
     damage(1, data + 4 * 128, true, "past the end of the file");
-    damage(1, data + 2 * 128, true, "shares its data");
-    damage(1, data + 2 * 128 + 64, true, "shares its data");
+    damage(1, data + 2 * 128, true, "two grains share");
+    damage(1, data + 2 * 128 + 64, true, "two grains share");
     damage(1, 1, true, "into the header");
     damage(1, data - 8, true, "into the header or the tables");
     damage(1, data + 4 * 128, false, "tables differ");

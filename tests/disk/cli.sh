@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# `socle disk` from outside: every verb, exit statuses, what is left behind, and qemu-img as the other reader.
+#   cli.sh TOOL      TOOL takes what follows `socle disk`
+set -u
+
+tool=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+count=0
+failed=0
+
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    count=$((count + 1))
+    if "$@" >log 2>&1; then
+        echo "ok $count - $what"
+    else
+        failed=1
+        sed 's/^/# /' log
+        echo "not ok $count - $what"
+    fi
+}
+
+status() { # STATUS TEXT ARGUMENT...
+    want=$1
+    text=$2
+    shift 2
+    "$tool" "$@" >said 2>&1
+    got=$?
+    [ "$got" = "$want" ] && { [ -z "$text" ] || grep -qF -e "$text" said; } || { echo "$*: $got, $(cat said)"; return 1; }
+}
+
+same() { # FILE FORMAT, as qemu-img reads it
+    qemu-img compare -q -f raw -F "$2" source.img "$1"
+}
+
+there_and_back() { # FORMAT
+    rm -f a.vmdk a-flat.vmdk back.img
+    "$tool" convert --quiet --format "$1" source.img a.vmdk && same a.vmdk vmdk &&
+        "$tool" check a.vmdk && "$tool" convert --quiet --format raw a.vmdk back.img &&
+        cmp source.img back.img && [ -z "$(ls ./*.part 2>/dev/null)" ]
+}
+
+from_qemu() { # SUBFORMAT
+    rm -f q* back.img
+    qemu-img convert -f raw -O vmdk -o subformat="$1" source.img q.vmdk &&
+        "$tool" check q.vmdk && "$tool" convert --quiet q.vmdk back.img && cmp source.img back.img
+}
+
+cancelled() {
+    "$tool" create --quiet --size 2G --provision eager --format raw big.img &
+    pid=$!
+    tries=0
+    while [ ! -s big.img.part ] && [ $tries -lt 200 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    kill -INT "$pid"
+    wait "$pid"
+    [ $? = 130 ] && [ -z "$(ls big* 2>/dev/null)" ]
+}
+
+json() { # PYTHON-EXPRESSION ARGUMENT...
+    expression=$1
+    shift
+    "$tool" "$@" | python3 -c "import json, sys; v = json.load(sys.stdin); sys.exit(not ($expression))"
+}
+
+head -c 9000000 /dev/urandom >source.img
+truncate -s 30M source.img
+head -c 300000 /dev/urandom >>source.img
+truncate -s 33555968 source.img
+
+echo 1..35
+check "help" status 0 "Usage: socle disk" --help
+check "help of a verb" status 0 "Usage: socle disk" create --help
+check "no command" status 2 "no command"
+check "unknown command" status 2 "unknown command" shrink
+check "unknown option" status 2 "--frob" info --frob a.img
+check "missing file argument" status 2 "expected one file" info
+check "missing size" status 2 "needs --size" create x.img
+check "size: words" status 2 "not a size" create --size ten x.img
+check "size: sign" status 2 "not a size" create --size -5G x.img
+check "size: too large" status 1 "above 62 TiB" create --size 100T x.img
+check "size: not a sector" status 1 "multiple of 512" create --size 1000 x.img
+check "unknown format" status 2 "unknown format" create --size 1M --format qcow2 x.img
+check "unknown provisioning" status 2 "unknown provisioning" create --size 1M --provision fat x.img
+check "a stream cannot be created" status 1 "only be made by conversion" create --size 1M --format vmdk-stream x.vmdk
+check "nothing was left behind" test "$(ls)" = "$(printf 'log\nsaid\nsource.img')"
+check "missing folder" status 1 "No such file" create --size 1M none/x.img
+check "missing file" status 1 "missing.vmdk" info missing.vmdk
+check "create thin" status 0 "" create --size 10G t.vmdk
+check "thin takes no room" json 'v["size"] == 10 << 30 and v["room"] < 65536 and v["thin"]' info --json t.vmdk
+check "create lazy" status 0 "" create --size 8M --provision lazy l.vmdk
+check "lazy has its room" json 'v["room"] >= 8 << 20 and not v["thin"]' info --json l.vmdk
+check "create eager" status 0 "" create --size 8M --provision eager e.vmdk
+check "no overwriting" status 1 "File exists" create --size 8M e.vmdk
+check "map of an empty disk" json 'v == [{"start": 0, "length": 10 << 30, "state": "hole"}]' map --json t.vmdk
+check "flat there and back" there_and_back vmdk-flat
+check "stream there and back" there_and_back vmdk-stream
+check "sparse there and back" there_and_back vmdk-sparse
+check "map of a sparse disk" json 'v[0]["state"] == "data" and v[1] == {"start": 9043968, "length": 31457280 - 9043968, "state": "hole"}' map --json a.vmdk
+for subformat in monolithicSparse monolithicFlat twoGbMaxExtentSparse twoGbMaxExtentFlat streamOptimized; do
+    check "$subformat of qemu-img" from_qemu $subformat
+done
+printf '\377\377\377\017' | dd of=a.vmdk bs=1 seek=$((31 * 512 + 4 * 200)) conv=notrunc 2>/dev/null
+check "damage" status 3 "past the end of the file" check a.vmdk
+check "cancelling leaves nothing" cancelled
+exit $failed
