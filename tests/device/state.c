@@ -214,8 +214,8 @@ static void chipset_parts(void)
 
 static void found_by_name(void)
 {
-    for (const struct dev_class *const *class = device_table; *class; class ++)
-        CHECK(device_find((*class)->name) == *class);
+    for (const struct dev_class *const *entry = device_table; *entry; entry++)
+        CHECK(device_find((*entry)->name) == *entry);
     CHECK(!device_find("virtio"));
 }
 

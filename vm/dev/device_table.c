@@ -24,8 +24,8 @@ const struct dev_class *const device_table[] = {
 
 const struct dev_class *device_find(const char *name)
 {
-    for (const struct dev_class *const *class = device_table; *class; class ++)
-        if (!strcmp((*class)->name, name))
-            return *class;
+    for (const struct dev_class *const *entry = device_table; *entry; entry++)
+        if (!strcmp((*entry)->name, name))
+            return *entry;
     return NULL;
 }
