@@ -102,7 +102,8 @@ check "map of an empty disk" json 'v == [{"start": 0, "length": 10 << 30, "state
 check "flat there and back" there_and_back vmdk-flat
 check "stream there and back" there_and_back vmdk-stream
 check "sparse there and back" there_and_back vmdk-sparse
-check "map of a sparse disk" json 'v[0]["state"] == "data" and v[1] == {"start": 9043968, "length": 31457280 - 9043968, "state": "hole"}' map --json a.vmdk
+# (where within a grain the hole begins is the file system's)
+check "map of a sparse disk" json '[p["state"] for p in v] == ["data", "hole"] * 2 and 9000000 <= v[1]["start"] <= 9043968 and v[2]["start"] == 30 << 20' map --json a.vmdk
 for subformat in monolithicSparse monolithicFlat twoGbMaxExtentSparse twoGbMaxExtentFlat streamOptimized; do
     check "$subformat of qemu-img" from_qemu $subformat
 done
