@@ -103,6 +103,9 @@ struct engine {
     /* Interrupt controllers and timer of the whole VM (PIC, IOAPIC, PIT); no vCPU runs. */
     int (*irqchip_get)(struct engine_vm *vm, struct irqchip_state *ret_state);
     int (*irqchip_set)(struct engine_vm *vm, const struct irqchip_state *state);
+    /* The HPET takes over interrupt 0 from the PIT's channel 0, or gives it back. While vCPUs run.
+     */
+    int (*pit_disable)(struct engine_vm *vm, bool on);
 };
 
 /* The explicit table; NULL for a name that is not there. "auto" probes kvm, then falls back to bt;

@@ -6,20 +6,26 @@
 
 #include "base/bytes.h"
 #include "base/range.h"
+#include "vm/pci/pci_regs.h"
 
 enum {
     PCIEXBAR = 0x60, /* bit 0 enable, bits 2:1 length (00: 256 buses), bits 35:28 base */
     PCIEXBAR_SIZE = 8,
     PCIEXBAR_ENABLE = 1,
+    EXT_TSEG = 0x50, /* plain storage: reading back the query 0xffff says "no extension" (OVMF) */
     PAM0 = 0x90,
     PAM_COUNT = 7,
     SMRAM = 0x9d,
+    SMRAM_LOCKED = 0x10,
     ESMRAMC = 0x9e,
+    ESMRAMC_ENABLE = 0x01, /* bits 2:1: 1, 2 or 8 MiB */
 };
 #define PCIEXBAR_BASE UINT64_C(0xff0000000)
 
 struct q35_mch {
     struct q35_mch_params params;
+    uint32_t tseg; /* bytes set aside now */
+    bool locked;   /* until the next reset */
 };
 
 static int layout(const void *params, struct dev_layout *ret_layout, struct err *err)
@@ -49,16 +55,34 @@ static int create(const struct dev_env *env, const void *params, void **ret_dev,
     return 0;
 }
 
-static void config_written(void *dev, const uint8_t *config, unsigned offset, unsigned size)
+static void pciexbar_written(struct q35_mch *mch, const uint8_t *config)
 {
-    struct q35_mch *mch = dev;
-
-    if (!range_overlaps(offset, size, PCIEXBAR, PCIEXBAR_SIZE))
-        return;
     uint64_t bar = le64_load(config + PCIEXBAR);
     uint64_t base = bar & PCIEXBAR_ENABLE ? bar & PCIEXBAR_BASE : 0;
     if (pci_host_set_ecam(mch->params.host, base) == 0 && mch->params.ecam)
         atomic_store(mch->params.ecam, base);
+}
+
+static void smram_written(struct q35_mch *mch, const uint8_t *config)
+{
+    static const uint32_t sizes[] = {MIB(1), MIB(2), MIB(8), 0};
+    uint8_t esmramc = config[ESMRAMC];
+    uint32_t size = esmramc & ESMRAMC_ENABLE ? sizes[esmramc >> 1 & 3] : 0;
+
+    if (mch->locked || !mch->params.tseg)
+        return;
+    if (size != mch->tseg)
+        mch->params.tseg(mch->params.ctx, size);
+    mch->tseg = size;
+    mch->locked = config[SMRAM] & SMRAM_LOCKED;
+}
+
+static void config_written(void *dev, const uint8_t *config, unsigned offset, unsigned size)
+{
+    if (range_overlaps(offset, size, PCIEXBAR, PCIEXBAR_SIZE))
+        pciexbar_written(dev, config);
+    if (range_overlaps(offset, size, SMRAM, 2))
+        smram_written(dev, config);
 }
 
 static void config_init(void *dev, uint8_t *config, uint8_t *writable)
@@ -75,7 +99,9 @@ static void config_init(void *dev, uint8_t *config, uint8_t *writable)
     writable[SMRAM] = 0x78;
     config[ESMRAMC] = 0x38;
     writable[ESMRAMC] = 0x87;
-    config_written(dev, config, PCIEXBAR, PCIEXBAR_SIZE);
+    le16_store(writable + EXT_TSEG, 0xffff);
+    mch->locked = false;
+    config_written(dev, config, 0, PCI_CONFIG_SIZE);
 }
 
 static uint64_t no_read(void *dev, unsigned region, uint64_t offset, unsigned size)
@@ -88,6 +114,13 @@ static void no_write(void *dev, unsigned region, uint64_t offset, unsigned size,
 {
     (void)dev, (void)region, (void)offset, (void)size, (void)value;
 }
+
+static const struct state_field fields[] = {
+    STATE_FIELD(struct q35_mch, tseg, STATE_U32),
+    STATE_FIELD(struct q35_mch, locked, STATE_BOOL),
+};
+static const struct state_table state = {"q35-mch",          1,   sizeof(struct q35_mch), fields,
+                                         ARRAY_SIZE(fields), NULL};
 
 static void reset(void *dev)
 {
@@ -103,6 +136,7 @@ const struct dev_class q35_mch_class = {
     .reset = reset,
     .read = no_read,
     .write = no_write,
+    .state = &state,
     .config_init = config_init,
     .config_written = config_written,
 };

@@ -53,8 +53,13 @@ static bool add_bridges(struct board *board, const struct vmcfg *cfg,
         return false;
     mch->params.mch = (struct q35_mch_params){.host = parts->pci_host,
                                               .ecam = parts->shared ? &parts->shared->ecam : NULL,
+                                              .tseg = cfg->secure_boot ? parts->hooks->tseg : NULL,
+                                              .ctx = parts->hooks_ctx,
                                               .ecam_on = direct};
-    lpc->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0};
+    lpc->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0,
+                                               .smm = cfg->secure_boot,
+                                               .smi = parts->hooks->smi,
+                                               .ctx = parts->hooks_ctx};
     return true;
 }
 
@@ -64,7 +69,7 @@ static bool add_isa(struct board *board, const struct vmcfg *cfg, const struct b
     struct board_device *uart = add(board, &uart16550_class, -1);
     uint64_t low = MIN(cfg->memory, GMEM_LOW_MAX);
 
-    if (!rtc || !uart)
+    if (!rtc || !uart || !add(board, &post_port_class, -1))
         return false;
     rtc_cmos_set_memory(&rtc->params.rtc, low, cfg->memory - low);
     uart->params.uart = (struct uart16550_params){
@@ -84,8 +89,8 @@ static bool add_flash(struct board *board, const struct board_parts *parts)
         (struct pflash_params){.base = GMEM_HIGH - (uint64_t)code.st_size - (uint64_t)vars.st_size,
                                .size = (uint64_t)vars.st_size,
                                .fd = VM_FD_NVRAM,
-                               .set_readable = parts->flash_readable,
-                               .ctx = parts->flash_ctx};
+                               .set_readable = parts->hooks->flash_readable,
+                               .ctx = parts->hooks_ctx};
     return true;
 }
 
@@ -94,14 +99,17 @@ static bool add_flash(struct board *board, const struct board_parts *parts)
 static bool add_firmware(struct board *board, const struct vmcfg *cfg,
                          const struct board_parts *parts)
 {
-    struct board_device *kbc, *fw_cfg;
+    struct board_device *kbc, *fw_cfg, *hpet;
 
     if (cfg->firmware == VMCFG_FIRMWARE_NONE)
         return true;
-    if (!(kbc = add(board, &kbc8042_class, -1)) || !(fw_cfg = add(board, &fw_cfg_class, -1)))
+    if (!(kbc = add(board, &kbc8042_class, -1)) || !(fw_cfg = add(board, &fw_cfg_class, -1)) ||
+        !(hpet = add(board, &hpet_class, -1)) || !add(board, &vga_class, BOARD_VGA_SLOT))
         return false;
     kbc->params.kbc.input = parts->input;
     fw_cfg->params.fw_cfg.items = parts->fw_cfg;
+    hpet->params.hpet = (struct hpet_params){
+        .legacy = parts->hooks->hpet_legacy, .msi = parts->hooks->msi, .ctx = parts->hooks_ctx};
     return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, parts);
 }
 
@@ -136,14 +144,19 @@ static bool add_small(struct board *board, int *slot)
     return add(board, &virtio_rng_class, (*slot)++) && add(board, &virtio_balloon_class, (*slot)++);
 }
 
-int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,
+int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct board **ret_board,
                 struct err *err)
 {
     struct board *board = calloc(1, sizeof *board);
+    static const struct board_hooks none;
+    struct board_parts all = *given;
+    const struct board_parts *parts = &all;
     int slot = BOARD_FIRST_SLOT, rc = 0;
 
     if (!board)
         return err_set(err, -ENOMEM, "out of memory");
+    if (!all.hooks)
+        all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
         !add_firmware(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
         !add_nics(board, cfg, parts, &slot) || !add_small(board, &slot))

@@ -11,11 +11,14 @@
 
 #include "config/vmcfg.h"
 #include "vm/chipset/fw_cfg.h"
+#include "vm/chipset/hpet.h"
 #include "vm/chipset/ich9_lpc.h"
 #include "vm/chipset/kbc8042.h"
 #include "vm/chipset/pflash.h"
+#include "vm/chipset/post_port.h"
 #include "vm/chipset/rtc_cmos.h"
 #include "vm/dev/uart16550.h"
+#include "vm/dev/vga.h"
 #include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_net.h"
@@ -25,7 +28,13 @@
 #include "vm/pci/q35_mch.h"
 #include "vm/process/link.h"
 
-enum { BOARD_DEVFN_NONE = -1, BOARD_FIRST_SLOT = 2, BOARD_LPC_SLOT = 31, BOARD_DOORBELLS_MAX = 64 };
+enum {
+    BOARD_DEVFN_NONE = -1,
+    BOARD_VGA_SLOT = 1,
+    BOARD_FIRST_SLOT = 2,
+    BOARD_LPC_SLOT = 31,
+    BOARD_DOORBELLS_MAX = 64
+};
 
 struct board_device;
 
@@ -43,12 +52,14 @@ struct board_device {
     struct dev_layout layout;
     union {
         struct fw_cfg_params fw_cfg;
+        struct hpet_params hpet;
         struct ich9_lpc_params lpc;
         struct kbc8042_params kbc;
         struct q35_mch_params mch;
         struct pflash_params pflash;
         struct rtc_cmos_params rtc;
         struct uart16550_params uart;
+        struct vga_params vga;
         struct virtio_blk_params blk;
         struct virtio_net_params net;
     } params;
@@ -72,14 +83,23 @@ struct board {
     unsigned count;
 };
 
+/* What chipset parts ask of the engine. All from vCPU threads. */
+struct board_hooks {
+    int (*flash_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
+    void (*hpet_legacy)(void *ctx, bool on);
+    void (*msi)(void *ctx, uint64_t address, uint32_t data);
+    void (*tseg)(void *ctx, uint64_t size);
+    void (*smi)(void *ctx);
+};
+
 /* Parts that only one of the processes has; what it has not is NULL. All borrowed. */
 struct board_parts {
     /* vmm */
     struct pci_host *pci_host;
     struct link_shared *shared;
     struct bytering *uart_tx, *uart_rx, *input;
-    int (*flash_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
-    void *flash_ctx;
+    const struct board_hooks *hooks; /* vmm */
+    void *hooks_ctx;
     /* vmx */
     struct fw_cfg_items *fw_cfg;
     struct blk **blk; /* [cfg->disk_count] */

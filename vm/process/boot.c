@@ -16,7 +16,7 @@ struct boot {
     struct fw_cfg_items *items; /* NULL: no firmware */
     struct fw_content *content;
     struct buf order; /* boot order, as text */
-    struct rom bios;
+    struct rom bios, vga_rom;
     bool used; /* RAM is as the last run left it */
 };
 
@@ -31,8 +31,14 @@ static int create_firmware(struct boot *boot, struct err *err)
     int rc = fw_cfg_items_create(&boot->items);
     if (rc == 0)
         rc = fw_content_create(&params, boot->items, &boot->content, err);
-    if (rc == 0 && !efi)
-        rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
+    if (rc < 0 || efi)
+        return rc;
+    rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
+    if (rc == 0)
+        rc = bios_vga_map(VM_FD_VGA_ROM, &boot->vga_rom, err);
+    if (rc == 0)
+        rc = fw_content_option_rom(boot->items, 0x1234, 0x1111, boot->vga_rom.data,
+                                   boot->vga_rom.size);
     return rc;
 }
 
@@ -61,9 +67,7 @@ int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
     boot->machine.cpus = env->cfg.cpus;
     boot->machine.cores_per_socket = env->cfg.cores_per_socket;
     boot->machine.phys_bits = (uint8_t)host_phys_bits();
-    boot->machine.hpet = false;
-    boot->machine.vga = false;
-    boot->machine.i8042 = boot->machine.fw_cfg = firmware;
+    boot->machine.hpet = boot->machine.vga = boot->machine.i8042 = boot->machine.fw_cfg = firmware;
     memcpy(boot->machine.uuid, env->cfg.uuid, sizeof boot->machine.uuid);
     order_devices(boot);
     *ret_boot = boot;

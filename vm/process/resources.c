@@ -72,13 +72,17 @@ static int open_firmware(const struct vmcfg *cfg, struct spawn_fds *vmm, struct 
                          struct err *err)
 {
     struct efi_paths efi = {.nvram = cfg->nvram, .secure_boot = cfg->secure_boot};
-    cleanup_fd int code = -1, vars = -1;
+    cleanup_fd int code = -1, vars = -1, vga = -1;
     int rc = 0;
 
     if (cfg->firmware == VMCFG_FIRMWARE_NONE)
         return 0;
     rc = cfg->firmware == VMCFG_FIRMWARE_UEFI ? efi_open(&efi, &code, &vars, err)
                                               : bios_open(NULL, &code, err);
+    if (rc == 0 && cfg->firmware == VMCFG_FIRMWARE_BIOS)
+        rc = bios_vga_open(NULL, &vga, err);
+    if (rc == 0 && vga >= 0)
+        rc = spawn_fds_share(vmx, VM_FD_VGA_ROM, vga);
     if (rc == 0)
         rc = share_both(code, VM_FD_FIRMWARE, vmm, vmx);
     if (rc == 0 && vars >= 0)

@@ -23,6 +23,7 @@
 #include "vm/engine/cpuid.h"
 #include "vm/engine/engine.h"
 #include "vm/engine/host_cpu.h"
+#include "vm/engine/irqchip_state.h"
 #include "vm/firmware/efi_load.h"
 #include "vm/process/board.h"
 #include "vm/process/child.h"
@@ -38,6 +39,8 @@ struct vmm {
     struct pci_host *pci_host;
     struct board *board;
     struct vcpus *vcpus;
+    uint64_t tseg;                  /* bytes of system management memory */
+    struct irqchip_state *power_on; /* of the interrupt controllers */
     struct bytering uart_tx, uart_rx, input;
     struct loop_source control, link, events;
     bool running;
@@ -133,6 +136,7 @@ static void begin_reset(struct vmm *v)
     board_reset_shells(v->board);
     board_reset_devices(v->board, DEV_IN_VMM);
     pci_host_reset(v->pci_host);
+    (void)v->engine->irqchip_set(v->vm, v->power_on);
     if (link_send(VM_FD_LINK, &m, NULL, 0) < 0)
         finish(v, VM_END_DIED, "vmx does not answer");
 }
@@ -202,7 +206,12 @@ static int open_engine(struct vmm *v, struct err *err)
                               .cores_per_socket = v->env.cfg.cores_per_socket};
     struct engine_vm_config config = {
         .gmem = v->env.gmem, .bus = v->bus, .model = &model, .cpus = v->env.cfg.cpus};
-    return v->engine->vm_create(&config, &v->vm, err);
+    int rc = v->engine->vm_create(&config, &v->vm, err);
+    if (rc < 0)
+        return rc;
+    v->power_on = calloc(1, sizeof *v->power_on);
+    rc = v->power_on ? v->engine->irqchip_get(v->vm, v->power_on) : -ENOMEM;
+    return rc < 0 ? err_sys(err, rc, "interrupt controllers") : 0;
 }
 
 static int attach_rings(struct vmm *v)
@@ -222,6 +231,52 @@ static int flash_readable(void *ctx, uint64_t base, uint64_t size, void *host, b
 
     return on ? v->engine->map(v->vm, &memory, NULL) : v->engine->unmap(v->vm, base);
 }
+
+static void hpet_legacy(void *ctx, bool on)
+{
+    struct vmm *v = ctx;
+
+    (void)v->engine->pit_disable(v->vm, on);
+}
+
+static void send_msi(void *ctx, uint64_t address, uint32_t data)
+{
+    struct vmm *v = ctx;
+
+    (void)v->engine->msi_send(v->vm, address, data);
+}
+
+/* System management memory is the top of low RAM, hidden from everybody else. */
+static void set_tseg(void *ctx, uint64_t size)
+{
+    struct vmm *v = ctx;
+    const struct gmem_range *low = &v->env.gmem->range[0];
+
+    if (v->tseg)
+        (void)v->engine->unmap(v->vm, low->base.v + low->size - v->tseg);
+    v->tseg = MIN(size, low->size);
+    struct engine_memory memory = {.base = low->base.v + low->size - v->tseg,
+                                   .size = v->tseg,
+                                   .host = low->host + low->size - v->tseg,
+                                   .smm_only = true};
+    if (v->tseg && v->engine->map(v->vm, &memory, NULL) < 0)
+        v->tseg = 0;
+}
+
+static void raise_smi(void *ctx)
+{
+    struct vmm *v = ctx;
+
+    (void)v->engine->smi(v->vm);
+}
+
+static const struct board_hooks hooks = {
+    .flash_readable = flash_readable,
+    .hpet_legacy = hpet_legacy,
+    .msi = send_msi,
+    .tseg = set_tseg,
+    .smi = raise_smi,
+};
 
 /* Firmware code ends at 4 GiB. */
 static int map_firmware(struct vmm *v, struct err *err)
@@ -250,8 +305,8 @@ static int build_board(struct vmm *v, struct err *err)
                                 .uart_tx = &v->uart_tx,
                                 .uart_rx = &v->uart_rx,
                                 .input = &v->input,
-                                .flash_readable = flash_readable,
-                                .flash_ctx = v};
+                                .hooks = &hooks,
+                                .hooks_ctx = v};
     struct board_env env = {.gmem = v->env.gmem,
                             .loop = v->env.loop,
                             .shared = v->env.shared,

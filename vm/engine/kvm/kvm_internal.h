@@ -115,6 +115,7 @@ int kvm_msi_send(struct engine_vm *vm, uint64_t address, uint32_t data);
 int kvm_irqfd(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd, bool on);
 int kvm_doorbell(struct engine_vm *vm, enum bus_space space, uint64_t addr, int fd, bool on);
 int kvm_irqchip_get(struct engine_vm *vm, struct irqchip_state *ret_state);
+int kvm_pit_disable(struct engine_vm *vm, bool on);
 int kvm_irqchip_set(struct engine_vm *vm, const struct irqchip_state *state);
 
 /* kvm_vcpu.c */

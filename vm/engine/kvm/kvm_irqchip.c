@@ -362,6 +362,15 @@ static int pit_set(struct engine_vm *vm, const struct irqchip_state *state)
     return ioctl(vm->fd, KVM_SET_PIT2, &pit) < 0 ? -errno : 0;
 }
 
+int kvm_pit_disable(struct engine_vm *vm, bool on)
+{
+    struct irqchip_state state = {0};
+    int rc = pit_get(vm, &state);
+
+    state.pit_disabled = on;
+    return rc ? rc : pit_set(vm, &state);
+}
+
 int kvm_irqchip_get(struct engine_vm *vm, struct irqchip_state *ret_state)
 {
     struct irqchip_state state = {0};

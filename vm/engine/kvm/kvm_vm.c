@@ -148,6 +148,7 @@ const struct engine engine_kvm = {
     .doorbell = kvm_doorbell,
     .irqchip_get = kvm_irqchip_get,
     .irqchip_set = kvm_irqchip_set,
+    .pit_disable = kvm_pit_disable,
     .vcpu_create = kvm_vcpu_create,
     .vcpu_destroy = kvm_vcpu_destroy,
     .vcpu_run = kvm_vcpu_run,
