@@ -31,7 +31,7 @@ static const char usage_text[] =
     "                     make an empty disk\n"
     "  info [--json] FILE show what a disk is\n"
     "  check [--json] FILE\n"
-    "                     look for damage; exit status 3 when there is some\n"
+    "                     look for damage; exit status 4 when there is some\n"
     "  map [--json] FILE  list which parts hold data\n"
     "  convert [--format F] [--provision P] SOURCE TARGET\n"
     "                     copy a disk to another format\n"
@@ -45,7 +45,8 @@ static const char usage_text[] =
     "  --engine E         auto, uring or plain file I/O\n"
     "  --quiet            no progress bar\n"
     "\n"
-    "Exit status: 0 done, 1 failed, 2 usage, 3 damage found, 130 cancelled.\n";
+    "Exit status: 0 done, 1 failed, 2 usage, 3 file missing or unusable, 4 damage found, "
+    "130 cancelled.\n";
 
 static volatile sig_atomic_t cancelled;
 
@@ -58,6 +59,12 @@ static int failed(const struct err *err)
 {
     (void)fprintf(stderr, "socle disk: %s\n", err->text);
     return err->code == -ECANCELED ? DISK_EXIT_CANCELLED : DISK_EXIT_FAILED;
+}
+
+static int bad_file(const struct err *err)
+{
+    (void)failed(err);
+    return DISK_EXIT_BAD_FILE;
 }
 
 static int usage(const char *what, const char *which)
@@ -209,7 +216,7 @@ static int cmd_info(const struct options *options, struct aio *aio, struct err *
 
     /* Header and descriptor only, so a disk in use can be looked at too. */
     if (open_source(options, options->names[0], DISK_NOLOCK, aio, &opened, err))
-        return failed(err);
+        return bad_file(err);
     disk_get_info(opened.disk, &info);
     if (options->json)
         print_info_json(&info);
@@ -228,8 +235,9 @@ static int cmd_check(const struct options *options, struct aio *aio, struct err 
     CLEANUP(opened_close) struct opened opened = OPENED_INIT;
     struct disk_check check = {.problem = on_problem, .ctx = options->names[0]};
 
-    if (open_source(options, options->names[0], 0, aio, &opened, err) ||
-        disk_check(opened.disk, &check, err))
+    if (open_source(options, options->names[0], 0, aio, &opened, err))
+        return bad_file(err);
+    if (disk_check(opened.disk, &check, err))
         return failed(err);
     if (options->json)
         (void)printf("{\"problems\": %" PRIu64 ", \"leaks\": %" PRIu64 ", \"used\": %" PRIu64 "}\n",
@@ -261,7 +269,7 @@ static int cmd_map(const struct options *options, struct aio *aio, struct err *e
     bool first = true;
 
     if (open_source(options, options->names[0], 0, aio, &opened, err))
-        return failed(err);
+        return bad_file(err);
     if (options->json)
         (void)putchar('[');
     for (; at < disk_size(opened.disk) && !cancelled; at += length) {
@@ -336,8 +344,9 @@ static int cmd_convert(const struct options *options, struct aio *aio, struct er
 
     if (status)
         return status;
-    if (open_source(options, options->names[0], 0, aio, &opened, err) ||
-        disk_dir_open_for(&dir, options->names[1], &name, err) ||
+    if (open_source(options, options->names[0], 0, aio, &opened, err))
+        return bad_file(err);
+    if (disk_dir_open_for(&dir, options->names[1], &name, err) ||
         disk_convert(opened.disk, &dir.host, name, &spec, aio, on_progress, &progress, err))
         return failed(err);
     return DISK_EXIT_OK;

@@ -7,7 +7,8 @@ enum disk_exit {
     DISK_EXIT_OK = 0,
     DISK_EXIT_FAILED = 1,
     DISK_EXIT_USAGE = 2,
-    DISK_EXIT_DAMAGED = 3,
+    DISK_EXIT_BAD_FILE = 3, /* as all of socle */
+    DISK_EXIT_DAMAGED = 4,
     DISK_EXIT_CANCELLED = 130,
 };
 

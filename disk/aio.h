@@ -39,7 +39,7 @@ enum aio_op {
                  */
     AIO_PUNCH,  /* the range reads zero and its room is given back; the size stays */
     AIO_ZERO,   /* the range reads zero and keeps its room; the size stays */
-    AIO_TRUNCATE, /* the file's size becomes `offset`; aio_do only, and not in a sandbox */
+    AIO_TRUNCATE, /* the file's size becomes `offset`; not in a sandbox */
     AIO_OP_MAX
 };
 

@@ -110,7 +110,7 @@ static bool start(struct aio *aio, struct aio_req *req)
 static bool do_here(const struct aio_req *req)
 {
     return req->file == AIO_FILE_MEMORY || (req->file == AIO_FILE_CACHED && req->op == AIO_WRITE) ||
-           req->op == AIO_EXTEND;
+           req->op == AIO_EXTEND || req->op == AIO_TRUNCATE;
 }
 
 /* Tries the page cache for a read that has nothing beside it. */

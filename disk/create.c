@@ -204,7 +204,10 @@ static int publish_all(struct out *out, const char *name, const char *data_name,
 
     if (rc || spec->format != DISK_VMDK_FLAT)
         return rc;
-    rc = publish_desc(out->host, name, data_name, spec, out->aio, err);
+    /* No descriptor without its data, whatever order the file system keeps. */
+    rc = out->host->sync(out->host);
+    rc = rc ? err_sys(err, rc, "cannot sync the folder")
+            : publish_desc(out->host, name, data_name, spec, out->aio, err);
     if (rc)
         (void)out->host->unlink(out->host, data_name);
     return rc;
@@ -340,7 +343,12 @@ static int make(struct disk *source, const struct disk_host *host, const char *n
         return rc;
     }
     rc = publish_all(&out, name, data_name, spec, err);
-    rc = rc ? rc : host->sync(host);
+    if (!rc && (rc = host->sync(host))) {
+        (void)host->unlink(host, name);
+        if (spec->format == DISK_VMDK_FLAT)
+            (void)host->unlink(host, data_name);
+        return err_sys(err, rc, "cannot sync the folder");
+    }
     if (!rc && progress)
         (void)progress(ctx, spec->size, spec->size);
     return rc;

@@ -17,7 +17,7 @@ struct disk_file {
     int fd; /* owned */
     enum aio_file kind;
     bool dirty; /* a write ended since the last sync began */
-    bool writable;
+    bool writable, locked;
     uint64_t size; /* bytes, when opened; kept up by who extends it */
     uint64_t dev, ino;
     char *name; /* owned */
@@ -100,6 +100,7 @@ struct disk {
     bool failed;          /* a sync failed */
 
     unsigned in_flight;                   /* requests that have not called back */
+    uint32_t next_cid;                    /* drawn at opening: a sandbox has no random numbers */
     uint64_t cid_offset, long_cid_offset; /* in files[0]: the eight digits; 0 none */
     struct flush flush;
     struct disk_io_list parked; /* writes that wait for a commit */

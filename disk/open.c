@@ -19,12 +19,13 @@ static const struct disk_format *const formats[] = {&disk_raw_format, &disk_vmdk
 
 /* Open-file-description locks: they go with the descriptor, also when it is passed on, and end with
  * its last copy, however the process dies. */
-static int lock(const struct disk_file *file, struct err *err)
+static int lock(struct disk_file *file, struct err *err)
 {
     struct flock lock = {.l_type = file->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
     struct flock other = lock;
 
-    if (!fcntl(file->fd, F_OFD_SETLK, &lock))
+    file->locked = !fcntl(file->fd, F_OFD_SETLK, &lock);
+    if (file->locked)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
         return err_sys(err, -errno, "cannot lock \"%s\"", file->name);
@@ -66,8 +67,13 @@ static int open_error(struct err *err, int rc, const char *name)
 
 static void file_destroy(struct disk_file *file)
 {
+    struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
     if (!file)
         return;
+    /* Said, not left to close: a worker of io_uring may hold the description a little longer. */
+    if (file->locked)
+        (void)fcntl(file->fd, F_OFD_SETLK, &unlock);
     close_fd(file->fd);
     free(file->name);
     free(file);

@@ -211,14 +211,6 @@ static int sparse_map(struct disk *disk, struct extent *extent, uint64_t offset,
 /* -- Committing tables ---------------------------------------------------------------------------
  */
 
-static int by_table(const void *a, const void *b)
-{
-    uint32_t x = ((const struct sparse_alloc *)a)->table;
-    uint32_t y = ((const struct sparse_alloc *)b)->table;
-
-    return (x > y) - (x < y);
-}
-
 static bool sparse_commit_begin(struct extent *extent)
 {
     struct sparse *sparse = extent->impl;
@@ -231,8 +223,8 @@ static bool sparse_commit_begin(struct extent *extent)
     sparse->open = empty;
     sparse->open_count = 0;
     sparse->commit_at = 0;
+    sparse->commit++;
     sparse->commit_primary = !sparse->rgd;
-    qsort(sparse->closing, sparse->closing_count, sizeof *sparse->closing, by_table);
     return true;
 }
 
@@ -249,27 +241,37 @@ static void frozen_table(struct sparse *sparse, uint32_t table)
                        sparse->open[i].old);
 }
 
+/* The next table that this commit has not written yet; NULL when all are. */
+static struct sparse_slot *next_table(struct sparse *sparse)
+{
+    for (; sparse->commit_at < sparse->closing_count; sparse->commit_at++) {
+        uint32_t table = sparse->closing[sparse->commit_at].table;
+        struct sparse_slot *slot = &sparse->slots[sparse->slot_of[table]];
+
+        if (slot->commit != sparse->commit)
+            return slot;
+    }
+    return NULL;
+}
+
 /* The second copy first, then the one that is read. */
 static bool sparse_commit_next(struct extent *extent, struct aio_req *req)
 {
     struct sparse *sparse = extent->impl;
-    uint32_t table;
+    struct sparse_slot *slot = next_table(sparse);
+    const uint32_t *directory = sparse->commit_primary ? sparse->gd : sparse->rgd;
 
-    if (sparse->commit_at == sparse->closing_count)
+    if (!slot)
         return false;
-    table = sparse->closing[sparse->commit_at].table;
-    frozen_table(sparse, table);
+    frozen_table(sparse, slot->table);
     sparse->commit_iov = (struct iovec){sparse->commit_bytes, SPARSE_TABLE_SIZE};
     req->op = AIO_WRITE;
     req->iov = &sparse->commit_iov;
     req->niov = 1;
     req->length = SPARSE_TABLE_SIZE;
-    req->offset =
-        (uint64_t)(sparse->commit_primary ? sparse->gd : sparse->rgd)[table] * DISK_SECTOR;
+    req->offset = (uint64_t)directory[slot->table] * DISK_SECTOR;
     if (sparse->commit_primary)
-        while (sparse->commit_at < sparse->closing_count &&
-               sparse->closing[sparse->commit_at].table == table)
-            sparse->commit_at++;
+        slot->commit = sparse->commit;
     sparse->commit_primary = !sparse->commit_primary || !sparse->rgd;
     return true;
 }

@@ -28,6 +28,7 @@ struct sparse_slot {
     uint32_t table;    /* UINT32_MAX: free */
     uint32_t pins;     /* allocations in it; pinned slots stay */
     bool recent;       /* second chance */
+    uint64_t commit;   /* the last one that wrote it */
     uint32_t *entries; /* KDMV_GTES, host order; borrowed from the extent's one block */
 };
 
@@ -43,6 +44,7 @@ struct sparse {
     uint64_t data_start, next_grain;     /* sectors; next_grain is the file's end */
     struct sparse_alloc *open, *closing; /* since the last commit began; being committed */
     unsigned allocs_max, open_count, closing_count;
+    uint64_t commit;    /* counts them */
     unsigned commit_at; /* in closing */
     bool commit_primary;
     uint8_t commit_bytes[SPARSE_TABLE_SIZE];

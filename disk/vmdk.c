@@ -173,6 +173,7 @@ static int take_desc(struct disk *disk, const struct vmdk_desc *desc, uint64_t t
     if (!info->create_type)
         return err_set(err, -ENOTSUP, "disks of type \"%s\" are not supported", desc->create_type);
     info->cid = desc->cid;
+    disk->next_cid = vmdk_random_cid();
     info->thin |= desc->thin;
     disk->discards |= desc->thin;
     memcpy(info->adapter, desc->adapter, sizeof info->adapter);
@@ -281,7 +282,7 @@ static int put_cid(struct disk *disk, uint64_t offset, uint32_t cid)
  */
 static int vmdk_write_begin(struct disk *disk)
 {
-    uint32_t cid = vmdk_random_cid();
+    uint32_t cid = disk->next_cid;
     int rc = put_cid(disk, disk->long_cid_offset, cid);
 
     rc = rc ? rc : put_cid(disk, disk->cid_offset, cid);

@@ -91,7 +91,7 @@ check "unknown provisioning" status 2 "unknown provisioning" create --size 1M --
 check "a stream cannot be created" status 1 "only be made by conversion" create --size 1M --format vmdk-stream x.vmdk
 check "nothing was left behind" test "$(ls)" = "$(printf 'log\nsaid\nsource.img')"
 check "missing folder" status 1 "No such file" create --size 1M none/x.img
-check "missing file" status 1 "missing.vmdk" info missing.vmdk
+check "missing file" status 3 "missing.vmdk" info missing.vmdk
 check "create thin" status 0 "" create --size 10G t.vmdk
 check "thin takes no room" json 'v["size"] == 10 << 30 and v["room"] < 65536 and v["thin"]' info --json t.vmdk
 check "create lazy" status 0 "" create --size 8M --provision lazy l.vmdk
@@ -108,6 +108,6 @@ for subformat in monolithicSparse monolithicFlat twoGbMaxExtentSparse twoGbMaxEx
     check "$subformat of qemu-img" from_qemu $subformat
 done
 printf '\377\377\377\017' | dd of=a.vmdk bs=1 seek=$((31 * 512 + 4 * 200)) conv=notrunc 2>/dev/null
-check "damage" status 3 "past the end of the file" check a.vmdk
+check "damage" status 4 "past the end of the file" check a.vmdk
 check "cancelling leaves nothing" cancelled
 exit $failed

@@ -16,7 +16,7 @@ struct faults {
     const struct disk_host *real;
     enum fault fault;
     unsigned at, count; /* the at-th fails; counted so far */
-    bool unlink_failed, sync_failed;
+    bool unlink_failed;
 };
 
 static bool due(struct faults *faults)
@@ -64,21 +64,17 @@ static int fault_sync(const struct disk_host *host)
 {
     struct faults *faults = (struct faults *)(uintptr_t)host;
 
-    if (name_due(faults)) {
-        faults->sync_failed = true;
-        return error_of(faults);
-    }
-    return faults->real->sync(faults->real);
+    return name_due(faults) ? error_of(faults) : faults->real->sync(faults->real);
 }
 
 static bool short_transfer(struct aio_req *req, int64_t *ret_result)
 {
     if (req->op == AIO_READ)
-        *ret_result = pread(req->fd, req->iov[0].iov_base, req->iov[0].iov_len / 2 + 1,
-                            (off_t)req->offset);
+        *ret_result =
+            pread(req->fd, req->iov[0].iov_base, req->iov[0].iov_len / 2 + 1, (off_t)req->offset);
     else if (req->op == AIO_WRITE)
-        *ret_result = pwrite(req->fd, req->iov[0].iov_base, req->iov[0].iov_len / 2 + 1,
-                             (off_t)req->offset);
+        *ret_result =
+            pwrite(req->fd, req->iov[0].iov_base, req->iov[0].iov_len / 2 + 1, (off_t)req->offset);
     else
         return false;
     return true;
@@ -186,7 +182,7 @@ static unsigned with_fault(struct job *job, unsigned at)
     memset(job->acked, 0, sizeof job->acked);
     job->faults.at = at;
     job->faults.count = 0;
-    job->faults.unlink_failed = job->faults.sync_failed = false;
+    job->faults.unlink_failed = false;
     aio_set_filter(job->aio, on_request, &job->faults);
     rc = disk_create(&job->faults.host, name_of(job), &spec, job->aio, NULL, NULL, &err);
     if (!rc) {
@@ -197,8 +193,7 @@ static unsigned with_fault(struct job *job, unsigned at)
         aio_set_filter(job->aio, NULL, NULL);
         bad += judge(job, name_of(job));
     } else {
-        bad += !job->faults.unlink_failed && !job->faults.sync_failed &&
-               folder_count(&job->folder) != 0;
+        bad += !job->faults.unlink_failed && folder_count(&job->folder) != 0;
     }
     bad += rc && !err.text[0];
     bad += rc && job->faults.fault >= FAULT_EINTR;
@@ -223,11 +218,11 @@ static unsigned convert_with_fault(struct job *job, unsigned at)
     write_all(job, source);
     job->faults.at = at;
     job->faults.count = 0;
-    job->faults.unlink_failed = job->faults.sync_failed = false;
+    job->faults.unlink_failed = false;
     aio_set_filter(job->aio, on_request, &job->faults);
     rc = disk_convert(source, &job->faults.host, "b.vmdk", &to, job->aio, NULL, NULL, &err);
     aio_set_filter(job->aio, NULL, NULL);
-    if (!rc || job->faults.sync_failed) {
+    if (!rc) {
         struct disk_options options = {.flags = DISK_READONLY};
         cleanup_disk struct disk *disk = NULL;
         bad += disk_open(&job->folder.dir.host, "b.vmdk", &options, job->aio, &disk, NULL) ||
