@@ -92,7 +92,7 @@ void msr(void)
     EXPECT(trap_vector == 13);
     TRY("mov $0x12345678, %%ecx; wrmsr", "i"(0));
     EXPECT(trap_vector == 13);
-    TRY("mov $0x606, %%ecx; mov $-1, %%eax; rdmsr; mov %%eax, 0(%[m])", [m] "r"(&trap_cr2));
+    TRY("mov $0xc0010299, %%ecx; mov $-1, %%eax; rdmsr; mov %%eax, 0(%[m])", [m] "r"(&trap_cr2));
     EXPECT(trap_vector == ~UINT64_C(0) && (uint32_t)trap_cr2 == 0);
     wrmsr(0xc0000082, 0xffffffff81234567);
     EXPECT(rdmsr(0xc0000082) == 0xffffffff81234567);

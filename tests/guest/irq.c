@@ -114,6 +114,7 @@ void guest_ap_main(void)
     ap_id = d;
     __atomic_store_n(&ap_alive, 1, __ATOMIC_SEQ_CST);
     wait_for(0x70, 1);
+    wait_for(0x72, 1);
     apic_ipi(0, 0x71);
     for (;;)
         __asm__ volatile("hlt");
@@ -122,7 +123,7 @@ void guest_ap_main(void)
 /* The harness says which processor to start. */
 void two_cpus(void)
 {
-    uint32_t target = command(0);
+    uint32_t target = command(CMD_TARGET);
 
     for (const uint8_t *p = trampoline; p < trampoline_end; p++)
         *(volatile uint8_t *)(GUEST_TRAMPOLINE + (p - trampoline)) = *p;
@@ -135,6 +136,7 @@ void two_cpus(void)
         __asm__ volatile("pause");
     EXPECT(ap_id == target);
     apic_ipi(target, 0x4070);
+    EXPECT(command(CMD_MSI_TARGET) == 0);
     wait_for(0x71, 1);
 }
 

@@ -50,3 +50,5 @@
 #define CMD_MSI_NONSENSE 9 /* the bound route to an address that is no message's */
 #define CMD_NMI          10
 #define CMD_SMI          11
+#define CMD_TARGET       12 /* the APIC id of the processor to start */
+#define CMD_MSI_TARGET   13 /* vector 0x72 to it, as a message */

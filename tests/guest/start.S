@@ -119,7 +119,7 @@ smm_handler:
     xor %ax, %ax
     mov %ax, %ds
     mov $GUEST_TSEG, %ebx
-    addr32 mov (%ebx), %eax
+    mov (%ebx), %eax
     mov $CTL_RESULT, %dx
     out %eax, %dx
     rsm

@@ -62,15 +62,13 @@ static const struct leaf {
     {0x80000021, FEATURES, 0xf},
 };
 
-/* The bits that `feature`-masked registers keep. */
-static uint32_t feature_mask(uint32_t leaf, uint32_t subleaf, unsigned reg)
+/* The bits of one leaf that a guest may see. */
+static void feature_masks(uint32_t leaf, uint32_t subleaf, uint32_t mask[CPUID_REGS])
 {
-    uint32_t mask = 0;
-
+    memset(mask, 0, CPUID_REGS * sizeof mask[0]);
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
-        if (features[i].leaf == leaf && features[i].subleaf == subleaf && features[i].reg == reg)
-            mask |= BIT(features[i].bit);
-    return mask;
+        if (features[i].leaf == leaf && features[i].subleaf == subleaf)
+            mask[features[i].reg] |= BIT(features[i].bit);
 }
 
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t leaf,
@@ -187,11 +185,14 @@ static bool leaf_wanted(const struct cpu_model *model, const struct cpuid_table 
 
 static void mask_leaf(struct cpuid_entry *e, uint8_t registers)
 {
+    uint32_t mask[CPUID_REGS];
+
+    feature_masks(e->leaf, e->subleaf, mask);
     for (unsigned reg = 0; reg < CPUID_REGS; reg++)
         /* Leaf 7's EAX is the highest subleaf in subleaf 0 and features in the others, whose other
          * registers are features too. */
         if (registers & BIT(reg) || (e->leaf == 7 && e->subleaf))
-            e->reg[reg] &= feature_mask(e->leaf, e->subleaf, reg);
+            e->reg[reg] &= mask[reg];
 }
 
 /* Leaf 0xD: subleaf 0 has the components and the size of all, 1 the instructions and supervisor
@@ -206,10 +207,8 @@ static void mask_xsave(struct cpuid_table *table)
         return;
     all->reg[EAX] &= (uint32_t)CPUID_XCR0_ALLOWED;
     all->reg[EDX] = 0;
-    if (insn) {
-        insn->reg[EAX] &= feature_mask(0xd, 1, EAX);
-        insn->reg[ECX] = insn->reg[EDX] = 0;
-    }
+    if (insn)
+        mask_leaf(insn, BIT(EAX) | BIT(ECX) | BIT(EDX));
     for (unsigned i = 0; i < table->count; i++) {
         struct cpuid_entry e = table->entry[i];
         if (e.leaf == 0xd && e.subleaf >= 2) {

@@ -23,7 +23,7 @@
 /* A processor needs less than a millisecond; KVM within an emulated machine some tens. The limit is
  * for what hangs. Slow is what takes SLOW times as long as our own loop, and SLACK_NS. */
 enum { LIMIT_NS = 1000 * 1000 * 1000, TICK_NS = 5 * 1000 * 1000 };
-enum { SLOW = 50, SLACK_NS = 20 * 1000 * 1000 };
+enum { SLOW = 50, SLACK_NS = 10 * 1000 * 1000 };
 
 extern const uint8_t kvm_probe_guest[], kvm_probe_guest_end[];
 

@@ -23,7 +23,7 @@
 #define PROBE_STACK  0x20000
 #define PROBE_MEMORY 0x40000
 
-#define PROBE_LOOPS 20000
+#define PROBE_LOOPS 10000
 
 #define PROBE_STARTED      1
 #define PROBE_CMPXCHG16B   2
