@@ -158,8 +158,9 @@ static void tables_are_where_the_map_says(void)
 
     REQUIRE(!boot(&vm, MIB(256), image, len, NULL, 0, ""));
     CHECK_EQ(load(&vm, DIRECT_BOOT_RSDP, 8), 0x2052545020445352);
-    CHECK_EQ(load(&vm, DIRECT_BOOT_SMBIOS21, 4), 0x5f4d535f);
-    CHECK_EQ(load(&vm, DIRECT_BOOT_SMBIOS30, 4), 0x334d535f);
+    CHECK_EQ(load(&vm, DIRECT_BOOT_SMBIOS_ENTRY, 4), 0x334d535f);
+    CHECK_EQ(load(&vm, 0x40e, 2) * 16, 0x9fc00);
+    CHECK_EQ(load(&vm, 0x413, 2) * 1024, 0x9fc00);
     uint64_t xsdt = load(&vm, DIRECT_BOOT_RSDP + 24, 8);
     CHECK_EQ(load(&vm, xsdt, 4), 0x54445358);
     uint64_t count = load(&vm, BOOT_ZERO_PAGE + 0x1e8, 1), ram = 0;
@@ -194,6 +195,11 @@ static void page_tables_are_identity(void)
     boot_start_apply(&vm.start, cpu);
     CHECK_EQ(cpu->cr0, 0x80000011);
     CHECK_EQ(cpu->efer, 0x500);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_deftype], 0xc06);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physbase0], 0x80000000);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physmask0], 0xff80000800);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_fix16k_a0000], 0);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_fix4k_f8000], 0x0606060606060606);
     CHECK_EQ(cpu->cr3, BOOT_PAGE_TABLES);
     CHECK_EQ(cpu->gpr[CPU_RSI], BOOT_ZERO_PAGE);
     CHECK_EQ(cpu->seg[CPU_CS].selector, 0x10);

@@ -73,7 +73,7 @@ static void structures_read_back(void)
     cleanup_smbios struct smbios s = {0};
     unsigned count;
 
-    REQUIRE(!smbios_build(&m, &s));
+    REQUIRE(!smbios_build(&m, SMBIOS_3_0, &s));
     const uint8_t *p = find(&s, 1, 0, &count);
     REQUIRE(p);
     CHECK_EQ(count, s.count);
@@ -98,13 +98,26 @@ static void structures_read_back(void)
     CHECK(find(&s, 127, 0, &count) && find(&s, 0, 0, &count) && find(&s, 32, 0, &count));
 }
 
+static void serial_is_the_uuid(void)
+{
+    struct fw_machine m = machine(1, 1, MIB(256));
+    cleanup_smbios struct smbios s = {0};
+    unsigned count;
+
+    m.serial[0] = '\0';
+    REQUIRE(!smbios_build(&m, SMBIOS_3_0, &s));
+    const uint8_t *p = find(&s, 1, 0, &count);
+    REQUIRE(p);
+    CHECK_STR(string(p, p[7]), "Socle-10 11 12 13 14 15 16 17-18 19 1a 1b 1c 1d 1e 1f");
+}
+
 static void huge_memory_uses_the_long_fields(void)
 {
     struct fw_machine m = machine(1, 1, GIB(16384));
     cleanup_smbios struct smbios s = {0};
     unsigned count;
 
-    REQUIRE(!smbios_build(&m, &s));
+    REQUIRE(!smbios_build(&m, SMBIOS_3_0, &s));
     const uint8_t *p = find(&s, 17, 0, &count);
     REQUIRE(p);
     CHECK_EQ(le16_load(p + 0x0c), 0x7fff);
@@ -125,7 +138,11 @@ static void entry_points_sum_up(void)
     uint8_t e21[SMBIOS_ENTRY21_SIZE], e30[SMBIOS_ENTRY30_SIZE];
     cleanup_smbios struct smbios s = {0};
 
-    REQUIRE(!smbios_build(&m, &s));
+    unsigned count;
+
+    REQUIRE(!smbios_build(&m, SMBIOS_2_8, &s));
+    const uint8_t *cpu = find(&s, 4, 0, &count);
+    CHECK(cpu && cpu[1] == 0x2a); /* DSP0134 2.8, 7.5 */
     REQUIRE(!smbios_entry21(&s, 0xf0100, e21));
     CHECK_EQ(sum(e21, sizeof e21), 0);
     CHECK_EQ(sum(e21 + 16, 15), 0);
@@ -142,7 +159,7 @@ static void too_long_for_the_old_entry(void)
     uint8_t e21[SMBIOS_ENTRY21_SIZE];
     cleanup_smbios struct smbios s = {0};
 
-    REQUIRE(!smbios_build(&m, &s));
+    REQUIRE(!smbios_build(&m, SMBIOS_3_0, &s));
     CHECK_EQ(smbios_entry21(&s, 0, e21), -EOVERFLOW);
 }
 
@@ -158,7 +175,7 @@ static void dmidecode_reads_it(void)
         (void)printf("# skipped: no dmidecode\n");
         return;
     }
-    REQUIRE(!smbios_build(&m, &s));
+    REQUIRE(!smbios_build(&m, SMBIOS_3_0, &s));
     smbios_entry30(&s, sizeof entry, entry);
     int fd = mkstemp(path);
     REQUIRE(fd >= 0);
@@ -181,6 +198,6 @@ static void dmidecode_reads_it(void)
         (void)printf("# %s\n", text);
 }
 
-TAP_MAIN(TAP_CASE(structures_read_back), TAP_CASE(huge_memory_uses_the_long_fields),
-         TAP_CASE(entry_points_sum_up), TAP_CASE(too_long_for_the_old_entry),
-         TAP_CASE(dmidecode_reads_it))
+TAP_MAIN(TAP_CASE(structures_read_back), TAP_CASE(serial_is_the_uuid),
+         TAP_CASE(huge_memory_uses_the_long_fields), TAP_CASE(entry_points_sum_up),
+         TAP_CASE(too_long_for_the_old_entry), TAP_CASE(dmidecode_reads_it))

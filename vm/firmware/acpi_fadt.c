@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FACS and FADT (ACPI 6.5, 5.2.9 and 5.2.10) for the ICH9 power management block: PM1a event and
+/* FACS and FADT (ACPI 6.6, 5.2.9 and 5.2.10) for the ICH9 power management block: PM1a event and
  * control, PM timer and GPE0 at fixed offsets from PMBASE; reset through port 0xCF9.
  *
  * ACPI mode is switched on through the APM port (it is on from the start where there is no
@@ -131,7 +131,7 @@ uint32_t acpi_fadt(struct acpi *acpi, const struct fw_machine *machine, uint32_t
     le32_store(p + 112, flags(machine));
     gas_io(p + 116, RESET_PORT, 1, 1);
     p[128] = RESET_VALUE;
-    p[131] = 5; /* 6.5 */
+    p[131] = 6; /* 6.6 */
     acpi_pointer(acpi, ACPI_TABLES, fadt + 36, 4, facs);
     acpi_pointer(acpi, ACPI_TABLES, fadt + 40, 4, dsdt);
     acpi_pointer(acpi, ACPI_TABLES, fadt + 140, 8, dsdt);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/bytes.h"
 #include "base/range.h"
 #include "vm/firmware/acpi.h"
 #include "vm/firmware/smbios.h"
@@ -39,10 +40,10 @@ static int put_acpi(const struct direct_boot *boot, struct e820 *map, uint64_t *
 /* In the F segment while it fits there; a machine with hundreds of sockets has more to say. */
 static int put_smbios(const struct direct_boot *boot, struct e820 *map, uint64_t *io_top)
 {
-    uint8_t entry21[SMBIOS_ENTRY21_SIZE] = {0}, entry30[SMBIOS_ENTRY30_SIZE];
+    uint8_t entry[SMBIOS_ENTRY30_SIZE];
     uint64_t at = DIRECT_BOOT_SMBIOS;
     cleanup_smbios struct smbios smbios = {0};
-    int rc = smbios_build(boot->machine, &smbios);
+    int rc = smbios_build(boot->machine, SMBIOS_3_0, &smbios);
 
     if (!rc && smbios.table.len > F_SEGMENT_END - at) {
         rc = take_top(map, io_top, smbios.table.len, E820_RESERVED);
@@ -50,11 +51,21 @@ static int put_smbios(const struct direct_boot *boot, struct e820 *map, uint64_t
     }
     if (rc < 0)
         return rc;
-    (void)smbios_entry21(&smbios, (uint32_t)at, entry21); /* too long: only the new one */
-    smbios_entry30(&smbios, at, entry30);
+    smbios_entry30(&smbios, at, entry);
     rc = gmem_write(boot->gmem, gpa(at), smbios.table.data, smbios.table.len);
-    rc = rc ? rc : gmem_write(boot->gmem, gpa(DIRECT_BOOT_SMBIOS21), entry21, sizeof entry21);
-    return rc ? rc : gmem_write(boot->gmem, gpa(DIRECT_BOOT_SMBIOS30), entry30, sizeof entry30);
+    return rc ? rc : gmem_write(boot->gmem, gpa(DIRECT_BOOT_SMBIOS_ENTRY), entry, sizeof entry);
+}
+
+/* The BIOS data area tells where the memory below 640 KiB ends: kernels reserve from there on. */
+static int put_bios_data(struct gmem *gmem)
+{
+    enum { EBDA_SEGMENT = 0x40e, BASE_MEMORY_KIB = 0x413 };
+    uint8_t segment[2], kib[2];
+
+    le16_store(segment, (uint16_t)(E820_LOW_END >> 4));
+    le16_store(kib, (uint16_t)(E820_LOW_END >> 10));
+    int rc = gmem_write(gmem, gpa(EBDA_SEGMENT), segment, sizeof segment);
+    return rc ? rc : gmem_write(gmem, gpa(BASE_MEMORY_KIB), kib, sizeof kib);
 }
 
 int direct_boot(const struct direct_boot *boot, struct boot_start *ret_start, struct err *err)
@@ -77,5 +88,9 @@ int direct_boot(const struct direct_boot *boot, struct boot_start *ret_start, st
         .text_screen = boot->text_screen,
         .ram_is_clean = boot->ram_is_clean,
     };
-    return linux_boot(&linux_params, ret_start, err);
+    rc = rc ? rc : put_bios_data(boot->gmem);
+    rc = rc ? rc : linux_boot(&linux_params, ret_start, err);
+    if (!rc)
+        ret_start->phys_bits = boot->machine->phys_bits;
+    return rc;
 }

@@ -6,10 +6,9 @@
 
 #include "vm/firmware/linux_boot.h"
 
-#define DIRECT_BOOT_RSDP     UINT64_C(0xf0000)
-#define DIRECT_BOOT_SMBIOS21 UINT64_C(0xf0040)
-#define DIRECT_BOOT_SMBIOS30 UINT64_C(0xf0060)
-#define DIRECT_BOOT_SMBIOS   UINT64_C(0xf0100)
+#define DIRECT_BOOT_RSDP         UINT64_C(0xf0000)
+#define DIRECT_BOOT_SMBIOS_ENTRY UINT64_C(0xf0040)
+#define DIRECT_BOOT_SMBIOS       UINT64_C(0xf0100)
 
 struct direct_boot {
     struct gmem *gmem;                /* borrowed, as all here */

@@ -7,9 +7,7 @@
 #include "base/bytes.h"
 #include "base/range.h"
 
-/* Below 1 MiB: the last KiB under 640 KiB is where an EBDA would be, the F segment has our SMBIOS
- * and RSDP, between them are VGA and option ROMs. */
-#define LOW_END  UINT64_C(0x9fc00)
+/* The F segment has our SMBIOS and RSDP; between it and 640 KiB are VGA and option ROMs. */
 #define BIOS     UINT64_C(0xf0000)
 #define HIGH_MEM MIB(1)
 
@@ -31,8 +29,8 @@ void e820_direct(const struct fw_machine *machine, struct e820 *ret_map)
     struct e820 *map = ret_map;
 
     *map = (struct e820){0};
-    add(map, 0, LOW_END, E820_RAM);
-    add(map, LOW_END, 0xa0000, E820_RESERVED);
+    add(map, 0, E820_LOW_END, E820_RAM);
+    add(map, E820_LOW_END, 0xa0000, E820_RESERVED);
     add(map, BIOS, HIGH_MEM, E820_RESERVED);
     add(map, HIGH_MEM, fw_ram_low_end(machine), E820_RAM);
     add(map, machine->ecam_base, machine->ecam_base + FW_ECAM_SIZE, E820_RESERVED);

@@ -10,6 +10,9 @@
 
 enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
 
+/* RAM below 640 KiB, but for the last KiB, where an EBDA would be. */
+#define E820_LOW_END UINT64_C(0x9fc00)
+
 enum { E820_ENTRIES_MAX = 16, E820_ENTRY_SIZE = 20 };
 
 struct e820_entry {

@@ -18,6 +18,7 @@
 struct fw_identity {
     const char *bios_vendor, *bios_version, *bios_date; /* date as mm/dd/yyyy */
     uint8_t bios_major, bios_minor;
+    const char *serial_prefix;
     const char *manufacturer, *product, *version, *sku, *family;
     const char *board_manufacturer, *board_product;
     const char *chassis_manufacturer;
@@ -59,8 +60,8 @@ struct fw_machine {
     unsigned ram_count;
     uint8_t phys_bits; /* of a guest physical address, as CPUID says */
 
-    uint8_t uuid[16]; /* RFC 4122 order */
-    char serial[FW_SERIAL_MAX];
+    uint8_t uuid[16];           /* RFC 4122 order */
+    char serial[FW_SERIAL_MAX]; /* "": made from the UUID, as guest tools know it from others */
 
     uint64_t ecam_base;     /* where PCIEXBAR points now */
     uint32_t pci_slots;     /* bit n: there is a device at slot n of bus 0 */

@@ -67,18 +67,21 @@ static void add_acpi(struct fw_content *content, struct fw_cfg_items *items)
 
 static int add_smbios(const struct fw_content *content, struct fw_cfg_items *items)
 {
+    bool old = content->params.kind == FW_SEABIOS;
     uint8_t entry[SMBIOS_ENTRY21_SIZE];
-    size_t len = SMBIOS_ENTRY21_SIZE;
     cleanup_smbios struct smbios smbios = {0};
-    int rc = smbios_build(content->params.machine, &smbios);
+    int rc = smbios_build(content->params.machine, old ? SMBIOS_2_8 : SMBIOS_3_0, &smbios);
 
     if (rc < 0)
         return rc;
     /* The address is the firmware's to fill in. */
-    if (content->params.kind == FW_OVMF || smbios_entry21(&smbios, 0, entry) < 0) {
+    if (old)
+        rc = smbios_entry21(&smbios, 0, entry);
+    else
         smbios_entry30(&smbios, 0, entry);
-        len = SMBIOS_ENTRY30_SIZE;
-    }
+    if (rc < 0) /* hundreds of sockets: too long to be described */
+        return 0;
+    size_t len = old ? SMBIOS_ENTRY21_SIZE : SMBIOS_ENTRY30_SIZE;
     (void)fw_cfg_add_file(items, SMBIOS_FILE_TABLES, smbios.table.data, smbios.table.len);
     (void)fw_cfg_add_file(items, SMBIOS_FILE_ANCHOR, entry, len);
     return 0;

@@ -90,6 +90,24 @@ static struct cpu_segment flat(uint16_t selector, uint16_t attributes)
         .limit = UINT32_MAX, .selector = selector, .attributes = attributes};
 }
 
+/* SDM volume 3, 12.11. Fixed ranges: RAM, VGA, ROM and RAM that stands for it; one variable range
+ * for all between the highest place for low RAM and 4 GiB. */
+void boot_start_apply_common(const struct boot_start *start, struct cpu_state *state)
+{
+    const uint64_t all_wb = UINT64_C(0x0606060606060606), all_uc = 0;
+    const uint64_t mask = (BIT64(start->phys_bits) - 1) & ~(GMEM_HIGH - GMEM_LOW_MAX - 1);
+    enum { WB = 6, DEFTYPE_FIXED = BIT(10), DEFTYPE_ON = BIT(11), PHYSMASK_VALID = BIT(11) };
+
+    state->msr[MSR_SLOT_mtrr_fix64k_00000] = all_wb;
+    state->msr[MSR_SLOT_mtrr_fix16k_80000] = all_wb;
+    state->msr[MSR_SLOT_mtrr_fix16k_a0000] = all_uc;
+    for (unsigned i = MSR_SLOT_mtrr_fix4k_c0000; i <= MSR_SLOT_mtrr_fix4k_f8000; i++)
+        state->msr[i] = all_wb;
+    state->msr[MSR_SLOT_mtrr_physbase0] = GMEM_LOW_MAX; /* type 0: uncached */
+    state->msr[MSR_SLOT_mtrr_physmask0] = mask | PHYSMASK_VALID;
+    state->msr[MSR_SLOT_mtrr_deftype] = WB | DEFTYPE_FIXED | DEFTYPE_ON;
+}
+
 void boot_start_apply(const struct boot_start *start, struct cpu_state *state)
 {
     const uint16_t code =
@@ -102,6 +120,7 @@ void boot_start_apply(const struct boot_start *start, struct cpu_state *state)
             state->seg[i] = flat(SEL_DS, data);
     state->seg[CPU_TR] =
         (struct cpu_segment){.limit = 0x67, .selector = SEL_TSS, .attributes = CPU_SEG_P | 0xb};
+    boot_start_apply_common(start, state);
     state->gdtr = (struct cpu_table_register){BOOT_GDT, GDT_ENTRIES * 8 - 1};
     state->idtr = (struct cpu_table_register){0, 0};
     state->rflags = 2;

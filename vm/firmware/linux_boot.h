@@ -32,7 +32,8 @@ enum {
 struct boot_start {
     bool long_mode; /* 64-bit with paging, or 32-bit protected mode without */
     uint64_t entry;
-    uint64_t info; /* RSI (long mode) or EBX: the zero page or the PVH structure */
+    uint64_t info;     /* RSI (long mode) or EBX: the zero page or the PVH structure */
+    uint8_t phys_bits; /* of the machine's physical addresses */
 };
 
 struct linux_boot {
@@ -48,8 +49,11 @@ struct linux_boot {
 /* Loads kernel, initrd, command line and the structures by which the kernel finds them. */
 int linux_boot(struct linux_boot *boot, struct boot_start *ret_start, struct err *err);
 
-/* Makes a processor that has just been powered on start so. */
+/* Makes the first processor, which has just been powered on, start so. */
 void boot_start_apply(const struct boot_start *start, struct cpu_state *state);
+/* What firmware sets up on every processor, the first one (boot_start_apply does it) and those that
+ * wait: memory types. RAM is write-back, device memory between it and 4 GiB uncached. */
+void boot_start_apply_common(const struct boot_start *start, struct cpu_state *state);
 
 /* For the two formats. */
 int bzimage_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len,

@@ -10,6 +10,7 @@ const struct fw_identity fw_identity_socle = {
     .bios_date = "01/01/2026",
     .bios_major = 1,
     .bios_minor = 0,
+    .serial_prefix = "Socle-",
     .manufacturer = "Socle",
     .product = "Socle Virtual Machine",
     .version = "1",

@@ -108,12 +108,30 @@ static void system_information(struct smbios *smbios, const struct fw_machine *m
     p[0x04] = string(&s, id->manufacturer);
     p[0x05] = string(&s, id->product);
     p[0x06] = string(&s, id->version);
-    p[0x07] = string(&s, machine->serial);
+    p[0x07] = string(&s, smbios->serial);
     put_uuid(p + 0x08, machine->uuid);
     p[0x18] = 6; /* woken by the power switch */
     p[0x19] = string(&s, id->sku);
     p[0x1a] = string(&s, id->family);
     end(&s);
+}
+
+/* "Socle-42 17 4c 3e ec 05 e3 23-fd 4b 7d 0e 7e 9b bc d0": the bytes of the UUID. */
+static void make_serial(struct smbios *smbios, const struct fw_machine *machine)
+{
+    char *p = smbios->serial;
+    size_t len = 0, size = sizeof smbios->serial;
+
+    if (*machine->serial) {
+        (void)snprintf(p, size, "%s", machine->serial);
+        return;
+    }
+    len += (size_t)snprintf(p, size, "%.12s", machine->identity->serial_prefix);
+    for (unsigned i = 0; i < 16; i++)
+        len += (size_t)snprintf(p + len, size - len, "%02x%s", machine->uuid[i],
+                                i == 15  ? ""
+                                : i == 7 ? "-"
+                                         : " ");
 }
 
 static void board(struct smbios *smbios, const struct fw_machine *machine)
@@ -126,7 +144,7 @@ static void board(struct smbios *smbios, const struct fw_machine *machine)
     p[0x04] = string(&s, machine->identity->board_manufacturer);
     p[0x05] = string(&s, machine->identity->board_product);
     p[0x06] = string(&s, machine->identity->version);
-    p[0x07] = string(&s, machine->serial);
+    p[0x07] = string(&s, smbios->serial);
     p[0x09] = BIT(0); /* hosts the processors */
     le16_store(p + 0x0b, HANDLE_CHASSIS);
     p[0x0d] = 0x0a; /* motherboard */
@@ -143,7 +161,7 @@ static void chassis(struct smbios *smbios, const struct fw_machine *machine)
     p[0x04] = string(&s, machine->identity->chassis_manufacturer);
     p[0x05] = CHASSIS_OTHER;
     p[0x06] = string(&s, machine->identity->version);
-    p[0x07] = string(&s, machine->serial);
+    p[0x07] = string(&s, smbios->serial);
     p[0x09] = p[0x0a] = p[0x0b] = SAFE;
     p[0x0c] = UNKNOWN;
     end(&s);
@@ -155,7 +173,8 @@ static void processor(struct smbios *smbios, const struct fw_machine *machine, u
     uint8_t few = (uint8_t)MIN(cores, 255u);
     char name[16];
     struct structure s;
-    uint8_t *p = begin(&s, smbios, 4, 0x30, (uint16_t)(HANDLE_CPU + socket));
+    uint8_t len = smbios->version == SMBIOS_3_0 ? 0x30 : 0x2a;
+    uint8_t *p = begin(&s, smbios, 4, len, (uint16_t)(HANDLE_CPU + socket));
 
     if (!p)
         return;
@@ -177,9 +196,8 @@ static void processor(struct smbios *smbios, const struct fw_machine *machine, u
                BIT(2) | (cores > 1 ? BIT(3) : 0) | BIT(5) | BIT(6)); /* 64-bit, multi-core,
                                              execute protection, virtualization */
     le16_store(p + 0x28, OTHER);
-    le16_store(p + 0x2a, (uint16_t)cores);
-    le16_store(p + 0x2c, (uint16_t)cores);
-    le16_store(p + 0x2e, (uint16_t)cores);
+    for (unsigned at = 0x2a; at < len; at += 2)
+        le16_store(p + at, (uint16_t)cores);
     end(&s);
 }
 
@@ -264,12 +282,14 @@ static void plain(struct smbios *smbios, uint8_t type, uint8_t len, uint16_t han
         end(&s);
 }
 
-int smbios_build(const struct fw_machine *machine, struct smbios *ret_smbios)
+int smbios_build(const struct fw_machine *machine, enum smbios_version version,
+                 struct smbios *ret_smbios)
 {
     struct smbios *smbios = ret_smbios;
     unsigned sockets = (machine->cpus + machine->cores_per_socket - 1) / machine->cores_per_socket;
 
-    *smbios = (struct smbios){0};
+    *smbios = (struct smbios){.version = version};
+    make_serial(smbios, machine);
     bios(smbios, machine->identity);
     system_information(smbios, machine);
     board(smbios, machine);

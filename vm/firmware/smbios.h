@@ -9,14 +9,20 @@
 
 enum { SMBIOS_ENTRY21_SIZE = 31, SMBIOS_ENTRY30_SIZE = 24 };
 
+/* For which entry point the table is: structures have their lengths by version. */
+enum smbios_version { SMBIOS_2_8, SMBIOS_3_0 };
+
 struct smbios {
     struct buf table;
+    enum smbios_version version;
+    char serial[FW_SERIAL_MAX];
     uint16_t count;   /* structures */
     uint16_t longest; /* structure, with its strings */
 };
 
 /* 0 or -ENOMEM; freed with smbios_free in every case. */
-int smbios_build(const struct fw_machine *machine, struct smbios *ret_smbios);
+int smbios_build(const struct fw_machine *machine, enum smbios_version version,
+                 struct smbios *ret_smbios);
 void smbios_free(struct smbios *smbios);
 #define cleanup_smbios CLEANUP(smbios_free)
 

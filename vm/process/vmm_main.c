@@ -108,6 +108,18 @@ static int enter_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, voi
     return engine->vcpu_set_state(vcpu, state);
 }
 
+/* The others wait for the first, set up as firmware would have left them. */
+static int prepare_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, void *ctx)
+{
+    cleanup_free struct cpu_state *state = malloc(sizeof *state);
+    int rc = state ? engine->vcpu_get_state(vcpu, state) : -ENOMEM;
+
+    if (rc < 0)
+        return rc;
+    boot_start_apply_common(ctx, state);
+    return engine->vcpu_set_state(vcpu, state);
+}
+
 /* All vCPUs to power-on; the first one to where vmx says that the start program begins. */
 static void start_vcpus(struct vmm *v, struct link_entry *entry)
 {
@@ -115,8 +127,8 @@ static void start_vcpus(struct vmm *v, struct link_entry *entry)
 
     for (unsigned i = 0; i < v->env.cfg.cpus && rc == 0; i++)
         rc = vcpus_call(v->vcpus, i, reset_vcpu, NULL);
-    if (rc == 0 && !entry->reset_vector)
-        rc = vcpus_call(v->vcpus, 0, enter_vcpu, &entry->start);
+    for (unsigned i = 0; i < v->env.cfg.cpus && rc == 0 && !entry->reset_vector; i++)
+        rc = vcpus_call(v->vcpus, i, i ? prepare_vcpu : enter_vcpu, &entry->start);
     if (rc < 0) {
         finish(v, VM_END_DIED, "the engine refused the processors' initial state");
         return;
