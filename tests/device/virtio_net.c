@@ -68,6 +68,7 @@ static struct nic *open_pair(unsigned queues, int *peers)
 
     nic->ops = &pair_ops;
     nic->kind = NIC_TAP;
+    nic->fd_tells = true;
     nic->queues = queues;
     nic->mtu = 9000;
     nic->offloads = NIC_CSUM | NIC_TSO4 | NIC_TSO6 | NIC_TSO_ECN | NIC_UFO;
@@ -734,6 +735,15 @@ static void no_dma_without_bus_master(void)
     CHECK_EQ(vd_used_count(&b.d, RX), 0);
     harness_bus_master(b.h, true);
     vd_kick(&b.d, RX);
+    CHECK(vd_wait(&b.d, RX, &used));
+
+    /* Lost while the device had nothing to receive, noticed when it was to send. */
+    harness_bus_master(b.h, false);
+    vd_kick(&b.d, TX);
+    (void)usleep(10000);
+    harness_bus_master(b.h, true);
+    vd_kick(&b.d, RX);
+    peer_send(&b, 0, 60, 1);
     CHECK(vd_wait(&b.d, RX, &used));
     bench_end(&b);
 }

@@ -75,6 +75,7 @@ struct nic {
     const struct nic_ops *ops;
     enum nic_kind kind;
     unsigned queues, offloads; /* that it has */
+    bool fd_tells;             /* the descriptor is readable as long as a frame waits */
     int fd[NIC_QUEUES_MAX];    /* owned */
     int vhost_fd[NIC_QUEUES_MAX];
     uint8_t mac[6];
@@ -104,8 +105,8 @@ static inline bool nic_gone(const struct nic *nic)
 
 /* Receives one frame: the number of bytes, header included. The last piece must be room that the
  * guest does not see: a frame that reaches into it, or past it, was too large for the others. A
- * frame may be waiting without the descriptor saying so: call until -EAGAIN. num_buffers is the
- * device's to fill in. */
+ * frame may be waiting without the descriptor saying so, unless fd_tells: call until -EAGAIN.
+ * num_buffers is the device's to fill in. */
 ssize_t nic_recv(struct nic *nic, unsigned queue, struct iovec *iov, int count);
 /* Sends one frame: 0, or -EAGAIN: not taken. iov[0] is the header; `iov` may be scribbled on. */
 int nic_send(struct nic *nic, unsigned queue, struct iovec *iov, int count);

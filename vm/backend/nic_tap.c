@@ -109,6 +109,7 @@ int nic_tap_create(const struct nic_params *params, struct nic **ret_nic, struct
         return err_sys(err, rc, "network card: descriptor is not a tap interface with headers");
     tap->nic.ops = &tap_ops;
     tap->nic.offloads = NIC_CSUM | NIC_TSO4 | NIC_TSO6 | NIC_TSO_ECN | NIC_UFO;
+    tap->nic.fd_tells = true;
     tap->attached = params->queues;
     *ret_nic = &tap->nic;
     tap = NULL;

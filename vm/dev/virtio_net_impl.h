@@ -14,6 +14,7 @@ enum {
     NET_QUEUES_MAX = 2 * VIRTIO_NET_PAIRS_MAX + 1,
     NET_MACS_MAX = 64,     /* of each table; more are taken as "all of them" */
     NET_PIECES_MAX = 1022, /* with a header and the overflow: what readv and writev take */
+    NET_CHAINS_MAX = 64,   /* for one frame */
     NET_BATCH = 256,       /* frames of one queue before the others have their turn */
 };
 
@@ -38,6 +39,15 @@ struct net_pair {
     bool rx_starved;       /* the driver has no buffers for us */
     bool tx_held;          /* the back end takes nothing now */
     uint8_t rx_large;      /* gather for large frames that many more times */
+    uint8_t rx_single;     /* take one frame and ask the loop, that many more times */
+};
+
+/* Chains that were taken for one frame; their pieces stand in virtio_net.iov from 1 on. */
+struct net_room {
+    unsigned chains, pieces;
+    uint64_t bytes;
+    uint16_t head[NET_CHAINS_MAX];
+    uint32_t len[NET_CHAINS_MAX];
 };
 
 struct virtio_net {
@@ -64,6 +74,7 @@ struct virtio_net {
     bool vhost_running;
     struct virtio_net_stats stats;
     struct iovec iov[1 + NET_PIECES_MAX + 1]; /* a header, the guest's pieces, the overflow */
+    struct net_room room;
     uint8_t overflow[NIC_HEADER_SIZE + NIC_FRAME_MAX];
 };
 

@@ -21,6 +21,8 @@
 /* A segment size below this is no TCP's; it would make the host cut a frame into thousands. */
 enum { GSO_SIZE_MIN = 48 };
 
+enum { SINGLE_ROUNDS = 32 };
+
 /* -- Sending -------------------------------------------------------------------------------------
  */
 
@@ -145,23 +147,13 @@ static void send_all(struct net_pair *pair)
 /* -- Receiving -----------------------------------------------------------------------------------
  */
 
-enum { CHAINS_MAX = 64 };
-
-/* Chains that were taken for one frame; their pieces stand in net->iov from 1 on. */
-struct room {
-    unsigned chains, pieces;
-    uint64_t bytes;
-    uint16_t head[CHAINS_MAX];
-    uint32_t len[CHAINS_MAX];
-};
-
 /* Adds chains until there is room for `bytes`. 0 also when the driver has no more; or the queue's
  * error. A chain may have as many pieces as the ring twice. */
-static int gather(struct net_pair *pair, struct room *room, uint64_t bytes)
+static int gather(struct net_pair *pair, struct net_room *room, uint64_t bytes)
 {
     struct virtio_net *net = pair->net;
 
-    while (room->bytes < bytes && room->chains < CHAINS_MAX &&
+    while (room->bytes < bytes && room->chains < NET_CHAINS_MAX &&
            room->pieces + 2 * VIRTIO_NET_QUEUE_SIZE <= NET_PIECES_MAX) {
         struct vq_chain chain = {.iov = net->iov + 1 + room->pieces,
                                  .iov_max = (uint16_t)(NET_PIECES_MAX - room->pieces)};
@@ -180,7 +172,7 @@ static int gather(struct net_pair *pair, struct room *room, uint64_t bytes)
 
 /* The frame went past the chains: `length` bytes in all. Without mergeable buffers there is nothing
  * to add. Returns false when it does not fit. */
-static bool take_overflow(struct net_pair *pair, struct room *room, uint64_t length)
+static bool take_overflow(struct net_pair *pair, struct net_room *room, uint64_t length)
 {
     struct virtio_net *net = pair->net;
     uint64_t fitted = room->bytes;
@@ -193,7 +185,7 @@ static bool take_overflow(struct net_pair *pair, struct room *room, uint64_t len
     return true;
 }
 
-static void deliver(struct net_pair *pair, const struct room *room, uint64_t length)
+static void deliver(struct net_pair *pair, const struct net_room *room, uint64_t length)
 {
     struct virtio_net *net = pair->net;
     uint8_t num_buffers[2];
@@ -214,7 +206,7 @@ static void deliver(struct net_pair *pair, const struct room *room, uint64_t len
     pair->rx_large = used > 1 ? UINT8_MAX : pair->rx_large ? pair->rx_large - 1 : 0;
 }
 
-static bool wanted(const struct virtio_net *net, const struct room *room)
+static bool wanted(const struct virtio_net *net, const struct net_room *room)
 {
     uint8_t to[6];
 
@@ -230,33 +222,44 @@ static int receive_one(struct net_pair *pair)
 {
     struct virtio_net *net = pair->net;
     bool large = pair->rx_large && virtio_pci_has(&net->vp, VIRTIO_NET_F_MRG_RXBUF);
-    struct room room;
+    struct net_room *room = &net->room;
     ssize_t n;
     int rc;
 
-    room.chains = room.pieces = 0;
-    room.bytes = 0;
-    rc = gather(pair, &room, large ? NIC_HEADER_SIZE + NIC_FRAME_MAX : 1);
-    if (rc < 0 || !room.chains)
+    room->chains = room->pieces = 0;
+    room->bytes = 0;
+    rc = gather(pair, room, large ? NIC_HEADER_SIZE + NIC_FRAME_MAX : 1);
+    if (rc < 0 || !room->chains)
         return rc < 0 ? rc : -ENOBUFS;
-    net->iov[1 + room.pieces] = (struct iovec){net->overflow, sizeof net->overflow};
-    n = nic_recv(net->nic, pair->index, net->iov + 1, (int)room.pieces + 1);
-    if (n > 0 && !wanted(net, &room)) {
+    net->iov[1 + room->pieces] = (struct iovec){net->overflow, sizeof net->overflow};
+    n = nic_recv(net->nic, pair->index, net->iov + 1, (int)room->pieces + 1);
+    if (n > 0 && !wanted(net, room)) {
         net_count(&net->stats.rx_filtered);
-    } else if (n > 0 && (uint64_t)n > room.bytes && !take_overflow(pair, &room, (uint64_t)n)) {
+    } else if (n > 0 && (uint64_t)n > room->bytes && !take_overflow(pair, room, (uint64_t)n)) {
         net_count(&net->stats.rx_too_large);
     } else if (n > 0) {
-        deliver(pair, &room, (uint64_t)n);
+        deliver(pair, room, (uint64_t)n);
         return 0;
     }
-    virtqueue_unpop(pair->rx, (uint16_t)room.chains);
+    virtqueue_unpop(pair->rx, (uint16_t)room->chains);
     return n == -EAGAIN || n == -ENOLINK ? (int)n : 0;
+}
+
+/* Finding out that there is no further frame costs almost as much as receiving one. Where frames
+ * come one by one we leave it to the loop, which looks anyway before it sleeps, and try only now
+ * and then whether that is still so. */
+static unsigned receive_budget(struct net_pair *pair)
+{
+    if (!pair->net->nic->fd_tells || !pair->rx_single)
+        return NET_BATCH;
+    pair->rx_single--;
+    return 1;
 }
 
 static void receive_all(struct net_pair *pair)
 {
     struct virtio_pci *vp = &pair->net->vp;
-    unsigned budget = NET_BATCH;
+    unsigned limit = receive_budget(pair), budget = limit;
     int rc = 0;
 
     pair->rx_starved = !virtio_pci_dma(vp);
@@ -273,10 +276,12 @@ static void receive_all(struct net_pair *pair)
     }
     virtio_pci_publish(vp, pair->rx);
     pair->rx_starved = rc == -ENOBUFS;
-    if (!rc)
-        ring_self(&pair->rx_bell);
-    else if (rc != -ENOBUFS && rc != -EAGAIN && rc != -ENOLINK)
+    if (rc == -EAGAIN && limit - budget <= 2)
+        pair->rx_single = SINGLE_ROUNDS;
+    if (rc && rc != -ENOBUFS && rc != -EAGAIN && rc != -ENOLINK)
         virtio_pci_fail(vp);
+    else if (!rc && !pair->net->nic->fd_tells)
+        ring_self(&pair->rx_bell);
 }
 
 /* -- The loop ------------------------------------------------------------------------------------
@@ -318,10 +323,14 @@ static void on_cable(void *ctx, uint32_t events)
     update_cable(pair);
 }
 
+/* New buffers are news only to who waits for them. */
 static void on_rx_bell(void *ctx, uint32_t events)
 {
-    receive_all(ctx);
-    update_cable(ctx);
+    struct net_pair *pair = ctx;
+
+    if (pair->rx_starved || !pair->net->nic->fd_tells)
+        receive_all(pair);
+    update_cable(pair);
 }
 
 static void on_tx_bell(void *ctx, uint32_t events)
@@ -341,7 +350,7 @@ void net_pair_run(struct net_pair *pair)
                       pair);
     (void)loop_add_fd(net->thread.loop, &pair->tx_bell, bell[1], EPOLLIN | EPOLLET, on_tx_bell,
                       pair);
-    on_rx_bell(pair, 0);
+    receive_all(pair);
     on_tx_bell(pair, 0);
 }
 
