@@ -142,6 +142,20 @@ static void one_shot(void)
     put(&c, T2 + CMP, get(&c, COUNTER) + 10);
     chip_advance(&c, MS);
     CHECK_EQ(edges[5], 0);
+    put(&c, T0, ENABLE | 5 << 9);
+    put(&c, T0 + CMP, get(&c, COUNTER) + 10);
+    chip_advance(&c, MS);
+    CHECK_EQ(edges[5], 0);
+    put(&c, T0, ENABLE | ROUTE_20); /* a one-shot timer's comparator stays */
+    put(&c, T0 + CMP, 12345);
+    chip_advance(&c, MS);
+    CHECK_EQ(get(&c, T0 + CMP), 12345);
+    put(&c, T0, ENABLE | BITS32);
+    CHECK_EQ(get(&c, T0 + CMP), 12345);
+    put32(&c, T1 + FSB, 1); /* halves do not touch each other */
+    put32(&c, T1 + FSB + 4, 2);
+    put32(&c, T1 + FSB, 3);
+    CHECK_EQ(get(&c, T1 + FSB), UINT64_C(2) << 32 | 3);
     chip_close(&c);
 }
 

@@ -214,6 +214,39 @@ static void loops_back(void)
     line_close(&l);
 }
 
+static void line_status_interrupts(void)
+{
+    struct line l;
+    line_open(&l);
+    out(&l, UART_IER, IER_LINE);
+    out(&l, UART_MCR, MCR_LOOP | MCR_OUT2);
+    out(&l, UART_THR, 1);
+    out(&l, UART_THR, 2); /* an overrun */
+    CHECK_EQ(in(&l, UART_IIR), IIR_LINE);
+    CHECK(!l.chip.level[0]); /* loop-back has the wire's gate shut */
+    out(&l, UART_MCR, MCR_OUT2);
+    CHECK(l.chip.level[0]);
+    CHECK_EQ(in(&l, UART_LSR) & LSR_OE, LSR_OE);
+    CHECK(!l.chip.level[0]);
+    CHECK_EQ(in(&l, UART_LSR) & LSR_OE, 0);
+    out(&l, UART_IER, IER_MODEM); /* lowest of all */
+    CHECK_EQ(in(&l, UART_IIR), IIR_MODEM);
+    (void)in(&l, UART_MSR);
+    CHECK_EQ(in(&l, UART_IIR), IIR_NONE);
+    line_close(&l);
+}
+
+static void writing_the_same_enables_is_no_event(void)
+{
+    struct line l;
+    line_open(&l);
+    out(&l, UART_IER, IER_THRE);
+    CHECK_EQ(in(&l, UART_IIR), IIR_THRE);
+    out(&l, UART_IER, IER_THRE | IER_RDA);
+    CHECK_EQ(in(&l, UART_IIR), IIR_NONE);
+    line_close(&l);
+}
+
 static void fifo_resets(void)
 {
     struct line l;
@@ -223,8 +256,19 @@ static void fifo_resets(void)
     out(&l, UART_FCR, FCR_ENABLE | FCR_RX_RESET);
     CHECK_EQ(in(&l, UART_LSR) & LSR_DR, 0);
     CHECK_EQ(in(&l, UART_IIR) & IIR_FIFOS, IIR_FIFOS);
+    send(&l, "def");
     out(&l, UART_FCR, 0);
     CHECK_EQ(in(&l, UART_IIR) & IIR_FIFOS, 0);
+    CHECK_EQ(in(&l, UART_LSR) & LSR_DR, 0); /* switching the FIFOs empties them */
+    out(&l, UART_FCR, FCR_RX_RESET);        /* without the enable bit nothing else counts */
+    send(&l, "g");
+    CHECK_EQ(in(&l, UART_RBR), 'g');
+    out(&l, UART_FCR, FCR_ENABLE);
+    for (unsigned i = 0; i <= RING; i++)
+        out(&l, UART_THR, 'x');
+    CHECK_EQ(in(&l, UART_LSR) & LSR_THRE, 0);
+    out(&l, UART_FCR, FCR_ENABLE | FCR_TX_RESET);
+    CHECK_EQ(in(&l, UART_LSR) & LSR_THRE, LSR_THRE);
     line_close(&l);
 }
 
@@ -246,6 +290,26 @@ static void survives_a_move(void)
     line_close(&l);
 }
 
+static void bad_state_is_refused(void)
+{
+    struct line l;
+    struct buf saved CLEANUP(buf_free) = {0};
+    unsigned refused = 0;
+    line_open(&l);
+    state_save(uart16550_class.state, l.chip.dev, &saved);
+    for (size_t i = 0; i < saved.len; i++) { /* somewhere in there are the two lengths */
+        uint8_t was = saved.data[i];
+        struct err err = ERR_INIT;
+        saved.data[i] = 17;
+        int rc = state_load(uart16550_class.state, l.chip.dev, saved.data, saved.len, NULL, &err);
+        refused += rc < 0 && strstr(err.text, "than it holds");
+        l.chip.class->reset(l.chip.dev);
+        saved.data[i] = was;
+    }
+    CHECK_EQ(refused, 2);
+    line_close(&l);
+}
+
 static void unconnected_port_swallows(void)
 {
     struct chip c;
@@ -260,5 +324,7 @@ static void unconnected_port_swallows(void)
 TAP_MAIN(TAP_CASE(power_on_state), TAP_CASE(divisor_hides_behind_dlab),
          TAP_CASE(transmits_and_interrupts_once_a_burst), TAP_CASE(out2_gates_the_wire),
          TAP_CASE(waits_while_the_ring_is_full), TAP_CASE(receives_by_trigger_and_timeout),
-         TAP_CASE(slow_guest_loses_nothing), TAP_CASE(loops_back), TAP_CASE(fifo_resets),
-         TAP_CASE(survives_a_move), TAP_CASE(unconnected_port_swallows))
+         TAP_CASE(slow_guest_loses_nothing), TAP_CASE(loops_back), TAP_CASE(line_status_interrupts),
+         TAP_CASE(writing_the_same_enables_is_no_event), TAP_CASE(fifo_resets),
+         TAP_CASE(bad_state_is_refused), TAP_CASE(survives_a_move),
+         TAP_CASE(unconnected_port_swallows))
