@@ -3,6 +3,7 @@
  * becomes `nobody`, and either way it moves into an empty root and namespaces of its own and drops
  * every capability before it looks at a frame. It goes into the background once it is ready, so its
  * exit status says whether it is, and it ends when the VM's end of the socket closes. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,14 +17,53 @@
 #include "base/loop.h"
 #include "vm/backend/nic.h"
 
-enum { PASST_FD = 3, START_MS = 10000 };
+enum { PASST_FD = 3, START_MS = 10000, RESOLVERS_MAX = 3 };
 
 extern char **environ;
 
+/* Name servers for the guest. passt hands on those of /etc/resolv.conf, but a server on the host's
+ * loopback can not be reached by a guest that we keep from there; then what systemd-resolved asks
+ * itself is taken. Without either the guest has no name server. */
+struct resolvers {
+    char addr[RESOLVERS_MAX][INET6_ADDRSTRLEN];
+    unsigned count;
+};
+
+static bool is_loopback(const char *addr)
+{
+    return !strncmp(addr, "127.", 4) || !strcmp(addr, "::1");
+}
+
+static void read_resolvers(const char *path, struct resolvers *r)
+{
+    FILE *file = fopen(path, "re");
+    uint8_t raw[16];
+    char line[256];
+
+    r->count = 0;
+    while (file && r->count < RESOLVERS_MAX && fgets(line, sizeof line, file)) {
+        char *addr = r->addr[r->count];
+        if (sscanf(line, "nameserver %45s", addr) == 1 && !is_loopback(addr) &&
+            (inet_pton(AF_INET, addr, raw) == 1 || inet_pton(AF_INET6, addr, raw) == 1))
+            r->count++;
+    }
+    if (file)
+        (void)fclose(file);
+}
+
 static int spawn(int sock, int out, pid_t *ret_pid)
 {
-    static const char *const argv[] = {"passt", "-q",   "-F",          "3",  "-t",   "none",
-                                       "-u",    "none", "--no-map-gw", "-m", "1500", NULL};
+    const char *argv[16 + 2 * RESOLVERS_MAX] = {"passt", "-q",   "-F",          "3",  "-t",  "none",
+                                                "-u",    "none", "--no-map-gw", "-m", "1500"};
+    unsigned argc = 11;
+    struct resolvers own, upstream;
+
+    read_resolvers("/etc/resolv.conf", &own);
+    read_resolvers("/run/systemd/resolve/resolv.conf", &upstream);
+    for (unsigned i = 0; !own.count && i < upstream.count; i++) {
+        argv[argc++] = "-D";
+        argv[argc++] = upstream.addr[i];
+    }
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none, all;
