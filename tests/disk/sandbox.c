@@ -15,6 +15,15 @@ static const int allowed[] = {SYS_io_uring_enter, SYS_ppoll,     SYS_preadv,    
                               SYS_pwritev,        SYS_fdatasync, SYS_fallocate, SYS_read,
                               SYS_write,          SYS_exit_group};
 
+/* A sanitizer's runtime makes calls of its own. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { CONFINED = 0 };
+#elif defined __has_feature
+enum { CONFINED = !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) };
+#else
+enum { CONFINED = 1 };
+#endif
+
 static int sandbox(void)
 {
     struct sock_filter filter[2 * ARRAY_SIZE(allowed) + 2];
@@ -30,6 +39,8 @@ static int sandbox(void)
     }
     filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     program.len = n;
+    if (!CONFINED)
+        return 0;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &program) ? -errno
                                                                                         : 0;
 }
