@@ -64,6 +64,15 @@ void lines(void)
     wait_for(0x51, 2);
     EXPECT(command(CMD_RESAMPLED) == 1);
 
+    /* The timer: interrupt 0 is pin 2. Mode 0, 1000 counts. */
+    ioapic_route(2, 0x52);
+    outb(0x43, 0x30);
+    outb(0x40, 1000 & 0xff);
+    outb(0x40, 1000 >> 8);
+    wait_for(0x52, 1);
+    EXPECT(trap_count[0x52] == 1);
+    ioapic_route(2, 1 << 16);
+
     /* The PIC, through LINT0 */
     ioapic_route(4, 1 << 16);
     apic_write(APIC_LINT0, 0x700);

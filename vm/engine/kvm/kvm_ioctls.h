@@ -43,6 +43,8 @@ static const struct kvm_ioctl kvm_ioctls[] = {
     KVM_IOCTL_(KVM_CREATE_PIT2, KVM_IOCTL_SETUP, "8254"),
     KVM_IOCTL_(KVM_CREATE_VCPU, KVM_IOCTL_SETUP, "a processor"),
     KVM_IOCTL_(KVM_SET_CPUID2, KVM_IOCTL_SETUP, "what CPUID says"),
+    KVM_IOCTL_(KVM_GET_SREGS, KVM_IOCTL_SETUP, "the probe"),
+    KVM_IOCTL_(KVM_SET_SREGS, KVM_IOCTL_SETUP, "the probe"),
     KVM_IOCTL_(KVM_X86_SETUP_MCE, KVM_IOCTL_SETUP, "machine-check banks"),
 
     KVM_IOCTL_(KVM_SET_USER_MEMORY_REGION, KVM_IOCTL_VM, "device memory moves with its BAR"),
