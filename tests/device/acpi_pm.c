@@ -154,6 +154,28 @@ static void apm_port_raises_smi(void)
     chip_close(&c);
 }
 
+/* OVMF's SmmControl2Dxe locks, and tries whether it holds. */
+static void smi_can_be_locked(void)
+{
+    struct chip c;
+    const struct ich9_lpc_params params = {.pmbase = PM, .smm = true};
+    chip_open(&c, &ich9_lpc_class, &params);
+    chip_out(&c, SMI_EN, 4, 0x21);
+    chip_out(&c, SMI_EN, 4, 0x20);
+    CHECK_EQ(chip_in(&c, SMI_EN, 4), 0x20);
+    chip_out(&c, SMI_EN, 4, 0x21);
+    chip_config_write(&c, 0xa0, 2, 0x10);
+    chip_out(&c, SMI_EN, 4, 0x20);
+    CHECK_EQ(chip_in(&c, SMI_EN, 4), 0x21);
+    chip_config_write(&c, 0xa0, 2, 0);
+    chip_replace(&c);
+    chip_out(&c, SMI_EN, 4, 0);
+    CHECK_EQ(chip_in(&c, SMI_EN, 4), 0x01);
+    c.class->reset(c.dev);
+    CHECK_EQ(chip_in(&c, SMI_EN, 4), 0);
+    chip_close(&c);
+}
+
 static void ports_follow_pmbase(void)
 {
     struct chip c;
@@ -245,6 +267,6 @@ static void survives_a_move(void)
 TAP_MAIN(TAP_CASE(timer_counts_at_its_rate), TAP_CASE(timer_overflow_interrupts),
          TAP_CASE(power_button_raises_sci), TAP_CASE(general_purpose_events),
          TAP_CASE(sleeps_into_power_off), TAP_CASE(apm_port_switches_modes),
-         TAP_CASE(apm_port_raises_smi), TAP_CASE(ports_follow_pmbase),
+         TAP_CASE(apm_port_raises_smi), TAP_CASE(smi_can_be_locked), TAP_CASE(ports_follow_pmbase),
          TAP_CASE(root_complex_says_no_reboot), TAP_CASE(pirqs_are_routed),
          TAP_CASE(port_92_resets), TAP_CASE(survives_a_move))

@@ -221,7 +221,9 @@ static void word_write(struct acpi_pm *pm, unsigned word, uint32_t value, uint32
         pm->gpe_en = merge64(pm->gpe_en, (word - GPE0_EN) * 8, value, mask);
         break;
     case SMI_EN:
-        pm->smi_en = (pm->smi_en & ~mask) | v | (pm->smm ? 0 : SMI_APMC);
+        if (pm->smi_locked)
+            mask &= ~(uint32_t)SMI_GBL_EN;
+        pm->smi_en = (pm->smi_en & ~mask) | (value & mask) | (pm->smm ? 0 : SMI_APMC);
         break;
     case SMI_STS:
         pm->smi_sts &= ~v;
@@ -267,6 +269,12 @@ void acpi_pm_write(struct acpi_pm *pm, uint64_t offset, unsigned size, uint64_t 
     update_sci(pm);
 }
 
+void acpi_pm_lock_smi(struct acpi_pm *pm)
+{
+    LOCK_SCOPE(&pm->lock);
+    pm->smi_locked = true;
+}
+
 /* Life. */
 
 void acpi_pm_reset(struct acpi_pm *pm)
@@ -280,6 +288,7 @@ void acpi_pm_reset(struct acpi_pm *pm)
     /* SeaBIOS takes APMC_EN as "SMM is set up already" and leaves it alone. */
     pm->smi_en = pm->smm ? 0 : SMI_APMC;
     pm->smi_sts = 0;
+    pm->smi_locked = false;
     pm->pm2_cnt = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(pm->tco); i++)
         pm->tco[i] = 0;
@@ -330,6 +339,7 @@ static const struct state_field acpi_pm_fields[] = {
     STATE_FIELD(struct acpi_pm, smi_en, STATE_U32),
     STATE_FIELD(struct acpi_pm, smi_sts, STATE_U32),
     STATE_FIELD(struct acpi_pm, pm2_cnt, STATE_U8),
+    STATE_FIELD(struct acpi_pm, smi_locked, STATE_BOOL),
     STATE_FIELD(struct acpi_pm, tco, STATE_U16),
 };
 

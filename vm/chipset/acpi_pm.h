@@ -44,6 +44,7 @@ struct acpi_pm {
     uint64_t gpe_sts, gpe_en;
     uint32_t smi_en, smi_sts;
     uint8_t pm2_cnt;
+    bool smi_locked;  /* GEN_PMCON_1.SMI_LOCK: GBL_SMI_EN can not change until a reset */
     uint16_t tco[16]; /* stored; the watchdog never runs and says so (GCS.NR) */
 };
 
@@ -57,6 +58,8 @@ uint64_t acpi_pm_read(struct acpi_pm *pm, uint64_t offset, unsigned size);
 void acpi_pm_write(struct acpi_pm *pm, uint64_t offset, unsigned size, uint64_t value);
 /* A write to the APM command port: ACPI on or off. Returns whether it is to raise an SMI. */
 bool acpi_pm_apm_command(struct acpi_pm *pm, uint8_t command);
+/* GEN_PMCON_1.SMI_LOCK was set. */
+void acpi_pm_lock_smi(struct acpi_pm *pm);
 
 /* Events; thread-safe. */
 void acpi_pm_power_button(struct acpi_pm *pm);

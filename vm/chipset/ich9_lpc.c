@@ -29,6 +29,7 @@ enum {
 
     PMBASE_MASK = 0xff80,
     ACPI_EN = 0x80,
+    SMI_LOCK = 0x10,
     PIRQ_OFF = 0x80, /* IRQEN: 1 means not routed */
 
     RCBA_EN = 1,
@@ -170,6 +171,8 @@ static void ich9_lpc_config_written(void *dev, const uint8_t *config, unsigned o
     l->rcba = rcba & RCBA_EN ? rcba & RCBA_MASK : 0;
     move_pm(l, l->pmbase);
     move_rcrb(l, l->rcba);
+    if (config[CFG_GEN_PMCON] & SMI_LOCK)
+        acpi_pm_lock_smi(&l->pm);
     for (unsigned i = 0; i < 4; i++) {
         route(l, i, config[CFG_PIRQA + i]);
         route(l, i + 4, config[CFG_PIRQE + i]);
