@@ -86,7 +86,8 @@ struct disk_options {
 int disk_open(const struct disk_host *host, const char *name, const struct disk_options *options,
               struct aio *aio, struct disk **ret_disk, struct err *err);
 /* Waits for what is in flight (so may call back), flushes, marks clean, unlocks. A caller that must
- * know whether the last writes arrived flushes first. */
+ * know whether the last writes arrived flushes first. With nothing in flight any thread may close.
+ */
 void disk_close(struct disk *disk);
 DEFINE_CLEANUP(struct disk *, disk_close)
 #define cleanup_disk CLEANUP(disk_close_cleanup_)

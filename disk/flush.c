@@ -156,3 +156,43 @@ void flush_submit(struct disk *disk, struct disk_io *io)
     flush->req.ctx = disk;
     aio_finish(disk->aio, &flush->req, 0);
 }
+
+/* -- Blocking, for closing -----------------------------------------------------------------------
+ */
+
+static int sync_all(struct disk *disk)
+{
+    int rc = disk->failed ? -EIO : 0;
+
+    for (unsigned i = 0; i < disk->file_count && !rc; i++)
+        if (disk->files[i]->dirty)
+            rc = file_sync(disk, disk->files[i]);
+    return rc;
+}
+
+static int write_tables(struct disk *disk, struct extent *extent)
+{
+    struct aio_req req = {.fd = extent->file->fd, .file = extent->file->kind};
+    int64_t rc = 0;
+
+    while (rc >= 0 && extent->ops->commit_next(extent, &req)) {
+        rc = aio_do(disk->aio, &req);
+        extent->file->dirty = true;
+    }
+    return rc < 0 ? (int)rc : 0;
+}
+
+int flush_now(struct disk *disk)
+{
+    int rc;
+
+    start(disk);
+    rc = sync_all(disk);
+    for (unsigned i = 0; i < disk->extent_count && !rc; i++)
+        if (disk->extents[i].committing)
+            rc = write_tables(disk, &disk->extents[i]);
+    disk->flush.result = rc ? rc : sync_all(disk);
+    rc = disk->flush.result;
+    finish(disk);
+    return rc;
+}

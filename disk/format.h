@@ -138,6 +138,7 @@ struct extent *disk_extent_at(struct disk *disk, uint64_t offset);
 
 /* flush.c */
 void flush_submit(struct disk *disk, struct disk_io *io); /* io NULL: for its own sake */
+int flush_now(struct disk *disk); /* blocking, on any thread; nothing may be in flight */
 
 /* check.c: counts one, and says it while there have not been too many. */
 void check_problem(struct disk_check *check, const char *fmt, ...)

@@ -298,7 +298,7 @@ int disk_open(const struct disk_host *host, const char *name, const struct disk_
 /* What is durable is marked clean; after any failure the marks stay and say so. */
 static void end_changes(struct disk *disk)
 {
-    if (!disk->changed || disk_flush(disk))
+    if (!disk->changed || flush_now(disk))
         return;
     for (unsigned i = 0; i < disk->extent_count; i++)
         if (disk->extents[i].ops->write_end)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening: hostile and broken images are refused by name; and what an open disk promises. */
 #include <errno.h>
+#include <pthread.h>
 #include <sys/sysmacros.h>
 
 #include "base/buf.h"
@@ -346,6 +347,41 @@ static void content_id_sparse(void)
     content_id(DISK_VMDK_SPARSE);
 }
 
+/* The I/O thread ends, another one closes: nothing may be missing, and the marks say clean. */
+static void *write_and_leave(void *arg)
+{
+    static uint8_t bytes[512] = "kept";
+    struct disk *disk = arg;
+
+    CHECK_EQ(disk_pwrite(disk, bytes, sizeof bytes, MIB(3)), 0);
+    return NULL;
+}
+
+static void closed_elsewhere(void)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .size = MIB(8)};
+    struct aio *own = NULL;
+    struct disk *disk;
+    char bytes[512];
+    pthread_t thread;
+    struct err err;
+    bool unclean;
+
+    CHECK_EQ(aio_create(AIO_AUTO, &own, &err), 0);
+    CHECK_EQ(disk_create(&folder.dir.host, "e.vmdk", &spec, own, NULL, NULL, &err), 0);
+    REQUIRE(!disk_open(&folder.dir.host, "e.vmdk", &(struct disk_options){0}, own, &disk, &err));
+    CHECK(!pthread_create(&thread, NULL, write_and_leave, disk));
+    CHECK(!pthread_join(thread, NULL));
+    disk_close(disk);
+    aio_destroy(own);
+    (void)cid_of("e.vmdk", &unclean);
+    CHECK(!unclean);
+    REQUIRE(!open_as("e.vmdk", DISK_READONLY, NULL, &disk, &err));
+    CHECK_EQ(disk_pread(disk, bytes, sizeof bytes, MIB(3)), 0);
+    CHECK_STR(bytes, "kept");
+    disk_close(disk);
+}
+
 /* More new grains than are kept in mind between commits: writes wait for a commit, none is lost. */
 static void many_allocations(void)
 {
@@ -457,6 +493,7 @@ int main(void)
         TAP_CASE(requests_are_checked),
         TAP_CASE(content_id_flat),
         TAP_CASE(content_id_sparse),
+        TAP_CASE(closed_elsewhere),
         TAP_CASE(many_allocations),
         TAP_CASE(damage_is_found),
     };
