@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The software engine: guest x86-64 instructions in an ordinary process without hardware
+ * virtualization. This header is what its parts share: the processor's state while it runs, and the
+ * few functions by which the parts meet.
+ *
+ *   decode      bytes -> struct bt_insn (insn.h), from one table (opcodes.def)
+ *   block       decoded straight-line code, cached per physical page and mode; knows when it
+ * changed interp      runs blocks: one function per kind of instruction (exec_*.c) vec         x87,
+ * MMX, SSE, AVX: carried out by the host's own processor on the guest's registers mmu linear ->
+ * guest physical -> host memory, the TLB, A/D bits, page faults segment     descriptors, far
+ * transfers, gates, task switch except      exceptions, interrupts, IRET, SYSCALL and SYSENTER
+ *   system      control, debug and model-specific registers, CPUID
+ *   irqchip     local APICs, IOAPIC, PIC, PIT: the same that the kvm engine has in the kernel
+ *
+ * Rules
+ * - A guest address never becomes a host address but in mmu.c, which checks it against what the
+ *   engine has mapped. Nothing else holds a host pointer across an instruction.
+ * - Faults are precise: an instruction that faults has changed nothing. A handler therefore reads
+ *   and translates first, and stores last; bt_raise leaves it by longjmp, so handlers own nothing
+ *   that would have to be freed.
+ * - One thread per vCPU. Another thread says what it wants by a bit of `request` and bt_vcpu_kick;
+ *   the loop looks between blocks, and each block ends soon.
+ * - Guest atomics are host atomics on the same memory; the memory model is the host's, as it is the
+ *   same architecture.
+ *
+ * Sources: Intel SDM volumes 1-3, AMD64 APM volumes 2-5. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vm/engine/cpu_state.h"
+#include "vm/engine/engine.h"
+
+struct bt_vm;
+struct bt_insn;
+struct bt_block;
+struct bt_lapic;
+
+/* Bits of bt_vcpu.request, set by any thread. */
+enum {
+    BT_REQUEST_KICK = 1,      /* leave vcpu_run */
+    BT_REQUEST_INTERRUPT = 2, /* the local APIC or the PIC may have one */
+    BT_REQUEST_NMI = 4,
+    BT_REQUEST_SMI = 8,
+    BT_REQUEST_INIT = 16,
+    BT_REQUEST_SIPI = 32,
+    BT_REQUEST_FLUSH = 64, /* memory was mapped or unmapped: drop translations and blocks */
+};
+
+enum {
+    BT_FLAG_CF = 1 << 0,
+    BT_FLAG_PF = 1 << 2,
+    BT_FLAG_AF = 1 << 4,
+    BT_FLAG_ZF = 1 << 6,
+    BT_FLAG_SF = 1 << 7,
+    BT_FLAG_TF = 1 << 8,
+    BT_FLAG_IF = 1 << 9,
+    BT_FLAG_DF = 1 << 10,
+    BT_FLAG_OF = 1 << 11,
+    BT_FLAG_IOPL = 3 << 12,
+    BT_FLAG_NT = 1 << 14,
+    BT_FLAG_RF = 1 << 16,
+    BT_FLAG_VM = 1 << 17,
+    BT_FLAG_AC = 1 << 18,
+    BT_FLAG_VIF = 1 << 19,
+    BT_FLAG_VIP = 1 << 20,
+    BT_FLAG_ID = 1 << 21,
+    BT_FLAGS_STATUS = BT_FLAG_CF | BT_FLAG_PF | BT_FLAG_AF | BT_FLAG_ZF | BT_FLAG_SF | BT_FLAG_OF,
+};
+
+enum { BT_CR0_PE = 1, BT_CR0_MP = 2, BT_CR0_EM = 4, BT_CR0_TS = 8, BT_CR0_NE = 32 };
+enum { BT_CR0_WP = 1 << 16, BT_CR0_AM = 1 << 18 };
+#define BT_CR0_PG (UINT64_C(1) << 31)
+enum {
+    BT_CR4_VME = 1,
+    BT_CR4_PVI = 2,
+    BT_CR4_TSD = 4,
+    BT_CR4_DE = 8,
+    BT_CR4_PSE = 16,
+    BT_CR4_PAE = 32
+};
+enum { BT_CR4_PGE = 128, BT_CR4_OSFXSR = 512, BT_CR4_OSXMMEXCPT = 1024, BT_CR4_UMIP = 1 << 11 };
+enum { BT_CR4_FSGSBASE = 1 << 16, BT_CR4_PCIDE = 1 << 17, BT_CR4_OSXSAVE = 1 << 18 };
+enum { BT_CR4_SMEP = 1 << 20, BT_CR4_SMAP = 1 << 21 };
+enum { BT_EFER_SCE = 1, BT_EFER_LME = 1 << 8, BT_EFER_LMA = 1 << 10, BT_EFER_NXE = 1 << 11 };
+
+enum bt_vector {
+    BT_DE = 0,
+    BT_DB = 1,
+    BT_NMI = 2,
+    BT_BP = 3,
+    BT_OF = 4,
+    BT_BR = 5,
+    BT_UD = 6,
+    BT_NM = 7,
+    BT_DF = 8,
+    BT_TS = 10,
+    BT_NP = 11,
+    BT_SS = 12,
+    BT_GP = 13,
+    BT_PF = 14,
+    BT_MF = 16,
+    BT_AC = 17,
+    BT_MC = 18,
+    BT_XM = 19
+};
+
+/* What decides how bytes are decoded and memory is addressed; derived (bt_mode_update), and part of
+ * a block's key as one number. */
+enum {
+    BT_MODE_CODE16 = 0,
+    BT_MODE_CODE32 = 1,
+    BT_MODE_CODE64 = 2,
+    BT_MODE_CODE = 3,      /* mask of the above */
+    BT_MODE_PROTECTED = 4, /* CR0.PE and not virtual-8086 */
+    BT_MODE_LONG = 8,      /* EFER.LMA: compatibility or 64-bit */
+    BT_MODE_V86 = 16,
+    BT_MODE_USER = 32, /* CPL 3 */
+    BT_MODE_STACK32 = 64,
+    BT_MODE_FLAT =
+        128, /* CS, DS, ES, SS have base 0 and limit 4 GiB, and no TF: no segment checks */
+};
+
+struct bt_tlb; /* mmu.h */
+
+struct bt_vcpu {
+    /* What every instruction touches. */
+    uint64_t gpr[CPU_GPRS];
+    uint64_t rip;    /* of the instruction that runs, until it is done */
+    uint64_t rflags; /* complete, status flags included; bit 1 is set */
+    uint32_t mode;   /* BT_MODE_* */
+    uint8_t cpl;
+    uint8_t shadow; /* CPU_SHADOW_*: left by the instruction before */
+    _Atomic(uint32_t) request;
+    struct bt_tlb *tlb; /* owned */
+
+    struct cpu_segment seg[CPU_SEGS];
+    struct cpu_table_register gdtr, idtr;
+    uint64_t cr0, cr2, cr3, cr4;
+    uint64_t pdptr[4]; /* PAE: as loaded with CR3 */
+    uint64_t dr[4], dr6, dr7;
+    uint64_t efer, xcr0, apic_base;
+    uint64_t msr[MSR_SLOT_MAX];
+
+    /* Exceptions on their way (except.c). */
+    int fault_vector; /* being delivered, -1: none: decides about double faults */
+    bool nmi_masked, smm;
+    uint8_t run_state; /* enum cpu_run_state */
+    uint8_t sipi_vector;
+    jmp_buf unwind; /* where bt_raise goes: the loop */
+
+    struct bt_vm *vm; /* borrowed, as all below */
+    unsigned index;
+    struct bt_lapic *lapic;
+    struct err *err; /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */
+    uint64_t tsc_offset;
+    uint64_t instructions; /* executed, for statistics and tests */
+
+    /* x87, MMX, SSE, AVX: a standard (not compacted) XSAVE image, in the host's own layout. */
+    _Alignas(64) uint8_t xsave[CPU_XSAVE_SIZE];
+};
+
+/* Derives `mode` and `cpl` after a change of CS, SS, CR0, EFER, RFLAGS.VM or a flat segment. */
+void bt_mode_update(struct bt_vcpu *vcpu);
+
+/* Leaves the running instruction with an exception; RIP is still its own. */
+_Noreturn void bt_raise(struct bt_vcpu *vcpu, enum bt_vector vector);
+_Noreturn void bt_raise_error(struct bt_vcpu *vcpu, enum bt_vector vector, uint32_t error);
+/* #PF: CR2 is set too. */
+_Noreturn void bt_raise_page_fault(struct bt_vcpu *vcpu, uint64_t address, uint32_t error);
+
+/* Wakes a vCPU that halts, and makes a running one look at `request` soon; any thread. */
+void bt_vcpu_request(struct bt_vcpu *vcpu, uint32_t bits);
