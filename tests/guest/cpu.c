@@ -107,6 +107,12 @@ void spin(void)
         __asm__ volatile("pause");
 }
 
+/* There is no memory to fetch instructions from. */
+void nowhere(void)
+{
+    ((void (*)(void))ECHO_MMIO)();
+}
+
 void triple_fault(void)
 {
     static const struct {

@@ -178,6 +178,7 @@ static void message_interrupts(void)
     m.command = messages_command;
     CHECK(run_well(&m));
     CHECK_EQ(engine->irqfd(m.vm, m.route, m.event_fd, -1, false), 0);
+    CHECK_EQ(engine->irqfd(m.vm, m.route, m.event_fd, -1, false), -ENOENT);
     engine->msi_free(m.vm, m.route);
     CHECK(engine->msi_set(m.vm, m.route, 0xfee00000, 0x60) < 0);
     while (count < ARRAY_SIZE(routes) && !engine->msi_alloc(m.vm, &routes[count]))
@@ -423,6 +424,18 @@ static void triple_fault(void)
     CHECK(run_well(&m));
 }
 
+/* The engine gives up and says on what. */
+static void code_in_a_device(void)
+{
+    cleanup_machine struct machine m = MACHINE_INIT;
+
+    REQUIRE(machine_open(&m, 1) && machine_start(&m, PROGRAM_nowhere));
+    m.echo_mmio[0] = 0xf4;
+    CHECK_EQ(engine->vcpu_run(m.vcpu, &m.err), ENGINE_EXIT_FAILED);
+    (void)printf("# %s\n", m.err.text);
+    CHECK(m.err.code < 0 && strstr(m.err.text, "processor 0") && strstr(m.err.text, "d0000000"));
+}
+
 struct second {
     struct machine *m;
     struct engine_vcpu *vcpu;
@@ -538,6 +551,7 @@ static void identification(void)
     CHECK(!(m.result[4 + 2] & (BIT(3) | BIT(5)))); /* no MONITOR, no VMX */
     CHECK(m.result[4 + 2] & BIT(26));              /* XSAVE; OSXSAVE as CR4 has it: off */
     CHECK(!(m.result[4 + 2] & BIT(27)));
+    CHECK(m.result[4 + 2] & BIT(24)); /* the deadline timer, which apic_timer then tests */
     CHECK_EQ(m.result[8 + 2], 0x100);
     CHECK_EQ(m.result[16 + 1], 0x4b4d564b);
     CHECK(m.result[20] > 100000); /* kHz */
@@ -644,6 +658,7 @@ int main(int argc, char **argv)
         TAP_CASE(kick),
         TAP_CASE(save_and_continue),
         TAP_CASE(triple_fault),
+        TAP_CASE(code_in_a_device),
         TAP_CASE(two_processors),
         TAP_CASE(many_processors),
         TAP_CASE(all_processors),

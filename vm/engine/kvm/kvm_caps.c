@@ -2,6 +2,7 @@
 /* What this host's KVM can do: the list of what the engine cannot be without (all of it is in Linux
  * 5.15), the optional abilities, supported CPUID leaves and MSRs. Linux
  * Documentation/virt/kvm/api.rst, sections 4 and 8. */
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -84,6 +85,16 @@ int kvm_caps_read(int kvm_fd, struct kvm_caps *ret_caps, struct err *err)
     return 0;
 }
 
+/* What KVM leaves to us to announce, since it depends on what we do: the deadline timer on its own
+ * local APIC, extended message destinations on our translating them (kvm_irqchip.c). */
+static void add_ours(int kvm_fd, struct cpuid_entry *e)
+{
+    if (e->leaf == 1 && extension(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER))
+        e->reg[CPUID_ECX] |= BIT(24);
+    if (e->leaf == 0x40000001)
+        e->reg[CPUID_EAX] |= BIT(KVM_FEATURE_MSI_EXT_DEST_ID);
+}
+
 int kvm_supported_cpuid(int kvm_fd, struct cpuid_table *ret_table, struct err *err)
 {
     enum { MAX_ENTRIES = 256 };
@@ -107,6 +118,7 @@ int kvm_supported_cpuid(int kvm_fd, struct cpuid_table *ret_table, struct err *e
             .indexed = from->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
             .reg = {from->eax, from->ebx, from->ecx, from->edx},
         };
+        add_ours(kvm_fd, &ret_table->entry[i]);
     }
     return 0;
 }

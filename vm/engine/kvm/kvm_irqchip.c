@@ -128,7 +128,7 @@ void kvm_msi_free(struct engine_vm *vm, unsigned gsi)
 {
     (void)pthread_mutex_lock(&vm->lock);
     struct kvm_route *r = find_route(vm, gsi);
-    if (r) {
+    if (r && !vm->route_bound[gsi - ENGINE_GSI_LINES]) { /* bound: the caller's mistake; kept */
         vm->routes_changed |= r->valid;
         *r = (struct kvm_route){0};
     }
@@ -171,29 +171,38 @@ int kvm_msi_send(struct engine_vm *vm, uint64_t address, uint32_t data)
     return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
 }
 
+/* KVM itself says nothing when what is unbound was not bound. */
+static int bind_message(struct engine_vm *vm, unsigned gsi, struct kvm_irqfd *irqfd, bool on)
+{
+    uint8_t *bound;
+    int rc = 0;
+
+    if (!find_route(vm, gsi))
+        return -EINVAL;
+    bound = &vm->route_bound[gsi - ENGINE_GSI_LINES];
+    if (*bound == (on ? UINT8_MAX : 0))
+        return on ? -ENOSPC : -ENOENT;
+    if (on && vm->routes_changed)
+        rc = send_routes(vm);
+    if (!rc && ioctl(vm->fd, KVM_IRQFD, irqfd) < 0)
+        rc = -errno;
+    if (!rc)
+        *bound += on ? 1 : -1;
+    return rc;
+}
+
 static int bind_locked(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd, bool on)
 {
     struct kvm_irqfd irqfd = {
         .fd = (uint32_t)fd, .gsi = gsi, .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN};
-    bool line = gsi < ENGINE_GSI_LINES;
-    int rc;
 
-    if (!line && !find_route(vm, gsi))
-        return -EINVAL;
-    if (line && on && resample_fd >= 0) {
+    if (gsi >= ENGINE_GSI_LINES)
+        return bind_message(vm, gsi, &irqfd, on);
+    if (on && resample_fd >= 0) {
         irqfd.flags |= KVM_IRQFD_FLAG_RESAMPLE;
         irqfd.resamplefd = (uint32_t)resample_fd;
     }
-    if (!line && on && vm->routes_changed) {
-        rc = send_routes(vm);
-        if (rc)
-            return rc;
-    }
-    if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
-        return -errno;
-    if (!line)
-        vm->route_bound[gsi - ENGINE_GSI_LINES] += on ? 1 : -1;
-    return 0;
+    return ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
 
 int kvm_irqfd(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd, bool on)
