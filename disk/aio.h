@@ -94,7 +94,8 @@ bool aio_engine_parse(const char *name, enum aio_engine *ret_engine); /* "auto" 
 int aio_adopt(struct aio *aio); /* on the owner's thread; once, before its seccomp filter */
 
 void aio_watch(struct aio *aio, struct aio_watch *watch);
-void aio_unwatch(struct aio *aio, struct aio_watch *watch); /* `ready` is not called any more */
+/* `ready` is not called any more. By the owner, or when nobody turns this aio any more. */
+void aio_unwatch(struct aio *aio, struct aio_watch *watch);
 
 /* Queues; `done` comes from a later aio_run_once, never from here. */
 void aio_submit(struct aio *aio, struct aio_req *req);
@@ -103,7 +104,8 @@ void aio_finish(struct aio *aio, struct aio_req *req, int64_t result);
 
 /* Starts what is queued, waits until at least one request or watch is due (wait false: only looks),
  * and calls back for all that are. Returns the number of callbacks, 0 when there is nothing to wait
- * for or a signal came, or a negative errno when the engine itself is broken. */
+ * for or a signal came, or a negative errno when the engine itself is broken (-EPERM: uring, and
+ * the caller is not the owner). */
 int aio_run_once(struct aio *aio, bool wait);
 
 /* The same request, now and blocking, `done` unused: opening, tables, tools. Returns its result. */

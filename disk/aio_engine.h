@@ -38,6 +38,7 @@ struct aio {
 
     struct io_uring ring;
     bool ring_open, ring_fd_registered;
+    uint64_t owner;      /* of the ring: the thread that adopted it */
     unsigned in_flight;  /* requests in the ring */
     unsigned read_skip;  /* lone reads to leave to the ring before the page cache is tried again */
     unsigned read_skips; /* how many that were last time: doubles while the cache misses */

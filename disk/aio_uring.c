@@ -52,6 +52,17 @@ static void uring_close(struct aio *aio)
         io_uring_queue_exit(&aio->ring);
 }
 
+/* A number for the running thread that no other one ever has. */
+static uint64_t this_thread(void)
+{
+    static _Atomic uint64_t last;
+    static __thread uint64_t number;
+
+    if (!number)
+        number = ++last;
+    return number;
+}
+
 /* The ring belongs to the thread that enables it; knowing the ring by index saves a look-up. */
 static int uring_adopt(struct aio *aio)
 {
@@ -59,6 +70,7 @@ static int uring_adopt(struct aio *aio)
     if (syscall(SYS_io_uring_register, aio->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0))
         return -errno;
     (void)io_uring_register_ring_fd(&aio->ring);
+    aio->owner = this_thread();
     return 0;
 }
 
@@ -224,6 +236,9 @@ static int uring_turn(struct aio *aio, bool wait)
     struct aio_req *req;
     int rc = 0;
 
+    /* The index of a registered ring means another ring, or none, in another thread. */
+    if (aio->owner != this_thread())
+        return -EPERM;
     while ((req = aio_list_pop(&aio->queue)))
         if (!start_or_do(aio, req)) {
             req->next = aio->queue.head;
@@ -250,7 +265,7 @@ static void uring_unwatch(struct aio *aio, struct aio_watch *watch)
 {
     struct io_uring_sqe *sqe;
 
-    if (!watch->armed || !(sqe = get_sqe(aio)))
+    if (!watch->armed || aio->owner != this_thread() || !(sqe = get_sqe(aio)))
         return;
     io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)watch | WATCH_TAG, 0);
     sqe->user_data = 0;

@@ -311,6 +311,26 @@ static void not_starved_plain(void)
     not_starved(AIO_PLAIN);
 }
 
+static void *turn_elsewhere(void *arg)
+{
+    return (void *)(intptr_t)aio_run_once(arg, false);
+}
+
+/* The ring serves its owner; another thread must not drive some other ring by mistake. */
+static void owner_only(void)
+{
+    pthread_t thread;
+    void *result = NULL;
+    struct env env;
+
+    setup(&env, AIO_URING);
+    CHECK_EQ(aio_run_once(env.aio, false), 0);
+    CHECK(!pthread_create(&thread, NULL, turn_elsewhere, env.aio));
+    CHECK(!pthread_join(thread, &result));
+    CHECK_EQ((intptr_t)result, -EPERM);
+    teardown(&env);
+}
+
 static void engine_names(void)
 {
     enum aio_engine engine = AIO_ENGINE_MAX;
@@ -323,4 +343,4 @@ static void engine_names(void)
 TAP_MAIN(TAP_CASE(transfers_uring), TAP_CASE(transfers_plain), TAP_CASE(sizes_uring),
          TAP_CASE(sizes_plain), TAP_CASE(flood_uring), TAP_CASE(flood_plain),
          TAP_CASE(watches_uring), TAP_CASE(watches_plain), TAP_CASE(not_starved_uring),
-         TAP_CASE(not_starved_plain), TAP_CASE(engine_names))
+         TAP_CASE(not_starved_plain), TAP_CASE(owner_only), TAP_CASE(engine_names))
