@@ -171,7 +171,8 @@ static void step(struct input *in)
         outside(in);
         break;
     case 13:
-        chip_advance(&chip, take(in, 4) * (1 + take(in, 1)));
+        chip_advance(&chip, take(in, 2) * 16);
+        chip_stall(&chip, take(in, 3) * take(in, 2));
         break;
     case 14:
         chip_replace(&chip);

@@ -82,6 +82,16 @@ static void general_purpose_events(void)
     acpi_pm_gpe(ich9_lpc_pm(c.dev), 64); /* there is none */
     CHECK_EQ(chip_in(&c, GPE_STS, 4), 0);
     CHECK_EQ(chip_in(&c, GPE_STS + 4, 1), 8);
+    acpi_pm_gpe(ich9_lpc_pm(c.dev), 1);
+    CHECK_EQ(chip_in(&c, GPE_STS, 4), 2);
+    CHECK_EQ(chip_in(&c, GPE_STS + 4, 1), 8);      /* still */
+    CHECK_EQ(chip_in(&c, GPE_STS + 3, 2), 8 << 8); /* across words */
+    chip_out(&c, GPE_EN + 3, 2, 0xf701);
+    CHECK_EQ(chip_in(&c, GPE_EN, 4), 0x01000000);
+    CHECK_EQ(chip_in(&c, GPE_EN + 4, 4), 0xf7);
+    CHECK(!c.level[0]);
+    chip_out(&c, GPE_EN + 5, 1, 0x11);
+    CHECK_EQ(chip_in(&c, GPE_EN + 4, 4), 0x11f7);
     chip_out(&c, GPE_EN + 4, 1, 8);
     CHECK(c.level[0]);
     chip_out(&c, GPE_STS + 4, 1, 8);
@@ -155,6 +165,41 @@ static void apm_port_raises_smi(void)
 }
 
 /* OVMF's SmmControl2Dxe locks, and tries whether it holds. */
+static void tco_registers_keep_what_is_written(void)
+{
+    struct chip c;
+    chip_open(&c, &ich9_lpc_class, &direct);
+    CHECK_EQ(chip_in(&c, PM + 0x68, 2), 0x0800); /* halted */
+    chip_out(&c, PM + 0x72, 2, 0x1234);
+    CHECK_EQ(chip_in(&c, PM + 0x72, 2), 0x1234);
+    CHECK_EQ(chip_in(&c, PM + 0x70, 4), 0x12340000);
+    chip_out(&c, PM + 0x7f, 1, 0x56);
+    CHECK_EQ(chip_in(&c, PM + 0x7f, 1), 0x56);
+    c.class->reset(c.dev);
+    CHECK_EQ(chip_in(&c, PM + 0x72, 2), 0);
+    chip_close(&c);
+}
+
+/* The state is taken while nothing moves: the timer stands from quiesce to resume. */
+static void timer_stands_while_quiesced(void)
+{
+    struct chip c;
+    chip_open(&c, &ich9_lpc_class, &direct);
+    chip_out(&c, EN, 2, TMROF);
+    chip_advance(&c, 1000000000);
+    c.class->quiesce(c.dev);
+    uint32_t then = chip_in(&c, TMR, 4);
+    chip_advance(&c, 3000000000);
+    CHECK_EQ(chip_in(&c, TMR, 4), then);
+    CHECK(!c.level[0]);
+    c.class->resume(c.dev);
+    chip_advance(&c, 1343000000);
+    CHECK(!c.level[0]);
+    chip_advance(&c, 1000000);
+    CHECK(c.level[0]);
+    chip_close(&c);
+}
+
 static void smi_can_be_locked(void)
 {
     struct chip c;
@@ -267,6 +312,7 @@ static void survives_a_move(void)
 TAP_MAIN(TAP_CASE(timer_counts_at_its_rate), TAP_CASE(timer_overflow_interrupts),
          TAP_CASE(power_button_raises_sci), TAP_CASE(general_purpose_events),
          TAP_CASE(sleeps_into_power_off), TAP_CASE(apm_port_switches_modes),
-         TAP_CASE(apm_port_raises_smi), TAP_CASE(smi_can_be_locked), TAP_CASE(ports_follow_pmbase),
-         TAP_CASE(root_complex_says_no_reboot), TAP_CASE(pirqs_are_routed),
-         TAP_CASE(port_92_resets), TAP_CASE(survives_a_move))
+         TAP_CASE(apm_port_raises_smi), TAP_CASE(tco_registers_keep_what_is_written),
+         TAP_CASE(timer_stands_while_quiesced), TAP_CASE(smi_can_be_locked),
+         TAP_CASE(ports_follow_pmbase), TAP_CASE(root_complex_says_no_reboot),
+         TAP_CASE(pirqs_are_routed), TAP_CASE(port_92_resets), TAP_CASE(survives_a_move))

@@ -2,8 +2,8 @@
 /* A bench for one chip set part: its regions on a real bus, two wires that count, a clock that
  * stands until the test moves it, and a machine that notes what it was asked for.
  *
- * The clock begins at one second of monotonic time, long past for the host: so every timer that the
- * part arms fires at the next chip_advance, and the part looks at its clock whether it is due. */
+ * Timers fire at the time that the part asked for, to the nanosecond, and only there: programs that
+ * use this are linked with -Wl,--wrap=loop_timer_arm, so that arming one is noted here. */
 #pragma once
 
 #include <stdlib.h>
@@ -31,6 +31,33 @@ struct chip {
         unsigned number;
     } region[DEV_REGIONS_MAX];
 };
+
+/* Armed timers, of whichever chip: a test has one at a time. */
+enum { CHIP_TIMERS_ = 8, CHIP_FIRINGS_MAX_ = 100000 };
+static struct chip_timer_ {
+    struct loop_source *source;
+    uint64_t deadline; /* 0: not armed */
+} chip_timers_[CHIP_TIMERS_];
+
+int __wrap_loop_timer_arm(struct loop_source *src, uint64_t deadline_ns);
+int __wrap_loop_timer_arm(struct loop_source *src, uint64_t deadline_ns)
+{
+    struct chip_timer_ *slot = NULL;
+
+    for (unsigned i = 0; i < CHIP_TIMERS_; i++) {
+        struct chip_timer_ *t = &chip_timers_[i];
+        if (t->source == src) {
+            t->deadline = deadline_ns;
+            return 0;
+        }
+        if (!t->deadline)
+            slot = t;
+    }
+    CHECK(slot != NULL);
+    if (slot)
+        *slot = (struct chip_timer_){src, deadline_ns};
+    return 0;
+}
 
 static inline uint64_t chip_mono_(void *ctx)
 {
@@ -103,6 +130,7 @@ static inline void chip_open_with(struct chip *c, const struct dev_class *class,
                                   struct gmem *gmem, int ram_fd)
 {
     *c = (struct chip){.class = class, .params = params, .now = 1000000000, .wall = 1000000000};
+    memset(chip_timers_, 0, sizeof chip_timers_);
     CHECK_EQ(loop_create(&c->loop), 0);
     CHECK_EQ(bus_create(&c->bus), 0);
     c->clock = (struct clock){chip_mono_, chip_wall_, c};
@@ -160,11 +188,51 @@ static inline void chip_settle(struct chip *c)
         ;
 }
 
-static inline void chip_advance(struct chip *c, uint64_t ns)
+static inline struct chip_timer_ *chip_next_timer_(void)
+{
+    struct chip_timer_ *next = NULL;
+
+    for (unsigned i = 0; i < CHIP_TIMERS_; i++)
+        if (chip_timers_[i].deadline && (!next || chip_timers_[i].deadline < next->deadline))
+            next = &chip_timers_[i];
+    return next;
+}
+
+static inline void chip_fire_(struct chip_timer_ *t)
+{
+    t->deadline = 0;
+    t->source->ready(t->source->ctx, 0);
+}
+
+static inline void chip_pass_(struct chip *c, uint64_t ns)
 {
     c->now += ns;
     c->wall += (int64_t)ns;
+}
+
+/* Time passes without the host doing anything; then what is due is due late. */
+static inline void chip_stall(struct chip *c, uint64_t ns)
+{
+    struct chip_timer_ *t;
+
+    chip_pass_(c, ns);
+    for (int i = 0; i < CHIP_FIRINGS_MAX_ && (t = chip_next_timer_()) && t->deadline <= c->now; i++)
+        chip_fire_(t);
     chip_settle(c);
+}
+
+/* Time passes, and each timer fires when it is due. */
+static inline void chip_advance(struct chip *c, uint64_t ns)
+{
+    uint64_t end = c->now + ns;
+    struct chip_timer_ *t;
+
+    for (int i = 0; i < CHIP_FIRINGS_MAX_ && (t = chip_next_timer_()) && t->deadline <= end; i++) {
+        if (t->deadline > c->now)
+            chip_pass_(c, t->deadline - c->now);
+        chip_fire_(t);
+    }
+    chip_stall(c, end - c->now);
 }
 
 /* A write to configuration space, as the shell does it. */
@@ -189,6 +257,7 @@ static inline void chip_replace(struct chip *c)
         c->class->quiesce(old);
     state_save(c->class->state, old, &first);
     c->class->destroy(old);
+    memset(chip_timers_, 0, sizeof chip_timers_);
     CHECK_EQ(chip_new_(c, &c->dev), 0);
     if (c->class->quiesce)
         c->class->quiesce(c->dev);

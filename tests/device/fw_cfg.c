@@ -224,6 +224,11 @@ static void dma_is_bounded(void)
     CHECK_EQ(dma(&b, DESC, 0 << 16 | SELECT | READ, 8, UINT64_MAX - 3), ERROR);
     (void)dma(&b, MIB(1) - 8, READ, 4, BUF); /* the descriptor itself is not in RAM */
     (void)dma(&b, UINT64_MAX - 7, READ, 4, BUF);
+    CHECK_EQ(dma(&b, DESC, 0 << 16 | SELECT | SKIP, 1, 0), 0);
+    CHECK_EQ(dma(&b, DESC, 0, 2, 0), 0); /* neither reads nor skips: stays where it is */
+    CHECK_EQ(chip_in(&b.chip, 0x511, 1), 'E');
+    (void)dma(&b, UINT64_C(1) << 32 | DESC, READ, 1, BUF); /* above all RAM: nothing */
+    CHECK_EQ(chip_in(&b.chip, 0x511, 1), 'M');
     CHECK_EQ(dma(&b, DESC, 0 << 16 | SELECT, 8, 0), 0);
     for (unsigned i = 0; i < 4; i++)
         CHECK_EQ(dma(&b, DESC, SKIP, UINT32_MAX, 0), 0);

@@ -130,6 +130,39 @@ static void divider_reset_starts_half_way(void)
     chip_close(&c);
 }
 
+static void odd_dates(void)
+{
+    struct chip c;
+    open_at(&c, "2026-11-20 07:37:28");
+    set(&c, B, SET); /* twelve hours */
+    set(&c, 0x32, 0x20), set(&c, 9, 0x27), set(&c, 8, 0x06), set(&c, 7, 0x05);
+    set(&c, 4, 0x91), set(&c, 2, 0), set(&c, 0, 0); /* 11 PM */
+    set(&c, B, 0);
+    set(&c, B, H24);
+    CHECK_EQ(get(&c, 4), 0x23);
+    set(&c, B, SET | H24);
+    set(&c, 8, 0x13), set(&c, 9, 0x31), set(&c, 0x32, 0x77); /* no such month, no such century */
+    set(&c, B, H24);
+    CHECK_EQ(get(&c, 8), 0x12);
+    CHECK_EQ(get(&c, 9), 0x31);
+    CHECK_EQ(get(&c, 0x32), 0x20);
+    c.wall = -1000000000; /* a host in 1969 */
+    (void)get(&c, 0);
+    chip_close(&c);
+}
+
+static void impossible_alarm_never_comes(void)
+{
+    struct chip c;
+    open_at(&c, "2026-11-20 07:37:28");
+    set(&c, 5, 0x24), set(&c, 3, 0xff), set(&c, 1, 0xff);
+    set(&c, B, AIE | H24);
+    chip_stall(&c, 90000 * SEC_NS);
+    CHECK(!c.level[0]);
+    CHECK(!(get(&c, C) & AIE));
+    chip_close(&c);
+}
+
 static void update_in_progress(void)
 {
     struct chip c;
@@ -186,6 +219,15 @@ static void periodic_interrupts(void)
             seen += get(&c, C) & 0x40 ? 1 : 0;
     }
     CHECK_EQ(seen, 20);
+    set(&c, B, H24);
+    set(&c, A, 0x21); /* 256 Hz, as rate 8 */
+    set(&c, B, PIE | H24);
+    for (unsigned i = 0; i < 256; i++) {
+        unsigned before = c.edges[0];
+        (void)get(&c, C);
+        chip_advance(&c, SEC_NS / 256);
+        CHECK_EQ(c.edges[0], before + 1);
+    }
     set(&c, A, 0x20); /* off */
     (void)get(&c, C);
     chip_advance(&c, SEC_NS);
@@ -215,6 +257,8 @@ static void memory_is_kept(void)
     CHECK_EQ(chip_in(&c, 0x73, 1), 0x99);
     chip_out(&c, 0x70, 1, 0x8f);
     CHECK(rtc_cmos_nmi_masked(c.dev));
+    chip_out(&c, 0x70, 1, 0x0f);
+    CHECK(!rtc_cmos_nmi_masked(c.dev));
     CHECK_EQ(chip_in(&c, 0x71, 1), 0x0a);
     chip_close(&c);
 }
@@ -237,5 +281,6 @@ static void survives_a_move(void)
 
 TAP_MAIN(TAP_CASE(shows_host_time), TAP_CASE(calendar_agrees), TAP_CASE(binary_and_twelve_hours),
          TAP_CASE(guest_sets_the_clock), TAP_CASE(divider_reset_starts_half_way),
-         TAP_CASE(update_in_progress), TAP_CASE(alarm_interrupts), TAP_CASE(update_interrupts),
-         TAP_CASE(periodic_interrupts), TAP_CASE(memory_is_kept), TAP_CASE(survives_a_move))
+         TAP_CASE(odd_dates), TAP_CASE(impossible_alarm_never_comes), TAP_CASE(update_in_progress),
+         TAP_CASE(alarm_interrupts), TAP_CASE(update_interrupts), TAP_CASE(periodic_interrupts),
+         TAP_CASE(memory_is_kept), TAP_CASE(survives_a_move))
