@@ -17,7 +17,7 @@ struct disk_file {
     int fd; /* owned */
     enum aio_file kind;
     bool dirty; /* a write ended since the last sync began */
-    bool writable, locked;
+    bool writable;
     uint64_t size; /* bytes, when opened; kept up by who extends it */
     uint64_t dev, ino;
     char *name; /* owned */

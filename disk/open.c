@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/range.h"
 #include "disk/format.h"
@@ -18,14 +19,22 @@ static const struct disk_format *const formats[] = {&disk_raw_format, &disk_vmdk
  */
 
 /* Open-file-description locks: they go with the descriptor, also when it is passed on, and end with
- * its last copy, however the process dies. */
-static int lock(struct disk_file *file, struct err *err)
+ * its last copy, however the process dies. io_uring's workers may keep a copy for some milliseconds
+ * after close or death, so a lock that is held is asked for a little longer. */
+enum { LOCK_TRIES = 20 };
+
+static int lock(const struct disk_file *file, struct err *err)
 {
+    static const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
     struct flock lock = {.l_type = file->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
     struct flock other = lock;
+    int rc = fcntl(file->fd, F_OFD_SETLK, &lock);
 
-    file->locked = !fcntl(file->fd, F_OFD_SETLK, &lock);
-    if (file->locked)
+    for (unsigned i = 0; rc && (errno == EAGAIN || errno == EACCES) && i < LOCK_TRIES; i++) {
+        (void)nanosleep(&pause, NULL);
+        rc = fcntl(file->fd, F_OFD_SETLK, &lock);
+    }
+    if (!rc)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
         return err_sys(err, -errno, "cannot lock \"%s\"", file->name);
@@ -67,13 +76,8 @@ static int open_error(struct err *err, int rc, const char *name)
 
 static void file_destroy(struct disk_file *file)
 {
-    struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-
     if (!file)
         return;
-    /* Said, not left to close: a worker of io_uring may hold the description a little longer. */
-    if (file->locked)
-        (void)fcntl(file->fd, F_OFD_SETLK, &unlock);
     close_fd(file->fd);
     free(file->name);
     free(file);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An I/O thread behind its system call filter: after aio_adopt a disk is read, written, flushed and
- * discarded with nothing but the calls that aio.h names; any other one kills. */
+ * discarded with nothing but the calls that aio.h names, and closed with those that free memory and
+ * descriptors; any other one kills. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,9 +12,20 @@
 #include "base/range.h"
 #include "tests/disk/folder.h"
 
-static const int allowed[] = {SYS_io_uring_enter, SYS_ppoll,     SYS_preadv,    SYS_preadv2,
-                              SYS_pwritev,        SYS_fdatasync, SYS_fallocate, SYS_read,
-                              SYS_write,          SYS_exit_group};
+static const int allowed[] = {SYS_io_uring_enter,
+                              SYS_ppoll,
+                              SYS_preadv,
+                              SYS_preadv2,
+                              SYS_pwritev,
+                              SYS_fdatasync,
+                              SYS_fallocate,
+                              SYS_read,
+                              SYS_write,
+                              SYS_exit_group,
+                              /* closing: */ SYS_close,
+                              SYS_munmap,
+                              SYS_brk,
+                              SYS_futex};
 
 /* A sanitizer's runtime makes calls of its own. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
@@ -90,7 +102,10 @@ static void confined(enum disk_format_id format, enum aio_engine engine)
             disk_open(&folder.dir.host, name, &(struct disk_options){0}, own, &disk, NULL) ||
             aio_adopt(own) || sandbox())
             _exit(98);
-        _exit(work(disk) ? 97 : 0);
+        if (work(disk))
+            _exit(97);
+        disk_close(disk);
+        _exit(0);
     }
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     CHECK_EQ(status, 0);
