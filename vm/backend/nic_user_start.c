@@ -128,14 +128,14 @@ static void reason(char *text)
 static int failed(char *text, int status, struct err *err)
 {
     reason(text);
-    if (strstr(text, "External interface") || strstr(text, "routable interface"))
-        return err_set(err, -ENETUNREACH,
-                       "user-mode network: this machine has no default route (passt: %s)", text);
-    if (strstr(text, "namespace"))
+    if (strstr(text, "namespace")) /* first: a missing IPv6 route is said, too, and harmless */
         return err_set(err, -EPERM,
                        "user-mode network: passt may not make its sandbox here (%s); user "
                        "namespaces must be allowed",
                        text);
+    if (strstr(text, "External interface"))
+        return err_set(err, -ENETUNREACH,
+                       "user-mode network: this machine has no default route (passt: %s)", text);
     return err_set(err, -EIO, "user-mode network: passt ended with status %d%s%s",
                    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                    *text ? ": " : "", text);
