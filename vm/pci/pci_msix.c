@@ -45,7 +45,7 @@ static void update(struct pci_msix *msix, unsigned i)
         v->bound = msix->engine->irqfd(msix->vm, (unsigned)v->route, msix->fd[i], -1, true) == 0;
 }
 
-static void update_all(struct pci_msix *msix)
+void pci_msix_refresh(struct pci_msix *msix)
 {
     for (unsigned i = 0; i < msix->count; i++)
         update(msix, i);
@@ -59,13 +59,13 @@ void pci_msix_reset(struct pci_msix *msix)
         msix->vector[i].data = 0;
         msix->vector[i].control = VECTOR_MASKED;
     }
-    update_all(msix);
+    pci_msix_refresh(msix);
 }
 
 void pci_msix_fini(struct pci_msix *msix)
 {
     msix->enabled = false;
-    update_all(msix);
+    pci_msix_refresh(msix);
     for (unsigned i = 0; i < msix->count; i++)
         if (msix->vector[i].route >= 0)
             msix->engine->msi_free(msix->vm, (unsigned)msix->vector[i].route);
@@ -77,7 +77,7 @@ void pci_msix_control(struct pci_msix *msix, bool enabled, bool masked)
         return;
     msix->enabled = enabled;
     msix->masked = masked;
-    update_all(msix);
+    pci_msix_refresh(msix);
 }
 
 static bool pending(const struct pci_msix *msix, unsigned i)
@@ -142,17 +142,10 @@ static const struct state_table vector_state = {
     "msix-vector", 1, sizeof(struct pci_msix_vector), vector_fields, ARRAY_SIZE(vector_fields),
     NULL};
 
-static int post_load(void *object, struct err *err)
-{
-    (void)err;
-    update_all(object);
-    return 0;
-}
-
 static const struct state_field fields[] = {
     STATE_FIELD(struct pci_msix, enabled, STATE_BOOL),
     STATE_FIELD(struct pci_msix, masked, STATE_BOOL),
     STATE_SUB(struct pci_msix, vector, &vector_state, PCI_MSIX_VECTORS_MAX),
 };
 const struct state_table pci_msix_state = {
-    "msix", 1, sizeof(struct pci_msix), fields, ARRAY_SIZE(fields), post_load};
+    "msix", 1, sizeof(struct pci_msix), fields, ARRAY_SIZE(fields), NULL};

@@ -39,6 +39,8 @@ void pci_msix_fini(struct pci_msix *msix);
 void pci_msix_reset(struct pci_msix *msix);
 /* Message Control was written. */
 void pci_msix_control(struct pci_msix *msix, bool enabled, bool masked);
+/* Brings the engine to what the vectors say, after their state was loaded. */
+void pci_msix_refresh(struct pci_msix *msix);
 /* The table and the pending bits, offsets within their BAR. */
 uint64_t pci_msix_read(struct pci_msix *msix, uint64_t offset, unsigned size);
 void pci_msix_write(struct pci_msix *msix, uint64_t offset, unsigned size, uint64_t value);

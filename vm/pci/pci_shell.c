@@ -482,6 +482,7 @@ int pci_shell_load(struct pci_shell *s, const uint8_t *data, size_t len, size_t 
     remap_bars(s);
     if (s->msix_cap)
         msix_control_written(s);
+    pci_msix_refresh(&s->msix);
     if (s->wiring.dev && s->wiring.class->config_written)
         s->wiring.class->config_written(s->wiring.dev, s->config, 0, PCI_CONFIG_SIZE);
     return 0;

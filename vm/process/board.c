@@ -331,3 +331,21 @@ void board_reset_devices(struct board *board, enum dev_place place)
         if (board->device[i]->class->place == place)
             board->device[i]->class->reset(board->device[i]->dev);
 }
+
+uint64_t board_serve(struct board *board, const struct callslot *call)
+{
+    if (call->device >= board->count)
+        return UINT64_MAX;
+    struct board_device *d = board->device[call->device];
+    if (!d->dev || d->class->place != DEV_IN_VMX || call->region >= d->layout.region_count)
+        return UINT64_MAX;
+    const struct dev_region *r = &d->layout.region[call->region];
+    if (r->ram || !call->size || call->size > 8 || !is_power_of_two(call->size) ||
+        call->size < r->min_width || (r->max_width && call->size > r->max_width) ||
+        !range_within(call->offset, call->size, r->size))
+        return UINT64_MAX;
+    if (!call->is_write)
+        return d->class->read(d->dev, call->region, call->offset, call->size);
+    d->class->write(d->dev, call->region, call->offset, call->size, call->value);
+    return 0;
+}

@@ -132,6 +132,11 @@ int board_create_devices(struct board *board, enum dev_place place, const struct
                          struct err *err);
 void board_reset_devices(struct board *board, enum dev_place place);
 
+/* vmx: carries out a register access that vmm asks for. A call is vmm's, so it may be anybody's:
+ * all of it is checked against the layout; what does not fit reads all ones. Thread-safe as the
+ * devices are. */
+uint64_t board_serve(struct board *board, const struct callslot *call);
+
 /* vmm: puts the fixed regions on the bus and makes the PCI shells. `wiring` says what all have in
  * common. */
 int board_wire(struct board *board, const struct pci_wiring *wiring, struct pci_host *host,

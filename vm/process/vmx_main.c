@@ -53,25 +53,9 @@ static void request(void *ctx, enum machine_request what)
 
 /* --- register accesses --- */
 
-/* A call is vmm's, so it may be anybody's: all of it is checked against the layout. */
 static uint64_t serve(void *ctx, const struct callslot *call)
 {
-    struct vmx *v = ctx;
-
-    if (call->device >= v->board->count)
-        return UINT64_MAX;
-    struct board_device *d = v->board->device[call->device];
-    if (d->class->place != DEV_IN_VMX || call->region >= d->layout.region_count)
-        return UINT64_MAX;
-    const struct dev_region *r = &d->layout.region[call->region];
-    if ((call->size != 1 && call->size != 2 && call->size != 4 && call->size != 8) ||
-        call->size < r->min_width || (r->max_width && call->size > r->max_width) ||
-        !range_within(call->offset, call->size, r->size))
-        return UINT64_MAX;
-    if (!call->is_write)
-        return d->class->read(d->dev, call->region, call->offset, call->size);
-    d->class->write(d->dev, call->region, call->offset, call->size, call->value);
-    return 0;
+    return board_serve(((struct vmx *)ctx)->board, call);
 }
 
 static void *server_main(void *arg)
