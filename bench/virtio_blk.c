@@ -18,7 +18,7 @@
 
 enum { BLOCK = 4096, DEPTH_MAX = 64 };
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
     (void)fprintf(stderr, "bench-virtio-blk: %s\n", what);
     exit(1);
