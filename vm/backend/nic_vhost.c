@@ -3,6 +3,7 @@
 #include "vm/backend/nic_vhost.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vhost.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,13 @@ struct nic_vhost {
     uint64_t features;
     struct vhost_memory *memory; /* owned; as the kernel was told */
 };
+
+int nic_vhost_open(void)
+{
+    int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
 
 static int call(int fd, unsigned long request, void *arg)
 {

@@ -16,6 +16,10 @@
 
 struct nic_vhost;
 
+/* For the parent, which may open things: /dev/vhost-net, or a negative errno where there is none.
+ */
+int nic_vhost_open(void);
+
 /* `fd` is borrowed. By the process in which guest RAM is mapped. -ENOTSUP: the host's vhost lacks
  * one of `features`, which may all be negotiated later. */
 int nic_vhost_create(int fd, struct gmem *gmem, uint64_t features, struct nic_vhost **ret_vhost,

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "vm/backend/chr.h"
 #include "vm/backend/nic.h"
+#include "vm/backend/nic_vhost.h"
 #include "vm/firmware/efi_load.h"
 
 /* A regular file that is read once: kernel, initrd, firmware. */
@@ -99,6 +100,9 @@ static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err 
                                             : nic_user_start(&fd, err);
         if (rc == 0)
             rc = spawn_fds_put(vmx, VM_FD_NIC + i, fd);
+        int vhost = rc == 0 && nic->type == VMCFG_NIC_TAP ? nic_vhost_open() : -1;
+        if (vhost >= 0)
+            rc = spawn_fds_put(vmx, VM_FD_VHOST + i, vhost);
         if (rc < 0)
             return err_prefix(err, rc, "network card %u", nic->index);
     }

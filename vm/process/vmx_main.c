@@ -7,6 +7,7 @@
  * has sent the descriptors, loads the start program, confines itself and then serves until vmm or
  * the parent is gone. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -95,7 +96,9 @@ static int open_nic(struct vmx *v, unsigned i, struct err *err)
     const struct vmcfg_nic *nic = &v->env.cfg.nics[i];
     struct nic_params params = {.kind = nic->type == VMCFG_NIC_TAP ? NIC_TAP : NIC_USER,
                                 .fd = {VM_FD_NIC + (int)i},
-                                .queues = 1};
+                                .queues = 1,
+                                .vhost_fd = {VM_FD_VHOST + (int)i},
+                                .vhost = fcntl(VM_FD_VHOST + (int)i, F_GETFD) >= 0};
 
     memcpy(params.mac, nic->mac, sizeof params.mac);
     return nic_create(&params, &v->nic[i], err);
