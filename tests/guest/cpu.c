@@ -77,7 +77,7 @@ void cpuid(void)
 {
     static const uint32_t leaves[][2] = {{0, 0},          {1, 0},          {0xb, 0},
                                          {0xb, 1},        {0x40000000, 0}, {0x40000010, 0},
-                                         {0x80000008, 0}, {0xd, 0}};
+                                         {0x80000008, 0}, {0xd, 0},        {0x80000002, 0}};
     for (unsigned i = 0; i < sizeof leaves / sizeof leaves[0]; i++) {
         uint32_t r[4];
         cpuid_leaf(leaves[i][0], leaves[i][1], r);

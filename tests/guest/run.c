@@ -545,7 +545,7 @@ static void identification(void)
     cleanup_machine struct machine m = MACHINE_INIT;
 
     CHECK(open_and_run(&m, PROGRAM_cpuid));
-    REQUIRE(m.results == 32);
+    REQUIRE(m.results == 36);
     CHECK(m.result[0] >= 0xd);
     CHECK(m.result[4 + 2] & BIT(31));              /* a hypervisor */
     CHECK(!(m.result[4 + 2] & (BIT(3) | BIT(5)))); /* no MONITOR, no VMX */
@@ -556,6 +556,7 @@ static void identification(void)
     CHECK_EQ(m.result[16 + 1], 0x4b4d564b);
     CHECK(m.result[20] > 100000); /* kHz */
     CHECK_EQ(m.result[28] & ~(uint32_t)CPUID_XCR0_ALLOWED, 0);
+    CHECK(m.result[32] != 0); /* a brand string */
 }
 
 static void registers(void)

@@ -3,6 +3,7 @@
  * 5.15), the optional abilities, supported CPUID leaves and MSRs. Linux
  * Documentation/virt/kvm/api.rst, sections 4 and 8. */
 #include <asm/kvm_para.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -85,14 +86,18 @@ int kvm_caps_read(int kvm_fd, struct kvm_caps *ret_caps, struct err *err)
     return 0;
 }
 
-/* What KVM leaves to us to announce, since it depends on what we do: the deadline timer on its own
- * local APIC, extended message destinations on our translating them (kvm_irqchip.c). */
+/* What KVM leaves to us, since it depends on what we do: the deadline timer on its own local APIC,
+ * extended message destinations on our translating them (kvm_irqchip.c), the brand string (it says
+ * nothing there) on whose it is to be. */
 static void add_ours(int kvm_fd, struct cpuid_entry *e)
 {
     if (e->leaf == 1 && extension(kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER))
         e->reg[CPUID_ECX] |= BIT(24);
     if (e->leaf == 0x40000001)
         e->reg[CPUID_EAX] |= BIT(KVM_FEATURE_MSI_EXT_DEST_ID);
+    if (e->leaf >= 0x80000002 && e->leaf <= 0x80000004)
+        (void)__get_cpuid(e->leaf, &e->reg[CPUID_EAX], &e->reg[CPUID_EBX], &e->reg[CPUID_ECX],
+                          &e->reg[CPUID_EDX]);
 }
 
 int kvm_supported_cpuid(int kvm_fd, struct cpuid_table *ret_table, struct err *err)

@@ -20,15 +20,16 @@ static int vcpu_ioctl(struct engine_vcpu *vcpu, unsigned long request, void *arg
 
 /* General registers */
 
-#define GPR_FIELDS(X)                                                               \
-    X(CPU_RAX, rax)                                                                 \
-    X(CPU_RCX, rcx)                                                                 \
-    X(CPU_RDX, rdx)                                                                 \
-    X(CPU_RBX, rbx)                                                                 \
-    X(CPU_RSP, rsp)                                                                 \
-    X(CPU_RBP, rbp) X(CPU_RSI, rsi) X(CPU_RDI, rdi) X(CPU_R8, r8) X(CPU_R8 + 1, r9) \
-        X(CPU_R8 + 2, r10) X(CPU_R8 + 3, r11) X(CPU_R8 + 4, r12) X(CPU_R8 + 5, r13) \
-            X(CPU_R8 + 6, r14) X(CPU_R8 + 7, r15)
+#define GPR_FIELDS(X)                                                                  \
+    X(CPU_RAX, rax)                                                                    \
+    X(CPU_RCX, rcx)                                                                    \
+    X(CPU_RDX, rdx)                                                                    \
+    X(CPU_RBX, rbx)                                                                    \
+    X(CPU_RSP, rsp)                                                                    \
+    X(CPU_RBP, rbp)                                                                    \
+    X(CPU_RSI, rsi) X(CPU_RDI, rdi) X(CPU_R8, r8) X(CPU_R8 + 1, r9) X(CPU_R8 + 2, r10) \
+        X(CPU_R8 + 3, r11) X(CPU_R8 + 4, r12) X(CPU_R8 + 5, r13) X(CPU_R8 + 6, r14)    \
+            X(CPU_R8 + 7, r15)
 
 static int get_regs(struct engine_vcpu *vcpu, struct cpu_state *state)
 {
