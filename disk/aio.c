@@ -235,6 +235,12 @@ int aio_adopt(struct aio *aio)
     return rc;
 }
 
+void aio_settle(struct aio *aio)
+{
+    if (aio->adopted && aio->ops->settle)
+        aio->ops->settle(aio);
+}
+
 void aio_set_filter(struct aio *aio, aio_filter_fn *filter, void *ctx)
 {
     aio->filter = filter;

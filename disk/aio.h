@@ -111,6 +111,10 @@ int aio_run_once(struct aio *aio, bool wait);
 /* The same request, now and blocking, `done` unused: opening, tables, tools. Returns its result. */
 int64_t aio_do(struct aio *aio, struct aio_req *req);
 
+/* Lets the ring drop the files that finished requests still hold: it does so only when its owner
+ * enters it. Calls nobody back; nothing happens on other threads. */
+void aio_settle(struct aio *aio);
+
 /* The seam of the tests: sees each request immediately before it is performed. Returns true when it
  * dealt with it (its outcome in *ret_result: faults, short transfers, records), false to go on. */
 typedef bool aio_filter_fn(void *ctx, struct aio_req *req, int64_t *ret_result);

@@ -21,6 +21,7 @@ struct aio_engine_ops {
      * there is nothing due and something to wait for. */
     int (*turn)(struct aio *aio, bool wait);
     void (*unwatch)(struct aio *aio, struct aio_watch *watch);
+    void (*settle)(struct aio *aio); /* may be NULL */
 };
 extern const struct aio_engine_ops aio_uring_ops, aio_plain_ops;
 

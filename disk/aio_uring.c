@@ -273,6 +273,12 @@ static void uring_unwatch(struct aio *aio, struct aio_watch *watch)
         reap(aio);
 }
 
+static void uring_settle(struct aio *aio)
+{
+    if (aio->owner == this_thread())
+        (void)io_uring_get_events(&aio->ring);
+}
+
 const struct aio_engine_ops aio_uring_ops = {
     .id = AIO_URING,
     .open = uring_open,
@@ -280,4 +286,5 @@ const struct aio_engine_ops aio_uring_ops = {
     .adopt = uring_adopt,
     .turn = uring_turn,
     .unwatch = uring_unwatch,
+    .settle = uring_settle,
 };

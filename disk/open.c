@@ -23,7 +23,7 @@ static const struct disk_format *const formats[] = {&disk_raw_format, &disk_vmdk
  * after close or death, so a lock that is held is asked for a little longer. */
 enum { LOCK_TRIES = 20 };
 
-static int lock(const struct disk_file *file, struct err *err)
+static int lock(struct aio *aio, const struct disk_file *file, struct err *err)
 {
     static const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
     struct flock lock = {.l_type = file->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
@@ -32,6 +32,7 @@ static int lock(const struct disk_file *file, struct err *err)
 
     for (unsigned i = 0; rc && (errno == EAGAIN || errno == EACCES) && i < LOCK_TRIES; i++) {
         (void)nanosleep(&pause, NULL);
+        aio_settle(aio);
         rc = fcntl(file->fd, F_OFD_SETLK, &lock);
     }
     if (!rc)
@@ -130,7 +131,7 @@ int disk_add_file(struct disk *disk, const char *name, struct disk_file **ret_fi
         return err_sys(err, rc, "cannot measure it");
     if (known_already(disk, file))
         return err_set(err, -EINVAL, "is another name of a file that the disk has already");
-    rc = disk->flags & DISK_NOLOCK ? 0 : lock(file, err);
+    rc = disk->flags & DISK_NOLOCK ? 0 : lock(disk->aio, file, err);
     if (rc)
         return rc;
     disk->files[disk->file_count++] = *ret_file = TAKE_PTR(file);
@@ -317,6 +318,7 @@ void disk_close(struct disk *disk)
         if (aio_run_once(disk->aio, true) < 0)
             return; /* the kernel still owns the requests: leaking beats corrupting */
     end_changes(disk);
+    aio_settle(disk->aio);
     disk_destroy(disk);
 }
 
