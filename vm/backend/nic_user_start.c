@@ -133,11 +133,6 @@ static int failed(char *text, int status, struct err *err)
                        "user-mode network: passt may not make its sandbox here (%s); user "
                        "namespaces must be allowed",
                        text);
-    if (strstr(text, "namespace")) /* first: a missing IPv6 route is said, too, and harmless */
-        return err_set(err, -EPERM,
-                       "user-mode network: passt may not make its sandbox here (%s); user "
-                       "namespaces must be allowed",
-                       text);
     if (strstr(text, "External interface"))
         return err_set(err, -ENETUNREACH,
                        "user-mode network: this machine has no default route (passt: %s)", text);
