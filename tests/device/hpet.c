@@ -247,6 +247,43 @@ static void sends_messages(void)
     chip_close(&c);
 }
 
+static void stands_while_quiesced_or_off(void)
+{
+    struct chip c;
+    open_hpet(&c, &full);
+    put(&c, T2, ENABLE | ROUTE_20);
+    put(&c, T2 + CMP, 100000);
+    chip_advance(&c, 5 * MS);
+    CHECK_EQ(edges[20], 0); /* the counter is off */
+    put(&c, CONF, 1);
+    put32(&c, CONF + 4, 0); /* the other half has no switch */
+    CHECK_EQ(get(&c, CONF), 1);
+    chip_advance(&c, MS / 2);
+    c.class->quiesce(c.dev);
+    chip_advance(&c, 5 * MS);
+    CHECK_EQ(edges[20], 0);
+    CHECK_EQ(get(&c, COUNTER), 50000);
+    c.class->resume(c.dev);
+    chip_advance(&c, MS / 2);
+    CHECK_EQ(edges[20], 1);
+    chip_close(&c);
+}
+
+static void two_levels_at_once(void)
+{
+    struct chip c;
+    open_hpet(&c, &full);
+    put(&c, CONF, 1);
+    put(&c, T0, ENABLE | LEVEL | ROUTE_20);
+    put(&c, T1, ENABLE | LEVEL | ROUTE_11);
+    put(&c, T0 + CMP, 1000);
+    put(&c, T1 + CMP, 2000);
+    chip_advance(&c, MS);
+    CHECK_EQ(get(&c, STATUS), 3);
+    CHECK(levels[20] && levels[11]);
+    chip_close(&c);
+}
+
 static void survives_a_move(void)
 {
     struct chip c;
@@ -275,4 +312,5 @@ static void survives_a_move(void)
 TAP_MAIN(TAP_CASE(identifies_itself), TAP_CASE(counter_counts), TAP_CASE(one_shot),
          TAP_CASE(narrow_timer_wraps), TAP_CASE(periodic), TAP_CASE(fast_period_is_limited),
          TAP_CASE(level_holds_until_acknowledged), TAP_CASE(sends_messages),
+         TAP_CASE(stands_while_quiesced_or_off), TAP_CASE(two_levels_at_once),
          TAP_CASE(survives_a_move))

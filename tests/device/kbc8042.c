@@ -103,9 +103,19 @@ static void a20_and_reset(void)
     chip_open(&c, &kbc8042_class, &plain);
     command(&c, 0xd0);
     CHECK(chip_in(&c, 0x60, 1) & 2);
+    command(&c, 0xa4);
+    expect_from(&c, false, "f1"); /* no password */
     command(&c, 0xdd);
     command(&c, 0xd0);
     CHECK(!(chip_in(&c, 0x60, 1) & 2));
+    command(&c, 0xdf);
+    command(&c, 0xd0);
+    expect_from(&c, false, "cf");
+    key(&c, KEY_A, true); /* both interrupts can be seen in the output port, too */
+    command(&c, 0xd0);
+    CHECK_EQ(chip_in(&c, 0x60, 1), 0x1e);
+    expect_from(&c, false, "df");
+    command(&c, 0xdd);
     command(&c, 0xd1);
     data(&c, 0xdf);
     command(&c, 0xd0);
