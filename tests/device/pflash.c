@@ -19,6 +19,17 @@ struct flash {
     const uint8_t *host;
 };
 
+/* Linked with -Wl,--wrap=msync: how often the content was asked onto the disk. */
+static unsigned syncs;
+
+int __wrap_msync(void *addr, size_t len, int flags);
+int __wrap_msync(void *addr, size_t len, int flags)
+{
+    CHECK(addr && len == SIZE && flags == MS_SYNC);
+    syncs++;
+    return 0;
+}
+
 static int set_readable(void *ctx, uint64_t base, uint64_t size, void *host, bool on)
 {
     struct flash *f = ctx;
@@ -105,8 +116,47 @@ static void ovmf_writes_and_erases(void)
     CHECK_EQ(get(&f, 0x2fff), 0);
     CHECK_EQ(pread(fd, in_file, 5, 0x3000), 5);
     CHECK(!memcmp(in_file, "hello", 5));
-    chip_advance(&f.chip, 200000000); /* reaches the disk; here only: does not fail */
     chip_close(&f.chip);
+    (void)close(fd);
+}
+
+static void reaches_the_disk(void)
+{
+    struct flash f;
+    int fd = make_fd();
+    open_fd(&f, fd, false);
+    syncs = 0;
+    chip_advance(&f.chip, 1000000000);
+    CHECK_EQ(syncs, 0); /* nothing to write */
+    for (unsigned i = 0; i < 100; i++) {
+        put(&f, i, 0x10);
+        put(&f, i, 0x55);
+        chip_advance(&f.chip, 1000000);
+    }
+    CHECK_EQ(syncs, 0);
+    chip_advance(&f.chip, 100000000);
+    CHECK_EQ(syncs, 1); /* once for the burst */
+    chip_advance(&f.chip, 1000000000);
+    CHECK_EQ(syncs, 1);
+    put(&f, 0, 0x40);
+    put(&f, 0, 0x56);
+    f.chip.class->quiesce(f.chip.dev);
+    CHECK_EQ(syncs, 2);
+    f.chip.class->resume(f.chip.dev);
+    put(&f, 0, 0x20);
+    put(&f, 0, 0xff); /* thinks better of it */
+    CHECK_EQ(get(&f, 0), 0x56);
+    put(&f, 0, 0x60);
+    put(&f, 0, 0x01);
+    CHECK_EQ(get(&f, 0), READY);
+    put(&f, 0, 0x20);
+    put(&f, 0, 0x12); /* not a confirmation */
+    CHECK_EQ(get(&f, 0), READY | 0x30);
+    put(&f, 0, 0x20);
+    put(&f, 0, 0xd0);
+    CHECK_EQ(get(&f, 0), READY | 0x30); /* errors stay until cleared */
+    chip_close(&f.chip);
+    CHECK_EQ(syncs, 3);
     (void)close(fd);
 }
 
@@ -226,7 +276,7 @@ static void survives_a_move(void)
     (void)close(fd);
 }
 
-TAP_MAIN(TAP_CASE(ovmf_detects_flash), TAP_CASE(ovmf_writes_and_erases), TAP_CASE(buffered_program),
-         TAP_CASE(query_and_id), TAP_CASE(readonly_refuses),
+TAP_MAIN(TAP_CASE(ovmf_detects_flash), TAP_CASE(ovmf_writes_and_erases), TAP_CASE(reaches_the_disk),
+         TAP_CASE(buffered_program), TAP_CASE(query_and_id), TAP_CASE(readonly_refuses),
          TAP_CASE(reads_are_trapped_without_mapping), TAP_CASE(short_file_is_refused),
          TAP_CASE(survives_a_move))
