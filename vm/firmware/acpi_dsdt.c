@@ -5,7 +5,7 @@
  *
  * Native PCI Express hot-plug and power management are handed to the guest by _OSC, so there is no
  * ACPI hot-plug here. No sleep states but S5. */
-#include <stdio.h>
+#include <string.h>
 
 #include "base/range.h"
 #include "vm/firmware/acpi.h"
@@ -16,7 +16,7 @@ enum {
     PINS = 4,
     PIRQS = 8,
     PIRQ_OFF = 0x80,                                 /* PIRQn_ROUT: not routed */
-    PIC_IRQS = BIT(5) | BIT(10) | BIT(11),           /* what a link may take */
+    FIRST_DIRECT_SLOT = 24,                          /* its INTA# is PIRQA */
     OSC_GRANTED = BIT(0) | BIT(2) | BIT(3) | BIT(4), /* hot-plug, PME, AER, capability structure */
     OSC_BAD_UUID = 2,
     OSC_BAD_REVISION = 3,
@@ -27,15 +27,19 @@ enum {
 
 static const char pirq_reg[PIRQS][5] = {"PIRA", "PIRB", "PIRC", "PIRD",
                                         "PIRE", "PIRF", "PIRG", "PIRH"};
-static const char link_path[PIRQS][10] = {"ISA0.LNKA", "ISA0.LNKB", "ISA0.LNKC", "ISA0.LNKD",
-                                          "ISA0.LNKE", "ISA0.LNKF", "ISA0.LNKG", "ISA0.LNKH"};
+/* A device that is there and works. */
+static void present(struct aml *a, const char *hid, unsigned uid)
+{
+    aml_name_eisaid(a, "_HID", hid);
+    aml_name_int(a, "_UID", uid);
+    aml_name_int(a, "_STA", 0x0f);
+}
 
 /* What no device driver owns but nobody else may use. */
 static void board(struct aml *a, const struct fw_machine *machine)
 {
     aml_device(a, "MBRD");
-    aml_name_eisaid(a, "_HID", "PNP0C02");
-    aml_name_int(a, "_UID", 0);
+    present(a, "PNP0C02", 0);
     aml_name(a, "_CRS");
     aml_resources(a);
     aml_res_io(a, machine->pm_base, 0x80);
@@ -147,26 +151,31 @@ static void host_bridge_osc(struct aml *a)
     aml_end(a);
 }
 
-/* One routing table: to IOAPIC inputs, or to link devices. */
-static void prt_table(struct aml *a, const char *name, uint32_t slots, bool ioapic)
+/* Package (4) { address, pin, source, 0 }, in one piece: there are hundreds of these. */
+static void prt_entry(struct aml *a, unsigned slot, unsigned pin, const char source[4])
 {
+    uint8_t e[] = {
+        0x12, 0, 0x04, 0x0c, 0xff, 0xff, (uint8_t)slot, 0, 0x0a, (uint8_t)pin, 0x2e, 'I', 'S', 'A',
+        '0',  0, 0,    0,    0,    0};
+
+    e[1] = sizeof e - 1;
+    memcpy(e + 15, source, 4);
+    buf_put(a->out, e, sizeof e);
+}
+
+/* One routing table: the links are named `family` and A to H. */
+static void prt_table(struct aml *a, const char *name, uint32_t slots, const char *family)
+{
+    char source[4] = {family[0], family[1], family[2], 'A'};
+
     aml_name(a, name);
     aml_package(a, PINS * (unsigned)__builtin_popcount(slots));
     for (; slots; slots &= slots - 1) {
         unsigned slot = (unsigned)__builtin_ctz(slots);
 
         for (unsigned pin = 0; pin < PINS; pin++) {
-            unsigned pirq = pci_intx_pirq(slot, pin);
-
-            aml_package(a, 4);
-            aml_int(a, slot << 16 | 0xffff);
-            aml_int(a, pin);
-            if (ioapic)
-                aml_int(a, 0);
-            else
-                aml_path(a, link_path[pirq]);
-            aml_int(a, ioapic ? pci_intx_gsi(slot, pin) : 0);
-            aml_end(a);
+            source[3] = (char)('A' + pci_intx_pirq(slot, pin));
+            prt_entry(a, slot, pin, source);
         }
     }
     aml_end(a);
@@ -174,8 +183,8 @@ static void prt_table(struct aml *a, const char *name, uint32_t slots, bool ioap
 
 static void prt(struct aml *a, uint32_t slots)
 {
-    prt_table(a, "PRTA", slots, true);
-    prt_table(a, "PRTP", slots, false);
+    prt_table(a, "PRTA", slots, "GSI");
+    prt_table(a, "PRTP", slots, "LNK");
     aml_method(a, "_PRT", 0);
     aml_if(a);
     aml_path(a, "\\PICF");
@@ -192,7 +201,7 @@ static void link_methods(struct aml *a)
 {
     aml_name(a, "LPRS");
     aml_resources(a);
-    aml_res_irq_shared(a, PIC_IRQS);
+    aml_res_irq_shared(a, FW_PIC_IRQS);
     aml_end(a);
 
     aml_name(a, "LBUF");
@@ -265,9 +274,9 @@ static void link_call(struct aml *a, const char *method, unsigned args, const ch
 
 static void link_device(struct aml *a, unsigned n)
 {
-    const char *reg = pirq_reg[n];
+    const char name[] = {'L', 'N', 'K', (char)('A' + n), '\0'}, *reg = pirq_reg[n];
 
-    aml_device(a, link_path[n] + 5);
+    aml_device(a, name);
     aml_name_eisaid(a, "_HID", "PNP0C0F");
     aml_name_int(a, "_UID", n);
     link_call(a, "_STA", 0, "LSTA", reg);
@@ -291,10 +300,33 @@ static void link_device(struct aml *a, unsigned n)
     aml_end(a);
 }
 
+static void gsi_resource(struct aml *a, const char *name, unsigned n)
+{
+    aml_name(a, name);
+    aml_resources(a);
+    aml_res_gsi_shared(a, pci_intx_gsi(FIRST_DIRECT_SLOT, 0) + n);
+    aml_end(a);
+}
+
+/* The same PIRQ at the IOAPIC: wired, and told apart from a register by nothing to set. */
+static void gsi_device(struct aml *a, unsigned n)
+{
+    const char name[] = {'G', 'S', 'I', (char)('A' + n), '\0'};
+
+    aml_device(a, name);
+    aml_name_eisaid(a, "_HID", "PNP0C0F");
+    aml_name_int(a, "_UID", PIRQS + n);
+    gsi_resource(a, "_PRS", n);
+    gsi_resource(a, "_CRS", n);
+    aml_method(a, "_SRS", 1);
+    aml_end(a);
+    aml_end(a);
+}
+
 static void isa_device(struct aml *a, const char *name, const char *hid)
 {
     aml_device(a, name);
-    aml_name_eisaid(a, "_HID", hid);
+    present(a, hid, 0);
     aml_name(a, "_CRS");
     aml_resources(a);
 }
@@ -351,8 +383,7 @@ static void isa_com(struct aml *a, unsigned n)
     } com[] = {{"COM1", 0x3f8, 4}, {"COM2", 0x2f8, 3}, {"COM3", 0x3e8, 4}, {"COM4", 0x2e8, 3}};
 
     aml_device(a, com[n].name);
-    aml_name_eisaid(a, "_HID", "PNP0501");
-    aml_name_int(a, "_UID", n + 1);
+    present(a, "PNP0501", n + 1);
     aml_name(a, "_CRS");
     aml_resources(a);
     aml_res_io(a, com[n].base, 8);
@@ -373,8 +404,10 @@ static void isa_bridge(struct aml *a, const struct fw_machine *machine)
     }
     aml_end(a);
     link_methods(a);
-    for (unsigned i = 0; i < PIRQS; i++)
+    for (unsigned i = 0; i < PIRQS; i++) {
         link_device(a, i);
+        gsi_device(a, i);
+    }
     isa_system(a);
     if (machine->i8042)
         isa_ps2(a);
@@ -384,11 +417,11 @@ static void isa_bridge(struct aml *a, const struct fw_machine *machine)
     aml_end(a);
 }
 
-static void root_port(struct aml *a, unsigned slot)
+/* Gives the slot its number, which guests name network cards after. */
+static void slot_device(struct aml *a, unsigned slot)
 {
-    char name[5];
+    const char name[] = {'S', 'L', (char)('0' + slot / 10), (char)('0' + slot % 10), '\0'};
 
-    (void)snprintf(name, sizeof name, "RP%02X", slot & 0xff);
     aml_device(a, name);
     aml_name_int(a, "_ADR", slot << 16);
     aml_name_int(a, "_SUN", slot);
@@ -404,12 +437,14 @@ static void host_bridge(struct aml *a, const struct fw_machine *machine)
     aml_name_int(a, "_SEG", 0);
     aml_name_int(a, "_BBN", 0);
     aml_name_int(a, "_CCA", 1);
+    aml_name_int(a, "_PXM", 0);
     host_bridge_windows(a, machine);
     host_bridge_osc(a);
     isa_bridge(a, machine);
     prt(a, machine->pci_slots);
-    for (uint32_t ports = machine->hotplug_ports; ports; ports &= ports - 1)
-        root_port(a, (unsigned)__builtin_ctz(ports));
+    for (unsigned slot = 1; slot < FW_LPC_SLOT; slot++)
+        if ((machine->pci_slots | machine->hotplug_ports) & BIT(slot))
+            slot_device(a, slot);
     aml_end(a);
 }
 
@@ -428,8 +463,7 @@ static void fw_cfg_device(struct aml *a)
 static void hpet_device(struct aml *a)
 {
     aml_device(a, "HPET");
-    aml_name_eisaid(a, "_HID", "PNP0103");
-    aml_name_int(a, "_UID", 0);
+    present(a, "PNP0103", 0);
     aml_name(a, "_CRS");
     aml_resources(a);
     aml_res_mem32(a, (uint32_t)FW_HPET_BASE, 0x400);
@@ -447,6 +481,7 @@ static void cpus(struct aml *a, unsigned count)
         aml_device(a, name);
         aml_name_str(a, "_HID", "ACPI0007");
         aml_name_int(a, "_UID", i);
+        aml_name_int(a, "_PXM", 0);
         aml_end(a);
     }
 }

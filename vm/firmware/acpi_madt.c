@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MADT and SRAT (ACPI 6.5, 5.2.12 and 5.2.16): the CPUs, the interrupt controllers, and which
+/* MADT and SRAT (ACPI 6.6, 5.2.12 and 5.2.16): the CPUs, the interrupt controllers, and which
  * memory is near. One proximity domain; NUMA is not modelled. */
 #include "base/bytes.h"
 #include "base/range.h"
@@ -87,7 +87,7 @@ static void madt_nmi(struct buf *out, bool x2apic)
 
 uint32_t acpi_madt(struct acpi *acpi, const struct fw_machine *machine)
 {
-    uint32_t madt = acpi_table_begin(acpi, machine, "APIC", 6);
+    uint32_t madt = acpi_table_begin(acpi, machine, "APIC", 7);
     struct buf *out = &acpi->tables;
 
     buf_put_le32(out, (uint32_t)FW_LAPIC_BASE);
@@ -96,7 +96,9 @@ uint32_t acpi_madt(struct acpi *acpi, const struct fw_machine *machine)
         madt_cpu(out, machine, cpu);
     madt_ioapic(out);
     madt_override(out, 0, 2, 0);
-    madt_override(out, machine->sci_irq, machine->sci_irq, ACTIVE_HIGH_LEVEL);
+    for (uint8_t irq = 0; irq < 16; irq++)
+        if (irq == machine->sci_irq || FW_PIC_IRQS & BIT(irq)) /* PCI's wires end here too */
+            madt_override(out, irq, irq, ACTIVE_HIGH_LEVEL);
     madt_nmi(out, false);
     if (needs_x2apic(machine, machine->cpus - 1))
         madt_nmi(out, true);

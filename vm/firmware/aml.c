@@ -337,6 +337,15 @@ void aml_res_irq_shared(struct aml *a, uint16_t mask)
     aml_u8(a, 0x18); /* level, active low, shared */
 }
 
+void aml_res_gsi_shared(struct aml *a, uint32_t gsi)
+{
+    aml_u8(a, 0x89);
+    le16(a, 6);
+    aml_u8(a, 0x09); /* consumer, level, active high, shared */
+    aml_u8(a, 1);
+    le32(a, gsi);
+}
+
 void aml_res_dma(struct aml *a, uint8_t channel)
 {
     aml_u8(a, 0x2a);

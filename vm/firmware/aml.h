@@ -106,6 +106,7 @@ void aml_resources(struct aml *a);
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *a, uint16_t mask); /* ISA: edge, high, exclusive */
 void aml_res_irq_shared(struct aml *a, uint16_t mask);
+void aml_res_gsi_shared(struct aml *a, uint32_t gsi); /* level, high */
 void aml_res_dma(struct aml *a, uint8_t channel);
 void aml_res_mem32(struct aml *a, uint32_t base, uint32_t len);
 /* Windows that a bridge passes on, both ends included. */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/range.h"
 #include "vm/machine/gmem.h"
 
 /* Who the machine says it is. Strings are borrowed, not NULL, at most 64 bytes. */
@@ -45,8 +46,9 @@ enum {
     FW_RAM_MAX = GMEM_RANGES_MAX,
     FW_PM_BASE = 0x600,
     FW_SCI_IRQ = 9,
-    FW_LPC_SLOT = 31,  /* 00:1f.0, the ISA bridge with the PIRQ routers */
-    FW_SERIAL_MAX = 64 /* bytes of the serial number, NUL included */
+    FW_PIC_IRQS = BIT(5) | BIT(10) | BIT(11), /* what PCI interrupts may be routed to */
+    FW_LPC_SLOT = 31,                         /* 00:1f.0, the ISA bridge with the PIRQ routers */
+    FW_SERIAL_MAX = 64                        /* bytes of the serial number, NUL included */
 };
 
 struct fw_ram {
@@ -79,7 +81,7 @@ struct fw_machine {
 /* Defaults of the board for a machine with this RAM; the caller then says what differs. */
 void fw_machine_init(struct fw_machine *machine, const struct gmem *gmem);
 
-/* Local APIC number of a CPU: cores are numbered within a power of two, as CPUID leaf 0xB says. */
+/* Local APIC number of a CPU, as CPUID says it (vm/engine/cpuid.h). */
 uint32_t fw_apic_id(const struct fw_machine *machine, unsigned cpu);
 
 /* The highest PCI bus number that there can be: one behind each hot-pluggable slot. MCFG and the

@@ -3,6 +3,7 @@
 #include "vm/firmware/firmware.h"
 
 #include "base/range.h"
+#include "vm/engine/cpuid.h"
 
 const struct fw_identity fw_identity_socle = {
     .bios_vendor = "Socle",
@@ -50,11 +51,10 @@ void fw_machine_init(struct fw_machine *machine, const struct gmem *gmem)
 
 uint32_t fw_apic_id(const struct fw_machine *machine, unsigned cpu)
 {
-    unsigned cores = machine->cores_per_socket ? machine->cores_per_socket : 1, shift = 0;
+    const struct cpu_model model = {.cpus = machine->cpus,
+                                    .cores_per_socket = machine->cores_per_socket};
 
-    while ((1u << shift) < cores)
-        shift++;
-    return cpu / cores << shift | cpu % cores;
+    return cpu_model_apic_id(&model, cpu);
 }
 
 uint64_t fw_ram_low_end(const struct fw_machine *machine)

@@ -119,19 +119,20 @@ static void system_information(struct smbios *smbios, const struct fw_machine *m
 /* "Socle-42 17 4c 3e ec 05 e3 23-fd 4b 7d 0e 7e 9b bc d0": the bytes of the UUID. */
 static void make_serial(struct smbios *smbios, const struct fw_machine *machine)
 {
+    static const char hex[] = "0123456789abcdef";
     char *p = smbios->serial;
-    size_t len = 0, size = sizeof smbios->serial;
+    const size_t size = sizeof smbios->serial; /* a prefix of 12 and 48 for the bytes fit */
 
     if (*machine->serial) {
         (void)snprintf(p, size, "%s", machine->serial);
         return;
     }
-    len += (size_t)snprintf(p, size, "%.12s", machine->identity->serial_prefix);
-    for (unsigned i = 0; i < 16; i++)
-        len += (size_t)snprintf(p + len, size - len, "%02x%s", machine->uuid[i],
-                                i == 15  ? ""
-                                : i == 7 ? "-"
-                                         : " ");
+    p += snprintf(p, size, "%.12s", machine->identity->serial_prefix);
+    for (unsigned i = 0; i < 16; i++) {
+        *p++ = hex[machine->uuid[i] >> 4];
+        *p++ = hex[machine->uuid[i] & 15];
+        *p++ = i == 15 ? '\0' : i == 7 ? '-' : ' ';
+    }
 }
 
 static void board(struct smbios *smbios, const struct fw_machine *machine)
