@@ -346,13 +346,6 @@ void aml_res_gsi_shared(struct aml *a, uint32_t gsi)
     le32(a, gsi);
 }
 
-void aml_res_dma(struct aml *a, uint8_t channel)
-{
-    aml_u8(a, 0x2a);
-    aml_u8(a, (uint8_t)(1u << channel));
-    aml_u8(a, 0x00); /* compatibility, not bus master, 8-bit */
-}
-
 void aml_res_mem32(struct aml *a, uint32_t base, uint32_t len)
 {
     aml_u8(a, 0x86);

@@ -39,11 +39,9 @@ enum aml_op {
     AML_SHIFT_LEFT = 0x79,
     AML_AND = 0x7b,
     AML_OR = 0x7d,
-    AML_NOT = 0x80,
     AML_FIND_SET_RIGHT = 0x82,
     AML_SUBTRACT = 0x74,
     AML_CREATE_DWORD_FIELD = 0x8a,
-    AML_LAND = 0x90,
     AML_LNOT = 0x92,
     AML_LEQUAL = 0x93,
     AML_RETURN = 0xa4,
@@ -107,7 +105,6 @@ void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *a, uint16_t mask); /* ISA: edge, high, exclusive */
 void aml_res_irq_shared(struct aml *a, uint16_t mask);
 void aml_res_gsi_shared(struct aml *a, uint32_t gsi); /* level, high */
-void aml_res_dma(struct aml *a, uint8_t channel);
 void aml_res_mem32(struct aml *a, uint32_t base, uint32_t len);
 /* Windows that a bridge passes on, both ends included. */
 void aml_res_bus(struct aml *a, uint16_t first, uint16_t last);
