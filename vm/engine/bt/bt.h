@@ -18,6 +18,14 @@
  * - Faults are precise: an instruction that faults has changed nothing. A handler therefore reads
  *   and translates first, and stores last; bt_raise leaves it by longjmp, so handlers own nothing
  *   that would have to be freed.
+ * - Running: for each instruction the loop sets insn_rip to its address and rip to the next one's,
+ *   then calls insn->run(vcpu, insn). A jump overwrites rip; an instruction that is to run again
+ *   (REP after a page's worth) sets rip = insn_rip. bt_raise puts rip back to insn_rip. A handler
+ *   that changes what the loop must look at between instructions (IF from 0 to 1, TF, the shadow,
+ *   DR7, run_state, mode) sets `leave`; such instructions end their block.
+ * - interp_run(vcpu, once): runs blocks until `request` or `leave`, or just one instruction if
+ *   `once`. It clears `leave` on entry, and `shadow` before each instruction but the first of a
+ *   call (a shadow is never left without `leave`, so there is nothing to do for it in blocks).
  * - One thread per vCPU. Another thread says what it wants by a bit of `request` and bt_vcpu_kick;
  *   the loop looks between blocks, and each block ends soon.
  * - Guest atomics are host atomics on the same memory; the memory model is the host's, as it is the
@@ -26,6 +34,7 @@
  * Sources: Intel SDM volumes 1-3, AMD64 APM volumes 2-5. */
 #pragma once
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -120,20 +129,39 @@ enum {
     BT_MODE_V86 = 16,
     BT_MODE_USER = 32, /* CPL 3 */
     BT_MODE_STACK32 = 64,
-    BT_MODE_FLAT =
-        128, /* CS, DS, ES, SS have base 0 and limit 4 GiB, and no TF: no segment checks */
+    BT_MODE_FLAT = 128, /* DS, ES, SS have base 0 and limit 4 GiB and can be written, CS the same
+                           and can be read: no checks but for writes by CS */
 };
 
 struct bt_tlb; /* mmu.h */
+struct bt_interp;
+struct cpuid_table;
+
+/* An exception, interrupt or software interrupt on its way through the IDT. */
+enum bt_event_kind {
+    BT_EVENT_FAULT,     /* exception of an instruction: RIP is its own; RF is set in the image */
+    BT_EVENT_TRAP,      /* #DB behind an instruction, ICEBP (INT1) */
+    BT_EVENT_INTERRUPT, /* external */
+    BT_EVENT_NMI,
+    BT_EVENT_SOFT, /* INT n, INT3, INTO: checks the gate's DPL; RIP is the next one's */
+};
+
+struct bt_event {
+    uint8_t kind, vector;
+    bool has_error;
+    uint32_t error;
+};
 
 struct bt_vcpu {
     /* What every instruction touches. */
     uint64_t gpr[CPU_GPRS];
-    uint64_t rip;    /* of the instruction that runs, until it is done */
-    uint64_t rflags; /* complete, status flags included; bit 1 is set */
-    uint32_t mode;   /* BT_MODE_* */
+    uint64_t rip;      /* while an instruction runs: of the next one (see "Running" below) */
+    uint64_t insn_rip; /* of the instruction that runs */
+    uint64_t rflags;   /* complete, status flags included; bit 1 is set */
+    uint32_t mode;     /* BT_MODE_* */
     uint8_t cpl;
     uint8_t shadow; /* CPU_SHADOW_*: left by the instruction before */
+    bool leave;     /* set by a handler: interp_run returns after this instruction */
     _Atomic(uint32_t) request;
     struct bt_tlb *tlb; /* owned */
 
@@ -146,16 +174,23 @@ struct bt_vcpu {
     uint64_t msr[MSR_SLOT_MAX];
 
     /* Exceptions on their way (except.c). */
-    int fault_vector; /* being delivered, -1: none: decides about double faults */
-    bool nmi_masked, smm;
+    int fault_vector;      /* being delivered, -1: none: decides about double faults */
+    struct bt_event event; /* what bt_raise has left for the loop */
+    uint32_t debug_hit;    /* DR6 bits met by the running instruction: #DB behind it */
+    bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
+    bool triple_fault;
     uint8_t run_state; /* enum cpu_run_state */
     uint8_t sipi_vector;
     jmp_buf unwind; /* where bt_raise goes: the loop */
 
-    struct bt_vm *vm; /* borrowed, as all below */
+    struct bt_vm *vm; /* borrowed */
     unsigned index;
-    struct bt_lapic *lapic;
-    struct err *err; /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */
+    struct bt_lapic *lapic;    /* owned */
+    struct bt_interp *interp;  /* owned: the interpreter's own (block.h) */
+    struct cpuid_table *cpuid; /* owned */
+    pthread_mutex_t wait_lock;
+    pthread_cond_t wait; /* HLT sleeps here until `request` is not 0 */
+    struct err *err;     /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */
     uint64_t tsc_offset;
     uint64_t instructions; /* executed, for statistics and tests */
 
@@ -174,3 +209,12 @@ _Noreturn void bt_raise_page_fault(struct bt_vcpu *vcpu, uint64_t address, uint3
 
 /* Wakes a vCPU that halts, and makes a running one look at `request` soon; any thread. */
 void bt_vcpu_request(struct bt_vcpu *vcpu, uint32_t bits);
+
+/* The interpreter (interp.c, block.c). create makes vcpu->interp. */
+int interp_create(struct bt_vcpu *vcpu);
+void interp_destroy(struct bt_vcpu *vcpu);
+void interp_run(struct bt_vcpu *vcpu, bool once);
+void interp_flush(struct bt_vcpu *vcpu); /* forget all blocks: memory was mapped or unmapped */
+/* The VM's record of pages that hold code: makes vm->code. */
+int block_vm_create(struct bt_vm *vm);
+void block_vm_destroy(struct bt_vm *vm);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM of the software engine: its memory, doorbells and processors, and who owns what.
+ *
+ * Guest physical memory is a sorted table of pieces, copied and swapped when something is mapped:
+ * vCPUs read it without a lock. An old table is freed when the VM ends, or when all vCPUs have
+ * flushed (bt_vm_flush). Everything that is no piece is the bus's. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/range.h"
+#include "vm/engine/bt/bt.h"
+#include "vm/engine/cpuid.h"
+#include "vm/machine/bus.h"
+#include "vm/machine/gmem.h"
+
+struct bt_irqchip; /* irqchip.h */
+struct bt_code;    /* block.h: which pages hold code */
+
+enum { BT_MEMORY_MAX = 64 };
+
+struct bt_piece {
+    uint64_t base, size; /* page multiples */
+    uint8_t *host;
+    uint64_t page; /* number of its first page in the VM's numbering of memory pages: what the dirty
+                      and code bitmaps are indexed by. Guest RAM comes first, as in the memfd */
+    bool readonly, smm_only, ram;
+};
+
+struct bt_memory {
+    unsigned count;
+    struct bt_piece piece[BT_MEMORY_MAX];
+    struct bt_memory *older; /* still looked at by somebody, perhaps */
+};
+
+struct bt_doorbell {
+    enum bus_space space;
+    uint64_t addr;
+    int fd; /* borrowed */
+};
+
+struct bt_doorbells {
+    unsigned count;
+    struct bt_doorbells *older;
+    struct bt_doorbell bell[]; /* by space and address */
+};
+
+struct bt_vm {
+    struct gmem *gmem; /* borrowed */
+    struct bus *bus;   /* borrowed */
+    struct cpu_model model;
+    struct cpuid_table cpuid; /* of processor 0 */
+    uint32_t tsc_khz;
+    unsigned phys_bits;
+    _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
+    struct bt_irqchip *irqchip; /* owned */
+    struct bt_code *code;       /* owned */
+
+    pthread_mutex_t lock; /* memory map, doorbells, vcpu[] */
+    _Atomic(struct bt_memory *) memory;
+    _Atomic(struct bt_doorbells *) doorbells;
+    uint64_t pages;           /* in the numbering of bt_piece.page; device memory has room
+                                 for BT_DEVICE_PAGES behind guest RAM */
+    _Atomic(uint64_t) *dirty; /* one bit a page, of device memory only: RAM's is the gmem's */
+    _Atomic(bool) dirty_on;
+    pthread_mutex_t split_lock; /* atomics that cross pages or cache lines we cannot lock */
+};
+
+/* Device memory in all: 1 GiB. */
+enum { BT_DEVICE_PAGES = 1 << 18 };
+
+/* The piece that holds `gpa`, or NULL: the bus. `smm`: pieces of system management mode count. */
+const struct bt_piece *bt_vm_find(struct bt_vm *vm, uint64_t gpa, bool smm);
+/* Physical accesses outside translation (SMM, tests): RAM only; false where it is not. */
+bool bt_vm_read(struct bt_vm *vm, uint64_t gpa, void *data, unsigned len, bool smm);
+bool bt_vm_write(struct bt_vm *vm, uint64_t gpa, const void *data, unsigned len, bool smm);
+
+/* Marks a page (bt_piece numbering) dirty for whoever records. */
+void bt_vm_mark_dirty(struct bt_vm *vm, const struct bt_piece *piece, uint64_t gpa);
+
+/* A device's access, by any vCPU; doorbells first. */
+uint64_t bt_vm_bus_read(struct bt_vm *vm, enum bus_space space, uint64_t addr, unsigned size);
+void bt_vm_bus_write(struct bt_vm *vm, enum bus_space space, uint64_t addr, unsigned size,
+                     uint64_t value);
+
+/* All vCPUs drop their translations before they run the next block. */
+void bt_vm_flush(struct bt_vm *vm);
+
+static inline struct bt_vm *bt_vm_of(struct engine_vm *vm)
+{
+    return (struct bt_vm *)vm;
+}
+static inline struct bt_vcpu *bt_vcpu_of(struct engine_vcpu *vcpu)
+{
+    return (struct bt_vcpu *)vcpu;
+}
+
+/* bt_vcpu.c: the vcpu functions of struct engine. */
+int bt_vcpu_create(struct bt_vm *vm, unsigned index, struct bt_vcpu **ret_vcpu, struct err *err);
+void bt_vcpu_destroy(struct bt_vcpu *vcpu);
+enum engine_exit bt_vcpu_run(struct bt_vcpu *vcpu, struct err *err);
+int bt_vcpu_reset(struct bt_vcpu *vcpu);
+int bt_vcpu_get_state(struct bt_vcpu *vcpu, struct cpu_state *ret_state);
+int bt_vcpu_set_state(struct bt_vcpu *vcpu, const struct cpu_state *state);
+/* INIT: all but what survives it (SDM table 10-1). */
+void bt_vcpu_init(struct bt_vcpu *vcpu);
+
+extern const struct engine engine_bt;
