@@ -807,6 +807,7 @@ static void saved_is_restored(void)
     CHECK_EQ(command(&a, 4, 1, VIRTIO_NET_CTRL_MAC_ADDR_SET, "\2\0\0\0\0\7", 6), 0);
     CHECK_EQ(command(&a, 4, 4, 0, "\2\0", 2), 0);
     harness_save(a.h, &first);
+    a.h->class->quiesce(a.h->dev); /* its memory is copied now */
 
     bench_create(&b, 2);
     for (uint64_t at = 0; at < VD_RAM; at += 4096) {
