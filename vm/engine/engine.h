@@ -44,7 +44,7 @@ enum engine_exit {
 /* Device memory: RAM-like, apart from guest RAM. */
 struct engine_memory {
     uint64_t base, size; /* page multiples */
-    void *host;
+    void *host;    /* NULL: a hole in guest RAM; what is there goes to the bus (VGA's window) */
     bool readonly; /* writes go to the bus (flash) */
     bool smm_only; /* visible in system management mode only (TSEG) */
 };

@@ -22,6 +22,7 @@ struct entry {
 
 struct map {
     struct map *retired_next;
+    uint64_t id; /* no two maps of any bus have the same */
     unsigned count;
     struct entry entry[]; /* sorted by base, no overlap */
 };
@@ -42,6 +43,12 @@ static pthread_key_t number_key;
 static pthread_once_t number_once = PTHREAD_ONCE_INIT;
 static __thread int thread_number = -1;
 static __thread int thread_depth;
+
+/* What a thread found last in each space: a guest mostly goes on with the device it is at. */
+static __thread struct {
+    uint64_t map_id;
+    const struct entry *entry;
+} thread_last[BUS_SPACE_MAX];
 
 static void number_free(void *value)
 {
@@ -90,6 +97,18 @@ static void map_leave(struct bus *bus)
     atomic_store_explicit(&bus->hazard[thread_number][--thread_depth], NULL, memory_order_release);
 }
 
+static struct map *map_create(unsigned count)
+{
+    static atomic_uint_fast64_t last_id;
+    struct map *map = calloc(1, sizeof *map + count * sizeof map->entry[0]);
+
+    if (map) {
+        map->id = atomic_fetch_add(&last_id, 1) + 1;
+        map->count = count;
+    }
+    return map;
+}
+
 int bus_create(struct bus **ret_bus)
 {
     struct bus *bus = calloc(1, sizeof *bus);
@@ -98,7 +117,7 @@ int bus_create(struct bus **ret_bus)
         return -ENOMEM;
     (void)pthread_mutex_init(&bus->lock, NULL);
     for (int s = 0; s < BUS_SPACE_MAX; s++) {
-        struct map *empty = calloc(1, sizeof *empty);
+        struct map *empty = map_create(0);
         if (!empty) {
             bus_destroy(bus);
             return -ENOMEM;
@@ -149,15 +168,6 @@ static void swap_map(struct bus *bus, enum bus_space space, struct map *map)
     }
 }
 
-static struct map *map_copy(const struct map *old, unsigned count)
-{
-    struct map *map = calloc(1, sizeof *map + count * sizeof map->entry[0]);
-
-    if (map)
-        map->count = count;
-    return map;
-}
-
 static int insert(struct bus *bus, enum bus_space space, uint64_t base,
                   const struct bus_region *region, struct err *err)
 {
@@ -172,7 +182,7 @@ static int insert(struct bus *bus, enum bus_space space, uint64_t base,
             return err_set(err, -EEXIST, "%s at 0x%llx overlaps %s at 0x%llx", region->name,
                            (unsigned long long)base, e->region.name, (unsigned long long)e->base);
     }
-    struct map *map = old->count < BUS_REGIONS_MAX ? map_copy(old, old->count + 1) : NULL;
+    struct map *map = old->count < BUS_REGIONS_MAX ? map_create(old->count + 1) : NULL;
     if (!map)
         return err_set(err, -ENOMEM, "no room on the bus for %s", region->name);
     memcpy(map->entry, old->entry, at * sizeof map->entry[0]);
@@ -206,7 +216,7 @@ int bus_unmap(struct bus *bus, enum bus_space space, uint64_t base)
     for (unsigned at = 0; at < old->count; at++) {
         if (old->entry[at].base != base)
             continue;
-        struct map *map = map_copy(old, old->count - 1);
+        struct map *map = map_create(old->count - 1);
         rc = map ? 0 : -ENOMEM;
         if (map) {
             memcpy(map->entry, old->entry, at * sizeof map->entry[0]);
@@ -237,6 +247,20 @@ static const struct entry *find(const struct map *map, uint64_t addr)
     return addr - e->base < e->region.size ? e : NULL;
 }
 
+static const struct entry *find_again(enum bus_space space, const struct map *map, uint64_t addr)
+{
+    const struct entry *last = thread_last[space].entry;
+
+    if (thread_last[space].map_id == map->id && addr - last->base < last->region.size)
+        return last;
+    const struct entry *e = find(map, addr);
+    if (e) {
+        thread_last[space].map_id = map->id;
+        thread_last[space].entry = e;
+    }
+    return e;
+}
+
 static uint64_t ones(unsigned size)
 {
     return size >= 8 ? UINT64_MAX : BIT64(size * 8) - 1;
@@ -260,7 +284,7 @@ uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t addr, unsigned
     uint64_t value = 0;
 
     for (unsigned done = 0, part; done < size; done += part) {
-        const struct entry *e = find(map, addr + done);
+        const struct entry *e = find_again(space, map, addr + done);
         uint64_t v = UINT64_MAX;
         part = 1;
         if (!e) {
@@ -282,7 +306,7 @@ void bus_write(struct bus *bus, enum bus_space space, uint64_t addr, unsigned si
     const struct map *map = map_enter(bus, space);
 
     for (unsigned done = 0, part; done < size; done += part) {
-        const struct entry *e = find(map, addr + done);
+        const struct entry *e = find_again(space, map, addr + done);
         part = 1;
         if (!e) {
             atomic_fetch_add_explicit(&bus->unclaimed, 1, memory_order_relaxed);

@@ -307,6 +307,14 @@ static int map_firmware(struct vmm *v, struct err *err)
     return v->engine->map(v->vm, &memory, err);
 }
 
+/* VGA's window of old lies where RAM would be. */
+static int open_vga_window(struct vmm *v, struct err *err)
+{
+    static const struct engine_memory hole = {.base = 0xa0000, .size = 0x20000};
+
+    return board_find(v->board, &vga_class) ? v->engine->map(v->vm, &hole, err) : 0;
+}
+
 static int build_board(struct vmm *v, struct err *err)
 {
     int rc = pci_host_create(v->bus, request, v, &v->pci_host, err);
@@ -339,6 +347,8 @@ static int build_board(struct vmm *v, struct err *err)
         rc = board_make_fds(v->board->device[i], err);
     if (rc == 0)
         rc = board_create_devices(v->board, DEV_IN_VMM, &env, err);
+    if (rc == 0)
+        rc = open_vga_window(v, err);
     if (rc == 0)
         rc = board_wire(v->board, &wiring, v->pci_host, v->env.shared, err);
     return rc;

@@ -62,7 +62,7 @@ static int layout_cut(struct layout *layout, const struct engine_memory *memory)
 
 static int layout_place(struct layout *layout, const struct engine_memory *memory, unsigned space)
 {
-    bool visible = space == KVM_SPACE_SMM || !memory->smm_only;
+    bool visible = memory->host && (space == KVM_SPACE_SMM || !memory->smm_only);
     int rc;
 
     for (unsigned i = 0; visible && i < layout->count; i++)
