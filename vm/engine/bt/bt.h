@@ -56,7 +56,8 @@ enum {
     BT_REQUEST_SMI = 8,
     BT_REQUEST_INIT = 16,
     BT_REQUEST_SIPI = 32,
-    BT_REQUEST_FLUSH = 64, /* memory was mapped or unmapped: drop translations and blocks */
+    BT_REQUEST_FLUSH = 64,    /* memory was mapped or unmapped: drop translations and blocks */
+    BT_REQUEST_PROTECT = 128, /* pages are not to be written unseen any more: mmu_drop_writable */
 };
 
 enum {
@@ -216,5 +217,10 @@ void interp_destroy(struct bt_vcpu *vcpu);
 void interp_run(struct bt_vcpu *vcpu, bool once);
 void interp_flush(struct bt_vcpu *vcpu); /* forget all blocks: memory was mapped or unmapped */
 /* The VM's record of pages that hold code: makes vm->code. */
+/* What the MMU asks of it; `page` as in struct bt_piece. A page that has code is never writable in
+ * a TLB; a store to it calls block_page_written first, which drops its blocks, and it has code no
+ * more. Both from any vCPU's thread. */
+bool block_page_has_code(const struct bt_vm *vm, uint64_t page);
+void block_page_written(struct bt_vm *vm, uint64_t page);
 int block_vm_create(struct bt_vm *vm);
 void block_vm_destroy(struct bt_vm *vm);

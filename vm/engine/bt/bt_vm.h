@@ -18,19 +18,22 @@
 struct bt_irqchip; /* irqchip.h */
 struct bt_code;    /* block.h: which pages hold code */
 
-enum { BT_MEMORY_MAX = 64 };
+enum { BT_MEMORY_MAX = 64, BT_PIECES_MAX = 2 * BT_MEMORY_MAX + 2 * GMEM_RANGES_MAX };
 
 struct bt_piece {
     uint64_t base, size; /* page multiples */
     uint8_t *host;
     uint64_t page; /* number of its first page in the VM's numbering of memory pages: what the dirty
                       and code bitmaps are indexed by. Guest RAM comes first, as in the memfd */
-    bool readonly, smm_only, ram;
+    bool readonly, ram;
 };
 
+/* What a processor sees outside and inside system management mode, each sorted by address. */
+enum { BT_SPACE_NORMAL, BT_SPACE_SMM, BT_SPACES };
+
 struct bt_memory {
-    unsigned count;
-    struct bt_piece piece[BT_MEMORY_MAX];
+    unsigned count[BT_SPACES];
+    struct bt_piece piece[BT_SPACES][BT_PIECES_MAX];
     struct bt_memory *older; /* still looked at by somebody, perhaps */
 };
 
@@ -57,7 +60,9 @@ struct bt_vm {
     struct bt_irqchip *irqchip; /* owned */
     struct bt_code *code;       /* owned */
 
-    pthread_mutex_t lock; /* memory map, doorbells, vcpu[] */
+    pthread_mutex_t lock;                       /* memory map, doorbells, vcpu[] */
+    struct engine_memory mapped[BT_MEMORY_MAX]; /* free: size 0 */
+    uint64_t mapped_page[BT_MEMORY_MAX];
     _Atomic(struct bt_memory *) memory;
     _Atomic(struct bt_doorbells *) doorbells;
     uint64_t pages;           /* in the numbering of bt_piece.page; device memory has room
@@ -69,6 +74,14 @@ struct bt_vm {
 
 /* Device memory in all: 1 GiB. */
 enum { BT_DEVICE_PAGES = 1 << 18 };
+
+/* bt_memory.c */
+int bt_memory_create(struct bt_vm *vm);
+void bt_memory_destroy(struct bt_vm *vm);
+int bt_memory_map(struct bt_vm *vm, const struct engine_memory *memory, struct err *err);
+int bt_memory_unmap(struct bt_vm *vm, uint64_t base);
+int bt_memory_dirty_enable(struct bt_vm *vm, bool on);
+int bt_memory_dirty_fetch(struct bt_vm *vm, uint64_t base, uint64_t size, uint64_t *bitmap);
 
 /* The piece that holds `gpa`, or NULL: the bus. `smm`: pieces of system management mode count. */
 const struct bt_piece *bt_vm_find(struct bt_vm *vm, uint64_t gpa, bool smm);

@@ -18,11 +18,115 @@
 
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXECUTE };
 
+/* The TLB: direct-mapped, one tag an access right. A tag is the page's linear address with the
+ * context in the low bits: which address space (renumbered instead of emptied when it is flushed)
+ * and whether user rights or supervisor rights. User pages are held with user rights only; a
+ * supervisor's access to them is decided in mmu.c (SMAP, SMEP). `context` is one that no tag has
+ * while every access must be looked at: alignment checks, data breakpoints. */
+enum { MMU_TLB_SIZE = 2048, MMU_CONTEXT_SLOW = 0xffe, MMU_CONTEXT_USER = 1 };
+#define MMU_TAG_NONE (~UINT64_C(0))
+#define MMU_PAGE     (~UINT64_C(0xfff))
+
+struct bt_tlb_entry {
+    uint64_t tag[3]; /* by enum mmu_access */
+    uint64_t addend; /* host address - linear address */
+    uint64_t gpa;    /* of the page */
+    uint64_t page;   /* linear; all rights below are of that */
+    uint32_t rights; /* MMU_ENTRY_* */
+    uint32_t global; /* its generation of global pages */
+};
+
+enum { MMU_SPACES = 8 };
+
+struct mmu_space {
+    uint16_t pcid;
+    uint16_t context; /* even; 0: none */
+};
+
+struct bt_tlb {
+    uint64_t context;      /* compared with the tags' low bits; see above */
+    uint64_t real_context; /* what it would be without MMU_CONTEXT_SLOW */
+    struct bt_tlb_entry entry[MMU_TLB_SIZE];
+    struct mmu_space space[MMU_SPACES]; /* [0] is the current one */
+    uint16_t next_context;
+    uint32_t global;  /* generation */
+    bool large, huge; /* there may be entries of large pages, of 1-GiB pages */
+    uint64_t walks;   /* for statistics */
+};
+
+typedef uint16_t __attribute__((aligned(1), may_alias)) mmu_u16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) mmu_u32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) mmu_u64;
+
+static inline uint64_t mmu_host_load(const void *host, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return *(const volatile uint8_t *)host;
+    case 2:
+        return *(const volatile mmu_u16 *)host;
+    case 4:
+        return *(const volatile mmu_u32 *)host;
+    default:
+        return *(const volatile mmu_u64 *)host;
+    }
+}
+
+static inline void mmu_host_store(void *host, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(volatile uint8_t *)host = (uint8_t)value;
+        break;
+    case 2:
+        *(volatile mmu_u16 *)host = (uint16_t)value;
+        break;
+    case 4:
+        *(volatile mmu_u32 *)host = (uint32_t)value;
+        break;
+    default:
+        *(volatile mmu_u64 *)host = value;
+    }
+}
+
+/* The host address of [linear, linear + size) when the TLB has it for `access`, else NULL. A
+ * crossing access never matches, as the tag at that place is of its first page. */
+static inline void *mmu_hit(const struct bt_vcpu *vcpu, uint64_t linear, unsigned size,
+                            enum mmu_access access)
+{
+    const struct bt_tlb *tlb = vcpu->tlb;
+    const struct bt_tlb_entry *e = &tlb->entry[(linear >> 12) & (MMU_TLB_SIZE - 1)];
+
+    if (__builtin_expect(e->tag[access] == (((linear + size - 1) & MMU_PAGE) | tlb->context), 1))
+        return (void *)(uintptr_t)(linear + e->addend);
+    return NULL;
+}
+
+uint64_t mmu_load_slow(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
+void mmu_store_slow(struct bt_vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value);
+void *mmu_rmw_slow(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
+
+static inline uint64_t mmu_load(struct bt_vcpu *vcpu, uint64_t linear, unsigned size)
+{
+    const void *host = mmu_hit(vcpu, linear, size, MMU_READ);
+
+    return __builtin_expect(host != NULL, 1) ? mmu_host_load(host, size)
+                                             : mmu_load_slow(vcpu, linear, size);
+}
+
+static inline void mmu_store(struct bt_vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value)
+{
+    void *host = mmu_hit(vcpu, linear, size, MMU_WRITE);
+
+    if (__builtin_expect(host != NULL, 1))
+        mmu_host_store(host, size, value);
+    else
+        mmu_store_slow(vcpu, linear, size, value);
+}
+
 int mmu_create(struct bt_vcpu *vcpu); /* makes vcpu->tlb; -ENOMEM */
 void mmu_destroy(struct bt_vcpu *vcpu);
 
-uint64_t mmu_load(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
-void mmu_store(struct bt_vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value);
 uint64_t mmu_load_system(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
 void mmu_store_system(struct bt_vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value);
 /* Any length up to 4096, for vector registers and FXSAVE areas. */
@@ -32,7 +136,12 @@ void mmu_write(struct bt_vcpu *vcpu, uint64_t linear, const void *data, unsigned
 /* For read-modify-write and atomics: a host address for all of [linear, linear + size), readable
  * and writable, or NULL when it is no RAM or crosses a page; then mmu_check_write, and load and
  * store by parts under the VM's split lock. Valid until the instruction ends. */
-void *mmu_host_rmw(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
+static inline void *mmu_host_rmw(struct bt_vcpu *vcpu, uint64_t linear, unsigned size)
+{
+    void *host = mmu_hit(vcpu, linear, size, MMU_WRITE);
+
+    return __builtin_expect(host != NULL, 1) ? host : mmu_rmw_slow(vcpu, linear, size);
+}
 /* Raises what a store of `size` would raise. */
 void mmu_check_write(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
 
@@ -52,6 +161,13 @@ void mmu_flush_all(struct bt_vcpu *vcpu); /* global ones too, all PCIDs */
 void mmu_flush_page(struct bt_vcpu *vcpu, uint64_t linear);
 void mmu_flush_pcid(struct bt_vcpu *vcpu, uint16_t pcid);
 void mmu_set_cr3(struct bt_vcpu *vcpu, uint64_t value); /* bit 63: keep the PCID's translations */
+/* CPL, CR0.PG, RFLAGS.AC with CR0.AM or DR7 have changed; part of bt_mode_update. */
+void mmu_update_context(struct bt_vcpu *vcpu);
+/* PAE: loads and checks the four entries that CR3 names; false: #GP. */
+bool mmu_load_pdptrs(struct bt_vcpu *vcpu, uint64_t cr0, uint64_t cr4, uint64_t cr3);
+/* Drops what may be written, noting it as dirty while somebody records, and the blocks of pages
+ * that were written until now: BT_REQUEST_PROTECT. */
+void mmu_drop_writable(struct bt_vcpu *vcpu);
 
 /* A page that holds blocks: stores to it by any vCPU, and DMA that says so, first drop the blocks
  * (block.h). */
