@@ -18,14 +18,13 @@
  * - Faults are precise: an instruction that faults has changed nothing. A handler therefore reads
  *   and translates first, and stores last; bt_raise leaves it by longjmp, so handlers own nothing
  *   that would have to be freed.
- * - Running: for each instruction the loop sets insn_rip to its address and rip to the next one's,
- *   then calls insn->run(vcpu, insn). A jump overwrites rip; an instruction that is to run again
- *   (REP after a page's worth) sets rip = insn_rip. bt_raise puts rip back to insn_rip. A handler
- *   that changes what the loop must look at between instructions (IF from 0 to 1, TF, the shadow,
- *   DR7, run_state, mode) sets `leave`; such instructions end their block.
- * - interp_run(vcpu, once): runs blocks until `request` or `leave`, or just one instruction if
- *   `once`. It clears `leave` on entry, and `shadow` before each instruction but the first of a
- *   call (a shadow is never left without `leave`, so there is nothing to do for it in blocks).
+ * - While an instruction runs, rip is its own; interp.h says who moves it on.
+ * - What the loop must look at between instructions (an interrupt that may come now that IF is set,
+ *   TF, armed breakpoints, a triple fault) is BT_REQUEST_ATTEND: the handler sets it, its block
+ *   ends, and interp_run returns to bt_vcpu_run.
+ * - bt_raise leaves vcpu->event and jumps to vcpu->unwind, set by interp_run and interp_step; the
+ *   landing calls except_landed, which delivers it (and may itself land there again: a double
+ *   fault, in the end a triple fault).
  * - One thread per vCPU. Another thread says what it wants by a bit of `request` and bt_vcpu_kick;
  *   the loop looks between blocks, and each block ends soon.
  * - Guest atomics are host atomics on the same memory; the memory model is the host's, as it is the
@@ -57,6 +56,7 @@ enum {
     BT_REQUEST_INIT = 16,
     BT_REQUEST_SIPI = 32,
     BT_REQUEST_FLUSH = 64,    /* memory was mapped or unmapped: drop translations and blocks */
+    BT_REQUEST_ATTEND = 256,  /* by a handler: let bt_vcpu_run look */
     BT_REQUEST_PROTECT = 128, /* pages are not to be written unseen any more: mmu_drop_writable */
 };
 
@@ -135,7 +135,6 @@ enum {
 };
 
 struct bt_tlb; /* mmu.h */
-struct bt_interp;
 struct cpuid_table;
 
 /* An exception, interrupt or software interrupt on its way through the IDT. */
@@ -156,13 +155,12 @@ struct bt_event {
 struct bt_vcpu {
     /* What every instruction touches. */
     uint64_t gpr[CPU_GPRS];
-    uint64_t rip;      /* while an instruction runs: of the next one (see "Running" below) */
-    uint64_t insn_rip; /* of the instruction that runs */
-    uint64_t rflags;   /* complete, status flags included; bit 1 is set */
-    uint32_t mode;     /* BT_MODE_* */
+    uint64_t rip;    /* of the instruction that runs, until it is done */
+    uint64_t rflags; /* complete, status flags included; bit 1 is set */
+    uint32_t mode;   /* BT_MODE_* */
     uint8_t cpl;
-    uint8_t shadow; /* CPU_SHADOW_*: left by the instruction before */
-    bool leave;     /* set by a handler: interp_run returns after this instruction */
+    uint8_t shadow;         /* CPU_SHADOW_*: left by the instruction before */
+    bool interrupt_blocked; /* one is there but IF is clear: who sets IF requests */
     _Atomic(uint32_t) request;
     struct bt_tlb *tlb; /* owned */
 
@@ -187,7 +185,6 @@ struct bt_vcpu {
     struct bt_vm *vm; /* borrowed */
     unsigned index;
     struct bt_lapic *lapic;    /* owned */
-    struct bt_interp *interp;  /* owned: the interpreter's own (block.h) */
     struct cpuid_table *cpuid; /* owned */
     pthread_mutex_t wait_lock;
     pthread_cond_t wait; /* HLT sleeps here until `request` is not 0 */
@@ -211,16 +208,8 @@ _Noreturn void bt_raise_page_fault(struct bt_vcpu *vcpu, uint64_t address, uint3
 /* Wakes a vCPU that halts, and makes a running one look at `request` soon; any thread. */
 void bt_vcpu_request(struct bt_vcpu *vcpu, uint32_t bits);
 
-/* The interpreter (interp.c, block.c). create makes vcpu->interp. */
-int interp_create(struct bt_vcpu *vcpu);
-void interp_destroy(struct bt_vcpu *vcpu);
-void interp_run(struct bt_vcpu *vcpu, bool once);
-void interp_flush(struct bt_vcpu *vcpu); /* forget all blocks: memory was mapped or unmapped */
-/* The VM's record of pages that hold code: makes vm->code. */
-/* What the MMU asks of it; `page` as in struct bt_piece. A page that has code is never writable in
- * a TLB; a store to it calls block_page_written first, which drops its blocks, and it has code no
- * more. Both from any vCPU's thread. */
-bool block_page_has_code(const struct bt_vm *vm, uint64_t page);
-void block_page_written(struct bt_vm *vm, uint64_t page);
-int block_vm_create(struct bt_vm *vm);
-void block_vm_destroy(struct bt_vm *vm);
+/* On the vCPU's own thread, by a handler. */
+static inline void bt_attend(struct bt_vcpu *vcpu)
+{
+    atomic_fetch_or_explicit(&vcpu->request, BT_REQUEST_ATTEND, memory_order_relaxed);
+}

@@ -16,7 +16,6 @@
 #include "vm/machine/gmem.h"
 
 struct bt_irqchip; /* irqchip.h */
-struct bt_code;    /* block.h: which pages hold code */
 
 enum { BT_MEMORY_MAX = 64, BT_PIECES_MAX = 2 * BT_MEMORY_MAX + 2 * GMEM_RANGES_MAX };
 
@@ -58,7 +57,6 @@ struct bt_vm {
     unsigned phys_bits;
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
     struct bt_irqchip *irqchip; /* owned */
-    struct bt_code *code;       /* owned */
 
     pthread_mutex_t lock;                       /* memory map, doorbells, vcpu[] */
     struct engine_memory mapped[BT_MEMORY_MAX]; /* free: size 0 */

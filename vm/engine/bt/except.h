@@ -12,9 +12,11 @@
 /* Delivers `event` at the current RIP. Raises what goes wrong on the way. */
 void except_deliver(struct bt_vcpu *vcpu, const struct bt_event *event);
 
-/* vcpu->event has been raised: what is to be delivered, given what was being delivered before
- * (vcpu->fault_vector). False: a triple fault. */
-bool except_combine(struct bt_vcpu *vcpu);
+/* The landing of bt_raise: combines vcpu->event with what was being delivered (vcpu->fault_vector;
+ * double and triple faults) and delivers it. May raise, and so land again; that ends. */
+void except_landed(struct bt_vcpu *vcpu);
+/* From bt_vcpu_run, with no instruction running: delivers, and what comes of it. */
+void except_inject(struct bt_vcpu *vcpu, const struct bt_event *event);
 
 /* Debug registers. */
 enum except_break {
@@ -31,6 +33,6 @@ static inline bool except_breaks_armed(const struct bt_vcpu *vcpu)
     return vcpu->dr7 & 0xff;
 }
 
-/* RFLAGS by an instruction that may change those of `mask`: RF clear, reserved bits right, `leave`
- * set when the loop has to look. */
+/* RFLAGS by an instruction that may change those of `mask`: RF clear, reserved bits right, and the
+ * loop asked to look when it has to. */
 void except_set_flags(struct bt_vcpu *vcpu, uint64_t value, uint64_t mask);

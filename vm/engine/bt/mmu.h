@@ -169,6 +169,7 @@ bool mmu_load_pdptrs(struct bt_vcpu *vcpu, uint64_t cr0, uint64_t cr4, uint64_t 
  * that were written until now: BT_REQUEST_PROTECT. */
 void mmu_drop_writable(struct bt_vcpu *vcpu);
 
-/* A page that holds blocks: stores to it by any vCPU, and DMA that says so, first drop the blocks
- * (block.h). */
-void mmu_protect_code(struct bt_vm *vm, uint64_t page_gpa);
+/* Called before the bytes of a page become a block, with its code bit set: no TLB entry allows
+ * writing there from here on. Other vCPUs' may for a moment longer: when they drop theirs they call
+ * block_written, so that what they wrote unseen is noticed. */
+void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page_gpa);

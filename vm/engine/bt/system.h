@@ -13,13 +13,6 @@
 
 #include "vm/engine/bt/insn.h"
 
-typedef void bt_handler(struct bt_vcpu *vcpu, const struct bt_insn *insn);
-
-/* NULL: not bound here. */
-bt_handler *system_handler(enum bt_op op);
-bt_handler *segment_handler(enum bt_op op);
-bt_handler *except_handler(enum bt_op op);
-
 /* The value of a model-specific register, or its setting. False: #GP. */
 bool system_rdmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t *ret_value);
 bool system_wrmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t value);
