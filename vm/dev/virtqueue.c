@@ -277,7 +277,7 @@ static gpa_t gpa_of(const struct gmem *gmem, const uint8_t *host)
 
 void virtqueue_mark_written(const struct virtqueue *vq, const struct iovec *iov, unsigned count)
 {
-    if (!atomic_load_explicit(&vq->gmem->shared->logging, memory_order_relaxed))
+    if (!atomic_load_explicit(&vq->gmem->shared->watch, memory_order_relaxed))
         return;
     for (unsigned i = 0; i < count; i++)
         gmem_mark_dirty(vq->gmem, gpa_of(vq->gmem, iov[i].iov_base), iov[i].iov_len);

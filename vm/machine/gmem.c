@@ -17,15 +17,22 @@
 #define GMEM_MAGIC  UINT64_C(0x3147454d4d434f53) /* "SOCMMEG1" */
 #define GMEM_SEALS  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* The memfd: RAM, then the bitmap, then one page with struct gmem_shared at its very end. */
+/* The memfd: RAM, the bitmap, the code words, then one page with struct gmem_shared at its very
+ * end. */
 static uint64_t bitmap_size(uint64_t ram)
 {
     return align_up(ram / GMEM_PAGE_SIZE / 8 + 8, GMEM_PAGE_SIZE);
 }
 
+static uint64_t code_size(uint64_t ram)
+{
+    return align_up(ram / GMEM_PAGE_SIZE * sizeof(uint32_t), GMEM_PAGE_SIZE);
+}
+
 static uint64_t file_size(uint64_t ram, bool huge)
 {
-    return align_up(ram + bitmap_size(ram) + GMEM_PAGE_SIZE, huge ? HUGE_PAGE : GMEM_PAGE_SIZE);
+    return align_up(ram + bitmap_size(ram) + code_size(ram) + GMEM_PAGE_SIZE,
+                    huge ? HUGE_PAGE : GMEM_PAGE_SIZE);
 }
 
 /* Maps the whole file at a multiple of 2 MiB, so that both page tables can use large pages. */
@@ -64,6 +71,7 @@ static void lay_out(struct gmem *gmem)
         gmem->range[gmem->range_count++] =
             (struct gmem_range){gpa(GMEM_HIGH), gmem->size - low, gmem->host + low};
     gmem->dirty = (void *)(gmem->host + gmem->size);
+    gmem->code = (void *)(gmem->host + gmem->size + bitmap_size(gmem->size));
 }
 
 static struct gmem_shared *shared_of(uint8_t *host, uint64_t total)
@@ -243,25 +251,48 @@ void gmem_view_write(const struct gmem_view *v, uint64_t off, const void *data, 
     gmem_mark_dirty(v->gmem, gpa(v->base.v + off), len);
 }
 
+void gmem_code_written(_Atomic(uint32_t) *word)
+{
+    uint32_t old = atomic_load_explicit(word, memory_order_seq_cst);
+
+    while (old & GMEM_CODE && !atomic_compare_exchange_weak(word, &old, old + GMEM_CODE))
+        ;
+}
+
 void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len)
 {
-    if (!atomic_load_explicit(&gmem->shared->logging, memory_order_acquire) || !len)
+    uint32_t watch = atomic_load_explicit(&gmem->shared->watch, memory_order_acquire);
+
+    if (!watch || !len)
         return;
     const uint8_t *host = host_of(gmem, addr, len);
     if (!host)
         return;
     uint64_t first = (uint64_t)(host - gmem->host) / GMEM_PAGE_SIZE;
     uint64_t last = ((uint64_t)(host - gmem->host) + len - 1) / GMEM_PAGE_SIZE;
-    for (uint64_t page = first; page <= last; page++)
-        atomic_fetch_or_explicit(&gmem->dirty[page / 64], BIT64(page % 64), memory_order_release);
+    for (uint64_t page = first; page <= last; page++) {
+        if (watch & GMEM_WATCH_DIRTY)
+            atomic_fetch_or_explicit(&gmem->dirty[page / 64], BIT64(page % 64),
+                                     memory_order_release);
+        if (watch & GMEM_WATCH_CODE)
+            gmem_code_written(&gmem->code[page]);
+    }
+}
+
+void gmem_code_watch(struct gmem *gmem)
+{
+    atomic_fetch_or(&gmem->shared->watch, GMEM_WATCH_CODE);
 }
 
 void gmem_dirty_log(struct gmem *gmem, bool on)
 {
-    if (on)
-        for (uint64_t i = 0; i <= gmem->size / GMEM_PAGE_SIZE / 64; i++)
-            atomic_store_explicit(&gmem->dirty[i], 0, memory_order_relaxed);
-    atomic_store_explicit(&gmem->shared->logging, on, memory_order_release);
+    if (!on) {
+        atomic_fetch_and(&gmem->shared->watch, ~(uint32_t)GMEM_WATCH_DIRTY);
+        return;
+    }
+    for (uint64_t i = 0; i <= gmem->size / GMEM_PAGE_SIZE / 64; i++)
+        atomic_store_explicit(&gmem->dirty[i], 0, memory_order_relaxed);
+    atomic_fetch_or(&gmem->shared->watch, GMEM_WATCH_DIRTY);
 }
 
 void gmem_dirty_fetch(struct gmem *gmem, unsigned index, uint64_t *bitmap)

@@ -39,12 +39,22 @@ struct gmem_range {
     uint8_t *host; /* borrowed from the gmem */
 };
 
-/* Behind the RAM in the same memfd, so that both processes see it: what the RAM is, and the dirty
- * bitmap. */
+/* Who wants to hear of writes by devices: bits of gmem_shared.watch. */
+enum {
+    GMEM_WATCH_DIRTY = 1, /* dirty pages are being recorded */
+    GMEM_WATCH_CODE = 2,  /* a software engine keeps decoded instructions: code words count */
+};
+
+/* A code word's lowest bit: somebody keeps decoded instructions of the page. The rest counts: it
+ * changes with each write to such a page, which clears the bit. */
+enum { GMEM_CODE = 1 };
+
+/* Behind the RAM in the same memfd, so that both processes see it: what the RAM is, the dirty
+ * bitmap, and a code word for each page. */
 struct gmem_shared {
     uint64_t magic;
-    uint64_t size;             /* RAM, bytes */
-    _Atomic(uint32_t) logging; /* dirty pages are being recorded */
+    uint64_t size;           /* RAM, bytes */
+    _Atomic(uint32_t) watch; /* GMEM_WATCH_* */
 };
 
 struct gmem {
@@ -55,6 +65,7 @@ struct gmem {
     struct gmem_range range[GMEM_RANGES_MAX];
     struct gmem_shared *shared;
     _Atomic(uint64_t) *dirty; /* one bit a page of `size`, in the order of the memfd */
+    _Atomic(uint32_t) *code;  /* one word a page, likewise; the host gives it memory when touched */
 };
 
 enum gmem_pages {
@@ -93,16 +104,20 @@ struct gmem_view {
 int gmem_view_map(struct gmem *gmem, gpa_t addr, uint64_t len, unsigned alignment,
                   struct gmem_view *ret_view);
 
-/* Records the pages of [addr, addr + len) as written, if anybody is recording. gmem_dirty_log turns
+/* Records the pages of [addr, addr + len) as written, if anybody watches. gmem_dirty_log turns
  * recording on (with a clean bitmap) or off; gmem_dirty_fetch moves the bits of range `index` since
  * the last fetch into `bitmap` (OR). */
 void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len);
 void gmem_dirty_log(struct gmem *gmem, bool on);
 void gmem_dirty_fetch(struct gmem *gmem, unsigned index, uint64_t *bitmap);
+/* From now on writes change code words (never taken back). gmem_code_written is that change alone,
+ * of one page's word: after the write. */
+void gmem_code_watch(struct gmem *gmem);
+void gmem_code_written(_Atomic(uint32_t) *word);
 
 static inline void gmem_view_dirty_(const struct gmem_view *v, uint64_t off, unsigned len)
 {
-    if (__builtin_expect(atomic_load_explicit(&v->gmem->shared->logging, memory_order_relaxed), 0))
+    if (__builtin_expect(atomic_load_explicit(&v->gmem->shared->watch, memory_order_relaxed), 0))
         gmem_mark_dirty(v->gmem, gpa(v->base.v + off), len);
 }
 

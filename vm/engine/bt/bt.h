@@ -45,7 +45,9 @@
 struct bt_vm;
 struct bt_insn;
 struct bt_block;
+struct bt_interp;
 struct bt_lapic;
+struct bt_step;
 
 /* Bits of bt_vcpu.request, set by any thread. */
 enum {
@@ -155,6 +157,11 @@ struct bt_event {
 struct bt_vcpu {
     /* What every instruction touches. */
     uint64_t gpr[CPU_GPRS];
+    uint64_t zero;              /* what an absent base or index reads: always 0 */
+    uint64_t block_rip;         /* of the running block's first instruction */
+    const struct bt_step *step; /* the running one, while RIP and flags are not kept: interp_sync */
+    uint64_t status;            /* the status flags meanwhile: SZAPC in bits 8-15, as LAHF has
+                                   them, and OF in bit 0 */
     uint64_t rip;    /* of the instruction that runs, until it is done */
     uint64_t rflags; /* complete, status flags included; bit 1 is set */
     uint32_t mode;   /* BT_MODE_* */
@@ -162,7 +169,10 @@ struct bt_vcpu {
     uint8_t shadow;         /* CPU_SHADOW_*: left by the instruction before */
     bool interrupt_blocked; /* one is there but IF is clear: who sets IF requests */
     _Atomic(uint32_t) request;
-    struct bt_tlb *tlb; /* owned */
+    struct bt_tlb *tlb;       /* owned */
+    struct bt_interp *interp; /* owned: its blocks (block.h) */
+    uint64_t map_epoch;       /* mmu.c: counts whatever makes a translation of code void, but for
+                                 changes of tlb->real_context */
 
     struct cpu_segment seg[CPU_SEGS];
     struct cpu_table_register gdtr, idtr;

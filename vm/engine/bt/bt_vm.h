@@ -56,7 +56,8 @@ struct bt_vm {
     uint32_t tsc_khz;
     unsigned phys_bits;
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
-    struct bt_irqchip *irqchip; /* owned */
+    struct bt_irqchip *irqchip;      /* owned */
+    _Atomic(uint32_t) *device_words; /* owned: code words of device memory (block.h) */
 
     pthread_mutex_t lock;                       /* memory map, doorbells, vcpu[] */
     struct engine_memory mapped[BT_MEMORY_MAX]; /* free: size 0 */

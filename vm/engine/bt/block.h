@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks: straight-line code, decoded once and kept as an array of steps. A block ends at the end
+ * of its page, at a jump, at whatever changes the mode, or when it is full; an instruction across
+ * two pages is a block of its own.
+ *
+ * A block belongs to a guest physical address and a mode (BT_MODE_*), so the same code at several
+ * linear addresses is decoded once. Each vCPU has its own cache: no locks, and nobody else writes
+ * there. What makes blocks invalid is seen by all: each page of RAM has a word (gmem.h: the "code
+ * word") with GMEM_CODE set while any vCPU holds blocks of it, and a count. A store to such a page,
+ * by any vCPU or by DMA, first reaches memory and then changes the word; a block is valid while the
+ * word is as it was before its bytes were read. mmu.c gives no write permission in a TLB while
+ * GMEM_CODE is set, so such a store always comes by (block_written).
+ *
+ * Device memory (flash) has words of the VM's own; who changes its contents from outside maps it
+ * anew, which empties all caches. Memory is bounded: a full cache is emptied. */
+#pragma once
+
+#include "vm/engine/bt/insn.h"
+
+enum { BLOCK_STEPS_MAX = 48, BLOCK_CACHE_SIZE = 64 << 20 };
+enum { BLOCK_HASH_SIZE = 1 << 16, BLOCK_JUMPS = 1 << 14 };
+
+/* One instruction ready to run, 32 bytes: its handler goes on with the next one by a tail call. The
+ * registers are byte offsets into struct bt_vcpu, which begins with them (exec.h). */
+struct bt_step {
+    void (*run)(struct bt_vcpu *vcpu, const struct bt_step *step);
+    union {
+        int64_t imm;
+        const struct bt_insn *insn; /* for handlers that look at all of it */
+    };
+    int32_t disp;
+    uint16_t offset; /* of its first byte from the block's */
+    uint8_t length;
+    uint8_t ea; /* enum exec_ea */
+    uint8_t dst, src;
+    uint8_t base, index;
+    uint8_t scale, seg, size, addr_size;
+};
+
+struct bt_block {
+    uint64_t page; /* in the VM's numbering (bt_vm.h) */
+    uint32_t mode;
+    uint16_t start, bytes, count; /* offset in the page, length; instructions */
+    bool crosses, single;         /* one instruction on two pages; for single-stepping */
+    _Atomic(uint32_t) *word[2];   /* of its page, and where it goes on (else the same) */
+    uint32_t generation[2];
+    struct bt_block *link[2]; /* successors in the same page: the next one, the jump's target */
+    struct bt_block *chain;   /* hash */
+    const struct bt_insn *insn;
+    struct bt_step step[]; /* count, and one more that ends the block */
+};
+
+/* vCPU: bt_vcpu.interp. */
+struct bt_interp {
+    uint8_t *arena; /* owned: blocks, one after the other */
+    uint64_t used;
+    struct bt_block *running;
+    struct bt_block **hash;  /* owned; BLOCK_HASH_SIZE */
+    struct block_jump *jump; /* owned; BLOCK_JUMPS */
+    uint64_t epoch;          /* of translations: vcpu->map_epoch as last seen */
+};
+
+static inline bool block_valid(const struct bt_block *block)
+{
+    return atomic_load_explicit(block->word[0], memory_order_acquire) == block->generation[0] &&
+           atomic_load_explicit(block->word[1], memory_order_acquire) == block->generation[1];
+}
+
+/* The block at vcpu->rip in the current mode, of one instruction if `single`. Raises what the fetch
+ * raises. Never NULL. */
+struct bt_block *block_find(struct bt_vcpu *vcpu, bool single);
+
+/* Forgets all blocks of this vCPU: memory was mapped or unmapped (BT_REQUEST_FLUSH). On its own
+ * thread, between instructions. */
+void block_drop_all(struct bt_vcpu *vcpu);
+
+int block_vm_create(struct bt_vm *vm); /* makes vm->device_words, and has DMA seen; -ENOMEM */
+void block_vm_destroy(struct bt_vm *vm);
+int block_cache_create(struct bt_vcpu *vcpu); /* makes vcpu->interp; -ENOMEM */
+void block_cache_destroy(struct bt_vcpu *vcpu);
+
+/* For mmu.c; pages in the VM's numbering. Whether a page holds blocks (then no TLB entry may allow
+ * writing; look again once the entry is there), and what to call after a store of this vCPU to such
+ * a page, or before one through a pointer that it hands out: the page's blocks are dropped
+ * everywhere, and a running one of this vCPU ends behind the running instruction. */
+bool block_page_has_code(struct bt_vm *vm, uint64_t page);
+void block_written(struct bt_vcpu *vcpu, uint64_t page);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interpreter's loop: runs blocks (block.h), one function per kind of instruction.
+ *
+ * Handlers of integer instructions are the interpreter's own (exec_*.c). All others are functions
+ * `void run(struct bt_vcpu *, const struct bt_insn *)` in two tables, `system_handlers` and
+ * `vec_handlers`; what is in none is #UD. While such a function runs:
+ * - vcpu->rip is the instruction's own and vcpu->rflags is complete;
+ * - it leaves RIP alone, unless the table says `sets_rip`: then it has set RIP on every return
+ *   (interp_advance for "behind this instruction"; left alone: the instruction runs again), and the
+ *   block ends. The others end the block when the decoder says BT_INSN_ENDS_BLOCK, so that a new
+ *   mode, a shadow or a request is seen;
+ * - it may raise at any time.
+ *
+ * Between handlers the status flags live apart (vcpu->status) and RIP is not kept up to date:
+ * bt_raise therefore begins with interp_sync. */
+#pragma once
+
+#include "vm/engine/bt/insn.h"
+#include "vm/engine/bt/mmu.h"
+
+struct interp_handler {
+    uint16_t op; /* enum bt_op */
+    bool sets_rip;
+    void (*run)(struct bt_vcpu *vcpu, const struct bt_insn *insn);
+};
+
+/* Both end with an entry whose run is NULL. */
+extern const struct interp_handler system_handlers[]; /* system.c */
+extern const struct interp_handler vec_handlers[];    /* vec.c */
+
+/* Runs blocks until vcpu->request is not 0, or vcpu->run_state is not CPU_RUNNING; looks at them
+ * between blocks and runs one at least. vcpu->shadow is cleared first. Exceptions have been
+ * delivered (except_landed, from the landing of bt_raise). */
+void interp_run(struct bt_vcpu *vcpu);
+/* One instruction, and of a repeated string instruction one repetition; for single-stepping, armed
+ * breakpoints, and the instruction in a shadow. Clears vcpu->shadow unless the instruction set it.
+ * False: it raised an exception, which has been delivered. */
+bool interp_step(struct bt_vcpu *vcpu);
+
+/* Makes vcpu->rip and vcpu->rflags complete in the middle of a block; harmless elsewhere. */
+void interp_sync(struct bt_vcpu *vcpu);
+
+static inline uint64_t interp_wrap(const struct bt_vcpu *vcpu, uint64_t rip)
+{
+    switch (vcpu->mode & BT_MODE_CODE) {
+    case BT_MODE_CODE64:
+        return rip;
+    case BT_MODE_CODE32:
+        return (uint32_t)rip;
+    default:
+        return (uint16_t)rip;
+    }
+}
+
+static inline void interp_advance(struct bt_vcpu *vcpu, const struct bt_insn *insn)
+{
+    vcpu->rip = interp_wrap(vcpu, vcpu->rip + insn->length);
+}
+
+/* The memory operand of such a handler's instruction: its offset in the segment, as LEA has it, and
+ * its linear address, checked for an access of `size` bytes (raises #GP, #SS). RIP is the
+ * instruction's own. */
+uint64_t interp_ea_offset(struct bt_vcpu *vcpu, const struct bt_insn *insn);
+uint64_t interp_ea(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned size,
+                   enum mmu_access access);
