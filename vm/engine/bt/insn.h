@@ -45,6 +45,8 @@ enum bt_operand_kind {
     BT_OPERAND_STRING_DST, /* [ES:rDI] */
 };
 
+struct vec_stub;
+
 struct bt_operand {
     uint8_t kind; /* enum bt_operand_kind */
     uint8_t reg;
@@ -90,6 +92,10 @@ struct bt_insn {
                                           undefined counts as written */
     /* Filled in by the interpreter when the instruction enters a block. */
     void (*run)(struct bt_vcpu *vcpu, const struct bt_insn *insn);
+    /* By vec_bind (vec.h): the code that carries it out, and where in struct bt_vcpu its register
+     * operands are. */
+    const struct vec_stub *vec;
+    uint16_t vec_reg[BT_OPERANDS_MAX];
 };
 
 enum {

@@ -2,8 +2,8 @@
 /* The interpreter's loop: runs blocks (block.h), one function per kind of instruction.
  *
  * Handlers of integer instructions are the interpreter's own (exec_*.c). All others are functions
- * `void run(struct bt_vcpu *, const struct bt_insn *)` in two tables, `system_handlers` and
- * `vec_handlers`; what is in none is #UD. While such a function runs:
+ * `void run(struct bt_vcpu *, const struct bt_insn *)` in the table `system_handlers`, or bound
+ * by vec_bind (vec.h); what is in none is #UD. While such a function runs:
  * - vcpu->rip is the instruction's own and vcpu->rflags is complete;
  * - it leaves RIP alone, unless the table says `sets_rip`: then it has set RIP on every return
  *   (interp_advance for "behind this instruction"; left alone: the instruction runs again), and the
@@ -26,7 +26,7 @@ struct interp_handler {
 
 /* Both end with an entry whose run is NULL. */
 extern const struct interp_handler system_handlers[]; /* system.c */
-extern const struct interp_handler vec_handlers[];    /* vec.c */
+/* Vector instructions are bound one by one: vec_bind (vec.h) sets run. */
 
 /* Runs blocks until vcpu->request is not 0, or vcpu->run_state is not CPU_RUNNING; looks at them
  * between blocks and runs one at least. vcpu->shadow is cleared first. Exceptions have been
