@@ -240,24 +240,33 @@ static int set_nic(void *ctx, const char *value, struct err *err)
     return rc;
 }
 
-static int set_serial(void *ctx, const char *value, struct err *err)
+static int set_stream(struct vmcfg_stream *stream, const char *value, struct err *err)
 {
-    struct vmcfg *cfg = &((struct run *)ctx)->cfg;
     const char *path = NULL;
 
     if (!strcmp(value, "stdio"))
-        cfg->serial = VMCFG_SERIAL_STDIO;
+        stream->type = VMCFG_STREAM_STDIO;
     else if (!strcmp(value, "none"))
-        cfg->serial = VMCFG_SERIAL_NONE;
+        stream->type = VMCFG_STREAM_NONE;
     else if (piece_is(value, "unix", &path))
-        cfg->serial = VMCFG_SERIAL_UNIX;
+        stream->type = VMCFG_STREAM_UNIX;
     else if (piece_is(value, "file", &path))
-        cfg->serial = VMCFG_SERIAL_FILE;
+        stream->type = VMCFG_STREAM_FILE;
     else
         return err_set(err, -EINVAL, "not stdio, unix=PATH, file=PATH or none");
     if (path && !*path)
         return err_set(err, -EINVAL, "a path is missing");
-    return path ? replace(&cfg->serial_path, path, err) : 0;
+    return path ? replace(&stream->path, path, err) : 0;
+}
+
+static int set_serial(void *ctx, const char *value, struct err *err)
+{
+    return set_stream(&((struct run *)ctx)->cfg.serial, value, err);
+}
+
+static int set_console(void *ctx, const char *value, struct err *err)
+{
+    return set_stream(&((struct run *)ctx)->cfg.console, value, err);
 }
 
 static int set_vnc(void *ctx, const char *value, struct err *err)
@@ -292,6 +301,8 @@ static const struct option run_options[] = {
      "serial port: stdio, unix=PATH, file=PATH or none\n"
      "(default stdio with --kernel, else none)",
      set_serial},
+    {"console", "TYPE", "virtio console (hvc0 in Linux), in the same words (default none)",
+     set_console},
     {"vnc", "ADDR:PORT", "screen by VNC (not in this version)", set_vnc},
 };
 
@@ -475,7 +486,7 @@ static int run_vm(const struct vmcfg *cfg, struct err *err)
         return err_sys(err, rc, "event loop");
     catch_stop_signals(running.loop);
     rc = catch_button_signal(&running);
-    if (!rc && cfg->serial == VMCFG_SERIAL_STDIO)
+    if (!rc && (cfg->serial.type == VMCFG_STREAM_STDIO || cfg->console.type == VMCFG_STREAM_STDIO))
         rc = terminal_open(running.loop, STDIN_FILENO, STDOUT_FILENO, &user, &terminal, &console_fd,
                            err);
     if (!rc)

@@ -29,7 +29,8 @@ void vmcfg_free(struct vmcfg *cfg)
     free(cfg->kernel);
     free(cfg->initrd);
     free(cfg->append);
-    free(cfg->serial_path);
+    free(cfg->serial.path);
+    free(cfg->console.path);
     free(cfg->vnc_addr);
     *cfg = (struct vmcfg){0};
 }
@@ -161,8 +162,12 @@ static int derive(struct vmcfg *cfg, struct err *err)
         cfg->firmware = cfg->kernel ? VMCFG_FIRMWARE_NONE : VMCFG_FIRMWARE_BIOS;
     if (cfg->firmware != VMCFG_FIRMWARE_UEFI)
         cfg->secure_boot = false; /* ESXi keeps the key when a VM changes to BIOS */
-    if (cfg->serial == VMCFG_SERIAL_AUTO)
-        cfg->serial = cfg->kernel ? VMCFG_SERIAL_STDIO : VMCFG_SERIAL_NONE;
+    if (cfg->serial.type == VMCFG_STREAM_AUTO)
+        cfg->serial.type = cfg->kernel && cfg->console.type != VMCFG_STREAM_STDIO
+                               ? VMCFG_STREAM_STDIO
+                               : VMCFG_STREAM_NONE;
+    if (cfg->console.type == VMCFG_STREAM_AUTO)
+        cfg->console.type = VMCFG_STREAM_NONE;
     if (all_zero(cfg->uuid, sizeof cfg->uuid)) {
         int rc = random_uuid(cfg->uuid);
         if (rc < 0)
@@ -205,9 +210,13 @@ static int check_texts(const struct vmcfg *cfg, struct err *err)
         const char *what, *text;
         size_t max;
     } texts[] = {
-        {"name", cfg->name, VMCFG_NAME_MAX},       {"nvram", cfg->nvram, VMCFG_PATH_MAX},
-        {"kernel", cfg->kernel, VMCFG_PATH_MAX},   {"initrd", cfg->initrd, VMCFG_PATH_MAX},
-        {"append", cfg->append, VMCFG_APPEND_MAX}, {"serial", cfg->serial_path, VMCFG_PATH_MAX},
+        {"name", cfg->name, VMCFG_NAME_MAX},
+        {"nvram", cfg->nvram, VMCFG_PATH_MAX},
+        {"kernel", cfg->kernel, VMCFG_PATH_MAX},
+        {"initrd", cfg->initrd, VMCFG_PATH_MAX},
+        {"append", cfg->append, VMCFG_APPEND_MAX},
+        {"serial", cfg->serial.path, VMCFG_PATH_MAX},
+        {"console", cfg->console.path, VMCFG_PATH_MAX},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -304,17 +313,30 @@ static int check_nics(const struct vmcfg *cfg, struct err *err)
     return 0;
 }
 
+static int check_stream(const char *what, const char *device, const struct vmcfg_stream *stream,
+                        struct err *err)
+{
+    bool path_wanted = stream->type == VMCFG_STREAM_UNIX || stream->type == VMCFG_STREAM_FILE;
+
+    if (path_wanted && !stream->path)
+        return err_set(err, -EINVAL, "%s: needs a path; set %s.fileName", what, device);
+    if (stream->type == VMCFG_STREAM_UNIX &&
+        strlen(stream->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return err_set(err, -EINVAL, "%s \"%s\": too long for a socket's path", what, stream->path);
+    return 0;
+}
+
 static int check_endpoints(const struct vmcfg *cfg, struct err *err)
 {
-    bool path_wanted = cfg->serial == VMCFG_SERIAL_UNIX || cfg->serial == VMCFG_SERIAL_FILE;
     uint8_t addr[16];
 
-    if (path_wanted && !cfg->serial_path)
-        return err_set(err, -EINVAL, "serial: needs a path; set serial0.fileName");
-    if (cfg->serial == VMCFG_SERIAL_UNIX &&
-        strlen(cfg->serial_path) >= sizeof((struct sockaddr_un *)0)->sun_path)
-        return err_set(err, -EINVAL, "serial \"%s\": too long for a socket's path",
-                       cfg->serial_path);
+    int rc = check_stream("serial", "serial0", &cfg->serial, err);
+    if (rc == 0)
+        rc = check_stream("console", "virtioConsole0", &cfg->console, err);
+    if (rc < 0)
+        return rc;
+    if (cfg->serial.type == VMCFG_STREAM_STDIO && cfg->console.type == VMCFG_STREAM_STDIO)
+        return err_set(err, -EINVAL, "serial and console can not both be stdio");
     if (cfg->vnc_addr && inet_pton(AF_INET, cfg->vnc_addr, addr) != 1 &&
         inet_pton(AF_INET6, cfg->vnc_addr, addr) != 1)
         return err_set(err, -EINVAL, "vnc \"%s\": not an IPv4 or IPv6 address", cfg->vnc_addr);

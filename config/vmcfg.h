@@ -88,13 +88,20 @@ struct vmcfg_nic {
     bool connected;                    /* link is up at power-on */
 };
 
-enum vmcfg_serial_type {
-    VMCFG_SERIAL_AUTO, /* before vmcfg_finish only: stdio with a kernel, otherwise none */
-    VMCFG_SERIAL_NONE,
-    VMCFG_SERIAL_STDIO,
-    VMCFG_SERIAL_UNIX, /* listens on a Unix socket */
-    VMCFG_SERIAL_FILE,
-    VMCFG_SERIAL_MAX,
+enum vmcfg_stream_type {
+    VMCFG_STREAM_AUTO, /* before vmcfg_finish only. COM1: stdio with a kernel, unless the
+                          console has it. Otherwise none */
+    VMCFG_STREAM_NONE,
+    VMCFG_STREAM_STDIO,
+    VMCFG_STREAM_UNIX, /* listens on a Unix socket */
+    VMCFG_STREAM_FILE,
+    VMCFG_STREAM_MAX,
+};
+
+/* Where a serial port ends on the host. */
+struct vmcfg_stream {
+    enum vmcfg_stream_type type;
+    char *path; /* of unix and file */
 };
 
 struct vmcfg {
@@ -116,9 +123,9 @@ struct vmcfg {
     struct vmcfg_nic *nics; /* ordered by index */
     unsigned nic_count;
 
-    enum vmcfg_serial_type serial;
-    char *serial_path; /* of unix and file */
-    char *vnc_addr;    /* literal address to listen on; NULL: no VNC */
+    struct vmcfg_stream serial;  /* COM1 */
+    struct vmcfg_stream console; /* virtio; at most one of the two is stdio */
+    char *vnc_addr;              /* literal address to listen on; NULL: no VNC */
     uint16_t vnc_port;
 };
 

@@ -411,31 +411,40 @@ static int read_nics(const struct reading *r)
 
 /* Serial port and screen. */
 
-static int read_serial(const struct reading *r)
+/* `device` is serial0 or virtioConsole0; both say it in the same words. */
+static int read_stream(const struct reading *r, const char *device, struct vmcfg_stream *stream)
 {
-    struct vmcfg *cfg = r->cfg;
-    bool present = false;
-    int rc = vmxfile_get_bool(r->vmx, "serial0.present", &present, r->err);
+    struct key present = device_key(device, "present"), type = device_key(device, "fileType");
+    struct key end = device_key(device, "pipe.endPoint"), name = device_key(device, "fileName");
+    bool is_present = false;
+    int rc = vmxfile_get_bool(r->vmx, present.text, &is_present, r->err);
 
-    if (rc < 0 || !get(r, "serial0.present"))
+    if (rc < 0 || !get(r, present.text))
         return rc;
-    cfg->serial = VMCFG_SERIAL_NONE;
-    if (!present)
+    stream->type = VMCFG_STREAM_NONE;
+    if (!is_present)
         return 0;
-    if (get_is(r, "serial0.fileType", "stdio")) {
-        cfg->serial = VMCFG_SERIAL_STDIO;
+    if (get_is(r, type.text, "stdio")) {
+        stream->type = VMCFG_STREAM_STDIO;
         return 0;
     }
-    bool pipe = get_is(r, "serial0.fileType", "pipe");
-    if (pipe && get_is(r, "serial0.pipe.endPoint", "client"))
-        return vmxfile_complain(r->vmx, "serial0.pipe.endPoint", r->err, -EINVAL,
+    bool pipe = get_is(r, type.text, "pipe");
+    if (pipe && get_is(r, end.text, "client"))
+        return vmxfile_complain(r->vmx, end.text, r->err, -EINVAL,
                                 "this version only listens; set it to server");
-    if (!pipe && !get_is(r, "serial0.fileType", "file")) {
-        warn(r, "serial0", "left out; its fileType is not pipe, file or stdio");
+    if (!pipe && !get_is(r, type.text, "file")) {
+        warn(r, device, "left out; its fileType is not pipe, file or stdio");
         return 0;
     }
-    cfg->serial = pipe ? VMCFG_SERIAL_UNIX : VMCFG_SERIAL_FILE;
-    return get_path(r, "serial0.fileName", &cfg->serial_path);
+    stream->type = pipe ? VMCFG_STREAM_UNIX : VMCFG_STREAM_FILE;
+    return get_path(r, name.text, &stream->path);
+}
+
+static int read_streams(const struct reading *r)
+{
+    int rc = read_stream(r, "serial0", &r->cfg->serial);
+
+    return rc < 0 ? rc : read_stream(r, "virtioConsole0", &r->cfg->console);
 }
 
 static int read_vnc(const struct reading *r)
@@ -478,8 +487,8 @@ int vmcfg_from_vmx(struct vmcfg *cfg, const struct vmxfile *vmx, const char *fol
                    struct buf *warnings, struct err *err)
 {
     static int (*const parts[])(const struct reading *r) = {
-        read_identity, read_sizes,  read_boot, read_disks,
-        read_nics,     read_serial, read_vnc,  read_left_out,
+        read_identity, read_sizes,   read_boot, read_disks,
+        read_nics,     read_streams, read_vnc,  read_left_out,
     };
     const struct reading r = {cfg, vmx, folder, warnings, err};
     int rc = 0;
@@ -632,16 +641,23 @@ static void write_nics(struct writing *w, const struct vmcfg *cfg)
     }
 }
 
+static void write_stream(struct writing *w, const char *device, const struct vmcfg_stream *stream)
+{
+    static const char *const types[VMCFG_STREAM_MAX] = {
+        [VMCFG_STREAM_STDIO] = "stdio", [VMCFG_STREAM_UNIX] = "pipe", [VMCFG_STREAM_FILE] = "file"};
+
+    put_bool(w, device_key(device, "present").text, stream->type != VMCFG_STREAM_NONE);
+    if (types[stream->type])
+        put(w, device_key(device, "fileType").text, types[stream->type]);
+    if (stream->path)
+        put(w, device_key(device, "fileName").text, stream->path);
+}
+
 static void write_endpoints(struct writing *w, const struct vmcfg *cfg)
 {
-    static const char *const types[VMCFG_SERIAL_MAX] = {
-        [VMCFG_SERIAL_STDIO] = "stdio", [VMCFG_SERIAL_UNIX] = "pipe", [VMCFG_SERIAL_FILE] = "file"};
-
-    put_bool(w, "serial0.present", cfg->serial != VMCFG_SERIAL_NONE);
-    if (types[cfg->serial])
-        put(w, "serial0.fileType", types[cfg->serial]);
-    if (cfg->serial_path)
-        put(w, "serial0.fileName", cfg->serial_path);
+    write_stream(w, "serial0", &cfg->serial);
+    if (cfg->console.type != VMCFG_STREAM_NONE || vmxfile_get(w->vmx, "virtioConsole0.present"))
+        write_stream(w, "virtioConsole0", &cfg->console);
     put_bool(w, "RemoteDisplay.vnc.enabled", cfg->vnc_addr);
     if (cfg->vnc_addr) {
         put(w, "RemoteDisplay.vnc.ip", cfg->vnc_addr);

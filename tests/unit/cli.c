@@ -32,7 +32,7 @@ struct vm {
 int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct vm **ret_vm,
              struct err *err)
 {
-    CHECK((console_fd >= 0) == (cfg->serial == VMCFG_SERIAL_STDIO));
+    CHECK((console_fd >= 0) == (cfg->serial.type == VMCFG_STREAM_STDIO));
     CHECK(loop);
     (void)close_fd(console_fd);
     CHECK_EQ(vmcfg_encode(cfg, &ran), 0);

@@ -94,7 +94,8 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK(a->firmware == b->firmware && a->secure_boot == b->secure_boot);
     CHECK(same_text(a->kernel, b->kernel) && same_text(a->initrd, b->initrd));
     CHECK(same_text(a->append, b->append));
-    CHECK(a->serial == b->serial && same_text(a->serial_path, b->serial_path));
+    CHECK(a->serial.type == b->serial.type && same_text(a->serial.path, b->serial.path));
+    CHECK(a->console.type == b->console.type && same_text(a->console.path, b->console.path));
     CHECK(same_text(a->vnc_addr, b->vnc_addr) && a->vnc_port == b->vnc_port);
     check_same_devices(a, b);
 }
@@ -155,9 +156,12 @@ static void make_random(struct vmcfg *cfg)
         cfg->firmware = dice(3);
     }
     cfg->nvram = dice(2) ? strdup("n.nvram") : NULL;
-    cfg->serial = dice(VMCFG_SERIAL_MAX);
-    if (cfg->serial >= VMCFG_SERIAL_UNIX)
-        cfg->serial_path = strdup("/run/s");
+    cfg->console.type = dice(2) ? VMCFG_STREAM_FILE : VMCFG_STREAM_NONE;
+    if (cfg->console.type == VMCFG_STREAM_FILE)
+        cfg->console.path = strdup("/run/c");
+    cfg->serial.type = dice(VMCFG_STREAM_MAX);
+    if (cfg->serial.type >= VMCFG_STREAM_UNIX)
+        cfg->serial.path = strdup("/run/s");
     if (dice(2)) {
         cfg->vnc_addr = strdup(dice(2) ? "::1" : "0.0.0.0");
         cfg->vnc_port = (uint16_t)(1 + dice(65535));

@@ -139,9 +139,19 @@ static bool add_nics(struct board *board, const struct vmcfg *cfg, const struct 
     return true;
 }
 
-static bool add_small(struct board *board, int *slot)
+static bool add_small(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
+                      int *slot)
 {
-    return add(board, &virtio_rng_class, (*slot)++) && add(board, &virtio_balloon_class, (*slot)++);
+    struct board_device *console;
+
+    if (!add(board, &virtio_rng_class, (*slot)++) || !add(board, &virtio_balloon_class, (*slot)++))
+        return false;
+    if (cfg->console.type == VMCFG_STREAM_NONE)
+        return true;
+    if (!(console = add(board, &virtio_console_class, (*slot)++)))
+        return false;
+    console->params.console.chr = parts->console;
+    return true;
 }
 
 int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct board **ret_board,
@@ -159,7 +169,7 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
         !add_firmware(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
-        !add_nics(board, cfg, parts, &slot) || !add_small(board, &slot))
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > BOARD_LPC_SLOT)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",

@@ -21,6 +21,7 @@
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
 #include "vm/machine/dev.h"
@@ -61,6 +62,7 @@ struct board_device {
         struct uart16550_params uart;
         struct vga_params vga;
         struct virtio_blk_params blk;
+        struct virtio_console_params console;
         struct virtio_net_params net;
     } params;
 
@@ -104,6 +106,7 @@ struct board_parts {
     struct fw_cfg_items *fw_cfg;
     struct blk **blk; /* [cfg->disk_count] */
     struct nic **nic; /* [cfg->nic_count] */
+    struct chr *console;
 };
 
 int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,

@@ -35,7 +35,8 @@ enum vm_fd {
     VM_FD_SHARED,      /* memfd: struct link_shared */
     VM_FD_RAM,         /* memfd: guest memory */
     /* vmx only */
-    VM_FD_CONSOLE, /* where the serial port ends; its kind is the configuration's */
+    VM_FD_SERIAL,  /* where COM1 ends; its kind is the configuration's */
+    VM_FD_CONSOLE, /* the same of the virtio console */
     VM_FD_KERNEL,
     VM_FD_INITRD,
     VM_FD_VGA_ROM,

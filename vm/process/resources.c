@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/range.h"
 #include "vm/backend/chr.h"
 #include "vm/backend/nic.h"
 #include "vm/backend/nic_vhost.h"
@@ -34,31 +35,34 @@ static int open_input(const char *what, const char *path, struct spawn_fds *fds,
     return rc < 0 ? err_sys(err, rc, "%s \"%s\"", what, path) : 0;
 }
 
-static int open_console(const struct vmcfg *cfg, int console_fd, struct resources *res,
-                        struct spawn_fds *vmx, struct err *err)
+/* The end of one serial port. *stdio_fd is taken by the one that is the terminal's. */
+static int open_stream(const struct vmcfg_stream *stream, int *stdio_fd, char **ret_socket_path,
+                       enum vm_fd number, struct spawn_fds *vmx, struct err *err)
 {
     int fd = -1, rc = 0;
 
-    switch (cfg->serial) {
-    case VMCFG_SERIAL_STDIO:
-        rc = spawn_fds_put(vmx, VM_FD_CONSOLE, console_fd);
-        return rc < 0 ? err_sys(err, rc, "console") : 0;
-    case VMCFG_SERIAL_UNIX:
-        rc = chr_listen_unix(cfg->serial_path, &fd, err);
-        if (rc == 0 && !(res->socket_path = strdup(cfg->serial_path)))
-            rc = -ENOMEM;
-        break;
-    case VMCFG_SERIAL_FILE:
-        rc = chr_open_file(cfg->serial_path, &fd, err);
-        break;
-    default:
-        break;
-    }
-    (void)close_fd(console_fd);
-    if (rc == 0 && fd >= 0)
-        rc = spawn_fds_put(vmx, VM_FD_CONSOLE, fd);
-    else
-        (void)close_fd(fd);
+    if (stream->type == VMCFG_STREAM_STDIO)
+        fd = TAKE_FD(*stdio_fd);
+    else if (stream->type == VMCFG_STREAM_UNIX)
+        rc = chr_listen_unix(stream->path, &fd, err);
+    else if (stream->type == VMCFG_STREAM_FILE)
+        rc = chr_open_file(stream->path, &fd, err);
+    if (rc < 0 || fd < 0)
+        return rc;
+    if (stream->type == VMCFG_STREAM_UNIX && !(*ret_socket_path = strdup(stream->path)))
+        rc = -ENOMEM;
+    rc = MIN(rc, spawn_fds_put(vmx, number, fd));
+    return rc < 0 ? err_sys(err, rc, "serial port") : 0;
+}
+
+static int open_streams(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
+                        struct spawn_fds *vmx, struct err *err)
+{
+    int rc = open_stream(&cfg->serial, &stdio_fd, &res->socket_path[0], VM_FD_SERIAL, vmx, err);
+
+    if (rc == 0)
+        rc = open_stream(&cfg->console, &stdio_fd, &res->socket_path[1], VM_FD_CONSOLE, vmx, err);
+    (void)close_fd(stdio_fd);
     return rc;
 }
 
@@ -84,6 +88,8 @@ static int open_firmware(const struct vmcfg *cfg, struct spawn_fds *vmm, struct 
         rc = bios_vga_open(NULL, &vga, err);
     if (rc == 0 && vga >= 0)
         rc = spawn_fds_share(vmx, VM_FD_VGA_ROM, vga);
+    if (rc == -EINVAL || rc == -EBUSY) /* not what it should be, or another VM's */
+        return -EBADMSG;
     if (rc == 0)
         rc = share_both(code, VM_FD_FIRMWARE, vmm, vmx);
     if (rc == 0 && vars >= 0)
@@ -120,11 +126,11 @@ static int make_ring_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct er
     return 0;
 }
 
-int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *res,
+int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
                    struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
 {
     *res = (struct resources){0};
-    int rc = open_console(cfg, console_fd, res, vmx, err);
+    int rc = open_streams(cfg, stdio_fd, res, vmx, err);
     if (rc == 0)
         rc = open_input("kernel", cfg->kernel, vmx, VM_FD_KERNEL, err);
     if (rc == 0)
@@ -140,8 +146,10 @@ int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *re
 
 void resources_close(struct resources *res)
 {
-    if (res->socket_path)
-        (void)unlink(res->socket_path);
-    free(res->socket_path);
-    res->socket_path = NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(res->socket_path); i++) {
+        if (res->socket_path[i])
+            (void)unlink(res->socket_path[i]);
+        free(res->socket_path[i]);
+        res->socket_path[i] = NULL;
+    }
 }

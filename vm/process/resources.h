@@ -9,10 +9,10 @@
 #include "vm/process/spawn.h"
 
 struct resources {
-    char *socket_path; /* of a console that listens: removed at the end */
+    char *socket_path[2]; /* of serial ports that listen: removed at the end */
 };
 
-/* Fills in both processes' descriptors. `console_fd` as for vm_start. */
-int resources_open(const struct vmcfg *cfg, int console_fd, struct resources *res,
+/* Fills in both processes' descriptors. `stdio_fd` as for vm_start. */
+int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
                    struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err);
 void resources_close(struct resources *res);

@@ -196,7 +196,7 @@ static void reap(struct child *child)
     child->pidfd = close_fd(child->pidfd);
 }
 
-int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct vm **ret_vm,
+int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm **ret_vm,
              struct err *err)
 {
     struct spawn_fds fds[CHILDREN];
@@ -206,13 +206,13 @@ int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct 
     for (int i = 0; i < CHILDREN; i++)
         spawn_fds_init(&fds[i]);
     if (!vm) {
-        (void)close_fd(console_fd);
+        (void)close_fd(stdio_fd);
         return err_set(err, -ENOMEM, "out of memory");
     }
     vm->loop = loop;
     for (int i = 0; i < CHILDREN; i++)
         vm->child[i] = (struct child){.vm = vm, .control = -1, .pidfd = -1};
-    rc = resources_open(cfg, console_fd, &vm->resources, &fds[CHILD_VMM], &fds[CHILD_VMX], err);
+    rc = resources_open(cfg, stdio_fd, &vm->resources, &fds[CHILD_VMM], &fds[CHILD_VMX], err);
     if (rc == 0)
         rc = make_common(cfg, fds, err);
     if (rc == 0)

@@ -26,10 +26,10 @@ enum vm_end {
 
 struct vm;
 
-/* `console_fd` is the VM's end of a stream socket pair when cfg->serial is VMCFG_SERIAL_STDIO,
+/* `stdio_fd` is the VM's end of a stream socket pair when cfg->serial is VMCFG_STREAM_STDIO,
  * otherwise -1; taken: closed here in every case. A negative errno comes with err: -ENOENT,
  * -EACCES, -EBADMSG for a file of the configuration. */
-int vm_start(const struct vmcfg *cfg, int console_fd, struct loop *loop, struct vm **ret_vm,
+int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm **ret_vm,
              struct err *err);
 /* Presses the power button; what the guest does about it is its own decision. */
 int vm_power_button(struct vm *vm);

@@ -12,6 +12,7 @@ struct vcpu_thread {
     struct vcpus *all;
     unsigned index;
     pthread_t thread;
+    pthread_cond_t wake; /* told to go on, to end, or to carry out a call */
     bool started, standing;
     struct engine_vcpu *vcpu;
     int create_result;
@@ -25,7 +26,7 @@ struct vcpu_thread {
 struct vcpus {
     struct vcpus_config config;
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* any of the below, or a thread's standing and call */
+    pthread_cond_t told; /* a thread has started, stands still, or has carried out a call */
     bool paused, ending;
     unsigned standing; /* threads that stand still */
     struct vcpu_thread thread[];
@@ -48,16 +49,16 @@ static bool stand(struct vcpu_thread *t, bool halted)
         return true;
     t->standing = true;
     all->standing++;
-    (void)pthread_cond_broadcast(&all->changed);
+    (void)pthread_cond_signal(&all->told);
     while (!all->ending && (all->paused || halted)) {
         if (t->call) {
             t->call_result = t->call(all->config.engine, t->vcpu, t->call_ctx);
             t->call = NULL;
             halted = false; /* whoever set it up anew wants it to run */
-            (void)pthread_cond_broadcast(&all->changed);
+            (void)pthread_cond_signal(&all->told);
             continue;
         }
-        (void)pthread_cond_wait(&all->changed, &all->lock);
+        (void)pthread_cond_wait(&t->wake, &all->lock);
     }
     all->standing--;
     t->standing = false;
@@ -94,7 +95,7 @@ static void *thread_main(void *arg)
     (void)pthread_mutex_lock(&all->lock);
     t->create_result = rc;
     t->started = true;
-    (void)pthread_cond_broadcast(&all->changed);
+    (void)pthread_cond_signal(&all->told);
     (void)pthread_mutex_unlock(&all->lock);
     if (rc == 0)
         run(t);
@@ -109,6 +110,7 @@ static int start_thread(struct vcpus *all, unsigned i, struct err *err)
     char name[16];
 
     *t = (struct vcpu_thread){.all = all, .index = i};
+    (void)pthread_cond_init(&t->wake, NULL);
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
     int rc = -pthread_create(&t->thread, &attr, thread_main, t);
@@ -120,7 +122,7 @@ static int start_thread(struct vcpus *all, unsigned i, struct err *err)
 
     (void)pthread_mutex_lock(&all->lock);
     while (!t->started)
-        (void)pthread_cond_wait(&all->changed, &all->lock);
+        (void)pthread_cond_wait(&all->told, &all->lock);
     (void)pthread_mutex_unlock(&all->lock);
     if (t->create_result < 0) {
         if (err)
@@ -141,7 +143,7 @@ int vcpus_create(const struct vcpus_config *config, struct vcpus **ret_vcpus, st
     all->config.count = 0; /* those that run */
     all->paused = true;
     (void)pthread_mutex_init(&all->lock, NULL);
-    (void)pthread_cond_init(&all->changed, NULL);
+    (void)pthread_cond_init(&all->told, NULL);
     for (unsigned i = 0; i < config->count; i++) {
         int rc = start_thread(all, i, err);
         if (rc < 0) {
@@ -152,6 +154,12 @@ int vcpus_create(const struct vcpus_config *config, struct vcpus **ret_vcpus, st
     }
     *ret_vcpus = all;
     return 0;
+}
+
+static void wake_all(struct vcpus *all)
+{
+    for (unsigned i = 0; i < all->config.count; i++)
+        (void)pthread_cond_signal(&all->thread[i].wake);
 }
 
 static void kick_all(struct vcpus *all)
@@ -167,12 +175,14 @@ void vcpus_destroy(struct vcpus *all)
         return;
     (void)pthread_mutex_lock(&all->lock);
     all->ending = true;
-    (void)pthread_cond_broadcast(&all->changed);
+    wake_all(all);
     kick_all(all);
     (void)pthread_mutex_unlock(&all->lock);
     for (unsigned i = 0; i < all->config.count; i++)
         (void)pthread_join(all->thread[i].thread, NULL);
-    (void)pthread_cond_destroy(&all->changed);
+    for (unsigned i = 0; i < all->config.count; i++)
+        (void)pthread_cond_destroy(&all->thread[i].wake);
+    (void)pthread_cond_destroy(&all->told);
     (void)pthread_mutex_destroy(&all->lock);
     free(all);
 }
@@ -183,7 +193,7 @@ void vcpus_pause(struct vcpus *all)
     all->paused = true;
     kick_all(all);
     while (all->standing < all->config.count)
-        (void)pthread_cond_wait(&all->changed, &all->lock);
+        (void)pthread_cond_wait(&all->told, &all->lock);
     (void)pthread_mutex_unlock(&all->lock);
 }
 
@@ -191,7 +201,7 @@ void vcpus_resume(struct vcpus *all)
 {
     (void)pthread_mutex_lock(&all->lock);
     all->paused = false;
-    (void)pthread_cond_broadcast(&all->changed);
+    wake_all(all);
     (void)pthread_mutex_unlock(&all->lock);
 }
 
@@ -204,9 +214,9 @@ int vcpus_call(struct vcpus *all, unsigned index,
     (void)pthread_mutex_lock(&all->lock);
     t->call_ctx = ctx;
     t->call = fn;
-    (void)pthread_cond_broadcast(&all->changed);
+    (void)pthread_cond_signal(&t->wake);
     while (t->call)
-        (void)pthread_cond_wait(&all->changed, &all->lock);
+        (void)pthread_cond_wait(&all->told, &all->lock);
     int rc = t->call_result;
     (void)pthread_mutex_unlock(&all->lock);
     return rc;

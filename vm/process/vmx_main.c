@@ -36,8 +36,8 @@ struct vmx {
     struct boot *boot;
     struct blk *blk[VMCFG_DISKS_MAX];
     struct nic *nic[VMCFG_NICS_MAX];
-    struct chr *console;
-    struct chr_ring *console_ring;
+    struct chr *serial, *console;
+    struct chr_ring *serial_ring;
     struct loop_source control, link;
     pthread_t server;
     atomic_bool server_stop;
@@ -101,29 +101,42 @@ static int open_nic(struct vmx *v, unsigned i, struct err *err)
                                 .vhost = fcntl(VM_FD_VHOST + (int)i, F_GETFD) >= 0};
 
     memcpy(params.mac, nic->mac, sizeof params.mac);
-    return nic_create(&params, &v->nic[i], err);
+    int rc = nic_create(&params, &v->nic[i], err);
+    if (rc == 0)
+        nic_set_link(v->nic[i], nic->connected);
+    return rc;
 }
 
-static int open_console(struct vmx *v, struct err *err)
+static int open_stream(struct vmx *v, const struct vmcfg_stream *stream, int fd,
+                       struct chr **ret_chr, struct err *err)
 {
-    static const enum chr_kind kinds[] = {[VMCFG_SERIAL_NONE] = CHR_NONE,
-                                          [VMCFG_SERIAL_STDIO] = CHR_STREAM,
-                                          [VMCFG_SERIAL_UNIX] = CHR_LISTEN,
-                                          [VMCFG_SERIAL_FILE] = CHR_FILE};
-    enum chr_kind kind = kinds[v->env.cfg.serial];
+    static const enum chr_kind kinds[] = {[VMCFG_STREAM_NONE] = CHR_NONE,
+                                          [VMCFG_STREAM_STDIO] = CHR_STREAM,
+                                          [VMCFG_STREAM_UNIX] = CHR_LISTEN,
+                                          [VMCFG_STREAM_FILE] = CHR_FILE};
+    enum chr_kind kind = kinds[stream->type];
+
+    return chr_create(kind, kind == CHR_NONE ? -1 : fd, v->env.loop, ret_chr, err);
+}
+
+static int open_serial(struct vmx *v, struct err *err)
+{
     struct bytering out, in;
 
-    int rc = chr_create(kind, kind == CHR_NONE ? -1 : VM_FD_CONSOLE, v->env.loop, &v->console, err);
+    int rc = open_stream(v, &v->env.cfg.serial, VM_FD_SERIAL, &v->serial, err);
     if (rc == 0)
         rc = link_ring_reader(v->env.shared, LINK_UART_TX, &out);
     if (rc == 0)
         rc = link_ring_writer(v->env.shared, LINK_UART_RX, &in);
-    return rc < 0 ? rc : chr_ring_create(v->console, &out, &in, v->env.loop, &v->console_ring, err);
+    return rc < 0 ? rc : chr_ring_create(v->serial, &out, &in, v->env.loop, &v->serial_ring, err);
 }
 
 static int open_backends(struct vmx *v, struct err *err)
 {
-    int rc = open_console(v, err);
+    int rc = open_serial(v, err);
+
+    if (rc == 0 && v->env.cfg.console.type != VMCFG_STREAM_NONE)
+        rc = open_stream(v, &v->env.cfg.console, VM_FD_CONSOLE, &v->console, err);
 
     for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
         rc = open_disk(v, i, err);
@@ -155,7 +168,8 @@ static int receive_board(struct board *board, struct err *err)
 
 static int build_board(struct vmx *v, struct err *err)
 {
-    struct board_parts parts = {.fw_cfg = boot_fw_cfg(v->boot), .blk = v->blk, .nic = v->nic};
+    struct board_parts parts = {
+        .fw_cfg = boot_fw_cfg(v->boot), .blk = v->blk, .nic = v->nic, .console = v->console};
     struct board_env env = {.gmem = v->env.gmem,
                             .loop = v->env.loop,
                             .shared = v->env.shared,
@@ -241,7 +255,7 @@ static void shut_down(struct vmx *v)
     callslot_wake(&v->env.shared->calls);
     (void)pthread_join(v->server, NULL);
     board_destroy(v->board);
-    chr_ring_drain(v->console_ring);
+    chr_ring_drain(v->serial_ring);
 }
 
 int main(void)
