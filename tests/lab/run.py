@@ -9,6 +9,7 @@ just the modules that the group imports, and what NEEDS lists for the group. Pre
 in BUILD/tests/lab and made again when what they come from has changed.
 """
 
+import hashlib
 import http.server
 import importlib.util
 import modulefinder
@@ -21,6 +22,8 @@ import tempfile
 import threading
 
 sys.dont_write_bytecode = True
+from grub_image import make_image  # noqa: E402
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.join(HERE, "../..")
 LAB = os.path.realpath(os.environ.get("SOCLE_LAB_DIR", os.path.join(ROOT, "build/lab")))
@@ -31,17 +34,18 @@ SEABIOS = ["/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/vgabios-stdvg
 OVMF = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M", "VARS_4M")]
 
 
-def group(limit, *options, files=(), script=None, cleanup=None):
-    return {"limit": limit, "options": options, "files": files, "script": script}
-
-
+# Of each group: the time limit of its lab run; options for lab/run; host files that L1 has at the
+# same places; whether it needs the GRUB disk, and a web page outside of L1; or a program of BUILD
+# that is all of the group.
 GROUPS = {
-    "boot": group(180),
+    "boot": {"limit": 240},
+    "disk": {"limit": 240},
+    "net": {"limit": 240, "options": ["--net"], "files": ["/usr/bin/passt"], "page": True},
+    "firmware": {"limit": 500, "files": [*SEABIOS, *OVMF], "disk": True},
+    "failure": {"limit": 240, "files": OVMF},
+    "size": {"limit": 300, "options": ["--memory", "7G"]},
+    "engine": {"limit": 200, "program": "tests/guest/test-guest"},
 }
-
-
-def say(text):
-    print(f"# {text}", flush=True)
 
 
 def newer(target, *sources):
@@ -60,7 +64,7 @@ def initrd(work):
     return path
 
 
-def python_files(script, folder):
+def python_places(script, folder):
     """Debian's Python for one script: its modules, compiled, in a folder as /usr/lib/python3.X."""
     finder = modulefinder.ModuleFinder([HERE, STDLIB, f"{STDLIB}/lib-dynload"])
     finder.run_script(script)
@@ -79,7 +83,7 @@ def python_files(script, folder):
         else:
             shutil.copy(path, place)
     os.makedirs(f"{folder}/lib-dynload", exist_ok=True)
-    return ["--file", f"{folder}:{STDLIB}", "--file", "/usr/bin/python3:/usr/bin/python3"]
+    return [f"{folder}:{STDLIB}", "/usr/bin/python3:/usr/bin/python3"]
 
 
 def lab_run(words):
@@ -95,22 +99,67 @@ def lab_run(words):
     return run.returncode, "".join(lines)
 
 
+def grub_disk(work, guest):
+    """A disk from which firmware starts GRUB, and GRUB the test guest."""
+    path, kernel = f"{work}/grub.img", f"{LAB}/{KERNEL}/vmlinuz"
+    if not newer(path, kernel, guest, f"{HERE}/grub_image.py"):
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            make_image(f"{path}.new", folder, kernel, guest, "console=ttyS0 quiet socle.test=run")
+        os.rename(f"{path}.new", path)
+    return path
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """A web page outside of L1, to be reached by its network."""
+
+    content = os.urandom(1 << 20)
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve_page():
+    """Its address as L1 sees it, and its MD5."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://10.0.2.2:{server.server_port}/", hashlib.md5(Page.content).hexdigest()
+
+
+def script_words(build, name, what, folder):
+    """What lab/run is to place for a group's script, and the command that runs it."""
+    work = f"{build}/tests/lab"
+    guest = initrd(work)
+    places = [f"{build}/{program}" for program in ("socle", "socle-vmm", "socle-vmx")]
+    places += [f"{LAB}/{KERNEL}/vmlinuz", guest, f"{HERE}/vm.py", f"{HERE}/{name}.py"]
+    if what.get("disk"):
+        places.append(grub_disk(work, guest))
+    places += [f"{path}:{path}" for path in what.get("files", [])]
+    places += python_places(f"{HERE}/{name}.py", f"{folder}/python")
+    arguments = serve_page() if what.get("page") else ()
+    return places, f"exec python3 -B -S -s {name}.py {' '.join(arguments)}"
+
+
 def main():
     build, name = os.path.abspath(sys.argv[1]), sys.argv[2]
     what = GROUPS[name]
-    work = f"{build}/tests/lab"
-    os.makedirs(work, exist_ok=True)
-    subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", "qemu", "6.12-cloud", KERNEL], check=True)
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        files = [f"{build}/{program}" for program in ("socle", "socle-vmm", "socle-vmx")]
-        files += [f"{LAB}/{KERNEL}/vmlinuz", initrd(work), f"{HERE}/vm.py", f"{HERE}/{name}.py"]
-        words = [f"{ROOT}/lab/run", "--timeout", str(what["limit"]), *what["options"]]
-        for file in files:
-            words += ["--file", file]
-        for file in what["files"]:
-            words += ["--file", f"{file}:{file}"]
-        words += python_files(f"{HERE}/{name}.py", f"{folder}/python")
-        status, text = lab_run([*words, "--", "python3", "-B", "-S", "-s", f"{name}.py"])
+    os.makedirs(f"{build}/tests/lab", exist_ok=True)
+    fetch = [f"{ROOT}/lab/fetch", "tools", "busybox", "qemu", "6.12-cloud", KERNEL]
+    subprocess.run(fetch, check=True)
+    with tempfile.TemporaryDirectory(dir=f"{build}/tests/lab") as folder:
+        if program := what.get("program"):
+            places, command = [f"{build}/{program}"], f"exec ./{os.path.basename(program)}"
+        else:
+            places, command = script_words(build, name, what, folder)
+        words = [f"{ROOT}/lab/run", "--timeout", str(what["limit"]), "--env", "SOCLE_ENGINE=kvm"]
+        words += what.get("options", [])
+        for place in places:
+            words += ["--file", place]
+        status, text = lab_run([*words, "--", "sh", "-c", f"echo '# begin'; {command}"])
     print(text, end="")
     if status not in (0, 1):
         print(f"Bail out! lab/run ended with status {status}")

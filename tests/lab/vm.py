@@ -22,6 +22,8 @@ KERNEL = ("--kernel", "vmlinuz", "--initrd", "initrd")
 APPEND = "console=ttyS0 quiet panic=-1 socle.test=run"
 READY = r"SOCLE-GUEST-READY"
 COMMANDS = r"SOCLE-COMMANDS"
+# looked for in the guest: all of dmesg would take its time on a serial line
+COMPLAINTS = "dmesg | grep -E 'ACPI (BIOS )?Error|ACPI Warning|[Ff]irmware [Bb]ug|BUG:|WARNING:|Oops'"
 BOOT_S, ANSWER_S, END_S = 100, 60, 30
 
 # exit statuses of socle-run(1)
@@ -37,7 +39,6 @@ class Tap:
 
     def __init__(self):
         self.number = self.failed = 0
-        print("# begin", flush=True)
 
     def check(self, name, good, detail=""):
         self.number += 1
@@ -154,7 +155,7 @@ class Vm:
         self.send(text + "\n")
         found = self.expect(r"(?s)(.*?)\n?SOCLE-STATUS (\d+)\n", timeout)
         status = int(found[2])
-        return found[1].strip("\n") + (f"\n({status})" if status else "")
+        return "\n".join(filter(None, (found[1].strip("\n"), f"({status})" if status else "")))
 
     def power_off(self):
         self.send("poweroff -f\n")
