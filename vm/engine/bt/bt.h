@@ -160,14 +160,15 @@ struct bt_vcpu {
     uint64_t zero;              /* what an absent base or index reads: always 0 */
     uint64_t block_rip;         /* of the running block's first instruction */
     const struct bt_step *step; /* the running one, while RIP and flags are not kept: interp_sync */
-    uint64_t status;            /* the status flags meanwhile: SZAPC in bits 8-15, as LAHF has
+    uint16_t status;            /* the status flags meanwhile: SZAPC in bits 8-15, as LAHF has
                                    them, and OF in bit 0 */
-    uint64_t rip;    /* of the instruction that runs, until it is done */
-    uint64_t rflags; /* complete, status flags included; bit 1 is set */
-    uint32_t mode;   /* BT_MODE_* */
+    uint64_t rip;               /* of the instruction that runs, until it is done */
+    uint64_t rflags;            /* complete, status flags included; bit 1 is set */
+    uint32_t mode;              /* BT_MODE_* */
     uint8_t cpl;
-    uint8_t shadow;         /* CPU_SHADOW_*: left by the instruction before */
-    bool interrupt_blocked; /* one is there but IF is clear: who sets IF requests */
+    uint8_t shadow; /* CPU_SHADOW_*: left by the instruction before */
+    uint32_t heed;  /* the bits of `request` for which the loop stops: BT_REQUEST_INTERRUPT, which
+                       stands as long as there is one, only while IF is set (except.c) */
     _Atomic(uint32_t) request;
     struct bt_tlb *tlb;       /* owned */
     struct bt_interp *interp; /* owned: its blocks (block.h) */

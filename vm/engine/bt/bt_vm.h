@@ -16,6 +16,7 @@
 #include "vm/machine/gmem.h"
 
 struct bt_irqchip; /* irqchip.h */
+struct vec_cache;  /* vec.h */
 
 enum { BT_MEMORY_MAX = 64, BT_PIECES_MAX = 2 * BT_MEMORY_MAX + 2 * GMEM_RANGES_MAX };
 
@@ -57,6 +58,7 @@ struct bt_vm {
     unsigned phys_bits;
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
     struct bt_irqchip *irqchip;      /* owned */
+    struct vec_cache *vec;           /* owned */
     _Atomic(uint32_t) *device_words; /* owned: code words of device memory (block.h) */
 
     pthread_mutex_t lock;                       /* memory map, doorbells, vcpu[] */

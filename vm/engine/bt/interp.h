@@ -28,7 +28,7 @@ struct interp_handler {
 extern const struct interp_handler system_handlers[]; /* system.c */
 /* Vector instructions are bound one by one: vec_bind (vec.h) sets run. */
 
-/* Runs blocks until vcpu->request is not 0, or vcpu->run_state is not CPU_RUNNING; looks at them
+/* Runs blocks until vcpu->request & vcpu->heed, or vcpu->run_state is not CPU_RUNNING; looks at them
  * between blocks and runs one at least. vcpu->shadow is cleared first. Exceptions have been
  * delivered (except_landed, from the landing of bt_raise). */
 void interp_run(struct bt_vcpu *vcpu);

@@ -31,7 +31,8 @@ struct bt_tlb_entry {
     uint64_t tag[3]; /* by enum mmu_access */
     uint64_t addend; /* host address - linear address */
     uint64_t gpa;    /* of the page */
-    uint64_t page;   /* linear; all rights below are of that */
+    uint64_t page;   /* linear */
+    uint64_t number; /* in the VM's numbering (bt_vm.h) */
     uint32_t rights; /* MMU_ENTRY_* */
     uint32_t global; /* its generation of global pages */
 };
