@@ -45,8 +45,9 @@ static int map_aligned(int fd, uint64_t size, uint8_t **ret_host)
     uint8_t *host = (uint8_t *)align_up((uintptr_t)reserved, HUGE_PAGE);
     uint64_t head = (uint64_t)(host - reserved), tail = HUGE_PAGE - head;
 
-    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
-        MAP_FAILED) {
+    /* Without MAP_NORESERVE, so that huge pages which are not there are missed here, and not by a
+     * SIGBUS later. */
+    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
         int rc = -errno;
         (void)munmap(reserved, size + HUGE_PAGE);
         return rc;
