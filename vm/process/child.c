@@ -2,6 +2,7 @@
 #include "vm/process/child.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "base/log.h"
 #include "vm/process/callslot.h"
 
-enum { CONFIG_MAX = 1 << 20 };
+enum { CONFIG_MAX = 1 << 20, STACK_SIZE = 256 << 10 };
 
 static int read_config(struct vmcfg *cfg, struct err *err)
 {
@@ -29,6 +30,18 @@ static int read_config(struct vmcfg *cfg, struct err *err)
     return vmcfg_decode(text, (size_t)st.st_size, cfg, err);
 }
 
+/* The default of 8 MiB is room for transparent huge pages: the first touch of a stack would cost 2
+ * MiB. */
+static void small_stacks(void)
+{
+    pthread_attr_t attr;
+
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
+    (void)pthread_setattr_default_np(&attr);
+    (void)pthread_attr_destroy(&attr);
+}
+
 int child_init(struct child_env *env, const char *name, struct err *err)
 {
     tzset(); /* log_at needs no file any more */
@@ -37,6 +50,7 @@ int child_init(struct child_env *env, const char *name, struct err *err)
     (void)signal(SIGINT, SIG_IGN);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_DUMPABLE, 0);
+    small_stacks();
     callslot_setup();
 
     int rc = loop_create(&env->loop);
