@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/buf.h"
 #include "base/loop.h"
 #include "vm/backend/nic.h"
 
@@ -34,18 +35,29 @@ static bool is_loopback(const char *addr)
     return !strncmp(addr, "127.", 4) || !strcmp(addr, "::1");
 }
 
+/* The address of a line "nameserver ADDRESS", or NULL; cuts the line. */
+static const char *resolver_of(char *line)
+{
+    static const char word[] = "nameserver";
+    uint8_t raw[16];
+    char *save = NULL;
+    const char *first = strtok_r(line, " \t\n", &save), *addr = strtok_r(NULL, " \t\n", &save);
+
+    if (!first || strcmp(first, word) != 0 || !addr || is_loopback(addr))
+        return NULL;
+    return inet_pton(AF_INET, addr, raw) == 1 || inet_pton(AF_INET6, addr, raw) == 1 ? addr : NULL;
+}
+
 static void read_resolvers(const char *path, struct resolvers *r)
 {
     FILE *file = fopen(path, "re");
-    uint8_t raw[16];
     char line[256];
 
     r->count = 0;
     while (file && r->count < RESOLVERS_MAX && fgets(line, sizeof line, file)) {
-        char *addr = r->addr[r->count];
-        if (sscanf(line, "nameserver %45s", addr) == 1 && !is_loopback(addr) &&
-            (inet_pton(AF_INET, addr, raw) == 1 || inet_pton(AF_INET6, addr, raw) == 1))
-            r->count++;
+        const char *addr = resolver_of(line);
+        if (addr)
+            (void)snprintf(r->addr[r->count++], sizeof r->addr[0], "%s", addr);
     }
     if (file)
         (void)fclose(file);
@@ -111,23 +123,24 @@ static int listen_to(int fd, char *text, size_t size)
 }
 
 /* The lines that give the reason, as one; the others are about syslog and who it runs as. */
-static void reason(char *text)
+static void reason(char *text, size_t size)
 {
-    char *save = NULL, *to = text;
+    cleanup_buf struct buf lines = {0};
+    char *save = NULL;
     char said[1024];
 
     (void)snprintf(said, sizeof said, "%s", text);
-    *text = '\0';
     for (char *line = strtok_r(said, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         if (strstr(line, "to syslog") || strstr(line, "Don't run as root"))
             continue;
-        to += sprintf(to, "%s%s", to == text ? "" : "; ", line);
+        buf_printf(&lines, "%s%s", lines.len ? "; " : "", line);
     }
+    (void)snprintf(text, size, "%s", buf_cstr(&lines));
 }
 
-static int failed(char *text, int status, struct err *err)
+static int failed(char *text, size_t size, int status, struct err *err)
 {
-    reason(text);
+    reason(text, size);
     if (strstr(text, "namespace")) /* first: a missing IPv6 route is said, too, and harmless */
         return err_set(err, -EPERM,
                        "user-mode network: passt may not make its sandbox here (%s); user "
@@ -172,7 +185,7 @@ int nic_user_start(int *ret_fd, struct err *err)
         return err_set(err, rc, "user-mode network: passt is not ready after %d s",
                        START_MS / 1000);
     if (status)
-        return failed(text, status, err);
+        return failed(text, sizeof text, status, err);
     *ret_fd = TAKE_FD(near);
     return 0;
 }
