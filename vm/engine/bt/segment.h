@@ -9,6 +9,7 @@
 #pragma once
 
 #include "vm/engine/bt/insn.h"
+#include "vm/engine/bt/interp.h"
 #include "vm/engine/bt/mmu.h"
 
 /* The checks that the inline part leaves out: real mode, V86, limits, types, #SS or #GP. */
@@ -52,6 +53,16 @@ void segment_read_or_raise(struct bt_vcpu *vcpu, uint16_t selector, enum bt_vect
 struct cpu_segment segment_unpack(uint16_t selector, const struct segment_descriptor *descriptor);
 void segment_set_accessed(struct bt_vcpu *vcpu, uint16_t selector,
                           struct segment_descriptor *descriptor);
+/* The descriptor of a stack for `cpl`, checked and marked accessed; `vector` unless it is absent.
+ */
+struct cpu_segment segment_check_stack(struct bt_vcpu *vcpu, uint16_t selector, unsigned cpl,
+                                       enum bt_vector vector);
+/* After a return to an outer level: data segments that it may not have become null. */
+void segment_drop_inner(struct bt_vcpu *vcpu);
+/* Operand of an instruction: register or memory. */
+void segment_write_rm(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned operand,
+                      unsigned size, uint64_t value);
+
 /* Real mode and V86: base is selector * 16; limit and type as they are (real) or 64 KiB (V86). */
 void segment_set_real(struct bt_vcpu *vcpu, enum cpu_seg seg, uint16_t selector);
 /* A stack or code address that will be RIP: limit of CS or canonical, else #GP(0). */
@@ -70,7 +81,12 @@ void segment_add_rsp(struct bt_vcpu *vcpu, int64_t bytes); /* by the stack's add
 struct segment_stack {
     struct cpu_segment ss;
     uint64_t rsp;
+    unsigned cpl; /* that it is for */
+    bool code64;
 };
+/* Pushes there; vcpu is not changed. */
+void segment_stack_push(struct bt_vcpu *vcpu, struct segment_stack *stack, unsigned size,
+                        uint64_t value);
 void segment_tss_stack(struct bt_vcpu *vcpu, unsigned cpl, struct segment_stack *ret_stack);
 uint64_t segment_tss_ist(struct bt_vcpu *vcpu, unsigned ist);
 
@@ -84,3 +100,6 @@ enum segment_task_reason {
 /* Switches to the task of TSS `selector` (a task gate's, or named directly). */
 void segment_task_switch(struct bt_vcpu *vcpu, uint16_t selector, enum segment_task_reason reason,
                          bool has_error, uint32_t error);
+
+/* Parts of system_handlers. */
+extern const struct interp_handler segment_handlers[], transfer_handlers[];
