@@ -97,38 +97,56 @@ static int reset_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, voi
     return engine->vcpu_reset(vcpu);
 }
 
-static int enter_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, void *ctx)
+static struct cpu_model model_of(const struct vmcfg *cfg)
 {
-    cleanup_free struct cpu_state *state = malloc(sizeof *state);
-    int rc = state ? engine->vcpu_get_state(vcpu, state) : -ENOMEM;
+    return (struct cpu_model){.cpus = cfg->cpus, .cores_per_socket = cfg->cores_per_socket};
+}
 
-    if (rc < 0)
-        return rc;
-    boot_start_apply(ctx, state);
-    return engine->vcpu_set_state(vcpu, state);
+/* How the first processor starts, and what all of them are. */
+struct power_on {
+    const struct boot_start *start;
+    struct cpu_model model;
+};
+
+/* APIC ids beyond the 8 bits of xAPIC mode: processors are handed over in x2APIC mode, as firmware
+ * does (Intel SDM volume 3, 11.12.7); without that Linux ignores those that have such ids. */
+static void enter_x2apic(const struct cpu_model *model, struct cpu_state *state)
+{
+    enum { APIC_BASE_EXTD = 1 << 10, LAPIC_ID = 2, XAPIC_ID_MAX = 254 };
+
+    if (cpu_model_max_apic_id(model) <= XAPIC_ID_MAX)
+        return;
+    state->apic_base |= APIC_BASE_EXTD;
+    state->lapic[LAPIC_ID] = cpu_model_apic_id(model, vcpus_self());
 }
 
 /* The others wait for the first, set up as firmware would have left them. */
 static int prepare_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, void *ctx)
 {
+    const struct power_on *on = ctx;
     cleanup_free struct cpu_state *state = malloc(sizeof *state);
     int rc = state ? engine->vcpu_get_state(vcpu, state) : -ENOMEM;
 
     if (rc < 0)
         return rc;
-    boot_start_apply_common(ctx, state);
+    if (vcpus_self() == 0)
+        boot_start_apply(on->start, state);
+    else
+        boot_start_apply_common(on->start, state);
+    enter_x2apic(&on->model, state);
     return engine->vcpu_set_state(vcpu, state);
 }
 
 /* All vCPUs to power-on; the first one to where vmx says that the start program begins. */
 static void start_vcpus(struct vmm *v, struct link_entry *entry)
 {
+    struct power_on on = {.start = &entry->start, .model = model_of(&v->env.cfg)};
     int rc = 0;
 
     for (unsigned i = 0; i < v->env.cfg.cpus && rc == 0; i++)
         rc = vcpus_call(v->vcpus, i, reset_vcpu, NULL);
     for (unsigned i = 0; i < v->env.cfg.cpus && rc == 0 && !entry->reset_vector; i++)
-        rc = vcpus_call(v->vcpus, i, i ? prepare_vcpu : enter_vcpu, &entry->start);
+        rc = vcpus_call(v->vcpus, i, prepare_vcpu, &on);
     if (rc < 0) {
         finish(v, VM_END_DIED, "the engine refused the processors' initial state");
         return;
@@ -214,8 +232,7 @@ static int open_engine(struct vmm *v, struct err *err)
     }
     if (why.code)
         log_info("%s", why.text);
-    struct cpu_model model = {.cpus = v->env.cfg.cpus,
-                              .cores_per_socket = v->env.cfg.cores_per_socket};
+    struct cpu_model model = model_of(&v->env.cfg);
     struct engine_vm_config config = {
         .gmem = v->env.gmem, .bus = v->bus, .model = &model, .cpus = v->env.cfg.cpus};
     int rc = v->engine->vm_create(&config, &v->vm, err);
