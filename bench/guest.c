@@ -233,9 +233,9 @@ static bool mode_is(const char *mode)
 
 int main(int argc, char **argv)
 {
-    LAB_MARK(LAB_READY);
     if (argc == 2 && !strcmp(argv[1], "peer"))
         return serve_peer();
+    LAB_MARK(LAB_READY);
     mkdir("/proc", 0755);
     mkdir("/dev", 0755);
     mount("proc", "/proc", "proc", 0, "");
