@@ -2,18 +2,11 @@
 #include "vm/backend/io_thread.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static int (*start_hook)(void);
-
-void io_thread_set_hook(int (*hook)(void))
-{
-    start_hook = hook;
-}
+#include "base/thread.h"
 
 static void on_wake(struct aio_watch *watch) {}
 
@@ -69,8 +62,8 @@ static int begin(struct io_thread *t)
 {
     int rc = aio_adopt(t->aio);
 
-    if (!rc && t->threaded && start_hook)
-        rc = start_hook();
+    if (!rc && t->threaded)
+        rc = thread_confine();
     if (rc)
         return rc;
     aio_watch(t->aio, &t->wake);
@@ -101,21 +94,12 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread. */
 static int spawn(struct io_thread *t, const char *name)
 {
-    sigset_t all, before;
-    char shown[16];
-    int rc;
+    int rc = thread_start(&t->thread, name, thread_main, t);
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = -pthread_create(&t->thread, NULL, thread_main, t);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return rc;
-    (void)snprintf(shown, sizeof shown, "%s", name);
-    (void)pthread_setname_np(t->thread, shown);
     (void)pthread_mutex_lock(&t->lock);
     while (!t->started)
         (void)pthread_cond_wait(&t->changed, &t->lock);

@@ -45,12 +45,8 @@ struct io_thread {
     int result; /* of starting */
 };
 
-/* Called by every I/O thread before it serves: the process puts its seccomp filter there; 0 or a
- * negative errno. Set once, before the first thread. What a thread calls from then on: what
- * disk/aio.h lists, write (eventfds) and futex; at its end what closing the disk takes. */
-void io_thread_set_hook(int (*hook)(void));
-
-/* `name`: up to 15 bytes are shown by the system. On failure `end` is not called. */
+/* The thread calls thread_confine (base/thread.h) before it serves; what it needs of a filter then
+ * is in disk/aio.h. On failure `end` is not called. */
 int io_thread_create(struct io_thread *thread, const char *name, struct aio *aio, bool threaded,
                      const struct io_thread_ops *ops, void *ctx, struct err *err);
 /* Parks, calls `end` and waits for the thread; accepts a zeroed one. */

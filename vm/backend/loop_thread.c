@@ -2,20 +2,12 @@
 #include "vm/backend/loop_thread.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "base/cleanup.h"
-
-static int (*start_hook)(void);
-
-void loop_thread_set_hook(int (*hook)(void))
-{
-    start_hook = hook;
-}
+#include "base/thread.h"
 
 static void report(struct loop_thread *t, bool *what)
 {
@@ -63,7 +55,7 @@ static void *thread_main(void *arg)
 {
     struct loop_thread *t = arg;
 
-    t->result = start_hook ? start_hook() : 0;
+    t->result = thread_confine();
     bool serve = t->result == 0;
     report(t, &t->started);
     if (serve && loop_run(t->loop) < 0)
@@ -71,21 +63,12 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread. */
 static int spawn(struct loop_thread *t, const char *name)
 {
-    sigset_t all, before;
-    char shown[16];
-    int rc;
+    int rc = thread_start(&t->thread, name, thread_main, t);
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = -pthread_create(&t->thread, NULL, thread_main, t);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return rc;
-    (void)snprintf(shown, sizeof shown, "%s", name);
-    (void)pthread_setname_np(t->thread, shown);
     wait_for(t, &t->started);
     if (t->result)
         (void)pthread_join(t->thread, NULL);

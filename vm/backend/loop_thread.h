@@ -36,12 +36,9 @@ struct loop_thread {
     pthread_cond_t changed;
 };
 
-/* Called by every such thread before it serves: the process puts its seccomp filter there; 0 or a
- * negative errno. Set once, before the first thread. What a network card's thread calls from then
- * on: epoll_wait, epoll_ctl, read, readv, write, writev, recvfrom, sendmsg, futex, and ioctl with
- * TUNSETOFFLOAD, TUNSETQUEUE and VHOST_* (nic_vhost.h). */
-void loop_thread_set_hook(int (*hook)(void));
-
+/* The thread calls thread_confine (base/thread.h) before it serves. What a network card's thread
+ * calls from then on: epoll_wait, epoll_ctl, read, readv, write, writev, recvfrom, sendmsg, futex,
+ * and ioctl with TUNSETOFFLOAD, TUNSETQUEUE and VHOST_* (nic_vhost.h). */
 int loop_thread_create(struct loop_thread *thread, const char *name, bool threaded,
                        const struct loop_thread_ops *ops, void *ctx, struct err *err);
 void loop_thread_destroy(struct loop_thread *thread); /* parks first; accepts a zeroed one */

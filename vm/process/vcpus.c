@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STACK_SIZE = 256 << 10 };
-
 struct vcpu_thread {
     struct vcpus *all;
     unsigned index;
@@ -106,15 +104,11 @@ static void *thread_main(void *arg)
 static int start_thread(struct vcpus *all, unsigned i, struct err *err)
 {
     struct vcpu_thread *t = &all->thread[i];
-    pthread_attr_t attr;
     char name[16];
 
     *t = (struct vcpu_thread){.all = all, .index = i};
     (void)pthread_cond_init(&t->wake, NULL);
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int rc = -pthread_create(&t->thread, &attr, thread_main, t);
-    (void)pthread_attr_destroy(&attr);
+    int rc = -pthread_create(&t->thread, NULL, thread_main, t);
     if (rc < 0)
         return err_sys(err, rc, "cannot start the thread of vCPU %u", i);
     (void)snprintf(name, sizeof name, "vcpu-%u", i);

@@ -18,11 +18,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "config/vmcfg.h"
 #include "vm/backend/blk.h"
 #include "vm/backend/chr_ring.h"
-#include "vm/backend/io_thread.h"
-#include "vm/backend/loop_thread.h"
 #include "vm/backend/nic.h"
 #include "vm/engine/host_cpu.h"
 #include "vm/process/board.h"
@@ -233,8 +232,7 @@ static int build(struct vmx *v, struct err *err)
 {
     int rc = open_backends(v, err);
 
-    io_thread_set_hook(confine_io);
-    loop_thread_set_hook(confine_io);
+    thread_set_hook(confine_io);
     if (rc == 0)
         rc = boot_create(&v->env, &v->boot, err);
     if (rc == 0)
@@ -243,8 +241,8 @@ static int build(struct vmx *v, struct err *err)
         rc = loop_add_fd(v->env.loop, &v->control, VM_FD_CONTROL, EPOLLIN, on_control, v);
     if (rc == 0)
         rc = loop_add_fd(v->env.loop, &v->link, VM_FD_LINK, EPOLLIN, on_link, v);
-    if (rc == 0 && pthread_create(&v->server, NULL, server_main, v) != 0)
-        rc = err_set(err, -EAGAIN, "cannot start a thread");
+    if (rc == 0 && (rc = thread_start(&v->server, "register-access", server_main, v)) < 0)
+        (void)err_sys(err, rc, "cannot start a thread");
     return rc;
 }
 
