@@ -151,6 +151,7 @@ enum bt_event_kind {
 struct bt_event {
     uint8_t kind, vector;
     bool has_error;
+    uint8_t length; /* SOFT, INT1: of the instruction; the return address is behind it */
     uint32_t error;
 };
 
@@ -186,6 +187,7 @@ struct bt_vcpu {
     /* Exceptions on their way (except.c). */
     int fault_vector;      /* being delivered, -1: none: decides about double faults */
     struct bt_event event; /* what bt_raise has left for the loop */
+    bool external;         /* what is being delivered is no INT n of the program: error codes get EXT */
     uint32_t debug_hit;    /* DR6 bits met by the running instruction: #DB behind it */
     bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
     bool triple_fault;
@@ -223,4 +225,10 @@ void bt_vcpu_request(struct bt_vcpu *vcpu, uint32_t bits);
 static inline void bt_attend(struct bt_vcpu *vcpu)
 {
     atomic_fetch_or_explicit(&vcpu->request, BT_REQUEST_ATTEND, memory_order_relaxed);
+}
+
+/* IF has changed: which requests the loop heeds. */
+static inline void bt_update_heed(struct bt_vcpu *vcpu)
+{
+    vcpu->heed = vcpu->rflags & BT_FLAG_IF ? UINT32_MAX : ~(uint32_t)BT_REQUEST_INTERRUPT;
 }

@@ -55,6 +55,7 @@ struct bt_vm {
     struct cpu_model model;
     struct cpuid_table cpuid; /* of processor 0 */
     uint32_t tsc_khz;
+    bool amd; /* the vendor: where the two differ */
     unsigned phys_bits;
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
     struct bt_irqchip *irqchip;      /* owned */

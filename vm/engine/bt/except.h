@@ -7,7 +7,7 @@
  * or a shutdown, by except_combine. */
 #pragma once
 
-#include "vm/engine/bt/insn.h"
+#include "vm/engine/bt/interp.h"
 
 /* Delivers `event` at the current RIP. Raises what goes wrong on the way. */
 void except_deliver(struct bt_vcpu *vcpu, const struct bt_event *event);
@@ -36,3 +36,5 @@ static inline bool except_breaks_armed(const struct bt_vcpu *vcpu)
 /* RFLAGS by an instruction that may change those of `mask`: RF clear, reserved bits right, and the
  * loop asked to look when it has to. */
 void except_set_flags(struct bt_vcpu *vcpu, uint64_t value, uint64_t mask);
+
+extern const struct interp_handler except_handlers[]; /* part of system_handlers */

@@ -148,6 +148,16 @@ void segment_set_accessed(struct bt_vcpu *vcpu, uint16_t selector,
     mmu_store_system(vcpu, linear + 5, 1, byte | 1);
 }
 
+void segment_set_busy(struct bt_vcpu *vcpu, uint16_t selector, bool busy)
+{
+    uint64_t linear;
+
+    if (!table_address(vcpu, selector & 0xfff8, 8, &linear))
+        return;
+    uint8_t byte = (uint8_t)mmu_load_system(vcpu, linear + 5, 1);
+    mmu_store_system(vcpu, linear + 5, 1, busy ? byte | 2 : byte & ~2u);
+}
+
 /* Loads */
 
 void segment_set_real(struct bt_vcpu *vcpu, enum cpu_seg seg, uint16_t selector)
@@ -187,14 +197,14 @@ static void check_stack_segment(struct bt_vcpu *vcpu, uint16_t selector,
 }
 
 static void check_data_segment(struct bt_vcpu *vcpu, uint16_t selector,
-                               const struct segment_descriptor *d)
+                               const struct segment_descriptor *d, enum bt_vector vector)
 {
     unsigned type = (d->low >> 40) & 0x1f, dpl = (d->low >> 45) & 3;
     bool conforming = (type & 0x1c) == 0x1c;
 
     if (!(type & 0x10) || (type & 0xa) == 8 ||
         (!conforming && ((selector & 3u) > dpl || vcpu->cpl > dpl)))
-        bt_raise_error(vcpu, BT_GP, selector & 0xfffc);
+        bt_raise_error(vcpu, vector, selector & 0xfffc);
     if (!(d->low & BIT64(47)))
         bt_raise_error(vcpu, BT_NP, selector & 0xfffc);
 }
@@ -210,22 +220,27 @@ struct cpu_segment segment_check_stack(struct bt_vcpu *vcpu, uint16_t selector, 
     return segment_unpack(selector, &d);
 }
 
-void segment_load(struct bt_vcpu *vcpu, enum cpu_seg seg, uint16_t selector)
+struct cpu_segment segment_check_data(struct bt_vcpu *vcpu, uint16_t selector,
+                                      enum bt_vector vector)
 {
     struct segment_descriptor d;
 
+    segment_read_or_raise(vcpu, selector, vector, &d);
+    check_data_segment(vcpu, selector, &d, vector);
+    segment_set_accessed(vcpu, selector, &d);
+    return segment_unpack(selector, &d);
+}
+
+void segment_load(struct bt_vcpu *vcpu, enum cpu_seg seg, uint16_t selector)
+{
     if (!(vcpu->mode & BT_MODE_PROTECTED))
         segment_set_real(vcpu, seg, selector);
     else if (!(selector & 0xfffc))
         load_null(vcpu, seg, selector);
     else if (seg == CPU_SS)
         vcpu->seg[seg] = segment_check_stack(vcpu, selector, vcpu->cpl, BT_GP);
-    else {
-        segment_read_or_raise(vcpu, selector, BT_GP, &d);
-        check_data_segment(vcpu, selector, &d);
-        segment_set_accessed(vcpu, selector, &d);
-        vcpu->seg[seg] = segment_unpack(selector, &d);
-    }
+    else
+        vcpu->seg[seg] = segment_check_data(vcpu, selector, BT_GP);
     bt_mode_update(vcpu);
 }
 
@@ -516,7 +531,6 @@ static void lldt(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 static void ltr(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     struct segment_descriptor d;
-    uint64_t linear;
 
     require_protected(vcpu);
     check_privilege(vcpu);
@@ -531,9 +545,8 @@ static void ltr(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         bt_raise_error(vcpu, BT_GP, selector & 0xfffc);
     if (!(d.low & BIT64(47)))
         bt_raise_error(vcpu, BT_NP, selector & 0xfffc);
-    d.low |= BIT64(41); /* busy */
-    if (table_address(vcpu, selector, 8, &linear))
-        mmu_store_system(vcpu, linear + 5, 1, (d.low >> 40) & 0xff);
+    segment_set_busy(vcpu, selector, true);
+    d.low |= BIT64(41);
     vcpu->seg[CPU_TR] = segment_unpack(selector, &d);
 }
 

@@ -57,6 +57,11 @@ void segment_set_accessed(struct bt_vcpu *vcpu, uint16_t selector,
  */
 struct cpu_segment segment_check_stack(struct bt_vcpu *vcpu, uint16_t selector, unsigned cpl,
                                        enum bt_vector vector);
+/* The same for data segments at the current level. */
+struct cpu_segment segment_check_data(struct bt_vcpu *vcpu, uint16_t selector,
+                                      enum bt_vector vector);
+/* Sets or clears the busy bit of the TSS descriptor `selector` of the GDT. */
+void segment_set_busy(struct bt_vcpu *vcpu, uint16_t selector, bool busy);
 /* After a return to an outer level: data segments that it may not have become null. */
 void segment_drop_inner(struct bt_vcpu *vcpu);
 /* Operand of an instruction: register or memory. */
@@ -97,9 +102,10 @@ enum segment_task_reason {
     SEGMENT_TASK_GATE
 };
 
-/* Switches to the task of TSS `selector` (a task gate's, or named directly). */
+/* Switches to the task of TSS `selector` (a task gate's, a link's, or named directly); the one that
+ * is left goes on at `next`. An error code is pushed on the new stack. */
 void segment_task_switch(struct bt_vcpu *vcpu, uint16_t selector, enum segment_task_reason reason,
-                         bool has_error, uint32_t error);
+                         uint64_t next, bool has_error, uint32_t error);
 
 /* Parts of system_handlers. */
 extern const struct interp_handler segment_handlers[], transfer_handlers[];

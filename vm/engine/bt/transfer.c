@@ -163,8 +163,8 @@ static void far_system(struct bt_vcpu *vcpu, uint16_t selector, const struct seg
         bt_raise_error(vcpu, BT_GP, selector & 0xfffc);
     if (!present(d))
         bt_raise_error(vcpu, BT_NP, selector & 0xfffc);
-    vcpu->rip = next; /* what the outgoing task will go on with */
-    segment_task_switch(vcpu, type == 5 ? (uint16_t)(d->low >> 16) : selector, reason, false, 0);
+    segment_task_switch(vcpu, type == 5 ? (uint16_t)(d->low >> 16) : selector, reason, next, false,
+                        0);
 }
 
 static void far(struct bt_vcpu *vcpu, uint16_t selector, uint64_t rip, unsigned size, bool call,
