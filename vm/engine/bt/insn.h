@@ -6,7 +6,9 @@
  * Decoding is a function of at most 15 bytes and of BT_MODE_CODE; it reads no memory and no other
  * state. What the processor refuses whatever its operands (no such opcode, LOCK where it may not
  * be, too long) decodes to BT_OP_UD with the length up to where that is known; what depends on
- * state (privilege, CR4, CPUID) is the handler's. */
+ * state (privilege, CR4, CPUID; VEX in real mode) is the handler's. More than 15 bytes decode to
+ * BT_OP_TOO_LONG, which raises #GP(0). What hardware without the extension treats as NOP (CET's
+ * ENDBR and RDSSP, MPX) does so here. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +31,7 @@ enum bt_op {
  */
 enum bt_operand_kind {
     BT_OPERAND_NONE,
-    BT_OPERAND_GPR,  /* number 0-15; with size 1 and high_byte: AH, CH, DH, BH */
+    BT_OPERAND_GPR,  /* number 0-15; with high_byte it is bits 8-15 of 0-3: AH, CH, DH, BH */
     BT_OPERAND_MEM,  /* the instruction's only memory operand */
     BT_OPERAND_IMM,  /* imm[0], already extended to 64 bits as the instruction does */
     BT_OPERAND_IMM2, /* imm[1]: ENTER's level, far pointers' selector, EXTRQ's index */
@@ -107,8 +109,14 @@ enum {
     BT_INSN_STRING = 32,
     BT_INSN_STACK = 64, /* implicit stack access: 64-bit operand size by default in 64-bit mode */
     BT_INSN_PRIVILEGED = 128, /* CPL 0 */
-    BT_INSN_VEX256 = 256,
+    BT_INSN_VEX256 = 256, /* uses YMM registers whole */
+    BT_INSN_VSIB = 512,   /* `index` is a vector register: gathers; the memory operand's size is an
+                             element's */
 };
+
+/* A branch of AMD: in 64-bit code the operand size prefix makes a near branch 16 bits wide; Intel's
+ * ignore it. May be added to `code`. */
+enum { BT_DECODE_AMD_BRANCHES = 1 << 16 };
 
 /* Decodes the instruction at the head of bytes[0 .. len). `code` is BT_MODE_CODE16, 32 or 64.
  * Returns its length; 0 when it goes on behind `len` (len < 15: fetch more); the result is then
