@@ -19,10 +19,10 @@
 
 #define VHOST_IOCTL_TYPE (VHOST_VIRTIO << 8)
 
-enum { MAIN = 1, VCPU = 2, VMX_MAIN = 4, VMX_CALL = 8, VMX_IO = 16 };
+enum { MAIN = 1, VCPU = 2, VMX_MAIN = 4, VMX_CALL = 8, VMX_IO = 16, IRQ = 32 };
 
 static const char *const class_names[SANDBOX_CLASSES] = {"vmm-main", "vmm-vcpu", "vmx-main",
-                                                         "vmx-call", "vmx-io"};
+                                                         "vmx-call", "vmx-io",   "vmm-irq"};
 
 struct rule {
     unsigned classes;

@@ -33,6 +33,7 @@ struct engine_vm_config {
     struct bus *bus;               /* borrowed */
     const struct cpu_model *model; /* borrowed until create returns */
     unsigned cpus;
+    void (*confine)(void); /* runs first on each thread that the engine itself makes; may be NULL */
 };
 
 enum engine_exit {

@@ -11,6 +11,7 @@ enum sandbox_class {
     SANDBOX_VMX_MAIN, /* vmx's loop: console, timers, control */
     SANDBOX_VMX_CALL, /* serves register accesses */
     SANDBOX_VMX_IO,   /* a device's disk or network thread */
+    SANDBOX_VMM_IRQ,  /* the software engine's: eventfds and timers become interrupts */
     SANDBOX_CLASSES
 };
 

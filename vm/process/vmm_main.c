@@ -220,6 +220,11 @@ static void on_control(void *ctx, uint32_t events)
 
 /* --- building --- */
 
+static void confine_irq(void)
+{
+    sandbox_enter(SANDBOX_VMM_IRQ);
+}
+
 static int open_engine(struct vmm *v, struct err *err)
 {
     struct err why = ERR_INIT;
@@ -233,8 +238,11 @@ static int open_engine(struct vmm *v, struct err *err)
     if (why.code)
         log_info("%s", why.text);
     struct cpu_model model = model_of(&v->env.cfg);
-    struct engine_vm_config config = {
-        .gmem = v->env.gmem, .bus = v->bus, .model = &model, .cpus = v->env.cfg.cpus};
+    struct engine_vm_config config = {.gmem = v->env.gmem,
+                                      .bus = v->bus,
+                                      .model = &model,
+                                      .cpus = v->env.cfg.cpus,
+                                      .confine = confine_irq};
     int rc = v->engine->vm_create(&config, &v->vm, err);
     if (rc < 0)
         return rc;

@@ -30,6 +30,7 @@ struct bt_irqchip_config {
     const struct clock *clock;  /* borrowed; NULL: the host's */
     uint64_t (*host_tsc)(void); /* NULL: RDTSC; a vCPU's TSC is this plus its tsc_offset */
     uint64_t tsc_hz;            /* of that */
+    unsigned phys_bits;         /* of APIC_BASE; 0: 52 */
     void (*thread_start)(void); /* runs first on the thread, to confine it; may be NULL */
     bool no_thread;             /* a test that calls bt_irqchip_poll itself */
 };
