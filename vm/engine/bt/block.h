@@ -23,7 +23,7 @@ enum { BLOCK_HASH_SIZE = 1 << 16, BLOCK_JUMPS = 1 << 14 };
 /* One instruction ready to run, 32 bytes: its handler goes on with the next one by a tail call. The
  * registers are byte offsets into struct bt_vcpu, which begins with them (exec.h). */
 struct bt_step {
-    void (*run)(struct bt_vcpu *vcpu, const struct bt_step *step);
+    struct bt_block **(*run)(struct bt_vcpu *vcpu, const struct bt_step *step); /* exec.h */
     union {
         int64_t imm;
         const struct bt_insn *insn; /* for handlers that look at all of it */
@@ -34,32 +34,41 @@ struct bt_step {
     uint8_t ea; /* enum exec_ea */
     uint8_t dst, src;
     uint8_t base, index;
-    uint8_t scale, seg, size, addr_size;
+    uint8_t scale, seg, size, with; /* `with`: a third register, where there is one */
 };
 
 struct bt_block {
-    uint64_t page; /* in the VM's numbering (bt_vm.h) */
+    uint64_t page[2]; /* in the VM's numbering (bt_vm.h): its own, and where it goes on */
     uint32_t mode;
     uint16_t start, bytes, count; /* offset in the page, length; instructions */
     bool crosses, single;         /* one instruction on two pages; for single-stepping */
-    _Atomic(uint32_t) *word[2];   /* of its page, and where it goes on (else the same) */
+    _Atomic(uint32_t) *word[2];   /* of the pages; NULL: no memory, not to be kept */
     uint32_t generation[2];
     struct bt_block *link[2]; /* successors in the same page: the next one, the jump's target */
     struct bt_block *chain;   /* hash */
-    const struct bt_insn *insn;
-    struct bt_step step[]; /* count, and one more that ends the block */
+    struct bt_step step[];    /* count, and one more that ends the block */
+};
+
+/* Where indirect jumps, and all that leave the page, went before. */
+struct bt_jump {
+    uint64_t rip, context, epoch;
+    struct bt_block *block;
 };
 
 /* vCPU: bt_vcpu.interp. */
 struct bt_interp {
     uint8_t *arena; /* owned: blocks, one after the other */
     uint64_t used;
-    struct bt_block *running;
-    struct bt_block **hash;  /* owned; BLOCK_HASH_SIZE */
-    struct block_jump *jump; /* owned; BLOCK_JUMPS */
-    uint64_t epoch;          /* of translations: vcpu->map_epoch as last seen */
+    uint64_t drops;           /* how often it was emptied */
+    struct bt_block *running; /* NULL: none */
+    bool single;              /* interp_step: one repetition only */
+    bool split_locked;        /* holds the VM's split lock */
+    unsigned pauses;
+    struct bt_block *hash[BLOCK_HASH_SIZE];
+    struct bt_jump jump[BLOCK_JUMPS];
 };
 
+/* Of one that has words. */
 static inline bool block_valid(const struct bt_block *block)
 {
     return atomic_load_explicit(block->word[0], memory_order_acquire) == block->generation[0] &&

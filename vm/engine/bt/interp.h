@@ -24,12 +24,12 @@ struct interp_handler {
     void (*run)(struct bt_vcpu *vcpu, const struct bt_insn *insn);
 };
 
-/* Both end with an entry whose run is NULL. */
-extern const struct interp_handler system_handlers[]; /* system.c */
+/* Tables (the last is NULL) that each end with an entry whose run is NULL. */
+extern const struct interp_handler *const system_handlers[]; /* system.c */
 /* Vector instructions are bound one by one: vec_bind (vec.h) sets run. */
 
-/* Runs blocks until vcpu->request & vcpu->heed, or vcpu->run_state is not CPU_RUNNING; looks at them
- * between blocks and runs one at least. vcpu->shadow is cleared first. Exceptions have been
+/* Runs blocks until vcpu->request & vcpu->heed, or vcpu->run_state is not CPU_RUNNING; looks at
+ * them between blocks and runs one at least. vcpu->shadow is cleared first. Exceptions have been
  * delivered (except_landed, from the landing of bt_raise). */
 void interp_run(struct bt_vcpu *vcpu);
 /* One instruction, and of a repeated string instruction one repetition; for single-stepping, armed

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop (interp.h). From block to block by the links of the block that ended, which stay in its
+ * page, so what was translated once holds; else by a small cache of where jumps went; else by the
+ * fetch. */
+#include "vm/engine/bt/interp.h"
+
+#include "vm/engine/bt/except.h"
+#include "vm/engine/bt/exec.h"
+
+static inline bool attended(struct bt_vcpu *vcpu)
+{
+    uint32_t request = atomic_load_explicit(&vcpu->request, memory_order_relaxed);
+
+    return __builtin_expect((request & vcpu->heed) != 0, 0) ||
+           __builtin_expect(vcpu->run_state != CPU_RUNNING, 0);
+}
+
+/* By the fetch, which may raise: RIP and flags are complete. */
+static struct bt_block *fetch(struct bt_vcpu *vcpu, bool single)
+{
+    vcpu->step = NULL;
+    vcpu->interp->running = NULL;
+    flags_merge(vcpu);
+    return block_find(vcpu, single);
+}
+
+/* Code with a limit is always fetched, as the limit is no part of a block. */
+static inline bool unlimited(const struct bt_vcpu *vcpu)
+{
+    return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 || vcpu->mode & BT_MODE_FLAT;
+}
+
+static struct bt_block *jump_target(struct bt_vcpu *vcpu)
+{
+    struct bt_interp *interp = vcpu->interp;
+    uint64_t rip = vcpu->rip;
+    struct bt_jump *jump = &interp->jump[(rip ^ rip >> 14) % BLOCK_JUMPS];
+
+    if (__builtin_expect(jump->rip == rip && jump->block && jump->block->mode == vcpu->mode &&
+                             jump->context == vcpu->tlb->real_context &&
+                             jump->epoch == vcpu->map_epoch && block_valid(jump->block),
+                         1))
+        return jump->block;
+    struct bt_block *block = fetch(vcpu, false);
+    if (unlimited(vcpu) && block->word[0])
+        *jump = (struct bt_jump){.rip = rip,
+                                 .context = vcpu->tlb->real_context,
+                                 .epoch = vcpu->map_epoch,
+                                 .block = block};
+    return block;
+}
+
+/* Finds the successor by other means and remembers it in `link` when it may. */
+static struct bt_block *successor(struct bt_vcpu *vcpu, struct bt_block **link)
+{
+    struct bt_interp *interp = vcpu->interp;
+    uint64_t drops = interp->drops, from = vcpu->block_rip;
+    struct bt_block *block = jump_target(vcpu);
+
+    if (link && drops == interp->drops && (from ^ vcpu->rip) < GMEM_PAGE_SIZE && !block->crosses &&
+        block->word[0] && unlimited(vcpu))
+        *link = block;
+    return block;
+}
+
+static void run_blocks(struct bt_vcpu *vcpu)
+{
+    struct bt_interp *interp = vcpu->interp;
+    struct bt_block *block = jump_target(vcpu), **link;
+
+    for (;;) {
+        vcpu->block_rip = vcpu->rip;
+        interp->running = block;
+        vcpu->instructions += block->count;
+        link = block->step[0].run(vcpu, block->step);
+        if (attended(vcpu))
+            return;
+        block = link ? *link : NULL;
+        if (__builtin_expect(!block || !block_valid(block), 0))
+            block = successor(vcpu, link);
+    }
+}
+
+static void leave(struct bt_vcpu *vcpu)
+{
+    vcpu->step = NULL;
+    vcpu->interp->running = NULL;
+    flags_merge(vcpu);
+}
+
+void interp_run(struct bt_vcpu *vcpu)
+{
+    vcpu->shadow = 0;
+    if (setjmp(vcpu->unwind)) {
+        vcpu->interp->running = NULL;
+        except_landed(vcpu);
+        if (attended(vcpu))
+            return;
+    }
+    flags_split(vcpu);
+    run_blocks(vcpu);
+    leave(vcpu);
+}
+
+bool interp_step(struct bt_vcpu *vcpu)
+{
+    vcpu->interp->single = true;
+    if (setjmp(vcpu->unwind)) {
+        vcpu->interp->running = NULL;
+        vcpu->interp->single = false;
+        except_landed(vcpu);
+        return false;
+    }
+    flags_split(vcpu);
+    vcpu->shadow = 0;
+    struct bt_block *block = fetch(vcpu, true);
+    vcpu->block_rip = vcpu->rip;
+    vcpu->interp->running = block;
+    vcpu->instructions++;
+    (void)block->step[0].run(vcpu, block->step);
+    vcpu->interp->single = false;
+    leave(vcpu);
+    return true;
+}
