@@ -19,6 +19,8 @@ enum {
     SMRAM_LOCKED = 0x10,
     ESMRAMC = 0x9e,
     ESMRAMC_ENABLE = 0x01, /* bits 2:1: 1, 2 or 8 MiB */
+    TSEGMB = 0xac,         /* firmware notes where TSEG and the end of low memory are: storage */
+    TOLUD = 0xb0,
 };
 #define PCIEXBAR_BASE UINT64_C(0xff0000000)
 
@@ -100,6 +102,8 @@ static void config_init(void *dev, uint8_t *config, uint8_t *writable)
     config[ESMRAMC] = 0x38;
     writable[ESMRAMC] = 0x87;
     le16_store(writable + EXT_TSEG, 0xffff);
+    le32_store(writable + TSEGMB, 0xfff00000);
+    le16_store(writable + TOLUD, 0xfff0);
     mch->locked = false;
     config_written(dev, config, 0, PCI_CONFIG_SIZE);
 }
