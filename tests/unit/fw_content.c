@@ -137,6 +137,9 @@ static void kernel_is_split(void)
         CHECK_EQ(fw_content_kernel(f.items, kernel, sizeof kernel, NULL, 0, NULL, &err), -EINVAL);
         kernel[0x1f1] = 3;
         kernel[2048] = 0x77;
+        kernel[0x1f4] = 2048 / 16 + 1;
+        CHECK_EQ(fw_content_kernel(f.items, kernel, sizeof kernel, NULL, 0, NULL, &err), -EINVAL);
+        kernel[0x1f4] = 2048 / 16;
         CHECK_EQ(fw_content_kernel(f.items, kernel, sizeof kernel, "ramdisk", 7, "quiet", &err), 0);
         CHECK_EQ(item(&f, FW_CFG_SETUP_DATA)->len, 2048);
         CHECK_EQ(item(&f, FW_CFG_KERNEL_DATA)->data[0], 0x77);

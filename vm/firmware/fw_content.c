@@ -180,15 +180,19 @@ int fw_content_option_rom(struct fw_cfg_items *items, uint16_t vendor, uint16_t 
 int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t kernel_len,
                       const void *initrd, size_t initrd_len, const char *cmdline, struct err *err)
 {
-    enum { SETUP_SECTS = 0x1f1, MAGIC = 0x202, HEADER_LEAST = 0x264 };
+    enum { SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, MAGIC = 0x202, HEADER_LEAST = 0x264 };
     const uint8_t *p = kernel;
     const char *line = cmdline ? cmdline : "";
 
     if (kernel_len < HEADER_LEAST || memcmp(p + MAGIC, "HdrS", 4) != 0)
-        return err_set(err, -EINVAL, "the kernel is not a bzImage");
+        return err_set(err, -EINVAL, "not a bzImage, which is what firmware can start");
     size_t setup = ((p[SETUP_SECTS] ? p[SETUP_SECTS] : 4u) + 1) * 512;
-    if (setup >= kernel_len || kernel_len - setup > UINT32_MAX || initrd_len > UINT32_MAX)
-        return err_set(err, -EINVAL, "the kernel is truncated, or kernel or initrd are over 4 GiB");
+    uint64_t least = setup + (uint64_t)le32_load(p + SYSSIZE) * 16; /* rounded up */
+    if (setup >= kernel_len || least >= kernel_len + 16)
+        return err_set(err, -EINVAL, "truncated: it should have %llu bytes, it has %zu",
+                       (unsigned long long)least, kernel_len);
+    if (kernel_len - setup > UINT32_MAX || initrd_len > UINT32_MAX)
+        return err_set(err, -EINVAL, "kernel or initrd are over 4 GiB");
     (void)fw_cfg_add_u32(items, FW_CFG_SETUP_SIZE, (uint32_t)setup);
     (void)fw_cfg_add_borrowed(items, FW_CFG_SETUP_DATA, p, setup);
     (void)fw_cfg_add_u32(items, FW_CFG_KERNEL_SIZE, (uint32_t)(kernel_len - setup));

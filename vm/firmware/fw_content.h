@@ -35,7 +35,7 @@ int fw_content_option_rom(struct fw_cfg_items *items, uint16_t vendor, uint16_t 
                           const void *data, size_t len);
 
 /* A Linux kernel that the firmware starts itself (OVMF). Data are borrowed; initrd and cmdline may
- * be NULL. -EINVAL: not a bzImage. */
+ * be NULL. -EINVAL: not a bzImage, or truncated; the message does not name the file. */
 int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t kernel_len,
                       const void *initrd, size_t initrd_len, const char *cmdline, struct err *err);
 

@@ -16,9 +16,25 @@ struct boot {
     struct fw_cfg_items *items; /* NULL: no firmware */
     struct fw_content *content;
     struct buf order; /* boot order, as text */
-    struct rom bios, vga_rom;
+    struct rom bios, vga_rom, kernel, initrd;
     bool used; /* RAM is as the last run left it */
 };
+
+/* OVMF finds the kernel in fw_cfg and starts it, before anything that it finds on disks. */
+static int give_kernel(struct boot *boot, struct err *err)
+{
+    const struct vmcfg *cfg = &boot->env->cfg;
+
+    if (!cfg->kernel)
+        return 0;
+    int rc = rom_map("kernel", VM_FD_KERNEL, UINT32_MAX, &boot->kernel, err);
+    if (rc == 0 && cfg->initrd)
+        rc = rom_map("initrd", VM_FD_INITRD, UINT32_MAX, &boot->initrd, err);
+    if (rc == 0)
+        rc = fw_content_kernel(boot->items, boot->kernel.data, boot->kernel.size, boot->initrd.data,
+                               boot->initrd.size, cfg->append, err);
+    return rc < 0 ? err_prefix(err, rc, "kernel \"%s\"", cfg->kernel) : 0;
+}
 
 static int create_firmware(struct boot *boot, struct err *err)
 {
@@ -32,7 +48,7 @@ static int create_firmware(struct boot *boot, struct err *err)
     if (rc == 0)
         rc = fw_content_create(&params, boot->items, &boot->content, err);
     if (rc < 0 || efi)
-        return rc;
+        return rc < 0 ? rc : give_kernel(boot, err);
     rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
     if (rc == 0)
         rc = bios_vga_map(VM_FD_VGA_ROM, &boot->vga_rom, err);
