@@ -114,7 +114,7 @@ static EXEC(system_insn)
     /* One that changes the mode, or wants to be looked after, ends its block, whatever the table
      * says of it. */
     if (vcpu->mode == vcpu->interp->running->mode &&
-        !atomic_load_explicit(&vcpu->request, memory_order_relaxed))
+        !(atomic_load_explicit(&vcpu->request, memory_order_relaxed) & vcpu->heed))
         EXEC_NEXT;
     vcpu->rip = exec_rip(vcpu, vcpu->block_rip + step->offset + step->length);
     return NULL;

@@ -141,7 +141,6 @@ bool exec_misc_bind(const struct bt_insn *insn, struct bt_step *step)
     case BT_OP_ENDBR:
     case BT_OP_PREFETCH:
     case BT_OP_PREFETCHW:
-    case BT_OP_CLDEMOTE:
     case BT_OP_SERIALIZE:
         step->run = nop;
         return true;

@@ -214,8 +214,9 @@ static bool repeat(struct bt_vcpu *vcpu, const struct string *s)
         }
         if (count == n)
             return true;
-        if (vcpu->interp->single || ((n > 1 || ++ones % 64 == 0) &&
-                                     atomic_load_explicit(&vcpu->request, memory_order_relaxed)))
+        if (vcpu->interp->single ||
+            ((n > 1 || ++ones % 64 == 0) &&
+             (atomic_load_explicit(&vcpu->request, memory_order_relaxed) & vcpu->heed)))
             return false;
     }
 }
