@@ -579,7 +579,9 @@ unsigned bt_decode(const uint8_t *bytes, unsigned len, unsigned code, struct bt_
     } else if (!ok) {
         ret_insn->op = BT_OP_UD;
     }
-    if (ret_insn->op <= BT_OP_TOO_LONG)
+    if (ret_insn->op <= BT_OP_TOO_LONG) {
         ret_insn->properties = BT_INSN_ENDS_BLOCK;
+        ret_insn->operand_count = 0;
+    }
     return ret_insn->length = (uint8_t)d.at;
 }
