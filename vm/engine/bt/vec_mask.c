@@ -39,12 +39,6 @@ static uint64_t element_address(struct bt_vcpu *vcpu, const struct bt_insn *insn
     return segment_linear(vcpu, insn->seg, offset, size, MMU_READ);
 }
 
-static void spread_mask(struct bt_vcpu *vcpu, unsigned reg, unsigned count, unsigned size)
-{
-    for (unsigned i = 0; i < count; i++)
-        memset(ymm_at(vcpu, reg, i * size), selected(vcpu, reg, i * size, size) ? 0xff : 0, size);
-}
-
 static void gather(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned index_size)
 {
     unsigned size = insn->operand[1].size, larger = size > index_size ? size : index_size;
@@ -52,14 +46,12 @@ static void gather(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned in
     unsigned data = insn->operand[0].reg, mask = insn->operand[2].reg;
 
     vec_check_vex(vcpu);
-    spread_mask(vcpu, mask, count, size);
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *at = ymm_at(vcpu, insn->index, i * index_size);
         int64_t index = index_size == 8 ? (int64_t)le64_load(at) : (int32_t)le32_load(at);
-        if (!selected(vcpu, mask, i * size, size))
-            continue;
-        uint64_t value = mmu_load(vcpu, element_address(vcpu, insn, index, size), size);
-        le_store(ymm_at(vcpu, data, i * size), size, value);
+        if (selected(vcpu, mask, i * size, size))
+            le_store(ymm_at(vcpu, data, i * size), size,
+                     mmu_load(vcpu, element_address(vcpu, insn, index, size), size));
         memset(ymm_at(vcpu, mask, i * size), 0, size);
     }
     zero_from(vcpu, data, count * size);

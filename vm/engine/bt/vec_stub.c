@@ -158,7 +158,7 @@ static void put_implicit_stores(struct code *code, unsigned flags)
         PUT(code, "\x9c\x8f\x06"); /* pushfq; pop [rsi] */
     if (flags & VEC_STUB_INDEX)
         PUT(code, "\x48\x8b\x46\x18\x48\x89\x48\x08"); /* mov rax, [rsi+24]; mov [rax+8], rcx */
-    if (flags & VEC_STUB_XMM0) {
+    if (flags & VEC_STUB_RESULT0) {
         PUT(code, "\x48\x8b\x46\x10");
         put_xmm(code, flags & VEC_STUB_VEX, true, 0, 0);
     }
@@ -180,7 +180,8 @@ static void put_stub(struct code *code, const struct bt_insn *canonical, const s
         put_implicit_loads(code, flags);
         put(code, (const char *)insn->bytes, insn->len);
         put_implicit_stores(code, flags);
-        put_operand(code, canonical, 0, true);
+        if (!(flags & VEC_STUB_READ_ONLY))
+            put_operand(code, canonical, 0, true);
     }
     if (flags & VEC_STUB_MMX)
         PUT(code, "\x0f\x77"); /* emms */
@@ -336,7 +337,9 @@ static unsigned implicit_flags(const char *name)
     if (starts(name, "PCMPESTRI") || starts(name, "PCMPISTRI"))
         flags |= VEC_STUB_INDEX;
     if (starts(name, "PCMPESTRM") || starts(name, "PCMPISTRM"))
-        flags |= VEC_STUB_XMM0;
+        flags |= VEC_STUB_XMM0 | VEC_STUB_RESULT0;
+    if (flags & VEC_STUB_FLAGS && !starts(name, "F"))
+        flags |= VEC_STUB_READ_ONLY;
     return flags;
 }
 
@@ -350,6 +353,8 @@ static unsigned alignment_flags(const char *name, const struct bt_insn *insn)
     if (vex || starts(name, "MOVU") || starts(name, "MOVDQU") || starts(name, "LDDQU") ||
         starts(name, "PCMPEST") || starts(name, "PCMPIST"))
         return 0;
+    if ((starts(name, "SHA1") || starts(name, "SHA256")) && __builtin_cpu_is("amd"))
+        return 0; /* as this host does it */
     return VEC_STUB_LEGACY;
 }
 

@@ -27,13 +27,15 @@ enum {
     VEC_STUB_VEX = 4,
     VEC_STUB_FP = 8,        /* depends on MXCSR */
     VEC_STUB_FLAGS = 16,    /* reads or writes status flags */
-    VEC_STUB_XMM0 = 32,     /* implicit operand */
+    VEC_STUB_XMM0 = 32,     /* implicit operand: read, or the result (VEC_STUB_RESULT0) */
     VEC_STUB_EXPLICIT = 64, /* RAX and RDX are implicit operands: PCMPESTRx */
     VEC_STUB_INDEX = 128,   /* RCX is the implicit result: PCMPxSTRI */
     VEC_STUB_WRITES = 256,  /* memory; else reads it */
     VEC_STUB_ALIGNED = 512, /* memory, always: MOVAPS; */
     VEC_STUB_LEGACY = 1024, /* memory, unless MXCSR.MM: legacy SSE of 16 bytes */
     VEC_STUB_MMX_RESULT = 2048,
+    VEC_STUB_RESULT0 = 4096,
+    VEC_STUB_READ_ONLY = 8192, /* stores to no explicit operand */
 };
 
 struct vec_stub {
