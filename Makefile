@@ -51,7 +51,7 @@ help: ## this list
 
 build/release/build.ninja:
 	@tools/packages.sh build
-	meson setup build/release
+	meson setup build/release -Db_lto=true # 350 instructions of a trapped access become 290
 build/asan/build.ninja:
 	@tools/packages.sh build test
 	meson setup build/asan -Db_sanitize=address,undefined
