@@ -84,10 +84,10 @@
     {                                                                                             \
         uint##bits##_t old = exec_r##bits(vcpu, step->dst);                                       \
         bool same = exec_r##bits(vcpu, CPU_RAX * 8) == old;                                       \
+        compare_##bits(vcpu, exec_r##bits(vcpu, CPU_RAX * 8), old);                               \
         if (same)                                                                                 \
             exec_w##bits(vcpu, step->dst, exec_r##bits(vcpu, step->src));                         \
-        compare_##bits(vcpu, exec_r##bits(vcpu, CPU_RAX * 8), old);                               \
-        if (!same)                                                                                \
+        else                                                                                      \
             exec_w##bits(vcpu, CPU_RAX * 8, old);                                                 \
         EXEC_NEXT;                                                                                \
     }                                                                                             \

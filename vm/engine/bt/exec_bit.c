@@ -3,7 +3,7 @@
  * BMI2 but for MULX. SDM volume 2. The host carries them out, with the guest's flags loaded. */
 #include "vm/engine/bt/exec.h"
 
-#define BIT_REG(name, insn, bits)                                                              \
+#define BIT_OP(name, insn, bits)                                                               \
     static inline uint##bits##_t bit_##name##_##bits(struct bt_vcpu *vcpu, uint##bits##_t old, \
                                                      uint##bits##_t index, uint16_t status)    \
     {                                                                                          \
@@ -13,14 +13,15 @@
                 : "cc");                                                                       \
         vcpu->status = status;                                                                 \
         return old;                                                                            \
-    }                                                                                          \
-    static EXEC(name##_r_##bits)                                                               \
-    {                                                                                          \
-        uint##bits##_t index = bit_index(vcpu, step) & (bits - 1);                             \
-        exec_w##bits(                                                                          \
-            vcpu, step->dst,                                                                   \
-            bit_##name##_##bits(vcpu, exec_r##bits(vcpu, step->dst), index, vcpu->status));    \
-        EXEC_NEXT;                                                                             \
+    }
+#define BIT_REG(name, bits)                                                                 \
+    static EXEC(name##_r_##bits)                                                            \
+    {                                                                                       \
+        uint##bits##_t index = bit_index(vcpu, step) & (bits - 1);                          \
+        exec_w##bits(                                                                       \
+            vcpu, step->dst,                                                                \
+            bit_##name##_##bits(vcpu, exec_r##bits(vcpu, step->dst), index, vcpu->status)); \
+        EXEC_NEXT;                                                                          \
     }
 #define BIT_MEM(name, bits)                                                   \
     static EXEC(name##_m_##bits)                                              \
@@ -66,21 +67,30 @@ static inline uint64_t bit_linear(struct bt_vcpu *vcpu, const struct bt_step *st
     return step->ea == EXEC_EA_FLAT ? sum : exec_ea_slow(vcpu, step, sum, bits / 8, access);
 }
 
-#define BIT_REGS(name, insn)    \
-    BIT_REG(name, insn "w", 16) \
-    BIT_REG(name, insn "l", 32) \
-    BIT_REG(name, insn "q", 64)
-#define BIT_MEMS(name) BIT_MEM(name, 16) BIT_MEM(name, 32) BIT_MEM(name, 64)
-BIT_REGS(bt, "bt")
-BIT_REGS(bts, "bts")
-BIT_REGS(btr, "btr")
-BIT_REGS(btc, "btc")
-BIT_MEMS(bts)
-BIT_MEMS(btr)
-BIT_MEMS(btc)
+#define BIT_OPS(name, insn)    \
+    BIT_OP(name, insn "w", 16) \
+    BIT_OP(name, insn "l", 32) \
+    BIT_OP(name, insn "q", 64)
+#define BIT_FORMS(name) \
+    BIT_REG(name, 16)   \
+    BIT_REG(name, 32) BIT_REG(name, 64) BIT_MEM(name, 16) BIT_MEM(name, 32) BIT_MEM(name, 64)
+BIT_OPS(bt, "bt")
+BIT_OPS(bts, "bts")
+BIT_OPS(btr, "btr")
+BIT_OPS(btc, "btc")
+BIT_FORMS(bts)
+BIT_FORMS(btr)
+BIT_FORMS(btc)
 
 /* BT only reads. */
 #define BIT_TEST(bits)                                                                      \
+    static EXEC(bt_test_##bits)                                                             \
+    {                                                                                       \
+        (void)bit_bt_##bits(vcpu, exec_r##bits(vcpu, step->dst),                            \
+                            bit_index(vcpu, step) & (bits - 1), vcpu->status);              \
+        EXEC_NEXT;                                                                          \
+    }                                                                                       \
+                                                                                            \
     static EXEC(bt_read_##bits)                                                             \
     {                                                                                       \
         uint64_t linear = bit_linear(vcpu, step, bits, MMU_READ);                           \
@@ -98,7 +108,7 @@ BIT_TEST(64)
     }
 enum { IN_REG, IN_MEM, IN_MEM_LOCKED };
 static exec_fn *const bit[4][3][4] = {
-    {ROW(bt_r), ROW(bt_read), ROW(bt_read)},
+    {ROW(bt_test), ROW(bt_read), ROW(bt_read)},
     {ROW(bts_r), ROW(bts_m), ROW(bts_lock_m)},
     {ROW(btr_r), ROW(btr_m), ROW(btr_lock_m)},
     {ROW(btc_r), ROW(btc_m), ROW(btc_lock_m)},
