@@ -7,6 +7,7 @@
 
 #include "base/range.h"
 #if defined(__x86_64__)
+#include "vm/engine/bt/bt_engine.h"
 #include "vm/engine/kvm/kvm.h"
 #endif
 
@@ -14,6 +15,7 @@
 static const struct engine *const engines[] = {
 #if defined(__x86_64__)
     &engine_kvm,
+    &engine_bt,
 #endif
     NULL,
 };

@@ -187,8 +187,11 @@ struct bt_vcpu {
     /* Exceptions on their way (except.c). */
     int fault_vector;      /* being delivered, -1: none: decides about double faults */
     struct bt_event event; /* what bt_raise has left for the loop */
-    bool external;         /* what is being delivered is no INT n of the program: error codes get EXT */
-    uint32_t debug_hit;    /* DR6 bits met by the running instruction: #DB behind it */
+    bool external; /* what is being delivered is no INT n of the program: error codes get EXT */
+    struct bt_event inject; /* of a loaded state: comes before anything else */
+    bool inject_valid;
+    uint64_t deliveries; /* counted by except_deliver */
+    uint32_t debug_hit;  /* DR6 bits met by the running instruction: #DB behind it */
     bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
     bool triple_fault;
     uint8_t run_state; /* enum cpu_run_state */
@@ -199,6 +202,8 @@ struct bt_vcpu {
     unsigned index;
     struct bt_lapic *lapic;    /* owned */
     struct cpuid_table *cpuid; /* owned */
+    _Atomic(bool) quiet;       /* touches no guest memory: bt_vm_settle */
+    _Atomic(bool) waiting;
     pthread_mutex_t wait_lock;
     pthread_cond_t wait; /* HLT sleeps here until `request` is not 0 */
     struct err *err;     /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */

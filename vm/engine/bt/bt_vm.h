@@ -11,6 +11,7 @@
 
 #include "base/range.h"
 #include "vm/engine/bt/bt.h"
+#include "vm/engine/bt/bt_engine.h"
 #include "vm/engine/cpuid.h"
 #include "vm/machine/bus.h"
 #include "vm/machine/gmem.h"
@@ -57,6 +58,7 @@ struct bt_vm {
     uint32_t tsc_khz;
     bool amd; /* the vendor: where the two differ */
     unsigned phys_bits;
+    uint64_t xcr0; /* what a guest may set */
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
     struct bt_irqchip *irqchip;      /* owned */
     struct vec_cache *vec;           /* owned */
@@ -69,7 +71,7 @@ struct bt_vm {
     _Atomic(struct bt_doorbells *) doorbells;
     uint64_t pages;           /* in the numbering of bt_piece.page; device memory has room
                                  for BT_DEVICE_PAGES behind guest RAM */
-    _Atomic(uint64_t) *dirty; /* one bit a page, of device memory only: RAM's is the gmem's */
+    _Atomic(uint64_t) *dirty; /* one bit a page, of what vCPUs have written; owned */
     _Atomic(bool) dirty_on;
     pthread_mutex_t split_lock; /* atomics that cross pages or cache lines we cannot lock */
 };
@@ -94,13 +96,18 @@ bool bt_vm_write(struct bt_vm *vm, uint64_t gpa, const void *data, unsigned len,
 /* Marks a page (bt_piece numbering) dirty for whoever records. */
 void bt_vm_mark_dirty(struct bt_vm *vm, const struct bt_piece *piece, uint64_t gpa);
 
-/* A device's access, by any vCPU; doorbells first. */
-uint64_t bt_vm_bus_read(struct bt_vm *vm, enum bus_space space, uint64_t addr, unsigned size);
-void bt_vm_bus_write(struct bt_vm *vm, enum bus_space space, uint64_t addr, unsigned size,
-                     uint64_t value);
+/* A device's access; doorbells first. The vCPU is quiet meanwhile (see bt_vm_settle). */
+uint64_t bt_bus_read(struct bt_vcpu *vcpu, enum bus_space space, uint64_t addr, unsigned size);
+void bt_bus_write(struct bt_vcpu *vcpu, enum bus_space space, uint64_t addr, unsigned size,
+                  uint64_t value);
 
-/* All vCPUs drop their translations before they run the next block. */
-void bt_vm_flush(struct bt_vm *vm);
+/* All vCPUs do what `bits` (BT_REQUEST_FLUSH, BT_REQUEST_PROTECT) asks before they touch guest
+ * memory again; when it returns they have, or are quiet: outside vcpu_run, halted, or within a
+ * device's access, and will. Without locks that a device's access may want. */
+void bt_vm_settle(struct bt_vm *vm, uint32_t bits);
+/* For a vCPU, around whatever may take long and touches no guest memory. */
+void bt_vcpu_quiet(struct bt_vcpu *vcpu);
+void bt_vcpu_busy(struct bt_vcpu *vcpu);
 
 static inline struct bt_vm *bt_vm_of(struct engine_vm *vm)
 {
@@ -120,5 +127,3 @@ int bt_vcpu_get_state(struct bt_vcpu *vcpu, struct cpu_state *ret_state);
 int bt_vcpu_set_state(struct bt_vcpu *vcpu, const struct cpu_state *state);
 /* INIT: all but what survives it (SDM table 10-1). */
 void bt_vcpu_init(struct bt_vcpu *vcpu);
-
-extern const struct engine engine_bt;

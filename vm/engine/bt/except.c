@@ -243,6 +243,7 @@ void except_deliver(struct bt_vcpu *vcpu, const struct bt_event *event)
     if (exception && event->vector == BT_DB)
         vcpu->dr7 &= ~(uint64_t)DR7_GD;
     vcpu->fault_vector = -1;
+    vcpu->deliveries++;
     bt_mode_update(vcpu);
     flags_changed(vcpu);
 }
@@ -395,6 +396,13 @@ static void iret_task(struct bt_vcpu *vcpu, const struct bt_insn *insn)
                         interp_wrap(vcpu, vcpu->rip + insn->length), false, 0);
 }
 
+static void unmask_nmi(struct bt_vcpu *vcpu)
+{
+    vcpu->nmi_masked = false;
+    if (vcpu->nmi_pending)
+        bt_attend(vcpu);
+}
+
 static void iret(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     unsigned size = insn->size;
@@ -403,12 +411,12 @@ static void iret(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         bt_raise_error(vcpu, BT_GP, 0);
     if (!(vcpu->mode & BT_MODE_PROTECTED)) {
         iret_real(vcpu, size);
-        vcpu->nmi_masked = false;
+        unmask_nmi(vcpu);
         return;
     }
     if (vcpu->rflags & BT_FLAG_NT) {
         iret_task(vcpu, insn);
-        vcpu->nmi_masked = false;
+        unmask_nmi(vcpu);
         return;
     }
     struct transfer_frame frame = {.size = size, .stack_at = size * 3, .iret = true};
@@ -422,7 +430,7 @@ static void iret(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         transfer_return(vcpu, &frame);
         except_set_flags(vcpu, flags, mask);
     }
-    vcpu->nmi_masked = false;
+    unmask_nmi(vcpu);
 }
 
 /* CLI, STI, PUSHF, POPF */

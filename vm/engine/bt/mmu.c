@@ -204,19 +204,15 @@ static void mark_written(struct bt_vcpu *vcpu, const struct bt_piece *piece, uin
 
 void mmu_drop_writable(struct bt_vcpu *vcpu)
 {
-    struct bt_vm *vm = vcpu->vm;
+    bool dirty = atomic_load(&vcpu->vm->dirty_on);
 
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++) {
         struct bt_tlb_entry *e = &vcpu->tlb->entry[i];
-        bool dirty = atomic_load_explicit(&vm->dirty_on, memory_order_relaxed);
-        bool code = e->rights & ENTRY_WRITE && block_page_has_code(vm, e->number);
+        bool code = e->rights & ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number);
         if (!(e->rights & ENTRY_WRITE) || !(dirty || code))
             continue;
-        const struct bt_piece *piece = bt_vm_find(vm, e->gpa, vcpu->smm);
         e->rights &= ~(uint32_t)ENTRY_WRITE;
         e->tag[MMU_WRITE] = MMU_TAG_NONE;
-        if (dirty && piece)
-            bt_vm_mark_dirty(vm, piece, e->gpa);
         if (code)
             block_written(vcpu, e->number);
     }
@@ -251,7 +247,7 @@ static uint64_t read_entry(struct bt_vcpu *vcpu, uint64_t gpa, unsigned size,
     *ret_piece = piece;
     *ret_host = piece ? piece->host + (gpa - piece->base) : NULL;
     if (!piece)
-        return bt_vm_bus_read(vcpu->vm, BUS_MMIO, gpa, size);
+        return bt_bus_read(vcpu, BUS_MMIO, gpa, size);
     return mmu_host_load(*ret_host, size);
 }
 
@@ -562,10 +558,10 @@ static uint64_t load_device(struct bt_vcpu *vcpu, const struct place *place, uns
     if (place->lapic)
         return bt_lapic_read(vcpu, (uint32_t)(place->gpa & 0xfff), size);
     if (is_power_of_two(size))
-        return bt_vm_bus_read(vcpu->vm, BUS_MMIO, place->gpa, size);
+        return bt_bus_read(vcpu, BUS_MMIO, place->gpa, size);
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++)
-        value |= bt_vm_bus_read(vcpu->vm, BUS_MMIO, place->gpa + i, 1) << (i * 8);
+        value |= bt_bus_read(vcpu, BUS_MMIO, place->gpa + i, 1) << (i * 8);
     return value;
 }
 
@@ -575,10 +571,10 @@ static void store_device(struct bt_vcpu *vcpu, const struct place *place, unsign
     if (place->lapic)
         bt_lapic_write(vcpu, (uint32_t)(place->gpa & 0xfff), size, value);
     else if (is_power_of_two(size))
-        bt_vm_bus_write(vcpu->vm, BUS_MMIO, place->gpa, size, value);
+        bt_bus_write(vcpu, BUS_MMIO, place->gpa, size, value);
     else
         for (unsigned i = 0; i < size; i++)
-            bt_vm_bus_write(vcpu->vm, BUS_MMIO, place->gpa + i, 1, value >> (i * 8) & 0xff);
+            bt_bus_write(vcpu, BUS_MMIO, place->gpa + i, 1, value >> (i * 8) & 0xff);
 }
 
 static uint64_t load_place(struct bt_vcpu *vcpu, const struct place *place, unsigned size)

@@ -166,8 +166,8 @@ void mmu_set_cr3(struct bt_vcpu *vcpu, uint64_t value); /* bit 63: keep the PCID
 void mmu_update_context(struct bt_vcpu *vcpu);
 /* PAE: loads and checks the four entries that CR3 names; false: #GP. */
 bool mmu_load_pdptrs(struct bt_vcpu *vcpu, uint64_t cr0, uint64_t cr4, uint64_t cr3);
-/* Drops what may be written, noting it as dirty while somebody records, and the blocks of pages
- * that were written until now: BT_REQUEST_PROTECT. */
+/* Drops what may be written unseen while somebody records dirty pages, and in pages that have code
+ * by now, whose blocks go too: BT_REQUEST_PROTECT. */
 void mmu_drop_writable(struct bt_vcpu *vcpu);
 
 /* Called before the bytes of a page become a block, with its code bit set: no TLB entry allows

@@ -11,15 +11,32 @@
  * RDFSBASE..WRGSBASE, MONITOR, MWAIT, RSM, CLAC, STAC, UD0, UD1, UD2. */
 #pragma once
 
-#include "vm/engine/bt/insn.h"
+#include "vm/engine/bt/interp.h"
+#include "vm/engine/cpuid.h"
 
 /* The value of a model-specific register, or its setting. False: #GP. */
 bool system_rdmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t *ret_value);
 bool system_wrmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t value);
-/* CR0, CR3, CR4, XCR0 with all checks and consequences; raise #GP(0). */
-void system_set_cr0(struct bt_vcpu *vcpu, uint64_t value);
-void system_set_cr3(struct bt_vcpu *vcpu, uint64_t value);
-void system_set_cr4(struct bt_vcpu *vcpu, uint64_t value);
+/* CR0, 2, 3, 4, 8 with all checks and consequences; raises #GP(0). */
+void system_set_cr(struct bt_vcpu *vcpu, unsigned cr, uint64_t value);
+
+/* The bits of CR4 whose features are offered. */
+uint64_t system_cr4_allowed(const struct bt_vcpu *vcpu);
 
 uint64_t system_tsc(const struct bt_vcpu *vcpu);
 void system_cpuid(struct bt_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t reg[4]);
+
+/* IA32_ARCH_CAPABILITIES of a machine that needs no mitigation: speculation of guest code is the
+ * host's affair. RDCL_NO, IBRS_ALL, SKIP_L1DFL, SSB_NO, MDS_NO, PSCHANGE_NO, TAA_NO, SBDR_SSDP_NO,
+ * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO. */
+#define BT_ARCH_CAPABILITIES UINT64_C(0x0d11e17b)
+
+/* The parts that system_handlers joins. */
+extern const struct interp_handler port_handlers[], smm_handlers[];
+
+/* smm.c: a system management interrupt, taken between instructions. */
+void smm_enter(struct bt_vcpu *vcpu);
+
+/* What the engine can do, for cpuid_build: the host's leaves, without what the interpreter lacks
+ * and with what it has of its own (bt_cpuid.c). */
+int bt_cpuid_supported(struct cpuid_table *ret_table);
