@@ -41,6 +41,7 @@ static void hlt(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     check_privilege(vcpu);
     vcpu->run_state = CPU_HALTED;
+    vcpu->shadow = 0; /* STI's covered this instruction, not the sleep */
 }
 
 /* Control and debug registers */
