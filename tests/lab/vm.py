@@ -136,11 +136,12 @@ class Vm:
     def tail(self):
         while self.read(0.2):
             pass
-        status = self.process.poll()
-        said = ""
-        if status is not None:
-            said = f"\nit ended with status {status}: {self.process.stderr.read().decode()}"
-        return self.text[-3000:] + said
+        try:
+            status = self.process.wait(1)  # a console that has closed is about to be followed
+        except subprocess.TimeoutExpired:
+            return self.text[-3000:]
+        said = self.process.stderr.read().decode()
+        return f"{self.text[-3000:]}\nit ended with status {status}: {said}"
 
     def send(self, text):
         os.write(self.inward, text.encode())
