@@ -424,12 +424,17 @@ static void triple_fault(void)
     CHECK(run_well(&m));
 }
 
-/* The engine gives up and says on what. */
+/* KVM gives up and says on what. bt finds nothing there to fetch, which reads as all ones: #UD. */
 static void code_in_a_device(void)
 {
     cleanup_machine struct machine m = MACHINE_INIT;
 
     REQUIRE(machine_open(&m, 1) && machine_start(&m, PROGRAM_nowhere));
+    if (!strcmp(engine->name, "bt")) {
+        CHECK_EQ(machine_run(&m), ENGINE_EXIT_KICKED);
+        CHECK_EQ(m.failed_line, 1006000);
+        return;
+    }
     m.echo_mmio[0] = 0xf4;
     CHECK_EQ(engine->vcpu_run(m.vcpu, &m.err), ENGINE_EXIT_FAILED);
     (void)printf("# %s\n", m.err.text);
