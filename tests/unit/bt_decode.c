@@ -175,8 +175,8 @@ static void control_flow(void)
     EXPECT(C32, "JMP_FAR 0x78563412, 0xbc9a", 0xea, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc);
     EXPECT(C16, "CALL_FAR 0xf412, 0xbc9a", 0x9a, 0x12, 0xf4, 0x9a, 0xbc);
     EXPECT(C64, "ENTER 0x1234, 0x5", 0xc8, 0x34, 0x12, 0x05);
-    EXPECT(C64, "UD", 0xea);
-    EXPECT(C64, "UD", 0xff, 0xd8); /* CALL far, a register */
+    EXPECT(C64, "UD", 0xea, 0, 0, 0, 0, 0, 0); /* as long as where it exists */
+    EXPECT(C64, "UD", 0xff, 0xd8);             /* CALL far, a register */
     /* Intel ignores 66 before near branches of 64-bit code, AMD does not. */
     EXPECT(C64, "JMP 0x8ff6", 0x66, 0xe9, 0xf0, 0x7f, 0, 0);
     EXPECT(C64 | BT_DECODE_AMD_BRANCHES, "JMP 0x8ff4", 0x66, 0xe9, 0xf0, 0x7f);
@@ -200,9 +200,9 @@ static void vex(void)
              BT_OP_UD);                                                       /* index = data */
     CHECK_EQ(decoded(C64, BYTES(0xc4, 0xe2, 0x6d, 0x90, 0x08)).op, BT_OP_UD); /* no SIB */
     EXPECT(C64, "UD", 0xc5, 0xf0, 0x28, 0xc1); /* vvvv is not: must be 1111 */
-    EXPECT(C64, "UD", 0x66, 0xc5, 0xf4);
-    EXPECT(C64, "UD", 0x40, 0xc5, 0xf4);
-    EXPECT(C64, "UD", 0x62, 0xf1); /* EVEX */
+    EXPECT(C64, "UD", 0x66, 0xc5, 0xf4, 0x58, 0xc2);
+    EXPECT(C64, "UD", 0x40, 0xc5, 0xf4); /* LDS */
+    EXPECT(C64, "UD", 0x62, 0xf1);       /* EVEX */
     /* In other code VEX is what LES and LDS cannot be: a register operand. */
     EXPECT(C32, "LDS eax, m48[eax]", 0xc5, 0x00);
     EXPECT(C16, "LES si, m32[bp+di*1+0x12]", 0xc4, 0x73, 0x12);

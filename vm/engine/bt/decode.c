@@ -17,9 +17,11 @@ struct decoder {
     unsigned at;
     bool code64;
     bool amd_branches;
+    bool modrm;
     uint8_t mandatory; /* BT_KEY_PREFIX */
     bool w;            /* REX.W or VEX.W, as it stands */
-    bool rex_before_vex;
+    bool refused;     /* #UD, but the processor first reads all of it: it may be too long, or end on
+                         the next page */
     uint8_t vvvv_raw; /* inverted already, all four bits */
     struct bt_insn *insn;
 };
@@ -100,13 +102,17 @@ static void read_prefixes(struct decoder *d)
         d->mandatory = insn->prefixes & BT_PREFIX_OPSIZE ? 1 : 0;
 }
 
+/* Behind REX they are LES and LDS again, which 64-bit code has not. */
 static bool is_vex(const struct decoder *d)
 {
     const uint8_t *b = d->bytes + d->at;
+
+    if (d->insn->prefixes & BT_PREFIX_REX)
+        return false;
     return (b[0] == 0xc4 || b[0] == 0xc5) && (d->code64 || b[1] >= 0xc0);
 }
 
-/* Returns false where VEX may not be: behind REX and mandatory prefixes, or of an unknown map. */
+/* Returns false for a map that there is not. VEX may not follow LOCK nor mandatory prefixes. */
 static bool read_vex(struct decoder *d)
 {
     struct bt_insn *insn = d->insn;
@@ -115,9 +121,8 @@ static bool read_vex(struct decoder *d)
     uint8_t last = b[two ? 1 : 2];
 
     d->at += two ? 2 : 3;
-    if (insn->prefixes &
-        (BT_PREFIX_REX | BT_PREFIX_LOCK | BT_PREFIX_OPSIZE | BT_PREFIX_REP | BT_PREFIX_REPNE))
-        return false;
+    if (insn->prefixes & (BT_PREFIX_LOCK | BT_PREFIX_OPSIZE | BT_PREFIX_REP | BT_PREFIX_REPNE))
+        d->refused = true;
     insn->prefixes |= BT_PREFIX_VEX;
     insn->map = two ? 1 : b[1] & 31;
     insn->rex = two ? (~b[1] & 0x80) >> 5 : (~b[1] & 0xe0) >> 5;
@@ -152,6 +157,7 @@ static bool read_opcode(struct decoder *d)
     return true;
 }
 
+/* NULL: an opcode without any meaning. One without this meaning has the length of its others. */
 static const struct bt_opcode *find_row(struct decoder *d)
 {
     struct bt_insn *insn = d->insn;
@@ -160,7 +166,8 @@ static const struct bt_opcode *find_row(struct decoder *d)
         &bt_opcode_slots[insn->map + (vex ? BT_MAP_VEX - BT_MAP_0F : 0)][insn->opcode];
     unsigned key = d->mandatory;
 
-    if (slot->modrm) {
+    d->modrm = slot->modrm;
+    if (d->modrm) {
         insn->modrm = d->bytes[d->at++];
         key |= insn->modrm >= 0xc0 ? BT_KEY_MOD3 : 0;
         key |= (insn->modrm & 0x38u) >> 3 << BT_KEY_REG_SHIFT;
@@ -176,10 +183,11 @@ static const struct bt_opcode *find_row(struct decoder *d)
         if ((key & match->mask) != match->value)
             continue;
         if (vex && !match->uses_vvvv && d->vvvv_raw)
-            return NULL;
+            d->refused = true;
         return &bt_opcodes[match->row];
     }
-    return NULL;
+    d->refused = true;
+    return slot->count ? &bt_opcodes[bt_opcode_matches[slot->first].row] : NULL;
 }
 
 /* --- sizes --- */
@@ -532,26 +540,26 @@ static bool decode(struct decoder *d, unsigned code)
     const struct bt_opcode *row = find_row(d);
     if (!row)
         return false;
-    insn->properties = row->properties & ~(uint32_t)BT_ROW_MASK;
-    insn->flags_read = row->flags_read;
-    insn->flags_written = row->flags_written;
-    insn->size = (uint8_t)operand_size(d, code, row->properties);
-    if (bt_opcode_slots[row->map][insn->opcode].modrm && insn->modrm < 0xc0 &&
-        !(row->properties & BT_ROW_MOD3)) {
+    uint32_t properties = row->properties;
+    if (d->modrm && insn->modrm < 0xc0 && !(properties & BT_ROW_MOD3)) {
         insn->has_mem = true;
         if (insn->addr_size == 2)
             read_memory16(d);
         else
-            read_memory(d, row->properties & BT_INSN_VSIB);
+            read_memory(d, properties & BT_INSN_VSIB);
     }
-    if (!read_operands(d, row))
+    insn->properties = properties & ~(uint32_t)BT_ROW_MASK;
+    insn->flags_read = row->flags_read;
+    insn->flags_written = row->flags_written;
+    insn->size = (uint8_t)operand_size(d, code, properties);
+    if (!read_operands(d, row) || d->refused)
         return false;
-    if (!insn->has_mem && !(row->properties & BT_INSN_STRING) &&
+    if (!insn->has_mem && !(properties & BT_INSN_STRING) &&
         insn->operand[0].kind != BT_OPERAND_MOFFS && insn->operand[1].kind != BT_OPERAND_MOFFS)
         insn->properties &= ~(uint32_t)(BT_INSN_READS | BT_INSN_WRITES);
-    finish_flags(insn, row->properties);
+    finish_flags(insn, properties);
     insn->op = row->op;
-    if (row->properties & BT_INSN_VSIB && (insn->addr_size == 2 || !gather_valid(insn)))
+    if (properties & BT_INSN_VSIB && (insn->addr_size == 2 || !gather_valid(insn)))
         return false;
     return !(insn->prefixes & BT_PREFIX_LOCK) || lock_valid(insn);
 }
@@ -574,12 +582,10 @@ unsigned bt_decode(const uint8_t *bytes, unsigned len, unsigned code, struct bt_
     if (d.at > len && len < BT_INSN_MAX)
         return 0;
     if (d.at > BT_INSN_MAX) {
-        ret_insn->op = BT_OP_TOO_LONG;
+        *ret_insn = (struct bt_insn){.op = BT_OP_TOO_LONG, .properties = BT_INSN_ENDS_BLOCK};
         d.at = BT_INSN_MAX;
-    } else if (!ok) {
+    } else if (!ok || ret_insn->op == BT_OP_UD) {
         ret_insn->op = BT_OP_UD;
-    }
-    if (ret_insn->op <= BT_OP_TOO_LONG) {
         ret_insn->properties = BT_INSN_ENDS_BLOCK;
         ret_insn->operand_count = 0;
     }

@@ -5,10 +5,10 @@
  *
  * Decoding is a function of at most 15 bytes and of BT_MODE_CODE; it reads no memory and no other
  * state. What the processor refuses whatever its operands (no such opcode, LOCK where it may not
- * be, too long) decodes to BT_OP_UD with the length up to where that is known; what depends on
- * state (privilege, CR4, CPUID; VEX in real mode) is the handler's. More than 15 bytes decode to
- * BT_OP_TOO_LONG, which raises #GP(0). What hardware without the extension treats as NOP (CET's
- * ENDBR and RDSSP, MPX) does so here. */
+ * be) decodes to BT_OP_UD with the length that the processor fetches before it says so; what
+ * depends on state (privilege, CR4, CPUID; VEX in real mode) is the handler's. More than 15 bytes
+ * decode to BT_OP_TOO_LONG, which raises #GP(0). What hardware without the extension treats as NOP
+ * (CET's ENDBR and RDSSP, MPX) does so here. */
 #pragma once
 
 #include <stdbool.h>
@@ -109,9 +109,9 @@ enum {
     BT_INSN_STRING = 32,
     BT_INSN_STACK = 64, /* implicit stack access: 64-bit operand size by default in 64-bit mode */
     BT_INSN_PRIVILEGED = 128, /* CPL 0 */
-    BT_INSN_VEX256 = 256, /* uses YMM registers whole */
-    BT_INSN_VSIB = 512,   /* `index` is a vector register: gathers; the memory operand's size is an
-                             element's */
+    BT_INSN_VEX256 = 256,     /* uses YMM registers whole */
+    BT_INSN_VSIB = 512, /* `index` is a vector register: gathers; the memory operand's size is an
+                           element's */
 };
 
 /* A branch of AMD: in 64-bit code the operand size prefix makes a near branch 16 bits wide; Intel's
