@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The decoder against the processor that runs this test, in 64-bit code. An instruction's bytes end
- * at the end of a page behind which nothing is mapped:
+/* The decoder against the processor that runs this test, in 64-bit code and in 32-bit code
+ * (compatibility mode). An instruction's bytes end at the end of a page behind which nothing is
+ * mapped:
  *
  *   one byte less than it has      the fetch must fault behind the page
  *   all bytes                      it must not, whatever else the instruction does
  *   what the decoder refuses       #UD, and nothing behind its length is fetched
  *   more than 15 bytes             #GP
  *
- * Registers that addresses are made of hold addresses that are not canonical, nothing is mapped for
- * 4 GiB to either side of the page, and the page holds INT3, so an instruction that does run harms
- * nothing and comes to no good end. What would leave the test's hands is not tried: system calls,
- * segment registers and their bases, and what is refused as policy though the processor has it.
+ * Registers that addresses are made of hold addresses that are not canonical, or in 32-bit code,
+ * for which the low 4 GiB are empty, such as are not mapped; nothing is mapped for 4 GiB to either
+ * side of the 64-bit page, and the page holds INT3, so an instruction that does run harms nothing
+ * and comes to no good end. What would leave the test's hands is not tried: system calls, segment
+ * registers and their bases, and what is refused as policy though the processor has it.
  *
  *     test-bt_cpu [INSTRUCTIONS [SEED]]        60000 by default */
 #include <setjmp.h>
@@ -24,7 +26,8 @@
 #include "vm/engine/bt/disasm.h"
 
 static unsigned long rounds = 60000;
-static uint8_t *page; /* writable and executable; the bytes behind it are not mapped */
+static uint8_t *page; /* of `code`: writable and executable; the bytes behind it are not mapped */
+static unsigned code;
 
 enum { PAGE = 4096 };
 static const uint64_t RESERVE = UINT64_C(8) << 30;
@@ -64,8 +67,8 @@ static void catch_signals(void)
         sigaction(signals[i], &action, NULL);
 }
 
-/* Jumps to `code` with every other register spoilt. */
-_Noreturn void bt_cpu_enter(const uint8_t *code);
+/* Jumps to `start` with every other register spoilt. */
+_Noreturn void bt_cpu_enter(const uint8_t *start);
 __asm__(".pushsection .text\n"
         ".globl bt_cpu_enter\n"
         ".hidden bt_cpu_enter\n"
@@ -93,6 +96,29 @@ __asm__(".pushsection .text\n"
         ".local bt_cpu_target\n"
         ".comm bt_cpu_target, 8, 8\n");
 
+/* The same, in compatibility mode: Linux has a 32-bit code segment for every program. */
+_Noreturn void bt_cpu_enter32(const uint8_t *start);
+__asm__(".pushsection .text\n"
+        ".globl bt_cpu_enter32\n"
+        ".hidden bt_cpu_enter32\n"
+        ".type bt_cpu_enter32, @function\n"
+        "bt_cpu_enter32:\n"
+        "    movl %edi, bt_cpu_far(%rip)\n"
+        "    movl $0x10000000, %eax\n"
+        "    leal 0x11110(%eax), %ecx\n"
+        "    leal 0x22220(%eax), %edx\n"
+        "    leal 0x33330(%eax), %ebx\n"
+        "    leal 0x44440(%eax), %esp\n"
+        "    leal 0x55550(%eax), %ebp\n"
+        "    leal 0x66660(%eax), %esi\n"
+        "    leal 0x77770(%eax), %edi\n"
+        "    ljmpl *bt_cpu_far(%rip)\n"
+        ".popsection\n"
+        ".pushsection .data\n"
+        "bt_cpu_far: .long 0\n"
+        "    .word 0x23\n"
+        ".popsection\n");
+
 /* Runs bytes[0 .. len) as the last `len + room` bytes of the page, and what it comes to is `last`.
  */
 static uint64_t run(const uint8_t *bytes, unsigned len, unsigned room)
@@ -101,8 +127,12 @@ static uint64_t run(const uint8_t *bytes, unsigned len, unsigned room)
 
     memset(page + PAGE - 64, 0xcc, 64);
     memcpy(start, bytes, len);
-    if (!sigsetjmp(back, 0))
-        bt_cpu_enter(start);
+    if (!sigsetjmp(back, 0)) {
+        if (code == BT_MODE_CODE64)
+            bt_cpu_enter(start);
+        else
+            bt_cpu_enter32(start);
+    }
     __asm__ volatile("fninit");
     return (uint64_t)(uintptr_t)start;
 }
@@ -145,7 +175,8 @@ static bool refused_by_policy(const struct bt_insn *insn)
     unsigned op = insn->opcode;
 
     /* No instruction, so no known length, and perhaps too long. */
-    if (vex && (insn->map > 3 || !bt_opcode_slots[insn->map + BT_MAP_VEX - 1][op].count))
+    if (vex &&
+        (!insn->map || insn->map > 3 || !bt_opcode_slots[insn->map + BT_MAP_VEX - 1][op].count))
         return true;
     if (!vex && insn->map == 0)
         return op == 0x62 || op == 0x8f; /* EVEX, XOP */
@@ -201,7 +232,7 @@ static bool check_one(const uint8_t *bytes)
     struct bt_insn insn;
     char text[BT_DISASM_MAX];
 
-    bt_decode(bytes, 32, BT_MODE_CODE64 | branches, &insn);
+    bt_decode(bytes, 32, code | branches, &insn);
     if (insn.op <= BT_OP_TOO_LONG ? refused_by_policy(&insn) : leaves_the_test(&insn))
         return true;
     *(insn.op > BT_OP_TOO_LONG ? &lengths_tried : &refusals_tried) += 1;
@@ -220,10 +251,13 @@ static bool check_one(const uint8_t *bytes)
     return false;
 }
 
+static uint8_t *page32, *page64;
+
 static void random_code(void)
 {
     unsigned long wrong = 0;
 
+    lengths_tried = refusals_tried = 0;
     for (unsigned long i = 0; i < rounds; i++) {
         uint8_t bytes[32];
         random_insn(bytes);
@@ -232,6 +266,31 @@ static void random_code(void)
     printf("# %lu lengths and %lu refusals tried\n", lengths_tried, refusals_tried);
     CHECK_EQ(wrong, 0);
     CHECK(lengths_tried > rounds / 3 && refusals_tried > rounds / 100);
+}
+
+static void random_code64(void)
+{
+    code = BT_MODE_CODE64;
+    page = page64;
+    random_code();
+}
+
+/* DAA, which 64-bit code does not have, runs to the page's end. */
+static bool has_compatibility_mode(void)
+{
+    run((const uint8_t[]){0x27}, 1, 0);
+    return last.rip == (uint64_t)(uintptr_t)page + PAGE;
+}
+
+static void random_code32(void)
+{
+    code = BT_MODE_CODE32;
+    page = page32;
+    if (!page || !has_compatibility_mode()) {
+        printf("# no compatibility mode here\n");
+        return;
+    }
+    random_code();
 }
 
 /* Whether the processor is new enough to know all that guests may have. In a sanitizer's build the
@@ -250,29 +309,33 @@ static bool suitable(void)
            __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("gfni");
 }
 
-static bool make_page(void)
+static uint8_t *make_page(uint8_t *at)
 {
-    uint8_t *reserve =
-        mmap(NULL, RESERVE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mprotect(at, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
+        return NULL;
+    return memset(at, 0xcc, PAGE);
+}
 
-    if (reserve == MAP_FAILED)
-        return false;
-    page = reserve + RESERVE / 2;
-    if (mprotect(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
-        return false;
-    memset(page, 0xcc, PAGE);
-    return true;
+static bool make_pages(void)
+{
+    enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+    uint8_t *reserve = mmap(NULL, RESERVE, PROT_NONE, FLAGS, -1, 0);
+    uint8_t *low = mmap(NULL, 2 * PAGE, PROT_NONE, FLAGS | MAP_32BIT, -1, 0);
+
+    page64 = reserve == MAP_FAILED ? NULL : make_page(reserve + RESERVE / 2);
+    page32 = low == MAP_FAILED ? NULL : make_page(low);
+    return page64;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct tap_case cases[] = {TAP_CASE(random_code)};
+    static const struct tap_case cases[] = {TAP_CASE(random_code64), TAP_CASE(random_code32)};
 
     if (argc > 1)
         rounds = strtoul(argv[1], NULL, 0);
     if (argc > 2)
         seed = strtoull(argv[2], NULL, 0) | 1;
-    if (!suitable() || !make_page()) {
+    if (!suitable() || !make_pages()) {
         printf("1..0 # SKIP an old processor, a sanitizer, or no page to write and run\n");
         return 0;
     }
