@@ -261,6 +261,8 @@ void bt_vcpu_init(struct bt_vcpu *vcpu)
     memcpy(state.xsave, vcpu->xsave, sizeof state.xsave);
     state.xcr0 = vcpu->xcr0;
     state.cr0 = 0x10 | (vcpu->cr0 & cache);
+    /* The SIPI may have come before this INIT was looked at. */
+    state.events.sipi_vector = __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_ACQUIRE);
     set_registers(vcpu, &state);
     set_events(vcpu, &state.events);
     vcpu->debug_hit = 0;
