@@ -108,6 +108,28 @@ static void ioapic_level(void)
     rig_close();
 }
 
+/* An end is that of the pins with its vector; pins may share one. */
+static void ioapic_end(void)
+{
+    REQUIRE(rig_open());
+    use_apics();
+    ioapic_pin(20, LEVEL | 0x51, 2);
+    ioapic_pin(21, LEVEL | 0x61, 2);
+    ioapic_pin(22, LEVEL | 0x61, 2);
+    line(20, true);
+    CHECK_EQ(rig_take(2), 0x51);
+    line(21, true);
+    line(22, true);
+    CHECK_EQ(rig_take(2), 0x61);
+    line(21, false);
+    line(22, false);
+    apic_eoi(2);
+    CHECK_EQ(ioapic_in(0x38), LEVEL | REMOTE_IRR | 0x51);
+    CHECK_EQ(ioapic_in(0x3a), LEVEL | 0x61);
+    CHECK_EQ(ioapic_in(0x3c), LEVEL | 0x61);
+    rig_close();
+}
+
 /* A level-triggered interrupt that nobody takes is not lost. */
 static void ioapic_nobody(void)
 {
@@ -416,7 +438,12 @@ static void thread(void)
         bt_lapic_write(&vcpu, 0xb0, 4, 0);
     }
     CHECK(clock_now() - start >= 20000000);
-    bt_lapic_write(&vcpu, 0x320, 4, 1 << 16);
+    bt_lapic_write(&vcpu, 0x320, 4, 0x62);
+    for (unsigned i = 0; i < 3; i++) { /* each when there is no other deadline */
+        bt_lapic_write(&vcpu, 0x380, 4, 1000000);
+        CHECK(arrives(&vcpu, 0x62));
+        bt_lapic_write(&vcpu, 0xb0, 4, 0);
+    }
     cpu = cpu_time();
     nap(200);
     CHECK(cpu_time() - cpu < 10000000); /* nothing to do, nothing done */
@@ -576,6 +603,25 @@ static void state_round_trip(void)
     rig_close();
 }
 
+/* What no register can hold is not taken from a state either. */
+static void impossible_state(void)
+{
+    static uint32_t registers[CPU_LAPIC_REGISTERS];
+
+    REQUIRE(rig_open());
+    memset(registers, 0xff, sizeof registers);
+    bt_lapic_set_state(&rig.vcpu[1], registers);
+    bt_lapic_get_state(&rig.vcpu[1], registers);
+    CHECK_EQ(registers[0x02], 1 << 24);
+    CHECK_EQ(registers[0x03], 0x50014);
+    CHECK_EQ(registers[0x10], 0xffff0000); /* vectors 0-15 do not exist */
+    CHECK_EQ(registers[0x20], 0xffff0000);
+    CHECK_EQ(registers[0x27], 0xffffffff);
+    CHECK_EQ(registers[0x37], 0x100ff);
+    CHECK_EQ(registers[0x3f], 0);
+    rig_close();
+}
+
 static void hostile_guest(void)
 {
     static struct saved first, second, third;
@@ -622,7 +668,7 @@ static void hostile_state(void)
 }
 
 TAP_MAIN(TAP_CASE(ioapic_registers), TAP_CASE(ioapic_edge), TAP_CASE(ioapic_level),
-         TAP_CASE(ioapic_nobody), TAP_CASE(ioapic_modes), TAP_CASE(wiring), TAP_CASE(messages),
-         TAP_CASE(messages_extended), TAP_CASE(eventfd_message), TAP_CASE(eventfd_line),
-         TAP_CASE(thread), TAP_CASE(state_round_trip), TAP_CASE(hostile_guest),
-         TAP_CASE(hostile_state))
+         TAP_CASE(ioapic_end), TAP_CASE(ioapic_nobody), TAP_CASE(ioapic_modes), TAP_CASE(wiring),
+         TAP_CASE(messages), TAP_CASE(messages_extended), TAP_CASE(eventfd_message),
+         TAP_CASE(eventfd_line), TAP_CASE(thread), TAP_CASE(state_round_trip),
+         TAP_CASE(impossible_state), TAP_CASE(hostile_guest), TAP_CASE(hostile_state))

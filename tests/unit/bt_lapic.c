@@ -79,6 +79,8 @@ static void task_priority(void)
     CHECK_EQ(bt_lapic_cr8(&rig.vcpu[0]), 3);
     CHECK_EQ(rig_take(0), 0x45);
     CHECK_EQ(apic_in(0, 0xa0), 0x40);
+    apic_out(0, 0x80, 0x42);
+    CHECK_EQ(apic_in(0, 0xa0), 0x42);
     rig_close();
 }
 
@@ -152,6 +154,8 @@ static void lowest_priority(void)
     CHECK(first != second);
     CHECK_EQ(ipi(0x09, 0x4941), 8);
     apic_out(1, 0xf0, 0xff); /* who is disabled does not take part */
+    CHECK_EQ(ipi(0x06, 0x4941), 4);
+    CHECK_EQ(ipi(0x06, 0x4941), 4);
     apic_out(2, 0xf0, 0xff);
     CHECK_EQ(ipi(0x06, 0x4941), 0);
     rig_close();
@@ -195,9 +199,10 @@ static void init_sipi_nmi(void)
     REQUIRE(rig_open());
     apic_enable_all();
     apic_out(0, 0x300, 0xcc500); /* INIT, level, assert, others */
-    apic_out(0, 0x300, 0xc8500); /* deassertion means nothing */
     for (unsigned i = 0; i < RIG_CPUS; i++)
         CHECK_EQ(rig_requests(i), i ? BT_REQUEST_INIT : 0);
+    apic_out(0, 0x300, 0xc8500); /* deassertion means nothing */
+    CHECK_EQ(rig_requests(1), 0);
     bt_lapic_init(&rig.vcpu[1]);
     CHECK_EQ(apic_in(1, 0xf0), 0xff);
     CHECK_EQ(apic_in(1, 0x20), 1 << 24);

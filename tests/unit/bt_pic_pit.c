@@ -165,6 +165,7 @@ static void pic_poll_and_spurious(void)
     pulse(4);
     out(0x20, 0x0c);
     CHECK_EQ(in(0x20), 0x84); /* this is the acknowledge cycle */
+    CHECK_EQ(in(0x20), 0);    /* and a read is a read again */
     CHECK_EQ(rig_take(0), NOTHING);
     out(0x20, 0x20);
     pulse(5);
@@ -321,6 +322,13 @@ static void pit_counting(void)
     ticks(300);
     CHECK_EQ(counter(0), 800);
     CHECK_EQ(status(0) & 0x80, 0);
+    start(0, 3, 5); /* odd: three high, two low */
+    ticks(2);
+    CHECK_EQ(status(0) & 0x80, 0x80);
+    ticks(1);
+    CHECK_EQ(status(0) & 0x80, 0);
+    ticks(2);
+    CHECK_EQ(status(0) & 0x80, 0x80);
     start(0, 0, 1000);
     CHECK_EQ(status(0) & 0x80, 0);
     ticks(999);

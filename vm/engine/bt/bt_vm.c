@@ -197,7 +197,10 @@ static int bt_vm_create(const struct engine_vm_config *config, struct engine_vm 
     rc = cpu_model_check(&vm->model, err);
     if (!rc)
         rc = build_cpuid(vm, err);
-    struct bt_irqchip_config chip = {.bus = vm->bus, .tsc_hz = (uint64_t)vm->tsc_khz * 1000};
+    struct bt_irqchip_config chip = {.bus = vm->bus,
+                                     .tsc_hz = (uint64_t)vm->tsc_khz * 1000,
+                                     .phys_bits = vm->phys_bits,
+                                     .thread_start = config->confine};
     if (!rc)
         rc = bt_irqchip_create(&chip, &vm->irqchip, err);
     if (!rc)
