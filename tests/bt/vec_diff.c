@@ -357,6 +357,7 @@ static bool one(struct bt_vcpu *vcpu, struct vec_cache *cache, uint8_t *native, 
     memcpy(native_image, vcpu->xsave, NATIVE_IMAGE);
     memcpy(native_gpr, vcpu->gpr, sizeof native_gpr);
     native_flags = vcpu->rflags | 0x200;
+    fake_tlb(vcpu, chance(60));
     int trap = fake_run_insn(vcpu, &insn);
     int native_trap = native_run(bytes, insn.length);
     compare(vcpu, bytes, &insn, trap, native_trap, native, linear);

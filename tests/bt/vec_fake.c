@@ -9,7 +9,7 @@
 #include "vm/engine/bt/interp.h"
 #include "vm/engine/bt/segment.h"
 
-uint8_t fake_memory[FAKE_SIZE];
+_Alignas(FAKE_PAGE) uint8_t fake_memory[FAKE_SIZE];
 
 void bt_raise(struct bt_vcpu *vcpu, enum bt_vector vector)
 {
@@ -81,6 +81,11 @@ uint64_t interp_ea(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned si
                                   : (uint16_t)offset;
 }
 
+void fake_tlb(struct bt_vcpu *vcpu, bool hits)
+{
+    vcpu->tlb->context = hits ? 0 : MMU_CONTEXT_SLOW;
+}
+
 struct bt_vcpu *fake_create(void)
 {
     struct bt_vcpu *vcpu = aligned_alloc(64, (sizeof *vcpu + 63) & ~(size_t)63);
@@ -89,14 +94,22 @@ struct bt_vcpu *fake_create(void)
     if (!vcpu || !tlb)
         abort();
     memset(vcpu, 0, sizeof *vcpu);
-    memset(tlb, 0xff, sizeof *tlb); /* never hits: */
-    tlb->context = 0;
+    memset(tlb, 0xff, sizeof *tlb);
+    for (unsigned i = 0; i < FAKE_SIZE / FAKE_PAGE; i++) {
+        uint64_t page = FAKE_BASE + i * FAKE_PAGE;
+        struct bt_tlb_entry *e = &tlb->entry[(page >> 12) & (MMU_TLB_SIZE - 1)];
+        e->tag[MMU_READ] = page;
+        if (i * FAKE_PAGE < FAKE_READONLY)
+            e->tag[MMU_WRITE] = page;
+        e->addend = (uint64_t)(uintptr_t)fake_memory - FAKE_BASE;
+    }
     vcpu->tlb = tlb;
     vcpu->mode = BT_MODE_CODE64 | BT_MODE_PROTECTED | BT_MODE_LONG;
     vcpu->cr0 = BT_CR0_PE | BT_CR0_MP | BT_CR0_NE;
     vcpu->cr4 = BT_CR4_OSFXSR | BT_CR4_OSXMMEXCPT | BT_CR4_OSXSAVE;
     vcpu->xcr0 = 7;
     vcpu->rflags = 2;
+    fake_tlb(vcpu, true);
     vec_image_complete(vcpu);
     return vcpu;
 }

@@ -11,6 +11,12 @@
 #include "vm/engine/bt/vec_stub.h"
 
 #define always_inline inline __attribute__((always_inline))
+/* Written by the stub or before it: zeroing them first would be half of the work. */
+#if __has_attribute(uninitialized)
+#define VEC_UNINITIALIZED __attribute__((uninitialized))
+#else
+#define VEC_UNINITIALIZED
+#endif
 
 enum { FSW_NO_STORE = 1 | 8 | 16 }; /* IE, OE, UE: unmasked, they leave the destination alone */
 
@@ -71,36 +77,56 @@ static void finish_mmx(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         le16_store((uint8_t *)operand_at(vcpu, insn, 0) + 8, 0xffff);
 }
 
+/* The memory operand: guest memory itself where the TLB has it, else a copy. */
+struct memory {
+    uint64_t linear;
+    void *at;
+    bool copied;
+};
+
+static always_inline struct memory memory_of(struct bt_vcpu *vcpu, const struct bt_insn *insn,
+                                             uint8_t *scratch, bool write)
+{
+    unsigned size = insn->vec->mem_size;
+    struct memory m = {.linear = operand_address(vcpu, insn, write)};
+
+    m.at = mmu_hit(vcpu, m.linear, size, write ? MMU_WRITE : MMU_READ);
+    /* The host has no MXCSR.MM while most stubs run. */
+    bool skewed = insn->vec->flags & VEC_STUB_LEGACY && m.linear & (size - 1u);
+    if (__builtin_expect(m.at && !skewed, 1))
+        return m;
+    m.at = scratch;
+    m.copied = true;
+    if (write)
+        mmu_check_write(vcpu, m.linear, size);
+    else
+        mmu_read(vcpu, m.linear, scratch, size);
+    return m;
+}
+
 /* `mask`: of the stub's flags, those that it can have at all; the rest is compiled away. */
 static always_inline void run_stub(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned mask,
                                    bool mem)
 {
-    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH];
-    struct vec_frame frame;
-    const struct vec_stub *stub = insn->vec;
-    unsigned flags = stub->flags & mask;
-    bool write = mem && flags & VEC_STUB_WRITES;
-    uint64_t linear = 0;
+    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] VEC_UNINITIALIZED;
+    struct vec_frame frame VEC_UNINITIALIZED;
+    unsigned flags = insn->vec->flags & mask;
+    bool write = mem && flags & VEC_STUB_WRITES, has_frame = mask & ~(unsigned)VEC_STUB_WRITES;
+    struct memory memory = {.at = NULL};
 
-    if (mem) {
-        linear = operand_address(vcpu, insn, write);
-        if (!write)
-            mmu_read(vcpu, linear, scratch, stub->mem_size);
-        else if (flags & (VEC_STUB_MMX | VEC_STUB_FP))
-            mmu_check_write(vcpu, linear, stub->mem_size);
-    }
+    if (mem)
+        memory = memory_of(vcpu, insn, scratch, write);
     if (flags & VEC_STUB_MMX)
         image_enter_mmx(vcpu);
-    if (mask & ~(unsigned)VEC_STUB_WRITES)
+    frame.host_mxcsr = MXCSR_INIT; /* the second exit's, for all */
+    if (has_frame)
         load_frame(vcpu, &frame);
-    int trap = call_stub(vcpu, insn, scratch, &frame);
+    int trap = call_stub(vcpu, insn, memory.at, &frame);
     if (__builtin_expect(trap != 0, 0)) {
-        if (!(mask & ~(unsigned)VEC_STUB_WRITES))
-            load_frame(vcpu, &frame);
         raise_trap(vcpu, &frame, trap);
     }
-    if (write)
-        mmu_write(vcpu, linear, scratch, stub->mem_size);
+    if (write && memory.copied)
+        mmu_write(vcpu, memory.linear, scratch, insn->vec->mem_size);
     if (flags & VEC_STUB_FP)
         le32_store(vcpu->xsave + IMAGE_MXCSR, frame.mxcsr);
     if (flags & VEC_STUB_FLAGS)
@@ -145,31 +171,37 @@ static void run_mixed_mem(struct bt_vcpu *vcpu, const struct bt_insn *insn)
     run_stub(vcpu, insn, FRAME_ANY | VEC_STUB_MMX | VEC_STUB_WRITES, true);
 }
 
+/* Empties the host's x87 unit behind a stub. FNINIT, which is slower, where control word or a
+ * pending exception is the guest's. */
+static inline void leave_x87(const struct bt_vcpu *vcpu)
+{
+    if (__builtin_expect(image_fcw(vcpu) == FCW_INIT && !(image_fsw(vcpu) & FSW_ES), 1))
+        __asm__ volatile("emms");
+    else
+        __asm__ volatile("fninit");
+}
+
 /* x87: an unmasked exception is only noted (ES); the next waiting instruction raises it. */
 static void run_x87(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
-    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH];
-    struct vec_frame frame;
+    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] VEC_UNINITIALIZED;
+    struct vec_frame frame VEC_UNINITIALIZED;
     const struct vec_stub *stub = insn->vec;
     bool write = stub->flags & VEC_STUB_WRITES;
-    uint64_t linear = 0;
+    struct memory memory = {.at = NULL};
 
     vec_check_x87(vcpu);
     vec_check_pending(vcpu);
-    if (stub->mem_size) {
-        linear = interp_ea(vcpu, insn, stub->mem_size, write ? MMU_WRITE : MMU_READ);
-        if (write)
-            mmu_check_write(vcpu, linear, stub->mem_size);
-        else
-            mmu_read(vcpu, linear, scratch, stub->mem_size);
-    }
+    if (stub->mem_size)
+        memory = memory_of(vcpu, insn, scratch, write);
     load_frame(vcpu, &frame);
-    int trap = stub->code(scratch, &frame, vcpu->xsave, NULL, NULL, NULL);
+    int trap = stub->code(memory.at, &frame, vcpu->xsave, NULL, NULL, NULL);
     if (trap)
         raise_trap(vcpu, &frame, trap);
+    leave_x87(vcpu);
     image_drop_pointers(vcpu);
-    if (write && !(image_fsw(vcpu) & ~image_fcw(vcpu) & FSW_NO_STORE))
-        mmu_write(vcpu, linear, scratch, stub->mem_size);
+    if (write && memory.copied && !(image_fsw(vcpu) & ~image_fcw(vcpu) & FSW_NO_STORE))
+        mmu_write(vcpu, memory.linear, scratch, stub->mem_size);
     if (stub->flags & VEC_STUB_FLAGS)
         store_flags(vcpu, &frame);
 }

@@ -173,7 +173,8 @@ static void put_stub(struct code *code, const struct bt_insn *canonical, const s
         put_implicit_loads(code, flags);
         put(code, (const char *)insn->bytes, insn->len);
         put_implicit_stores(code, flags);
-        PUT(code, "\x49\x0f\xae\x02\xdb\xe3\x0f\xae\x56\x0c"); /* fxsave64 [r10]; fninit; ldmxcsr */
+        /* fxsave64 [r10]; ldmxcsr [rsi+12] */
+        PUT(code, "\x49\x0f\xae\x02\x0f\xae\x56\x0c");
     } else {
         for (unsigned i = 0; i < canonical->operand_count; i++)
             put_operand(code, canonical, i, false);
