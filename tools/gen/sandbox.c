@@ -129,9 +129,10 @@ static void print_header(void)
 
 static void print_doc(void)
 {
-    (void)printf(
-        "| system call | only when | vmm main | vmm vCPU | vmx main | vmx call | vmx I/O | why |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    (void)printf("| system call | only when | vmm main | vmm vCPU | vmx main | vmx call | vmx I/O "
+                 "| vmm irq | "
+                 "why |\n"
+                 "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (unsigned i = 0; i < RULES; i++) {
         const struct rule *r = &rules[i];
         (void)printf("| %s | %s |", r->call,
