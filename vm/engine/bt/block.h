@@ -51,8 +51,8 @@ struct bt_block {
 
 /* Where indirect jumps, and all that leave the page, went before. */
 struct bt_jump {
-    uint64_t rip, context, epoch;
-    struct bt_block *block;
+    uint64_t rip, context;
+    struct bt_block *block; /* NULL: empty */
 };
 
 /* vCPU: bt_vcpu.interp. */

@@ -30,37 +30,63 @@ static inline bool unlimited(const struct bt_vcpu *vcpu)
     return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 || vcpu->mode & BT_MODE_FLAT;
 }
 
-static struct bt_block *jump_target(struct bt_vcpu *vcpu)
+/* What a jump's translation depends on besides its address. */
+static inline uint64_t context_of(const struct bt_vcpu *vcpu)
 {
-    struct bt_interp *interp = vcpu->interp;
-    uint64_t rip = vcpu->rip;
-    struct bt_jump *jump = &interp->jump[(rip ^ rip >> 14) % BLOCK_JUMPS];
+    return vcpu->tlb->real_context | (uint64_t)vcpu->mode << 16 | vcpu->map_epoch << 32;
+}
 
-    if (__builtin_expect(jump->rip == rip && jump->block && jump->block->mode == vcpu->mode &&
-                             jump->context == vcpu->tlb->real_context &&
-                             jump->epoch == vcpu->map_epoch && block_valid(jump->block),
-                         1))
-        return jump->block;
+static inline struct bt_jump *jump_slot(struct bt_vcpu *vcpu)
+{
+    return &vcpu->interp->jump[(vcpu->rip ^ vcpu->rip >> 14) % BLOCK_JUMPS];
+}
+
+static __attribute__((noinline)) struct bt_block *jump_missed(struct bt_vcpu *vcpu)
+{
     struct bt_block *block = fetch(vcpu, false);
+
     if (unlimited(vcpu) && block->word[0])
-        *jump = (struct bt_jump){.rip = rip,
-                                 .context = vcpu->tlb->real_context,
-                                 .epoch = vcpu->map_epoch,
-                                 .block = block};
+        *jump_slot(vcpu) =
+            (struct bt_jump){.rip = vcpu->rip, .context = context_of(vcpu), .block = block};
     return block;
 }
 
-/* Finds the successor by other means and remembers it in `link` when it may. */
-static struct bt_block *successor(struct bt_vcpu *vcpu, struct bt_block **link)
+static inline struct bt_block *jump_target(struct bt_vcpu *vcpu)
+{
+    struct bt_jump *jump = jump_slot(vcpu);
+
+    if (__builtin_expect(jump->rip == vcpu->rip && jump->context == context_of(vcpu) &&
+                             jump->block && block_valid(jump->block),
+                         1))
+        return jump->block;
+    return jump_missed(vcpu);
+}
+
+/* Finds the successor that `link` lacks, and remembers it there when it may. */
+static __attribute__((noinline)) struct bt_block *link_missed(struct bt_vcpu *vcpu,
+                                                              struct bt_block **link)
 {
     struct bt_interp *interp = vcpu->interp;
     uint64_t drops = interp->drops, from = vcpu->block_rip;
     struct bt_block *block = jump_target(vcpu);
 
-    if (link && drops == interp->drops && (from ^ vcpu->rip) < GMEM_PAGE_SIZE && !block->crosses &&
+    if (drops == interp->drops && (from ^ vcpu->rip) < GMEM_PAGE_SIZE && !block->crosses &&
         block->word[0] && unlimited(vcpu))
         *link = block;
     return block;
+}
+
+/* A link leads to a block of one page, so that one word decides. */
+static inline struct bt_block *linked(struct bt_block **link)
+{
+    struct bt_block *block = *link;
+
+    return __builtin_expect(block != NULL, 1) &&
+                   __builtin_expect(atomic_load_explicit(block->word[0], memory_order_acquire) ==
+                                        block->generation[0],
+                                    1)
+               ? block
+               : NULL;
 }
 
 static void run_blocks(struct bt_vcpu *vcpu)
@@ -75,9 +101,10 @@ static void run_blocks(struct bt_vcpu *vcpu)
         link = block->step[0].run(vcpu, block->step);
         if (attended(vcpu))
             return;
-        block = link ? *link : NULL;
-        if (__builtin_expect(!block || !block_valid(block), 0))
-            block = successor(vcpu, link);
+        if (!link)
+            block = jump_target(vcpu);
+        else if (!(block = linked(link)))
+            block = link_missed(vcpu, link);
     }
 }
 
