@@ -107,6 +107,17 @@ static void random_image(uint8_t *image)
         random_lane(image + IMAGE_XMM + 16 * i);
         random_lane(image + IMAGE_YMM + 16 * i);
     }
+    if (chance(10)) { /* what XSAVE may leave out */
+        memset(image, 0, IMAGE_MXCSR);
+        le16_store(image + IMAGE_FCW, FCW_INIT);
+        memset(image + IMAGE_ST, 0, 128);
+    }
+    if (chance(10))
+        memset(image + IMAGE_XMM, 0, 256);
+    if (chance(10))
+        memset(image + IMAGE_YMM, 0, 256);
+    if (chance(10))
+        le32_store(image + IMAGE_MXCSR, MXCSR_INIT);
     le64_store(image + IMAGE_XSTATE_BV, 7);
 }
 
@@ -117,7 +128,12 @@ static bool random_insn(uint8_t *bytes, struct bt_insn *insn)
     static const uint8_t prefixes[] = {0x66, 0xf3, 0xf2};
     unsigned n = 0, form = below(10);
 
-    if (form < 2) { /* x87, and WAIT */
+    if (chance(4)) { /* saved states: two opcodes with many cases */
+        if (chance(30))
+            bytes[n++] = 0x48;
+        bytes[n++] = 0x0f;
+        bytes[n++] = chance(75) ? 0xae : 0xc7;
+    } else if (form < 2) { /* x87, and WAIT */
         if (chance(10))
             bytes[n++] = 0x66;
         bytes[n++] = chance(2) ? 0x9b : (uint8_t)(0xd8 + below(8));
@@ -304,6 +320,14 @@ static void fill_memory(uint8_t *native)
         abort();
 }
 
+static uint64_t host_xcr0(void)
+{
+    uint32_t low, high;
+
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
 /* So that XRSTOR finds something to take now and then. */
 static void plant_state(const struct bt_insn *insn, uint64_t linear, uint8_t *native)
 {
@@ -321,6 +345,8 @@ static void plant_state(const struct bt_insn *insn, uint64_t linear, uint8_t *na
         p[IMAGE_XSTATE_BV + below(64)] ^= (uint8_t)(1 << below(8));
     if (chance(10))
         p[IMAGE_MXCSR + 2] ^= (uint8_t)(1 << below(8));
+    for (unsigned i = IMAGE_XSTATE_BV; i <= IMAGE_XCOMP_BV; i += 8) /* this host has them */
+        le64_store(p + i, le64_load(p + i) & ~(host_xcr0() & ~VEC_XCR0));
     memcpy(native + offset, p, IMAGE_END);
 }
 

@@ -248,6 +248,119 @@ static void stubs_are_shared(void)
     CHECK(a.vec_reg[0] != b.vec_reg[0]);
 }
 
+static bool is_special(unsigned op)
+{
+    return vec_x87_handler(op) || vec_xsave_handler(op) || vec_mask_handler(op);
+}
+
+/* Operand sizes and prefixes differ between modes; the stub is always 64-bit code. */
+static void every_mode_has_stubs(void)
+{
+    static const unsigned modes[] = {BT_MODE_CODE16, BT_MODE_CODE32, BT_MODE_CODE64};
+    uint64_t random = 88172645463325252u;
+    unsigned bound = 0;
+
+    for (unsigned i = 0; i < 600000; i++) {
+        static const uint8_t head[][2] = {{0x0f, 0}, {0x66, 0x0f}, {0xf3, 0x0f}, {0xf2, 0x0f},
+                                          {0xc4, 0}, {0xc5, 0},    {0xd8, 0},    {0xdd, 0}};
+        uint8_t bytes[16];
+        struct bt_insn insn;
+        for (unsigned at = 0; at < 16; at += 8) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            le64_store(bytes + at, random);
+        }
+        const uint8_t *h = head[random >> 20 & 7];
+        bytes[0] = h[0];
+        if (h[1])
+            bytes[1] = h[1];
+        if (h[0] == 0xc4)
+            bytes[1] = (bytes[1] & 0xe0) | 0xc0 | (1 + bytes[3] % 3);
+        if (h[0] == 0xc5)
+            bytes[1] |= 0xc0;
+        if (h[0] >= 0xd8 && h[0] < 0xe0)
+            bytes[0] = 0xd8 | (bytes[4] & 7);
+        if (!bt_decode(bytes, 15, modes[i % 3], &insn) || insn.op == BT_OP_UD ||
+            !vec_bind(cache, &insn))
+            continue;
+        bound++;
+        if (!CHECK(insn.vec || is_special(insn.op)))
+            (void)printf("# %s: %02x %02x %02x %02x %02x\n", bt_op_name(insn.op), bytes[0],
+                         bytes[1], bytes[2], bytes[3], bytes[4]);
+    }
+    CHECK(bound > 100000);
+}
+
+/* --- Every stub there is --- */
+
+static unsigned refused, bound;
+
+static bool has_immediate(const struct bt_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == BT_OPERAND_IMM)
+            return true;
+    return false;
+}
+
+static void bind_all_immediates(uint8_t *bytes)
+{
+    struct bt_insn insn;
+    unsigned len = bt_decode(bytes, 15, BT_MODE_CODE64, &insn);
+
+    if (!len || insn.op == BT_OP_UD || !(insn.properties & BT_INSN_VECTOR))
+        return;
+    for (unsigned value = 0; value < (has_immediate(&insn) ? 256u : 1u); value++) {
+        bytes[len - 1] = has_immediate(&insn) ? (uint8_t)value : bytes[len - 1];
+        if (bt_decode(bytes, 15, BT_MODE_CODE64, &insn) != len || !vec_bind(cache, &insn))
+            continue;
+        bound++;
+        refused += !insn.vec && !is_special(insn.op);
+    }
+}
+
+static void bind_all_operands(uint8_t *bytes, unsigned at)
+{
+    for (unsigned form = 0; form < 16; form++) {
+        memset(bytes + at, 0, 15 - at);
+        bytes[at] = (uint8_t)((form & 8 ? 0xc0 : 0) | (form & 7) << 3 | 2);
+        bind_all_immediates(bytes);
+    }
+}
+
+/* A guest's program that uses up the room would keep the rest of the guest from what it needs. */
+static void there_is_room_for_every_stub(void)
+{
+    static const uint8_t prefixes[] = {0x2e, 0x66, 0xf3, 0xf2};
+    uint8_t bytes[15];
+
+    for (unsigned i = 0; i < 4 * 2 * 3 * 256; i++) {
+        unsigned n = 0, map = 1 + i / 2048 % 3;
+        bytes[n++] = prefixes[i / 256 % 4];
+        bytes[n++] = i / 1024 % 2 ? 0x48 : 0x40;
+        bytes[n++] = 0x0f;
+        if (map > 1)
+            bytes[n++] = map == 2 ? 0x38 : 0x3a;
+        bytes[n++] = (uint8_t)i;
+        bind_all_operands(bytes, n);
+    }
+    for (unsigned i = 0; i < 32 * 3 * 256; i++) { /* W, an operand in VVVV or not, L, PP */
+        bytes[0] = 0xc4;
+        bytes[1] = (uint8_t)(0xe0 | (1 + i / 8192));
+        bytes[2] = (uint8_t)((i >> 8 & 7) | (i >> 11 & 1) << 7 | (i >> 12 & 1 ? 0x78 : 0x28));
+        bytes[3] = (uint8_t)i;
+        bind_all_operands(bytes, 4);
+    }
+    for (unsigned i = 0; i < 8 * 256; i++) {
+        memset(bytes, 0, sizeof bytes);
+        bytes[0] = (uint8_t)(0xd8 | i >> 8);
+        bytes[1] = (uint8_t)i;
+        bind_all_immediates(bytes);
+    }
+    (void)printf("# %u encodings\n", bound);
+    CHECK(bound > 200000);
+    CHECK_EQ(refused, 0);
+}
+
 static void integer_instructions_are_left_to_others(void)
 {
     struct bt_insn add;
@@ -269,7 +382,9 @@ int main(void)
         TAP_CASE(foreign_images_are_completed),
         TAP_CASE(no_page_is_writable_and_executable),
         TAP_CASE(stubs_are_shared),
+        TAP_CASE(every_mode_has_stubs),
         TAP_CASE(integer_instructions_are_left_to_others),
+        TAP_CASE(there_is_room_for_every_stub),
     };
 
     if (vec_create(&cache, NULL) < 0)

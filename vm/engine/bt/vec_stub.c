@@ -4,7 +4,8 @@
  * The canonical instruction uses register 1 in ModRM.reg, 2 in ModRM.rm, 3 in VEX.vvvv, 4 in the
  * immediate's upper half, and [RDI] for memory; which of these the opcode has, and whether
  * ModRM.reg is part of the opcode, is found out by decoding candidates: the first one that decodes
- * to the same operation on operands of the same kinds and sizes is taken. */
+ * to the same operation on operands of the same kinds and sizes is taken. So is the mandatory
+ * prefix, and W but where it is the size of implicit operands. */
 #include "vm/engine/bt/vec_stub.h"
 
 #include <errno.h>
@@ -19,17 +20,18 @@
 
 #include "base/cleanup.h"
 
-/* Room for every stub there can be: a guest that tries all immediates of all opcodes makes some
- * 50,000 of about 80 bytes. What does not fit any more is #UD. */
-enum { CODE_SIZE = 8 << 20, STUBS_MAX = 1 << 16, CACHES_MAX = 16, STUB_BYTES_MAX = 256 };
+/* Room for every stub there can be, a guest that tries all immediates of all opcodes (bt_vec does);
+ * pages that are never touched cost nothing. */
+enum { CODE_SIZE = 16 << 20, STUBS_MAX = 1 << 17, CACHES_MAX = 16, STUB_BYTES_MAX = 256 };
 
 enum { RCX = 1, RDX = 2, RDI = 7, R8 = 8, R9 = 9, R10 = 10, R11 = 11 };
 enum { YMM_HIGH = 576 - 160 }; /* from a register's low half in the image to its high half */
 
-/* Everything of an instruction that its stub depends on. */
+/* Everything of an instruction that its stub depends on, and nothing else: prefixes without a
+ * meaning must not make new ones. */
 struct stub_key {
     uint16_t op;
-    uint8_t map, opcode, modrm, prefixes, rex_w, vex_l;
+    uint8_t map, opcode, modrm, vex, vex_l, w;
     uint8_t has_mem, immediate, size[BT_OPERANDS_MAX];
     uint8_t kind[BT_OPERANDS_MAX];
 };
@@ -279,6 +281,14 @@ static bool accept(const struct bt_insn *insn, const struct code *code,
     return true;
 }
 
+/* REX.W of PCMPESTRx: RAX and RDX instead of EAX and EDX. */
+static bool wide_lengths(const struct bt_insn *insn)
+{
+    const char *name = bt_op_name(insn->op);
+
+    return insn->rex & 8 && strstr(name, "PCMPEST");
+}
+
 static bool canonicalize(const struct bt_insn *insn, struct code *ret_code,
                          struct bt_insn *ret_canonical)
 {
@@ -291,7 +301,7 @@ static bool canonicalize(const struct bt_insn *insn, struct code *ret_code,
             .reg = !(i & 1) && !x87 ? 1 : own_reg,
             .vvvv = !(i & 2),
             .immediate = i & 4,
-            .w = !!(i & 8) != !!(insn->rex & 8),
+            .w = !!(i & 8) != wide_lengths(insn),
             .prefix = prefixes[i >> 4],
         };
         struct code code = {.len = 0};
@@ -401,9 +411,8 @@ static struct stub_key key_of(const struct bt_insn *insn)
     key.opcode = insn->opcode;
     if (!insn->map)
         key.modrm = insn->has_mem ? insn->modrm & 0x38 : insn->modrm;
-    key.prefixes =
-        insn->prefixes & (BT_PREFIX_VEX | BT_PREFIX_OPSIZE | BT_PREFIX_REP | BT_PREFIX_REPNE);
-    key.rex_w = insn->rex & 8;
+    key.vex = insn->prefixes & BT_PREFIX_VEX;
+    key.w = wide_lengths(insn);
     key.vex_l = insn->vex_l;
     key.has_mem = insn->has_mem;
     key.immediate = (uint8_t)immediate_of(insn);
