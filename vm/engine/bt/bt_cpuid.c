@@ -12,7 +12,9 @@
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
 #include "vm/engine/cpuid.h"
+#include "vm/engine/host_cpu.h"
 
+enum { BT_LINEAR_BITS = 48 };
 enum { EAX = CPUID_EAX, EBX = CPUID_EBX, ECX = CPUID_ECX, EDX = CPUID_EDX };
 
 static const struct {
@@ -68,6 +70,13 @@ static const struct {
     {0x80000021, 0, EDX, 0, 0},
 };
 
+/* No more than 40: UEFI firmware without 1-GiB pages maps all there is by pages of 2 MiB, and 1 TiB
+ * takes 4 MiB of tables already. */
+unsigned bt_phys_bits(void)
+{
+    return MIN(host_phys_bits(), 40u);
+}
+
 static void apply_rules(struct cpuid_entry *e)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
@@ -75,9 +84,12 @@ static void apply_rules(struct cpuid_entry *e)
             e->reg[rules[i].reg] = (e->reg[rules[i].reg] & rules[i].host) | rules[i].own;
 }
 
-/* Components are where the host has them, of which only some are ours. */
-static void fix_xsave(struct cpuid_entry *e)
+/* XSAVE: components are where the host has them, of which only some are ours. Addresses have as
+ * many bits as the engine's page tables take. */
+static void fix_sizes(struct cpuid_entry *e)
 {
+    if (e->leaf == 0x80000008)
+        e->reg[EAX] = BT_LINEAR_BITS << 8 | bt_phys_bits();
     if (e->leaf == 0xd && e->subleaf == 0)
         e->reg[EBX] = e->reg[ECX] = vec_image_size(VEC_XCR0);
 }
@@ -91,7 +103,7 @@ static int add(struct cpuid_table *table, uint32_t leaf, uint32_t subleaf, bool 
     if (leaf <= __get_cpuid_max(leaf & 0x80000000, NULL))
         __cpuid_count(leaf, subleaf, e->reg[EAX], e->reg[EBX], e->reg[ECX], e->reg[EDX]);
     apply_rules(e);
-    fix_xsave(e);
+    fix_sizes(e);
     return 0;
 }
 

@@ -14,7 +14,6 @@
 #include "vm/engine/bt/irqchip.h"
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
-#include "vm/engine/host_cpu.h"
 
 /* Doorbells */
 
@@ -154,7 +153,7 @@ static int build_cpuid(struct bt_vm *vm, struct err *err)
     const struct cpuid_entry *vendor = cpuid_find(supported, 0, 0);
     vm->amd = vendor && vendor->reg[CPUID_EBX] != 0x756e6547; /* "Genu"ineIntel */
     vm->tsc_khz = measure_tsc_khz();
-    vm->phys_bits = host_phys_bits();
+    vm->phys_bits = bt_phys_bits();
     rc = cpuid_build(&vm->model, supported, vm->tsc_khz, &vm->cpuid, err);
     const struct cpuid_entry *xsave = cpuid_find(&vm->cpuid, 0xd, 0);
     vm->xcr0 = xsave ? xsave->reg[CPUID_EAX] & VEC_XCR0 : 3;

@@ -265,6 +265,7 @@ static void set_tsc(struct bt_vcpu *vcpu, uint64_t value)
     vcpu->tsc_offset += by;
     vcpu->msr[MSR_SLOT_tsc_adjust] += by;
     bt_lapic_tsc_changed(vcpu);
+    bt_pvclock_system_time(vcpu);
 }
 
 static bool write_slot(struct bt_vcpu *vcpu, unsigned slot, uint64_t value)
@@ -279,6 +280,15 @@ static bool write_slot(struct bt_vcpu *vcpu, unsigned slot, uint64_t value)
         vcpu->tsc_offset += value - vcpu->msr[slot];
         vcpu->msr[slot] = value;
         bt_lapic_tsc_changed(vcpu);
+        bt_pvclock_system_time(vcpu);
+        return true;
+    case MSR_SLOT_kvm_system_time:
+        vcpu->msr[slot] = value;
+        bt_pvclock_system_time(vcpu);
+        return true;
+    case MSR_SLOT_kvm_wall_clock:
+        vcpu->msr[slot] = value;
+        bt_pvclock_wall_clock(vcpu);
         return true;
     case MSR_SLOT_tsc_deadline:
         bt_lapic_set_deadline(vcpu, value);
