@@ -426,5 +426,6 @@ int main(int argc, char **argv)
     (void)printf("1..1\n# %llu instructions of %u operations, %u differences\n%sok 1 - vec_diff\n",
                  (unsigned long long)done, ops, failures, failures ? "not " : "");
     vec_destroy(cache);
+    fake_destroy(vcpu);
     return failures != 0;
 }

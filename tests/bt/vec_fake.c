@@ -114,6 +114,12 @@ struct bt_vcpu *fake_create(void)
     return vcpu;
 }
 
+void fake_destroy(struct bt_vcpu *vcpu)
+{
+    free(vcpu->tlb);
+    free(vcpu);
+}
+
 int fake_run_insn(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     if (setjmp(vcpu->unwind))

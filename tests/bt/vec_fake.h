@@ -14,6 +14,7 @@ extern uint8_t fake_memory[FAKE_SIZE]; /* of the guest */
 
 /* In 64-bit mode with everything enabled. */
 struct bt_vcpu *fake_create(void);
+void fake_destroy(struct bt_vcpu *vcpu);
 /* Whether the TLB has the three pages, or every access takes the long way. On after creation. */
 void fake_tlb(struct bt_vcpu *vcpu, bool hits);
 /* Executes the instruction at `bytes`: the exception, or -1. Aborts when it is none of ours. */

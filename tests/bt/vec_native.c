@@ -77,13 +77,13 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 void native_create(void)
 {
     int fd = memfd_create("native", MFD_CLOEXEC);
-    stack_t stack = {.ss_size = 1 << 16};
+    static uint8_t signal_stack[1 << 16];
+    stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
 
     if (ftruncate(fd, 4096))
         abort();
     writable = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     native_code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    stack.ss_sp = malloc(stack.ss_size);
     if (writable == MAP_FAILED || native_code == MAP_FAILED || sigaltstack(&stack, NULL))
         abort();
     (void)close(fd);

@@ -3,7 +3,6 @@
  * does that): conditions of control registers and modes, pending exceptions, state in other modes.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "tests/bt/vec_fake.h"
 #include "tests/tap.h"
@@ -52,8 +51,7 @@ static void control_registers_decide(void)
         CHECK_EQ(RUN(vcpu, fxsave), c->fxsave);
         CHECK_EQ(RUN(vcpu, fwait), c->fwait);
         CHECK_EQ(RUN(vcpu, xsave), c->xsave);
-        free(vcpu->tlb);
-        free(vcpu);
+        fake_destroy(vcpu);
     }
 }
 
@@ -71,8 +69,7 @@ static void vex_needs_protected_mode_and_avx_state(void)
     CHECK_EQ(RUN(vcpu, movaps), NONE);
     vcpu->mode = BT_MODE_CODE16 | BT_MODE_V86;
     CHECK_EQ(RUN(vcpu, vaddps), BT_UD);
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 /* --- Exceptions --- */
@@ -99,8 +96,7 @@ static void x87_exceptions_wait(void)
         CHECK_EQ(vcpu->xsave[i], 0);       /* no address of ours */
     CHECK_EQ(RUN(vcpu, "\xdb\xe2"), NONE); /* fnclex */
     CHECK_EQ(RUN(vcpu, fld1), NONE);
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 static void sse_exceptions_leave_the_destination(void)
@@ -120,8 +116,7 @@ static void sse_exceptions_leave_the_destination(void)
     uint32_t host;
     __asm__("stmxcsr %0" : "=m"(host));
     CHECK_EQ(host & 0xffc0, MXCSR_INIT); /* and ours is as it was */
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 static void stores_that_fault_change_nothing(void)
@@ -137,8 +132,7 @@ static void stores_that_fault_change_nothing(void)
     CHECK_EQ(RUN(vcpu, "\x0f\x29\x08"), BT_GP); /* movaps [rax], xmm1 */
     CHECK_EQ(vcpu->event.error, 0);
     CHECK_EQ(RUN(vcpu, "\x0f\x11\x08"), NONE); /* movups */
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 /* --- Saved states --- */
@@ -160,8 +154,7 @@ static void fxsave_outside_64_bit_mode_has_eight_registers(void)
     CHECK_EQ(*image_xmm(vcpu, 8), 0x11);
     le32_store(fake_memory + IMAGE_MXCSR, 0x80001f80);
     CHECK_EQ(RUN(vcpu, "\x0f\xae\x08"), BT_GP);
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 static void xsave_follows_xcr0_and_the_request(void)
@@ -191,8 +184,7 @@ static void xsave_follows_xcr0_and_the_request(void)
     CHECK_EQ(RUN(vcpu, "\x0f\xae\x29"), NONE);
     CHECK_EQ(*image_ymm_high(vcpu, 3), 0); /* left out: initial */
     CHECK_EQ(*image_xmm(vcpu, 3), 0x11);
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 static void foreign_images_are_completed(void)
@@ -209,8 +201,7 @@ static void foreign_images_are_completed(void)
     CHECK_EQ(le64_load(vcpu->xsave + IMAGE_XSTATE_BV), VEC_XCR0);
     CHECK_EQ(vec_image_size(3), 576);
     CHECK_EQ(vec_image_size(7), 832);
-    free(vcpu->tlb);
-    free(vcpu);
+    fake_destroy(vcpu);
 }
 
 /* --- The code --- */
