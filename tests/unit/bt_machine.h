@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/range.h"
 #include "tests/tap.h"
+#include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/mmu.h"
