@@ -208,6 +208,7 @@ struct bt_vcpu {
     pthread_cond_t wait; /* HLT sleeps here until `request` is not 0 */
     struct err *err;     /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */
     uint64_t tsc_offset;
+    uint32_t pvclock_generation; /* of what the guest's copy of the clock says; 0: look (pvclock.h) */
     uint64_t instructions; /* executed, for statistics and tests */
 
     /* x87, MMX, SSE, AVX: a standard (not compacted) XSAVE image, in the host's own layout. */

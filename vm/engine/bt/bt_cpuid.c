@@ -24,9 +24,9 @@ static const struct {
 } leaves[] = {
     {0x0, false, 1},        {0x1, false, 1},        {0x2, false, 1},        {0x4, true, 8},
     {0x6, false, 1},        {0x7, true, 3},         {0xd, true, 3},         {0x80000000, false, 1},
-    {0x80000001, false, 1}, {0x80000002, false, 1}, {0x80000003, false, 1}, {0x80000004, false, 1},
-    {0x80000005, false, 1}, {0x80000006, false, 1}, {0x80000007, false, 1}, {0x80000008, false, 1},
-    {0x8000001d, true, 8},  {0x8000001e, false, 1}, {0x80000021, false, 1},
+    {0x40000001, false, 1}, {0x80000001, false, 1}, {0x80000002, false, 1}, {0x80000003, false, 1},
+    {0x80000004, false, 1}, {0x80000005, false, 1}, {0x80000006, false, 1}, {0x80000007, false, 1},
+    {0x80000008, false, 1}, {0x8000001d, true, 8},  {0x8000001e, false, 1}, {0x80000021, false, 1},
 };
 
 /* Bits of a register that the host decides, and bits that are set whatever it says. */
@@ -58,6 +58,8 @@ static const struct {
     {0xd, 1, EAX, 0x7, 0}, /* XSAVEOPT, XSAVEC, XGETBV1 */
     {0xd, 1, ECX, 0, 0},
     {0xd, 1, EDX, 0, 0},
+    /* KVM's leaf: no delays, the clock (pvclock.h), wide destinations of messages; it is stable */
+    {0x40000001, 0, EAX, 0, 0x0100800a},
     /* LAHF, legacy topology, ABM, PREFETCHW, topology */
     {0x80000001, 0, ECX, 0x00400123, 0},
     /* AMD repeats leaf 1; own: SYSCALL, NX, 1-GiB pages, RDTSCP, long mode */
@@ -122,7 +124,8 @@ int bt_cpuid_supported(struct cpuid_table *ret_table)
 
     for (unsigned i = 0; i < ARRAY_SIZE(leaves) && !rc; i++) {
         uint32_t leaf = leaves[i].leaf, top = __get_cpuid_max(leaf & 0x80000000, NULL);
-        bool made = leaf == 7 || leaf == 0x80000008 || (!intel && leaf == 0x80000021);
+        bool made =
+            leaf == 7 || leaf == 0x40000001 || leaf == 0x80000008 || (!intel && leaf == 0x80000021);
         if (leaf > top && !made)
             continue;
         for (unsigned k = 0; k < leaves[i].subleaves && !rc; k++) {

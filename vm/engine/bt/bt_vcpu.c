@@ -15,6 +15,7 @@
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/irqchip.h"
 #include "vm/engine/bt/lapic.h"
+#include "vm/engine/bt/pvclock.h"
 #include "vm/engine/bt/mmu.h"
 #include "vm/engine/bt/segment.h"
 #include "vm/engine/bt/system.h"
@@ -170,6 +171,7 @@ int bt_vcpu_set_state(struct bt_vcpu *vcpu, const struct cpu_state *s)
     bt_update_heed(vcpu);
     bt_lapic_set_state(vcpu, s->lapic);
     bt_lapic_tsc_changed(vcpu);
+    vcpu->pvclock_generation = 0;
     bt_lapic_set_deadline(vcpu, s->msr[MSR_SLOT_tsc_deadline]);
     if (s->run_state == CPU_SIPI_RECEIVED)
         bt_vcpu_request(vcpu, BT_REQUEST_SIPI);
@@ -469,6 +471,7 @@ enum engine_exit bt_vcpu_run(struct bt_vcpu *vcpu, struct err *err)
 
     (void)err;
     unblock_signals();
+    bt_pvclock_refresh(vcpu);
     bt_vcpu_busy(vcpu);
     for (;;) {
         uint32_t request = atomic_load(&vcpu->request);

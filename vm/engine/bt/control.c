@@ -5,6 +5,7 @@
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/lapic.h"
+#include "vm/engine/bt/pvclock.h"
 #include "vm/engine/bt/segment.h"
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
@@ -168,6 +169,9 @@ static bool slot_offered(const struct bt_vcpu *vcpu, unsigned slot)
     case MSR_SLOT_virt_spec_ctrl:
     case MSR_SLOT_xss:
         return false;
+    case MSR_SLOT_kvm_wall_clock:
+    case MSR_SLOT_kvm_system_time:
+        return cpuid_has(vcpu->cpuid, "kvm_clocksource2");
     }
     return slot < MSR_SLOT_kvm_wall_clock || slot > MSR_SLOT_kvm_async_pf_int;
 }

@@ -9,6 +9,7 @@
 #include "base/range.h"
 #include "vm/engine/bt/irqchip_internal.h"
 
+#define NS_PER_S UINT64_C(1000000000)
 enum { PIT_GSI = 0, PIT_PIN = 2, CASCADE = 2, PHYS_BITS_MAX = 52 };
 
 /* Wiring. */
@@ -172,10 +173,34 @@ int bt_irqchip_msi_set(struct bt_irqchip *chip, unsigned route, uint64_t address
 
 /* State. */
 
+static uint64_t clock_now_ns(const struct bt_irqchip *chip)
+{
+    uint64_t ticks = chip->host_tsc() - chip->clock_base.host_tsc;
+
+    return chip->clock_base.ns +
+           (uint64_t)((unsigned __int128)ticks * NS_PER_S / chip->clock_base.tsc_hz);
+}
+
+static void set_clock(struct bt_irqchip *chip, uint64_t ns)
+{
+    chip->clock_base = (struct bt_clock_base){.host_tsc = chip->host_tsc(),
+                                              .tsc_hz = chip->tsc_hz,
+                                              .ns = ns,
+                                              .generation = chip->clock_base.generation + 1};
+    if (!chip->clock_base.generation)
+        chip->clock_base.generation = 1;
+}
+
+struct bt_clock_base bt_irqchip_clock_base(struct bt_irqchip *chip)
+{
+    LOCK_SCOPE(&chip->lock);
+    return chip->clock_base;
+}
+
 uint64_t bt_irqchip_clock(struct bt_irqchip *chip)
 {
     LOCK_SCOPE(&chip->lock);
-    return bt_timers_now(&chip->timers) + chip->clock_offset;
+    return clock_now_ns(chip);
 }
 
 int bt_irqchip_get(struct bt_irqchip *chip, struct irqchip_state *ret_state)
@@ -185,7 +210,7 @@ int bt_irqchip_get(struct bt_irqchip *chip, struct irqchip_state *ret_state)
         .pic = {chip->pic.chip[0], chip->pic.chip[1]},
         .ioapic = bt_ioapic_get_state(&chip->ioapic),
         .pit_disabled = chip->pit.disabled,
-        .clock_ns = bt_timers_now(&chip->timers) + chip->clock_offset,
+        .clock_ns = clock_now_ns(chip),
     };
     bt_pit_get_state(&chip->pit, ret_state->pit);
     return 0;
@@ -202,7 +227,7 @@ int bt_irqchip_set(struct bt_irqchip *chip, const struct irqchip_state *state)
     bt_irqchip_update_pic(chip);
     bt_ioapic_set_state(&chip->ioapic, &state->ioapic);
     bt_pit_set_state(&chip->pit, state->pit, state->pit_disabled);
-    chip->clock_offset = state->clock_ns - bt_timers_now(&chip->timers);
+    set_clock(chip, state->clock_ns);
     return 0;
 }
 
@@ -226,7 +251,7 @@ static int init(struct bt_irqchip *chip, const struct bt_irqchip_config *config,
 
     if (rc)
         return err_sys(err, rc, "a timer");
-    chip->clock_offset = -bt_timers_now(&chip->timers);
+    set_clock(chip, 0);
     chip->route = calloc(BT_ROUTES_MAX, sizeof *chip->route);
     chip->binding = calloc(BT_BINDINGS_MAX, sizeof *chip->binding);
     if (!chip->route || !chip->binding)

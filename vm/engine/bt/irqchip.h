@@ -59,7 +59,13 @@ int bt_irqchip_get(struct bt_irqchip *chip, struct irqchip_state *ret_state);
 int bt_irqchip_set(struct bt_irqchip *chip, const struct irqchip_state *state);
 int bt_irqchip_pit_disable(struct bt_irqchip *chip, bool on);
 
-/* The paravirtual clock, ns: saved and restored with the rest. */
+/* The paravirtual clock, ns: saved and restored with the rest. It is the TSC's: it was `ns` when
+ * the host's TSC was `host_tsc`. The generation changes, and is never 0, when the clock is set. */
+struct bt_clock_base {
+    uint64_t host_tsc, tsc_hz, ns;
+    uint32_t generation;
+};
+struct bt_clock_base bt_irqchip_clock_base(struct bt_irqchip *chip);
 uint64_t bt_irqchip_clock(struct bt_irqchip *chip);
 
 /* What the thread does, once: waits up to timeout_ms for eventfds and timers and carries them out.

@@ -79,7 +79,7 @@ struct bt_irqchip {
     struct bt_ioapic ioapic;
     struct bt_pit pit;
     uint8_t level[ENGINE_GSI_LINES]; /* BT_SOURCE_*: who holds the GSI up */
-    uint64_t clock_offset;
+    struct bt_clock_base clock_base;
 
     struct bt_route *route;     /* BT_ROUTES_MAX; owned */
     struct bt_binding *binding; /* BT_BINDINGS_MAX; owned */
