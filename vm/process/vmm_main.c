@@ -47,7 +47,8 @@ struct vmm {
     /* What vCPU threads and devices ask of the main loop. */
     _Atomic(unsigned) wanted; /* bits of enum machine_request */
     int event_fd;
-    struct err crash; /* MACHINE_CRASHED: why; written before the bit is set */
+    struct err engine_notice; /* why it is not the first choice; said once the VM runs */
+    struct err crash;         /* MACHINE_CRASHED: why; written before the bit is set */
     enum vm_end crash_kind;
 };
 
@@ -202,8 +203,11 @@ static void on_link(void *ctx, uint32_t events)
         start_vcpus(v, &m.entry);
     else if (m.kind == LINK_REQUEST && m.value <= MACHINE_CRASHED)
         request(v, (enum machine_request)m.value);
-    if (m.kind == LINK_READY)
-        child_started(&v->env);
+    if (m.kind != LINK_READY)
+        return;
+    if (v->engine_notice.code)
+        log_info("%s", v->engine_notice.text);
+    child_started(&v->env);
 }
 
 static void on_control(void *ctx, uint32_t events)
@@ -235,8 +239,7 @@ static int open_engine(struct vmm *v, struct err *err)
             *err = why;
         return why.code ? why.code : -ENODEV;
     }
-    if (why.code)
-        log_info("%s", why.text);
+    v->engine_notice = why;
     struct cpu_model model = model_of(&v->env.cfg);
     struct engine_vm_config config = {.gmem = v->env.gmem,
                                       .bus = v->bus,
@@ -267,6 +270,13 @@ static int flash_readable(void *ctx, uint64_t base, uint64_t size, void *host, b
     struct engine_memory memory = {.base = base, .size = size, .host = host, .readonly = true};
 
     return on ? v->engine->map(v->vm, &memory, NULL) : v->engine->unmap(v->vm, base);
+}
+
+static bool flash_may_write(void *ctx)
+{
+    struct vmm *v = ctx;
+
+    return !v->engine->in_smm || v->engine->in_smm(v->vm, vcpus_self());
 }
 
 static void hpet_legacy(void *ctx, bool on)
@@ -300,15 +310,22 @@ static void set_tseg(void *ctx, uint64_t size)
         v->tseg = 0;
 }
 
+/* To the processor that asked. A real chipset tells them all; OVMF counts on that only where fw_cfg
+ * offers it (etc/smi), and otherwise does not wait for the others: one that is still in there when
+ * it is sent INIT and SIPI misses the SIPI. */
 static void raise_smi(void *ctx)
 {
     struct vmm *v = ctx;
 
-    (void)v->engine->smi(v->vm);
+    if (v->engine->vcpu_smi)
+        (void)v->engine->vcpu_smi(v->vm, vcpus_self());
+    else
+        (void)v->engine->smi(v->vm);
 }
 
 static const struct board_hooks hooks = {
     .flash_readable = flash_readable,
+    .flash_may_write = flash_may_write,
     .hpet_legacy = hpet_legacy,
     .msi = send_msi,
     .tseg = set_tseg,
