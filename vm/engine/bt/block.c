@@ -105,10 +105,12 @@ static void code_page(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *r
     uint64_t number = piece->page + (gpa - piece->base) / PAGE;
     *ret_page =
         (struct code_page){.host = host, .number = number, .word = word_of(vcpu->vm, number)};
-    uint32_t was = atomic_fetch_or(ret_page->word, GMEM_CODE);
-    ret_page->generation = was | GMEM_CODE;
-    if (!(was & GMEM_CODE))
+    uint32_t was = atomic_load(ret_page->word);
+    if (!(was & GMEM_CODE)) {
+        was = atomic_fetch_or(ret_page->word, GMEM_CODE);
         mmu_protect_code(vcpu, gpa & ~(uint64_t)(PAGE - 1));
+    }
+    ret_page->generation = was | GMEM_CODE;
 }
 
 static unsigned hash_of(uint64_t page, unsigned start, uint32_t mode)

@@ -61,6 +61,11 @@ void interp_sync(struct bt_vcpu *vcpu)
     flags_merge(vcpu);
 }
 
+bool interp_by_stack(const struct bt_vcpu *vcpu)
+{
+    return vcpu->step && vcpu->step->seg == CPU_SS;
+}
+
 _Noreturn void exec_raise(struct bt_vcpu *vcpu, const struct bt_step *step, enum bt_vector vector)
 {
     vcpu->step = step;

@@ -220,6 +220,8 @@ static bool bind_relative(exec_fn *run, const struct bt_insn *insn, struct bt_st
 bool exec_flow_bind(const struct bt_insn *insn, struct bt_step *step)
 {
     step->size = insn->size;
+    if (!insn->has_mem)
+        step->seg = CPU_SS; /* of CALL and RET */
     switch (insn->op) {
     case BT_OP_JCC:
         return bind_relative(jcc[insn->cond & 15], insn, step);

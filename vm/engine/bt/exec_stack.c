@@ -183,6 +183,8 @@ static bool bind_push(const struct bt_insn *insn, struct bt_step *step)
 bool exec_stack_bind(const struct bt_insn *insn, struct bt_step *step)
 {
     step->size = insn->size;
+    if (!insn->has_mem)
+        step->seg = CPU_SS;
     switch (insn->op) {
     case BT_OP_PUSH:
         return bind_push(insn, step);

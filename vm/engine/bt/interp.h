@@ -37,6 +37,10 @@ void interp_run(struct bt_vcpu *vcpu);
  * False: it raised an exception, which has been delivered. */
 bool interp_step(struct bt_vcpu *vcpu);
 
+/* Whether the running instruction of the interpreter's own addresses memory by SS: what is not
+ * canonical is #SS then. */
+bool interp_by_stack(const struct bt_vcpu *vcpu);
+
 /* Makes vcpu->rip and vcpu->rflags complete in the middle of a block; harmless elsewhere. */
 void interp_sync(struct bt_vcpu *vcpu);
 

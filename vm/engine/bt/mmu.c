@@ -16,6 +16,7 @@
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
+#include "vm/engine/bt/interp.h"
 #include "vm/engine/bt/lapic.h"
 #include "vm/engine/bt/segment.h"
 
@@ -439,7 +440,7 @@ static struct page walk(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access a
 
     vcpu->tlb->walks++;
     if (vcpu->efer & BT_EFER_LMA && !segment_canonical(linear))
-        bt_raise_error(vcpu, BT_GP, 0);
+        bt_raise_error(vcpu, interp_by_stack(vcpu) ? BT_SS : BT_GP, 0);
     if (vcpu->cr0 & BT_CR0_PG)
         while (walk_once(vcpu, linear, access, who, &page))
             ;
