@@ -15,7 +15,7 @@ struct flash {
     struct chip chip;
     struct pflash_params params;
     unsigned maps, unmaps;
-    bool mapped;
+    bool mapped, in_smm;
     const uint8_t *host;
 };
 
@@ -276,7 +276,35 @@ static void survives_a_move(void)
     (void)close(fd);
 }
 
+static bool in_smm(void *ctx)
+{
+    return ((struct flash *)ctx)->in_smm;
+}
+
+static void only_some_may_write(void)
+{
+    struct flash f = {0};
+    int fd = make_fd();
+
+    f.params = (struct pflash_params){
+        .base = BASE, .size = SIZE, .fd = fd, .may_write = in_smm, .ctx = &f};
+    chip_open(&f.chip, &pflash_class, &f.params);
+    put(&f, 0x3000, 0x10);
+    put(&f, 0x3000, 'x');
+    CHECK_EQ(get(&f, 0x3000), 0);
+    f.in_smm = true;
+    put(&f, 0x3000, 0x10);
+    f.in_smm = false;
+    put(&f, 0x3000, 'y'); /* nor is another's operation completed */
+    f.in_smm = true;
+    put(&f, 0x3000, 'z');
+    put(&f, 0x3000, 0xff);
+    CHECK_EQ(get(&f, 0x3000), 'z');
+    chip_close(&f.chip);
+    (void)close(fd);
+}
+
 TAP_MAIN(TAP_CASE(ovmf_detects_flash), TAP_CASE(ovmf_writes_and_erases), TAP_CASE(reaches_the_disk),
          TAP_CASE(buffered_program), TAP_CASE(query_and_id), TAP_CASE(readonly_refuses),
          TAP_CASE(reads_are_trapped_without_mapping), TAP_CASE(short_file_is_refused),
-         TAP_CASE(survives_a_move))
+         TAP_CASE(survives_a_move), TAP_CASE(only_some_may_write))

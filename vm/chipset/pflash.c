@@ -245,6 +245,8 @@ static void pflash_write(void *dev, unsigned region, uint64_t offset, unsigned s
     struct pflash *f = dev;
 
     (void)region, (void)size;
+    if (f->params.may_write && !f->params.may_write(f->params.ctx))
+        return;
     LOCK_SCOPE(&f->lock);
     if (f->command)
         go_on(f, offset, (uint8_t)value);

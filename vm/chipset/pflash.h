@@ -28,6 +28,9 @@ struct pflash_params {
      * vCPU threads, from create (on), reset (on) and destroy (off), never twice in a row with the
      * same `on`. May be NULL, or fail: every read is then trapped, which is slow and right. */
     int (*set_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
+    /* Who may write: NULL, everybody; otherwise those accesses for which it says so (Secure Boot:
+     * system management mode). What others write is as if it had not been. On vCPU threads. */
+    bool (*may_write)(void *ctx);
     void *ctx;
 };
 

@@ -100,6 +100,11 @@ struct engine {
      * management mode is not offered. */
     int (*vcpu_nmi)(struct engine_vcpu *vcpu);
     int (*smi)(struct engine_vm *vm);
+    /* The same to one processor. May be NULL: then there is only the other. */
+    int (*vcpu_smi)(struct engine_vm *vm, unsigned index);
+    /* On the thread of vCPU `index`, during one of its accesses: does it come from system
+     * management mode? May be NULL where that is not offered. */
+    bool (*in_smm)(struct engine_vm *vm, unsigned index);
 
     /* Interrupt controllers and timer of the whole VM (PIC, IOAPIC, PIT); no vCPU runs. */
     int (*irqchip_get)(struct engine_vm *vm, struct irqchip_state *ret_state);

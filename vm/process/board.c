@@ -78,7 +78,7 @@ static bool add_isa(struct board *board, const struct vmcfg *cfg, const struct b
 }
 
 /* The variable store ends where the code begins, and the code at 4 GiB. */
-static bool add_flash(struct board *board, const struct board_parts *parts)
+static bool add_flash(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
 {
     struct board_device *d = add(board, &pflash_class, -1);
     struct stat code, vars;
@@ -90,6 +90,7 @@ static bool add_flash(struct board *board, const struct board_parts *parts)
                                .size = (uint64_t)vars.st_size,
                                .fd = VM_FD_NVRAM,
                                .set_readable = parts->hooks->flash_readable,
+                               .may_write = cfg->secure_boot ? parts->hooks->flash_may_write : NULL,
                                .ctx = parts->hooks_ctx};
     return true;
 }
@@ -110,7 +111,7 @@ static bool add_firmware(struct board *board, const struct vmcfg *cfg,
     fw_cfg->params.fw_cfg.items = parts->fw_cfg;
     hpet->params.hpet = (struct hpet_params){
         .legacy = parts->hooks->hpet_legacy, .msi = parts->hooks->msi, .ctx = parts->hooks_ctx};
-    return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, parts);
+    return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, cfg, parts);
 }
 
 static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,

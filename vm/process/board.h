@@ -88,6 +88,7 @@ struct board {
 /* What chipset parts ask of the engine. All from vCPU threads. */
 struct board_hooks {
     int (*flash_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
+    bool (*flash_may_write)(void *ctx);
     void (*hpet_legacy)(void *ctx, bool on);
     void (*msi)(void *ctx, uint64_t address, uint32_t data);
     void (*tseg)(void *ctx, uint64_t size);

@@ -127,6 +127,8 @@ enum engine_exit kvm_vcpu_run(struct engine_vcpu *vcpu, struct err *err);
 void kvm_vcpu_kick(struct engine_vcpu *vcpu);
 int kvm_vcpu_nmi(struct engine_vcpu *vcpu);
 int kvm_smi(struct engine_vm *vm);
+int kvm_vcpu_smi(struct engine_vm *vm, unsigned index);
+bool kvm_in_smm(struct engine_vm *vm, unsigned index);
 
 /* kvm_state.c */
 int kvm_vcpu_reset(struct engine_vcpu *vcpu);

@@ -145,19 +145,28 @@ int kvm_vcpu_nmi(struct engine_vcpu *vcpu)
     return 0;
 }
 
+int kvm_vcpu_smi(struct engine_vm *vm, unsigned index)
+{
+    struct engine_vcpu *vcpu = atomic_load(&vm->vcpu[index]);
+    int rc = vm->caps.smm ? kvm_memory_use_smm(vm) : -ENOSYS;
+
+    if (!rc && vcpu)
+        request(vcpu, KVM_REQUEST_SMI);
+    return rc;
+}
+
 int kvm_smi(struct engine_vm *vm)
 {
-    int rc;
+    int rc = 0;
 
-    if (!vm->caps.smm)
-        return -ENOSYS;
-    rc = kvm_memory_use_smm(vm);
-    for (unsigned i = 0; i < vm->model.cpus && !rc; i++) {
-        struct engine_vcpu *vcpu = atomic_load(&vm->vcpu[i]);
-        if (vcpu)
-            request(vcpu, KVM_REQUEST_SMI);
-    }
+    for (unsigned i = 0; i < vm->model.cpus && !rc; i++)
+        rc = kvm_vcpu_smi(vm, i);
     return rc;
+}
+
+bool kvm_in_smm(struct engine_vm *vm, unsigned index)
+{
+    return atomic_load(&vm->vcpu[index])->run->flags & KVM_RUN_X86_SMM;
 }
 
 /* A processor that waits for INIT or SIPI has nowhere to go for a system management interrupt yet;

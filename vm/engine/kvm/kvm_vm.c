@@ -158,4 +158,6 @@ const struct engine engine_kvm = {
     .vcpu_set_state = kvm_vcpu_set_state,
     .vcpu_nmi = kvm_vcpu_nmi,
     .smi = kvm_smi,
+    .vcpu_smi = kvm_vcpu_smi,
+    .in_smm = kvm_in_smm,
 };
