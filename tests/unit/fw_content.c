@@ -142,6 +142,7 @@ static void kernel_is_split(void)
         kernel[0x1f4] = 2048 / 16;
         CHECK_EQ(fw_content_kernel(f.items, kernel, sizeof kernel, "ramdisk", 7, "quiet", &err), 0);
         CHECK_EQ(item(&f, FW_CFG_SETUP_DATA)->len, 2048);
+        CHECK_EQ(item(&f, FW_CFG_SETUP_DATA)->data[0x210], 0xff); /* who loads it: nobody known */
         CHECK_EQ(item(&f, FW_CFG_KERNEL_DATA)->data[0], 0x77);
         CHECK_EQ(le32_load(item(&f, FW_CFG_KERNEL_SIZE)->data), 2048);
         CHECK_EQ(le32_load(item(&f, FW_CFG_CMDLINE_SIZE)->data), 6);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/cleanup.h"
 #include "base/range.h"
 #include "vm/firmware/acpi.h"
 #include "vm/firmware/e820.h"
@@ -180,7 +181,14 @@ int fw_content_option_rom(struct fw_cfg_items *items, uint16_t vendor, uint16_t 
 int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t kernel_len,
                       const void *initrd, size_t initrd_len, const char *cmdline, struct err *err)
 {
-    enum { SETUP_SECTS = 0x1f1, SYSSIZE = 0x1f4, MAGIC = 0x202, HEADER_LEAST = 0x264 };
+    enum {
+        SETUP_SECTS = 0x1f1,
+        SYSSIZE = 0x1f4,
+        MAGIC = 0x202,
+        LOADER_TYPE = 0x210,
+        LOADER_UNKNOWN = 0xff,
+        HEADER_LEAST = 0x264
+    };
     const uint8_t *p = kernel;
     const char *line = cmdline ? cmdline : "";
 
@@ -194,7 +202,14 @@ int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t ker
     if (kernel_len - setup > UINT32_MAX || initrd_len > UINT32_MAX)
         return err_set(err, -EINVAL, "kernel or initrd are over 4 GiB");
     (void)fw_cfg_add_u32(items, FW_CFG_SETUP_SIZE, (uint32_t)setup);
-    (void)fw_cfg_add_borrowed(items, FW_CFG_SETUP_DATA, p, setup);
+    /* OVMF starts a kernel that Secure Boot refuses as a boot loader does, with the header as it
+     * finds it; Linux takes no initrd from nobody. */
+    cleanup_free uint8_t *head = malloc(setup);
+    if (!head)
+        return err_set(err, -ENOMEM, "out of memory");
+    memcpy(head, p, setup);
+    head[LOADER_TYPE] = LOADER_UNKNOWN;
+    (void)fw_cfg_add_bytes(items, FW_CFG_SETUP_DATA, head, setup);
     (void)fw_cfg_add_u32(items, FW_CFG_KERNEL_SIZE, (uint32_t)(kernel_len - setup));
     (void)fw_cfg_add_borrowed(items, FW_CFG_KERNEL_DATA, p + setup, kernel_len - setup);
     (void)fw_cfg_add_u32(items, FW_CFG_INITRD_SIZE, initrd ? (uint32_t)initrd_len : 0);
