@@ -27,7 +27,9 @@ BANNED = {
 }
 # What only ever meets our own words may take the short way.
 OUR_OWN = ("tests/", "bench/", "lab/", "fuzz/", "tools/")
-FINE_THERE = {"atoi", "popen", "rand", "srand", "sscanf", "system"}
+FINE_THERE = {"atof", "atoi", "popen", "rand", "srand", "sscanf", "system"}
+# An instruction that faults is left from deep within: one place does that, and the stand-in of a test.
+UNWINDING = ("vm/engine/bt/except.c", "tests/bt/vec_fake.c")
 MACHINE_PATHS = re.compile(r"(?<![\w.-])/(home|root|work|Users)/")
 
 
@@ -133,6 +135,8 @@ def rule_banned(root):
         for number, line in enumerate(without_comments(read(root, name)).split("\n"), 1):
             for match in pattern.finditer(line):
                 if name.startswith(OUR_OWN) and match.group(1) in FINE_THERE:
+                    continue
+                if name in UNWINDING and match.group(1) == "longjmp":
                     continue
                 yield f"{name}:{number}: {match.group(1)}: use {BANNED[match.group(1)]}"
 
