@@ -90,7 +90,7 @@ static int check_state(const struct bt_vcpu *vcpu, const struct cpu_state *s)
     bool paging = s->cr0 & BT_CR0_PG, lma = s->efer & BT_EFER_LMA;
 
     if (s->cr0 >> 32 || (paging && !(s->cr0 & BT_CR0_PE)) || s->efer & ~efer ||
-        s->cr4 & ~system_cr4_allowed(vcpu) || s->xcr0 & ~vcpu->vm->xcr0 || !(s->xcr0 & 1))
+        s->cr4 & ~vcpu->vm->cr4 || s->xcr0 & ~vcpu->vm->xcr0 || !(s->xcr0 & 1))
         return -EINVAL;
     if (lma != (paging && s->efer & BT_EFER_LME) || (lma && !(s->cr4 & BT_CR4_PAE)))
         return -EINVAL;

@@ -156,6 +156,8 @@ static int build_cpuid(struct bt_vm *vm, struct err *err)
     vm->phys_bits = bt_phys_bits();
     rc = cpuid_build(&vm->model, supported, vm->tsc_khz, &vm->cpuid, err);
     const struct cpuid_entry *xsave = cpuid_find(&vm->cpuid, 0xd, 0);
+    vm->cr4 = system_cr4_offered(&vm->cpuid);
+    vm->invpcid = cpuid_has(&vm->cpuid, "invpcid");
     vm->xcr0 = xsave ? xsave->reg[CPUID_EAX] & VEC_XCR0 : 3;
     return rc;
 }

@@ -58,7 +58,8 @@ struct bt_vm {
     uint32_t tsc_khz;
     bool amd; /* the vendor: where the two differ */
     unsigned phys_bits;
-    uint64_t xcr0; /* what a guest may set */
+    uint64_t xcr0, cr4; /* the bits that a guest may set */
+    bool invpcid;
     _Atomic(struct bt_vcpu *) vcpu[ENGINE_CPUS_MAX];
     struct bt_irqchip *irqchip;      /* owned */
     struct vec_cache *vec;           /* owned */

@@ -77,7 +77,7 @@ static void set_cr3(struct bt_vcpu *vcpu, uint64_t value)
     mmu_set_cr3(vcpu, value);
 }
 
-uint64_t system_cr4_allowed(const struct bt_vcpu *vcpu)
+uint64_t system_cr4_offered(const struct cpuid_table *cpuid)
 {
     static const struct {
         const char *feature;
@@ -96,7 +96,7 @@ uint64_t system_cr4_allowed(const struct bt_vcpu *vcpu)
                        BT_CR4_OSFXSR | BT_CR4_OSXMMEXCPT;
 
     for (unsigned i = 0; i < ARRAY_SIZE(optional); i++)
-        if (cpuid_has(vcpu->cpuid, optional[i].feature))
+        if (cpuid_has(cpuid, optional[i].feature))
             allowed |= optional[i].bits;
     return allowed;
 }
@@ -108,7 +108,7 @@ static void set_cr4(struct bt_vcpu *vcpu, uint64_t value)
     uint64_t changed = vcpu->cr4 ^ value;
     bool long_mode = vcpu->efer & BT_EFER_LMA;
 
-    if (value & ~system_cr4_allowed(vcpu) || (long_mode && !(value & BT_CR4_PAE)))
+    if (value & ~vcpu->vm->cr4 || (long_mode && !(value & BT_CR4_PAE)))
         fault(vcpu);
     if (changed & value & BT_CR4_PCIDE && (!long_mode || vcpu->cr3 & 0xfff))
         fault(vcpu);
@@ -190,6 +190,8 @@ static uint64_t read_slot(struct bt_vcpu *vcpu, unsigned slot)
         return system_tsc(vcpu);
     if (slot == MSR_SLOT_tsc_deadline)
         return bt_lapic_deadline(vcpu);
+    if (slot == MSR_SLOT_hwcr) /* TscFreqSel is a read-only one (PPR 17h) */
+        return vcpu->msr[slot] | BIT(24);
     return vcpu->msr[slot];
 }
 

@@ -65,7 +65,8 @@ static void drop_entries(struct bt_tlb *tlb)
 {
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++)
         drop_entry(&tlb->entry[i]);
-    tlb->large = tlb->huge = false;
+    memset(tlb->large, 0, sizeof tlb->large);
+    memset(tlb->huge, 0, sizeof tlb->huge);
 }
 
 static uint16_t new_context(struct bt_vcpu *vcpu)
@@ -153,11 +154,12 @@ void mmu_flush_page(struct bt_vcpu *vcpu, uint64_t linear)
     struct bt_tlb *tlb = vcpu->tlb;
     uint64_t first = linear >> 12, count = 1;
 
-    if (tlb->large) { /* large pages leave entries of 4 KiB; a 4-MiB page has twice as many */
+    if (tlb->large[linear >>
+                   63]) { /* large pages leave entries of 4 KiB; a 4-MiB page has twice as many */
         first = first & ~UINT64_C(1023);
         count = 1024;
     }
-    if (tlb->huge)
+    if (tlb->huge[linear >> 63])
         count = MMU_TLB_SIZE;
     for (uint64_t i = 0; i < count; i++) {
         struct bt_tlb_entry *e = &tlb->entry[(first + i) & (MMU_TLB_SIZE - 1)];
@@ -477,8 +479,8 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
         e->rights &= ~(uint32_t)ENTRY_WRITE;
     if (e->rights & ENTRY_WRITE)
         mark_written(vcpu, piece, gpa);
-    tlb->large |= !!(e->rights & ENTRY_LARGE);
-    tlb->huge |= !!(e->rights & ENTRY_HUGE);
+    tlb->large[linear >> 63] |= !!(e->rights & ENTRY_LARGE);
+    tlb->huge[linear >> 63] |= !!(e->rights & ENTRY_HUGE);
     tag_entry(tlb, e);
     /* Looked at once the entry is there: who sets the page's bit asks for it to go afterwards. */
     atomic_thread_fence(memory_order_seq_cst);

@@ -50,9 +50,10 @@ struct bt_tlb {
     struct bt_tlb_entry entry[MMU_TLB_SIZE];
     struct mmu_space space[MMU_SPACES]; /* [0] is the current one */
     uint16_t next_context;
-    uint32_t global;  /* generation */
-    bool large, huge; /* there may be entries of large pages, of 1-GiB pages */
-    uint64_t walks;   /* for statistics */
+    uint32_t global;        /* generation */
+    bool large[2], huge[2]; /* by half of the address space: there may be entries of large pages, of
+                               1-GiB pages */
+    uint64_t walks;         /* for statistics */
 };
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) mmu_u16;

@@ -117,7 +117,7 @@ static bool state_valid(const struct bt_vcpu *vcpu, const uint8_t *area)
     uint64_t efer = le64_load(area + SAVE_EFER);
     bool paging = cr0 & BT_CR0_PG, lma = efer & BT_EFER_LMA;
 
-    return !(cr0 >> 32) && (!paging || cr0 & BT_CR0_PE) && !(cr4 & ~system_cr4_allowed(vcpu)) &&
+    return !(cr0 >> 32) && (!paging || cr0 & BT_CR0_PE) && !(cr4 & ~vcpu->vm->cr4) &&
            lma == (paging && efer & BT_EFER_LME) && (!lma || cr4 & BT_CR4_PAE) &&
            !(le64_load(area + SAVE_CR3) >> vcpu->vm->phys_bits);
 }

@@ -153,7 +153,7 @@ static void invpcid(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     enum { ADDRESS, CONTEXT, ALL, ALL_BUT_GLOBAL };
 
-    if (!cpuid_has(vcpu->cpuid, "invpcid"))
+    if (!vcpu->vm->invpcid)
         bt_raise(vcpu, BT_UD);
     check_privilege(vcpu);
     uint64_t type = gpr(vcpu, insn->operand[0].reg);

@@ -21,7 +21,7 @@ bool system_wrmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t value);
 void system_set_cr(struct bt_vcpu *vcpu, unsigned cr, uint64_t value);
 
 /* The bits of CR4 whose features are offered. */
-uint64_t system_cr4_allowed(const struct bt_vcpu *vcpu);
+uint64_t system_cr4_offered(const struct cpuid_table *cpuid);
 
 uint64_t system_tsc(const struct bt_vcpu *vcpu);
 void system_cpuid(struct bt_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t reg[4]);
