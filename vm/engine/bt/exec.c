@@ -178,8 +178,68 @@ static void bind_memory(const struct bt_insn *insn, unsigned mode, struct bt_ste
     step->disp = (int32_t)disp;
 }
 
+/* What handlers leave to the host must be there: CPUID leaf 1 ECX, leaf 7 EBX; read once. */
+struct host_features {
+    unsigned ecx_1, ebx_7;
+};
+
+static struct host_features host_features(void)
+{
+    static _Atomic(bool) known;
+    static _Atomic(unsigned) ecx_1, ebx_7;
+
+    if (!atomic_load(&known)) {
+        unsigned a = 1, b, c = 0, d;
+        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        atomic_store(&ecx_1, c);
+        a = 7;
+        c = 0;
+        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        atomic_store(&ebx_7, b);
+        atomic_store(&known, true);
+    }
+    return (struct host_features){atomic_load(&ecx_1), atomic_load(&ebx_7)};
+}
+
+static bool host_has(unsigned op)
+{
+    enum { SSE42 = 20, POPCNT = 23, RDRAND = 30, BMI1 = 3, BMI2 = 8, RDSEED = 18, ADX = 19 };
+    struct host_features host = host_features();
+
+    switch (op) {
+    case BT_OP_CRC32:
+        return host.ecx_1 >> SSE42 & 1;
+    case BT_OP_POPCNT:
+        return host.ecx_1 >> POPCNT & 1;
+    case BT_OP_RDRAND:
+        return host.ecx_1 >> RDRAND & 1;
+    case BT_OP_RDSEED:
+        return host.ebx_7 >> RDSEED & 1;
+    case BT_OP_ADCX:
+    case BT_OP_ADOX:
+        return host.ebx_7 >> ADX & 1;
+    case BT_OP_ANDN:
+    case BT_OP_BEXTR:
+    case BT_OP_BLSI:
+    case BT_OP_BLSMSK:
+    case BT_OP_BLSR:
+        return host.ebx_7 >> BMI1 & 1;
+    case BT_OP_BZHI:
+    case BT_OP_PDEP:
+    case BT_OP_PEXT:
+    case BT_OP_SARX:
+    case BT_OP_SHLX:
+    case BT_OP_SHRX:
+        return host.ebx_7 >> BMI2 & 1;
+    default:
+        return true;
+    }
+}
+
 static bool bind_own(const struct bt_insn *insn, struct bt_step *step)
 {
+    if (!host_has(insn->op))
+        return false;
     return exec_move_bind(insn, step) || exec_alu_bind(insn, step) || exec_flow_bind(insn, step) ||
            exec_stack_bind(insn, step) || exec_shift_bind(insn, step) ||
            exec_bit_bind(insn, step) || exec_muldiv_bind(insn, step) ||

@@ -104,17 +104,15 @@ static EXEC(flush_line)
 /* From the host's own generator. The carry says whether there was a number. */
 static EXEC(random_number)
 {
-    bool seed = step->insn->op == BT_OP_RDSEED, ok = false;
+    const struct bt_insn *insn = step->insn;
     unsigned long long value = 0;
+    bool ok;
 
-    if (seed && __builtin_cpu_supports("rdseed"))
+    if (insn->op == BT_OP_RDSEED)
         __asm__ volatile("rdseed %0" : "=r"(value), "=@ccc"(ok) : : "cc");
-    else if (!seed && __builtin_cpu_supports("rdrnd"))
-        __asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(ok) : : "cc");
     else
-        exec_raise(vcpu, step, BT_UD);
-    exec_write_reg(vcpu, exec_reg_at(&step->insn->operand[0]), step->insn->operand[0].size,
-                   ok ? value : 0);
+        __asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(ok) : : "cc");
+    exec_write_reg(vcpu, exec_reg_at(&insn->operand[0]), insn->operand[0].size, ok ? value : 0);
     vcpu->status = ok ? STATUS_CF : 0;
     EXEC_NEXT;
 }
