@@ -61,6 +61,30 @@ static void overflowing_quotient(void)
     v->triple_fault = false;
 }
 
+/* The quotient is one too large; and the one that not even 128 bits hold. */
+static void overflows_by_one(void)
+{
+    struct bt_vcpu *v = START64("\xf7\xf1\xf4"); /* div ecx */
+
+    v->gpr[CPU_RDX] = v->gpr[CPU_RCX] = 5;
+    interp_run(v);
+    CHECK(v->triple_fault);
+    CHECK_EQ(v->rip, CODE);
+    v->triple_fault = false;
+    v = START64("\x48\xf7\xf9\xf4"); /* idiv rcx */
+    v->gpr[CPU_RDX] = UINT64_C(1) << 63;
+    v->gpr[CPU_RCX] = UINT64_MAX;
+    interp_run(v);
+    CHECK(v->triple_fault);
+    v->triple_fault = false;
+    v = START64("\x48\xf7\xf9\xf4"); /* -2^63 is the least that fits */
+    v->gpr[CPU_RAX] = UINT64_C(1) << 63;
+    v->gpr[CPU_RDX] = UINT64_MAX;
+    v->gpr[CPU_RCX] = 1;
+    CHECK_EQ(run(), 4);
+    CHECK_EQ(v->gpr[CPU_RAX], UINT64_C(1) << 63);
+}
+
 static void undefined_opcodes(void)
 {
     struct bt_vcpu *v = START64("\x40\x0f\x0b\xf4"); /* ud2 behind a prefix */
@@ -228,6 +252,21 @@ static void wraps_at_64k(void)
     CHECK_EQ(load(0x30000 + 0xfffc) >> 16, 0xbeef);
 }
 
+/* An instruction that ends with the segment goes on at 0. */
+static void falls_off_64k(void)
+{
+    struct bt_vcpu *v = START16("\xf4");
+
+    rig_write(&rig, CODE + 0xffff, "\x40", 1); /* inc ax */
+    v->mode = BT_MODE_CODE16;
+    v->cr0 = 0;
+    v->seg[CPU_CS] = (struct cpu_segment){.base = CODE, .limit = 0xffff, .attributes = 0x93};
+    v->rip = 0xffff;
+    interp_run(v);
+    CHECK_EQ(v->rip, 1);
+    CHECK_EQ(v->gpr[CPU_RAX], 1);
+}
+
 /* More blocks than the cache holds. */
 static void fills_the_cache(void)
 {
@@ -287,22 +326,15 @@ static void flags_by_size(void)
 int main(void)
 {
     static const struct tap_case cases[] = {
-        TAP_CASE(flags_by_size),
-        TAP_CASE(divides_by_zero),
-        TAP_CASE(overflowing_quotient),
-        TAP_CASE(undefined_opcodes),
-        TAP_CASE(changes_the_next_instruction),
-        TAP_CASE(changes_a_loop),
-        TAP_CASE(sees_dma),
-        TAP_CASE(crosses_pages),
-        TAP_CASE(string_stops_for_a_request),
-        TAP_CASE(steps_a_string),
-        TAP_CASE(string_changes_code),
-        TAP_CASE(locked_across_pages),
-        TAP_CASE(modes_apart),
-        TAP_CASE(wraps_at_64k),
-        TAP_CASE(fills_the_cache),
-        TAP_CASE(one_instruction_in_the_shadow),
+        TAP_CASE(flags_by_size),        TAP_CASE(divides_by_zero),
+        TAP_CASE(overflowing_quotient), TAP_CASE(overflows_by_one),
+        TAP_CASE(undefined_opcodes),    TAP_CASE(changes_the_next_instruction),
+        TAP_CASE(changes_a_loop),       TAP_CASE(sees_dma),
+        TAP_CASE(crosses_pages),        TAP_CASE(string_stops_for_a_request),
+        TAP_CASE(steps_a_string),       TAP_CASE(string_changes_code),
+        TAP_CASE(locked_across_pages),  TAP_CASE(modes_apart),
+        TAP_CASE(wraps_at_64k),         TAP_CASE(falls_off_64k),
+        TAP_CASE(fills_the_cache),      TAP_CASE(one_instruction_in_the_shadow),
     };
 
     if (!rig_open(&rig)) {
