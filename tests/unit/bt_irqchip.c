@@ -123,6 +123,7 @@ static void ioapic_end(void)
     CHECK_EQ(rig_take(2), 0x61);
     line(21, false);
     line(22, false);
+    line(20, false);
     apic_eoi(2);
     CHECK_EQ(ioapic_in(0x38), LEVEL | REMOTE_IRR | 0x51);
     CHECK_EQ(ioapic_in(0x3a), LEVEL | 0x61);
