@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in L1: a VM of Socle's as a test drives it, and TAP.
+"""A VM of Socle's as a test drives it, and TAP. Runs in L1, and on the machine itself (tests/native).
 
 A Vm is one `socle run` whose serial port ends here. With the guest of lab/guest and guest.sh in it,
 the console is a line of commands: vm.command() runs one in the guest and returns what it printed.
@@ -53,6 +53,10 @@ class Tap:
 
     def match(self, name, pattern, text):
         return self.check(name, re.search(pattern, text), f"no {pattern!r} in\n{text[-2000:]}")
+
+    def skip(self, name, reason):
+        self.number += 1
+        print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
 
     def run(self, scenarios):
         for scenario in scenarios:
@@ -193,16 +197,17 @@ def refused(*arguments, timeout=END_S):
     return done.returncode, done.stdout.decode() + done.stderr.decode()
 
 
-def processes(prefix="socle"):
-    """{pid: name} of the processes whose names begin so."""
+def processes(prefix="socle", session=None):
+    """{pid: name} of the processes whose names begin so; of one session (a VM is one) or of all."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
                 name = file.read().strip()
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                if name.startswith(prefix) and ") Z" not in file.read():
-                    found[int(pid)] = name
+                state, _, _, of = file.read().rpartition(")")[2].split()[:4]
+            if name.startswith(prefix) and state != "Z" and session in (None, int(of)):
+                found[int(pid)] = name
         except OSError:
             continue  # it has just ended
     return found

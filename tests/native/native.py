@@ -1,0 +1,278 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whole machines with the software engine, on this machine, without root. TAP.
+
+usage: native.py BUILD GROUP
+
+The guest and how it is driven are those of tests/lab; what is prepared is kept in BUILD/tests/native.
+"""
+
+import fcntl
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(1, f"{HERE}/../lab")
+import vm as lab  # noqa: E402
+from grub_image import make_image  # noqa: E402
+from run import KERNEL, LAB, OVMF, SEABIOS, newer  # noqa: E402
+
+ROOT = os.path.realpath(f"{HERE}/../..")
+BUSYBOX, MAWK = f"{LAB}/busybox/busybox", "/usr/bin/mawk"
+MIB = 1 << 20
+ENGINE = ("--engine", "bt")
+IDLE_S, IDLE_SHARE = 3, 0.10
+COMPUTE_S, FIRMWARE_S = 240, 240  # the machine may be busy
+
+WORK = ""  # where what is prepared lies
+TEMP = ""  # a folder of this run
+
+
+class Vm(lab.Vm):
+    """A VM of the software engine."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*ENGINE, *arguments, **options)
+
+    def processes(self, name=""):
+        return lab.processes(f"socle{name}", self.process.pid)
+
+    def only(self, name):
+        """The one process of that name, once it has it."""
+        lab.eventually(lambda: self.processes(f"-{name}"))
+        (pid,) = self.processes(f"-{name}")
+        return pid
+
+
+def md5(data):
+    return hashlib.md5(data).hexdigest()
+
+
+def read_file(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write_file(name, data):
+    path = f"{TEMP}/{name}"
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+def gone(tap, vm):
+    tap.check("no process is left", lab.eventually(lambda: not vm.processes()), vm.processes())
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+# boot
+
+def boots(tap, cpus):
+    """A VM with so many processors, all of which run programs, and one shell."""
+    vm = Vm("--cpus", str(cpus)).boot()
+    tap.equal(f"{cpus} vCPU: the guest has as many", vm.command("nproc"), str(cpus))
+    runs = "; ".join(f"taskset {1 << n:x} cut -d' ' -f39 /proc/self/stat" for n in range(cpus))
+    tap.equal(f"{cpus} vCPU: each runs programs", vm.command(runs).split(), [str(n) for n in range(cpus)])
+    tap.equal(f"{cpus} vCPU: the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    return vm
+
+
+def one_processor(tap):
+    vm = boots(tap, 1)
+    kib = int(vm.command("sed -n 's/MemTotal: *//p' /proc/meminfo").split()[0])
+    tap.check("it has the memory it was given", 200 << 10 < kib < 256 << 10, kib)
+    seconds = int(vm.command("date +%s"))
+    tap.check("the clock has the time of day", abs(seconds - time.time()) < 120, seconds)
+    vm.send("reboot -f\n")
+    tap.check("after a reset it comes up again", vm.boot())
+    tap.equal("power off ends it with status 0", vm.power_off(), lab.POWER_OFF)
+    tap.equal("without a word", vm.errors, "")
+    gone(tap, vm)
+
+
+def two_processors(tap):
+    vm = boots(tap, 2)
+    pid = vm.only("vmm")
+    before, began = cpu_seconds(pid), time.monotonic()
+    time.sleep(IDLE_S)
+    share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+    tap.check("an idle guest needs (almost) no CPU time", share < IDLE_SHARE, share)
+    print(f"# idle: {share * 100:.1f} % of a CPU")
+    event = vm.command("sed -n '/Power Button/,/^$/s/.*Handlers=.*\\(event[0-9]*\\).*/\\1/p' "
+                       "/proc/bus/input/devices | head -n 1")
+    vm.send(f"exec 3</dev/input/{event}; echo open; head -c 24 <&3 >/dev/null; echo pressed\n")
+    vm.expect("open")
+    vm.kill(signal.SIGUSR1)
+    tap.check("SIGUSR1 presses the power button", vm.expect("pressed"))
+    vm.expect(r"SOCLE-STATUS 0\n")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+def four_processors(tap):
+    vm = boots(tap, 4)
+    work = "for n in 1 2 3 4; do (seq 1 20000 | md5sum) & done | sort | uniq -c; wait"
+    digest = md5("".join(f"{n}\n" for n in range(1, 20001)).encode())
+    tap.equal("all at work get the same", vm.command(work).split()[:2], ["4", digest])
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+# end
+
+def triple_fault(tap):
+    vm = Vm(append="reboot=t socle.nomodules socle.test=reboot")
+    vm.expect(lab.READY, lab.BOOT_S)
+    tap.equal("a triple fault ends it with status 5", vm.end(lab.BOOT_S), lab.TRIPLE_FAULT)
+    tap.match("and one line says so", r"\Asocle run: vm: .*triple fault.*\n\Z", vm.errors)
+    gone(tap, vm)
+
+
+def killed(tap):
+    for name in ("vmm", "vmx"):
+        vm = Vm(append="earlyprintk=ttyS0 ignore_loglevel")
+        vm.expect(r"(?m)^\[ *\d+\.\d+\] ", lab.BOOT_S)  # the kernel talks
+        os.kill(vm.only(name), signal.SIGKILL)
+        tap.equal(f"{name} killed: status 6", vm.end(), lab.DIED)
+        tap.match("and one line names it", rf"\Asocle run: vm: .*\b{name}\b.*killed.*\n\Z", vm.errors)
+        gone(tap, vm)
+
+
+# disk
+
+def content(tap):
+    data = os.urandom(2 * MIB) + bytes(MIB) + os.urandom(MIB)
+    raw, vmdk = write_file("disk.raw", data), f"{TEMP}/disk.vmdk"
+    lab.output(lab.SOCLE, "disk", "convert", "--quiet", "--from", "raw", "--format", "vmdk-sparse", raw, vmdk)
+    vm = Vm("--disk", raw, "--disk", vmdk).boot()
+    pattern = (b"socle pattern\n" * (MIB // 14 + 1))[:MIB]
+    vm.command(f"yes 'socle pattern' | head -c {MIB} >/tmp/pattern")
+    for disk in ("vda", "vdb"):
+        tap.equal(f"{disk}: the guest reads what the image holds", vm.command(f"md5sum </dev/{disk}")[:32],
+                  md5(data))
+        vm.command(f"dd if=/tmp/pattern of=/dev/{disk} bs=64k seek=16 conv=fsync,notrunc")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+    lab.output(lab.SOCLE, "disk", "convert", "--quiet", "--format", "raw", vmdk, f"{TEMP}/back")
+    wanted = data[:MIB] + pattern + data[2 * MIB:]
+    for name in ("disk.raw", "back"):
+        tap.equal(f"{name}: it holds what the guest wrote", md5(read_file(f"{TEMP}/{name}")), md5(wanted))
+
+
+# compute
+
+def compute(tap):
+    """The same programs on the same data, by the processor and by the engine."""
+    data = b"a line of text, 1234567890\n" * (3 * MIB // 27) + os.urandom(5 * MIB // 2)
+    path = write_file("data", data[:5 * MIB])
+    script = f". {HERE}/compute.sh; compute {path}"
+    here = subprocess.run([BUSYBOX, "sh", "-c", script], check=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, env={"PATH": os.path.dirname(MAWK)}).stdout.decode()
+    vm = Vm("--disk", f"{path},format=raw,readonly").boot()
+    vm.command("cat /dev/vda >/tmp/data; . /compute.sh")
+    there = vm.command("compute /tmp/data", COMPUTE_S)
+    for wanted, got in zip(here.splitlines(), there.splitlines()):
+        tap.equal(f"as the processor computes it: {wanted[:24]}", got, wanted)
+    tap.equal("and all of it", len(there.splitlines()), len(here.splitlines()))
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+# net
+
+def by_user(tap):
+    name = "DHCP gives an address"
+    vm = Vm("--nic", "user")
+    try:
+        vm.boot()
+    except lab.Failed as failed:
+        said = str(failed).splitlines()[-1]
+        if "user-mode network" not in said:
+            raise
+        tap.skip(name, said)
+        return
+    vm.command("ip link set eth0 up; udhcpc -q -n -t 5 -T 3 -i eth0")
+    tap.match(name, r"inet \d+\.\d+\.\d+\.\d+", vm.command("ip -4 addr show dev eth0"))
+    tap.match("and a way out", r"^default via", vm.command("ip route"))
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+# firmware
+
+def by_grub(tap, name, firmware, platform):
+    files = {"bios": SEABIOS, "uefi": OVMF}[firmware]
+    if missing := [path for path in files if not os.path.exists(path)]:
+        tap.skip(f"{name} boots a disk with GRUB", f"{missing[0]} is not there")
+        return
+    vm = Vm("--firmware", firmware, "--disk", f"{WORK}/grub.img,readonly", "--serial", "stdio", kernel=False)
+    vm.expect(f"GRUB for {platform}", FIRMWARE_S)
+    vm.expect(lab.READY, FIRMWARE_S)
+    vm.expect(lab.COMMANDS)
+    tap.match(f"{name} boots a disk with GRUB", rf"socle\.grub={platform}", vm.command("cat /proc/cmdline"))
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+def seabios(tap):
+    by_grub(tap, "SeaBIOS", "bios", "pc")
+
+
+def ovmf(tap):
+    by_grub(tap, "OVMF", "uefi", "efi")
+
+
+GROUPS = {
+    "boot": [one_processor, two_processors, four_processors],
+    "end": [triple_fault, killed],
+    "disk": [content],
+    "compute": [compute],
+    "net": [by_user],
+    "firmware": [seabios, ovmf],
+}
+
+
+def make_initrd(path):
+    lab_guest, script = f"{ROOT}/lab/guest", f"{ROOT}/tests/lab/guest.sh"
+    if not newer(path, lab_guest, f"{lab_guest}.init", script, f"{HERE}/compute.sh", __file__):
+        subprocess.run([lab_guest, "--kernel", KERNEL, "--module", "efivarfs", "--file", f"{MAWK}:bin/mawk",
+                        "--file", f"{HERE}/compute.sh:compute.sh", "--run", script, path], check=True)
+
+
+def make_disk(path, kernel, initrd):
+    if not newer(path, kernel, initrd, f"{ROOT}/tests/lab/grub_image.py"):
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            make_image(f"{path}.new", folder, kernel, initrd, lab.APPEND)
+        os.rename(f"{path}.new", path)
+
+
+def prepare(group):
+    """What the group needs, once for all groups: they run at the same time."""
+    os.makedirs(WORK, exist_ok=True)
+    kernel, initrd = f"{LAB}/{KERNEL}/vmlinuz", f"{WORK}/initrd"
+    with open(f"{WORK}/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL], check=True)
+        make_initrd(initrd)
+        if group == "firmware":
+            make_disk(f"{WORK}/grub.img", kernel, initrd)
+    lab.KERNEL = ("--kernel", kernel, "--initrd", initrd)
+
+
+def main():
+    global WORK, TEMP
+    build, group = os.path.abspath(sys.argv[1]), sys.argv[2]
+    WORK, lab.SOCLE = f"{build}/tests/native", f"{build}/socle"
+    prepare(group)
+    with tempfile.TemporaryDirectory() as TEMP:
+        return lab.Tap().run(GROUPS[group])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
