@@ -135,7 +135,7 @@ static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, const struct 
     if ((vcpu->mode & BT_MODE_CODE) != BT_MODE_CODE64)
         next = (uint32_t)next;
     code_page(vcpu, next, ret_second);
-    memcpy(bytes, first->host + linear % PAGE, head);
+    memcpy(bytes, first->host ? first->host + linear % PAGE : no_memory, head);
     memcpy(bytes + head, ret_second->host ? ret_second->host : no_memory, BT_INSN_MAX - head);
     if (!bt_decode(bytes, BT_INSN_MAX, vcpu->mode & BT_MODE_CODE, ret_insn))
         *ret_insn = (struct bt_insn){.op = BT_OP_TOO_LONG, .length = BT_INSN_MAX};

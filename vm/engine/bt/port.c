@@ -3,6 +3,7 @@
  * breakpoints. A repeated one goes on until it is done or somebody wants the loop's attention; each
  * element is complete before the next begins. */
 #include "base/range.h"
+#include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/segment.h"
@@ -114,7 +115,7 @@ static void string(struct bt_vcpu *vcpu, const struct bt_insn *insn, bool in_)
             return;
         }
     } while (!(atomic_load_explicit(&vcpu->request, memory_order_relaxed) & vcpu->heed) &&
-             !(vcpu->rflags & BT_FLAG_TF));
+             !vcpu->interp->single);
 }
 
 static void ins(struct bt_vcpu *vcpu, const struct bt_insn *insn)
