@@ -4,6 +4,7 @@ MESON_TEST = meson test --print-errorlogs
 SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
 SECONDS   ?= 30
 STATES    ?= 20000
+GUESTS    ?= secure_boot memtest installer fwts
 
 all: build/release/build.ninja ## build into build/release
 	ninja -C build/release
@@ -30,6 +31,9 @@ clang: build/clang/build.ninja ## build with clang, a warning is an error
 fuzz: build/fuzz/build.ninja ## fuzz every target for SECONDS=30; findings land in build/fuzz
 	ninja -C build/fuzz fuzzers
 	tools/fuzz.sh build/fuzz $(SECONDS)
+
+guests: packages all ## Secure Boot, memtest86+, the Debian installer, the firmware test suite; 15 minutes
+	@status=0; for group in $(GUESTS); do tests/lab/run.py build/release $$group || status=1; done; exit $$status
 
 crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, check what is left
 	SOCLE_TESTS=tests build/release/tests/disk/test-disk-crash $(STATES)
@@ -65,4 +69,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang fuzz crash-replay bench format install clean help
+.PHONY: all packages demo check asan tsan clang fuzz guests crash-replay bench format install clean help

@@ -22,6 +22,7 @@ import tempfile
 import threading
 
 sys.dont_write_bytecode = True
+import rescue_image  # noqa: E402
 from grub_image import make_image  # noqa: E402
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -32,11 +33,12 @@ KERNEL = "6.1-cloud"
 
 SEABIOS = ["/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/vgabios-stdvga.bin"]
 OVMF = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M", "VARS_4M")]
+SECURE = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M.secboot", "VARS_4M.ms")]
 
 
 # Of each group: the time limit of its lab run; options for lab/run; host files that L1 has at the
-# same places; whether it needs the GRUB disk, and a web page outside of L1; or a program of BUILD
-# that is all of the group.
+# same places; whether it needs the GRUB disk, and a web page outside of L1; what makes its images; or
+# a program of BUILD that is all of the group. The last four are `make guests`.
 GROUPS = {
     "boot": {"limit": 240},
     "disk": {"limit": 240},
@@ -45,6 +47,12 @@ GROUPS = {
     "failure": {"limit": 240, "files": OVMF},
     "size": {"limit": 300, "options": ["--memory", "7G"]},
     "engine": {"limit": 200, "program": "tests/guest/test-guest"},
+    "secure_boot": {"limit": 600, "files": [*OVMF, *SECURE], "disk": True},
+    "memtest": {"limit": 600, "files": [*SEABIOS, *OVMF], "images": rescue_image.memtest},
+    "installer": {"limit": 900, "files": [*SEABIOS, *OVMF], "images": rescue_image.installer,
+                  "options": ["--memory", "3G"]},
+    "fwts": {"limit": 1200, "files": [*SEABIOS, *OVMF], "images": rescue_image.fwts,
+             "options": ["--memory", "3G"]},
 }
 
 
@@ -138,6 +146,8 @@ def script_words(build, name, what, folder):
     places += [f"{LAB}/{KERNEL}/vmlinuz", guest, f"{HERE}/vm.py", f"{HERE}/{name}.py"]
     if what.get("disk"):
         places.append(grub_disk(work, guest))
+    if images := what.get("images"):
+        places += images(work, LAB)
     places += [f"{path}:{path}" for path in what.get("files", [])]
     places += python_places(f"{HERE}/{name}.py", f"{folder}/python")
     arguments = serve_page() if what.get("page") else ()
