@@ -47,11 +47,9 @@ static void code(const uint8_t *bytes, unsigned count)
 
 static void limits(void)
 {
-    struct cpu_segment *ds = &rig.cpu->seg[CPU_DS];
-
     REQUIRE(rig_open());
     open_32(0);
-    ds = &rig.cpu->seg[CPU_DS];
+    struct cpu_segment *ds = &rig.cpu->seg[CPU_DS];
     *ds = (struct cpu_segment){.base = 0x100, .limit = 0xfff, .selector = 8, .attributes = 0x4093};
     bt_mode_update(rig.cpu);
     CHECK(!(rig.cpu->mode & BT_MODE_FLAT));
