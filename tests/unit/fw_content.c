@@ -14,6 +14,7 @@
 struct fixture {
     struct fw_machine machine;
     _Atomic(uint64_t) ecam;
+    _Atomic(uint32_t) smi;
     struct fw_cfg_items *items;
     struct fw_content *content;
 };
@@ -27,8 +28,11 @@ static bool set_up(struct fixture *f, enum fw_kind kind)
     f->machine.ram[1] = (struct fw_ram){GMEM_HIGH, GIB(1)};
     f->machine.ram_count = 2;
     f->machine.boot_order = "/pci@i0cf8/scsi@2/disk@0,0\n";
-    struct fw_content_params params = {
-        .kind = kind, .machine = &f->machine, .ecam = &f->ecam, .serial_console = 0x3f8};
+    struct fw_content_params params = {.kind = kind,
+                                       .machine = &f->machine,
+                                       .ecam = &f->ecam,
+                                       .smi_features = kind == FW_OVMF ? &f->smi : NULL,
+                                       .serial_console = 0x3f8};
     return CHECK(!fw_cfg_items_create(&f->items)) &&
            CHECK(!fw_content_create(&params, f->items, &f->content, NULL));
 }
@@ -113,6 +117,44 @@ static void tables_follow_ecam(void)
     tear_down(&f);
 }
 
+/* As the device does for the guest. */
+static void write_file(struct fixture *f, const char *name, uint64_t value)
+{
+    const struct fw_cfg_item *it = file(f, name);
+    uint8_t *at = NULL;
+
+    if (CHECK(it) && CHECK_EQ(fw_cfg_items_writable(f->items, it, 0, 8, &at), 0)) {
+        le64_store(at, value);
+        it->written(it->ctx, it->data, it->len);
+    }
+}
+
+static void smi_features_are_chosen(void)
+{
+    static const char wanted[] = "etc/smi/requested-features", ok[] = "etc/smi/features-ok";
+    struct fixture f;
+
+    if (set_up(&f, FW_OVMF)) {
+        (void)item(&f, FW_CFG_FILE_DIR);
+        CHECK_EQ(le64_load(file(&f, "etc/smi/supported-features")->data), FW_SMI_BROADCAST);
+        CHECK_EQ(f.smi, 0);
+        write_file(&f, wanted, FW_SMI_BROADCAST);
+        CHECK_EQ(f.smi, 0); /* not before it has looked */
+        CHECK_EQ(file(&f, ok)->data[0], 1);
+        CHECK_EQ(f.smi, FW_SMI_BROADCAST);
+        fw_content_reset(f.content);
+        fw_cfg_items_reset(f.items);
+        CHECK_EQ(f.smi, 0);
+        write_file(&f, wanted, 6); /* what there is not */
+        CHECK_EQ(file(&f, ok)->data[0], 0);
+        CHECK_EQ(f.smi, 0);
+    }
+    tear_down(&f);
+    if (set_up(&f, FW_SEABIOS))
+        CHECK(!file(&f, ok));
+    tear_down(&f);
+}
+
 static void boot_paths(void)
 {
     struct buf order = {0};
@@ -151,5 +193,5 @@ static void kernel_is_split(void)
     tear_down(&f);
 }
 
-TAP_MAIN(TAP_CASE(items_have_their_layouts), TAP_CASE(tables_follow_ecam), TAP_CASE(boot_paths),
-         TAP_CASE(kernel_is_split))
+TAP_MAIN(TAP_CASE(items_have_their_layouts), TAP_CASE(tables_follow_ecam),
+         TAP_CASE(smi_features_are_chosen), TAP_CASE(boot_paths), TAP_CASE(kernel_is_split))

@@ -18,6 +18,7 @@
 
 struct fw_content {
     struct fw_content_params params;
+    uint64_t smi_wanted;
 };
 
 /* The tables of the machine as it is now. */
@@ -141,6 +142,48 @@ static void add_serial_console(uint16_t port, struct fw_cfg_items *items)
         (void)fw_cfg_add_file(items, "etc/sercon-port", bytes, sizeof bytes);
 }
 
+/* Three files (QEMU, docs/specs; OvmfPkg, SmmControl2Dxe): OVMF writes what it wants of what there
+ * is, and reads whether it has it, which makes it so. */
+static void smi_wanted(void *ctx, const void *data, size_t len)
+{
+    struct fw_content *content = ctx;
+
+    if (len == sizeof content->smi_wanted)
+        content->smi_wanted = le64_load(data);
+}
+
+static int smi_features_ok(void *ctx, struct buf *out, struct err *err)
+{
+    struct fw_content *content = ctx;
+    uint8_t ok = !(content->smi_wanted & ~(uint64_t)FW_SMI_BROADCAST);
+
+    (void)err;
+    if (ok)
+        atomic_store(content->params.smi_features, (uint32_t)content->smi_wanted);
+    buf_put(out, &ok, sizeof ok);
+    return 0;
+}
+
+static void add_smi(struct fw_content *content, struct fw_cfg_items *items)
+{
+    uint8_t supported[8], wanted[8] = {0};
+
+    if (!content->params.smi_features)
+        return;
+    le64_store(supported, FW_SMI_BROADCAST);
+    (void)fw_cfg_add_file(items, "etc/smi/supported-features", supported, sizeof supported);
+    (void)fw_cfg_add_file_writable(items, "etc/smi/requested-features", wanted, sizeof wanted,
+                                   smi_wanted, content);
+    (void)fw_cfg_add_file_generated(items, "etc/smi/features-ok", smi_features_ok, content);
+}
+
+void fw_content_reset(struct fw_content *content)
+{
+    content->smi_wanted = 0;
+    if (content->params.smi_features)
+        atomic_store(content->params.smi_features, 0);
+}
+
 int fw_content_create(const struct fw_content_params *params, struct fw_cfg_items *items,
                       struct fw_content **ret_content, struct err *err)
 {
@@ -154,6 +197,7 @@ int fw_content_create(const struct fw_content_params *params, struct fw_cfg_item
     add_cpus(params->machine, items);
     add_acpi(content, items);
     add_serial_console(params->serial_console, items);
+    add_smi(content, items);
     int rc = add_smbios(content, items);
     rc = rc ? rc : fw_cfg_items_status(items);
     if (rc < 0) {

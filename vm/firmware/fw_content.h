@@ -18,15 +18,22 @@ struct fw_content_params {
     const struct fw_machine *machine; /* borrowed as long as the content lives */
     /* Where ECAM is now, as the host bridge tells; 0 or NULL: where the machine says. Borrowed. */
     const _Atomic(uint64_t) *ecam;
+    /* What of FW_SMI_* the firmware has chosen, which it does before it counts on it; 0 before, and
+     * to be set to 0 at a reset. NULL: there is no system management mode. Borrowed. */
+    _Atomic(uint32_t) *smi_features;
     uint16_t
         serial_console; /* port for SeaBIOS's screen output where there is no display; 0: none */
 };
+
+/* A write to port 0xb2 interrupts all processors, not only the one that wrote. */
+#define FW_SMI_BROADCAST 1u
 
 struct fw_content;
 
 /* Fills `items`, which must not outlive the content. */
 int fw_content_create(const struct fw_content_params *params, struct fw_cfg_items *items,
                       struct fw_content **ret_content, struct err *err);
+void fw_content_reset(struct fw_content *content);   /* with the machine */
 void fw_content_destroy(struct fw_content *content); /* accepts NULL */
 
 /* An option ROM for a PCI device: SeaBIOS takes it from here instead of the device's ROM BAR. The

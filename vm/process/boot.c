@@ -39,10 +39,12 @@ static int give_kernel(struct boot *boot, struct err *err)
 static int create_firmware(struct boot *boot, struct err *err)
 {
     bool efi = boot->env->cfg.firmware == VMCFG_FIRMWARE_UEFI;
-    struct fw_content_params params = {.kind = efi ? FW_OVMF : FW_SEABIOS,
-                                       .machine = &boot->machine,
-                                       .ecam = &boot->env->shared->ecam,
-                                       .serial_console = 0x3f8};
+    struct fw_content_params params = {
+        .kind = efi ? FW_OVMF : FW_SEABIOS,
+        .machine = &boot->machine,
+        .ecam = &boot->env->shared->ecam,
+        .smi_features = boot->env->cfg.secure_boot ? &boot->env->shared->smi_features : NULL,
+        .serial_console = 0x3f8};
 
     int rc = fw_cfg_items_create(&boot->items);
     if (rc == 0)
@@ -122,6 +124,8 @@ static int load_kernel(struct boot *boot, struct boot_start *ret_start, struct e
 int boot_load(struct boot *boot, struct link_entry *ret_entry, struct err *err)
 {
     *ret_entry = (struct link_entry){.reset_vector = boot->items != NULL};
+    if (boot->content)
+        fw_content_reset(boot->content);
     if (boot->bios.data)
         return bios_shadow(&boot->bios, boot->env->gmem);
     return boot->items ? 0 : load_kernel(boot, &ret_entry->start, err);

@@ -52,7 +52,8 @@ enum vm_fd {
 struct link_shared {
     struct callslots calls;
     struct pci_shared pci[LINK_DEVICES_MAX];
-    _Atomic(uint64_t) ecam; /* where the guest has ECAM now; 0: nowhere */
+    _Atomic(uint64_t) ecam;         /* where the guest has ECAM now; 0: nowhere */
+    _Atomic(uint32_t) smi_features; /* FW_SMI_*, as the firmware has chosen */
     _Alignas(64) uint8_t ring[LINK_RINGS][sizeof(struct bytering_shared) + LINK_RING_SIZE];
 };
 

@@ -25,6 +25,7 @@
 #include "vm/engine/host_cpu.h"
 #include "vm/engine/irqchip_state.h"
 #include "vm/firmware/efi_load.h"
+#include "vm/firmware/fw_content.h"
 #include "vm/process/board.h"
 #include "vm/process/child.h"
 #include "vm/process/run.h"
@@ -310,17 +311,18 @@ static void set_tseg(void *ctx, uint64_t size)
         v->tseg = 0;
 }
 
-/* To the processor that asked. A real chipset tells them all; OVMF counts on that only where fw_cfg
- * offers it (etc/smi), and otherwise does not wait for the others: one that is still in there when
- * it is sent INIT and SIPI misses the SIPI. */
+/* To all processors, as a real chipset does it, only once the firmware has asked for that: OVMF
+ * does not wait for the others before it has, and one that is still in there when it is sent INIT
+ * and SIPI misses the SIPI. */
 static void raise_smi(void *ctx)
 {
     struct vmm *v = ctx;
+    bool all = atomic_load(&v->env.shared->smi_features) & FW_SMI_BROADCAST;
 
-    if (v->engine->vcpu_smi)
-        (void)v->engine->vcpu_smi(v->vm, vcpus_self());
-    else
+    if (all || !v->engine->vcpu_smi)
         (void)v->engine->smi(v->vm);
+    else
+        (void)v->engine->vcpu_smi(v->vm, vcpus_self());
 }
 
 static const struct board_hooks hooks = {
