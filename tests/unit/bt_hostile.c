@@ -3,13 +3,14 @@
  * descriptors, page tables, debug registers and flags, and interrupts in between. Nothing is
  * expected of it but that the process lives; sanitizers see the rest.
  *
- *     test-bt_hostile [ROUNDS [SEED]]        300 by default */
+ *     test-bt_hostile [ROUNDS [SEED]]        30000 by default: the first seed that found an
+ * exception whose delivery raised itself for ever */
 #include <stdlib.h>
 
 #include "tests/unit/bt_machine.h"
 
-static unsigned long rounds = 300;
-static uint64_t state = 1;
+static unsigned long rounds = 30000;
+static uint64_t state = 77;
 
 static uint64_t random64(void)
 {

@@ -191,6 +191,7 @@ struct bt_vcpu {
     struct bt_event inject; /* of a loaded state: comes before anything else */
     bool inject_valid;
     uint64_t deliveries; /* counted by except_deliver */
+    unsigned nested;     /* exceptions met since the delivery began that is going on */
     uint32_t debug_hit;  /* DR6 bits met by the running instruction: #DB behind it */
     bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
     bool triple_fault;

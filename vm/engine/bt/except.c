@@ -244,6 +244,7 @@ void except_deliver(struct bt_vcpu *vcpu, const struct bt_event *event)
         vcpu->dr7 &= ~(uint64_t)DR7_GD;
     vcpu->fault_vector = -1;
     vcpu->deliveries++;
+    vcpu->nested = 0;
     bt_mode_update(vcpu);
     flags_changed(vcpu);
 }
@@ -256,11 +257,15 @@ static bool contributory(int vector)
 
 void except_landed(struct bt_vcpu *vcpu)
 {
+    enum { NESTED_MAX = 8 };
     int first = vcpu->fault_vector, second = vcpu->event.vector;
 
-    if (first == BT_DF && (contributory(second) || second == BT_PF)) {
+    /* A guest can make #AC whose delivery meets #AC, for ever: processors hang there too. */
+    if ((first == BT_DF && (contributory(second) || second == BT_PF)) ||
+        ++vcpu->nested > NESTED_MAX) {
         vcpu->triple_fault = true;
         vcpu->fault_vector = -1;
+        vcpu->nested = 0;
         bt_attend(vcpu);
         return;
     }
