@@ -102,7 +102,7 @@ static int add(struct cpuid_table *table, uint32_t leaf, uint32_t subleaf, bool 
         return -ENOSPC;
     struct cpuid_entry *e = &table->entry[table->count++];
     *e = (struct cpuid_entry){.leaf = leaf, .subleaf = subleaf, .indexed = indexed};
-    if (leaf <= __get_cpuid_max(leaf & 0x80000000, NULL))
+    if (leaf <= (uint32_t)__get_cpuid_max(leaf & 0x80000000, NULL))
         __cpuid_count(leaf, subleaf, e->reg[EAX], e->reg[EBX], e->reg[ECX], e->reg[EDX]);
     apply_rules(e);
     fix_sizes(e);

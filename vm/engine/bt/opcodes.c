@@ -113,7 +113,7 @@ static struct bt_opcode_match row_match(unsigned row, bool *ret_modrm)
         case BT_FROM_VEC_RM_REG:
         case BT_FROM_ST_RM:
             match.value |= BT_KEY_MOD3;
-            /* fall through */
+            __attribute__((fallthrough));
         case BT_FROM_MEM:
         case BT_FROM_ADDRESS:
             match.mask |= BT_KEY_MOD3;
