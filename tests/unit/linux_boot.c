@@ -176,6 +176,50 @@ static void tables_are_where_the_map_says(void)
     done(&vm);
 }
 
+/* What memory type an address has, by the variable ranges: uncached wins. */
+static unsigned memory_type(const struct cpu_state *cpu, uint64_t at)
+{
+    unsigned type = 7;
+
+    for (unsigned n = 0; n < 8; n++) {
+        uint64_t base = cpu->msr[MSR_SLOT_mtrr_physbase0 + 2 * n];
+        uint64_t mask = cpu->msr[MSR_SLOT_mtrr_physmask0 + 2 * n];
+        if (mask & 0x800 && !((at ^ base) & mask & ~UINT64_C(0xfff)))
+            type = MIN(type, (unsigned)base & 0xff);
+    }
+    return type == 7 ? cpu->msr[MSR_SLOT_mtrr_deftype] & 0xff : type;
+}
+
+static void memory_types_follow_ram(void)
+{
+    static const uint64_t ends[] = {MIB(256),         GIB(2), GIB(5),   GIB(4) + MIB(4),
+                                    GIB(11) - MIB(4), GIB(7), GIB(127), GIB(85)};
+    struct cpu_state *cpu;
+
+    for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct boot_start start = {.phys_bits = 40, .ram_end = ends[i]};
+        uint64_t devices = MAX((ends[i] + GIB(1) - 1) & ~(GIB(1) - 1), GIB(4));
+
+        REQUIRE(cpu = calloc(1, sizeof *cpu));
+        boot_start_apply_common(&start, cpu);
+        CHECK_EQ(memory_type(cpu, MIB(1)), 6);
+        CHECK_EQ(memory_type(cpu, GIB(2)), 0);
+        CHECK_EQ(memory_type(cpu, GIB(4) - 1), 0);
+        for (uint64_t at = GIB(4); at < ends[i]; at += MIB(256))
+            CHECK_EQ(memory_type(cpu, at), 6);
+        CHECK_EQ(memory_type(cpu, devices), 0);
+        free(cpu);
+    }
+    /* More pieces than ranges: all RAM is covered. */
+    struct boot_start start = {.phys_bits = 46, .ram_end = GIB(0x1011)};
+    REQUIRE(cpu = calloc(1, sizeof *cpu));
+    boot_start_apply_common(&start, cpu);
+    for (uint64_t at = GIB(4); at < start.ram_end; at += GIB(1))
+        CHECK_EQ(memory_type(cpu, at), 6);
+    CHECK_EQ(memory_type(cpu, BIT64(45)), 0);
+    free(cpu);
+}
+
 static void page_tables_are_identity(void)
 {
     size_t len = bzimage(image);
@@ -195,9 +239,10 @@ static void page_tables_are_identity(void)
     boot_start_apply(&vm.start, cpu);
     CHECK_EQ(cpu->cr0, 0x80000011);
     CHECK_EQ(cpu->efer, 0x500);
-    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_deftype], 0xc06);
-    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physbase0], 0x80000000);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_deftype], 0xc00);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physbase0], 0x6);
     CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physmask0], 0xff80000800);
+    CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_physmask1], 0);
     CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_fix16k_a0000], 0);
     CHECK_EQ(cpu->msr[MSR_SLOT_mtrr_fix4k_f8000], 0x0606060606060606);
     CHECK_EQ(cpu->cr3, BOOT_PAGE_TABLES);
@@ -360,6 +405,7 @@ static void truncated_and_odd_files_are_named(void)
 }
 
 TAP_MAIN(TAP_CASE(bzimage_starts), TAP_CASE(tables_are_where_the_map_says),
-         TAP_CASE(page_tables_are_identity), TAP_CASE(small_ram_moves_the_kernel_down),
-         TAP_CASE(pvh_starts), TAP_CASE(bss_is_cleared), TAP_CASE(bad_bzimages_are_named),
-         TAP_CASE(bad_elfs_are_named), TAP_CASE(truncated_and_odd_files_are_named))
+         TAP_CASE(memory_types_follow_ram), TAP_CASE(page_tables_are_identity),
+         TAP_CASE(small_ram_moves_the_kernel_down), TAP_CASE(pvh_starts), TAP_CASE(bss_is_cleared),
+         TAP_CASE(bad_bzimages_are_named), TAP_CASE(bad_elfs_are_named),
+         TAP_CASE(truncated_and_odd_files_are_named))

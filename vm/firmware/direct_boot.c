@@ -90,7 +90,9 @@ int direct_boot(const struct direct_boot *boot, struct boot_start *ret_start, st
     };
     rc = rc ? rc : put_bios_data(boot->gmem);
     rc = rc ? rc : linux_boot(&linux_params, ret_start, err);
-    if (!rc)
+    if (!rc) {
         ret_start->phys_bits = boot->machine->phys_bits;
+        ret_start->ram_end = fw_ram_end(boot->machine);
+    }
     return rc;
 }

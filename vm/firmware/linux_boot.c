@@ -90,22 +90,55 @@ static struct cpu_segment flat(uint16_t selector, uint16_t attributes)
         .limit = UINT32_MAX, .selector = selector, .attributes = attributes};
 }
 
-/* SDM volume 3, 12.11. Fixed ranges: RAM, VGA, ROM and RAM that stands for it; one variable range
- * for all between the highest place for low RAM and 4 GiB. */
+/* Memory types, SDM volume 3, 12.11. Fixed ranges: RAM, VGA, ROM and RAM that stands for it.
+ * Variable ranges are powers of two at multiples of themselves, and where two meet, uncached wins:
+ * RAM is in one write-back range from 0 on, out of which others cut what is for devices. */
+enum { MTRR_UC = 0, MTRR_WB = 6, MTRR_RANGES = 8 };
+
+static void set_range(const struct boot_start *start, struct cpu_state *state, unsigned n,
+                      uint64_t base, uint64_t size, unsigned type)
+{
+    enum { VALID = BIT(11) };
+    uint64_t mask = (BIT64(start->phys_bits) - 1) & ~(size - 1);
+
+    state->msr[MSR_SLOT_mtrr_physbase0 + 2 * n] = base | type;
+    state->msr[MSR_SLOT_mtrr_physmask0 + 2 * n] = mask | VALID;
+}
+
+/* RAM ends at `end` or before. False: there are not ranges enough. */
+static bool set_ranges(const struct boot_start *start, struct cpu_state *state, uint64_t end)
+{
+    uint64_t top = GMEM_LOW_MAX, size;
+    unsigned n = 0;
+
+    while (top < end)
+        top *= 2;
+    set_range(start, state, n++, 0, top, MTRR_WB);
+    if (end > GMEM_LOW_MAX)
+        set_range(start, state, n++, GMEM_LOW_MAX, GMEM_HIGH - GMEM_LOW_MAX, MTRR_UC);
+    for (uint64_t at = MAX(end, GMEM_LOW_MAX); at < top; at += size) {
+        size = at & -at;
+        if (n == MTRR_RANGES)
+            return false;
+        set_range(start, state, n++, at, size, MTRR_UC);
+    }
+    return true;
+}
+
 void boot_start_apply_common(const struct boot_start *start, struct cpu_state *state)
 {
-    const uint64_t all_wb = UINT64_C(0x0606060606060606), all_uc = 0;
-    const uint64_t mask = (BIT64(start->phys_bits) - 1) & ~(GMEM_HIGH - GMEM_LOW_MAX - 1);
-    enum { WB = 6, DEFTYPE_FIXED = BIT(10), DEFTYPE_ON = BIT(11), PHYSMASK_VALID = BIT(11) };
+    const uint64_t all_wb = UINT64_C(0x0101010101010101) * MTRR_WB, all_uc = 0;
+    enum { DEFTYPE_FIXED = BIT(10), DEFTYPE_ON = BIT(11) };
+    uint64_t unit = GIB(1); /* where device memory begins behind RAM (acpi_dsdt.c), or coarser */
 
     state->msr[MSR_SLOT_mtrr_fix64k_00000] = all_wb;
     state->msr[MSR_SLOT_mtrr_fix16k_80000] = all_wb;
     state->msr[MSR_SLOT_mtrr_fix16k_a0000] = all_uc;
     for (unsigned i = MSR_SLOT_mtrr_fix4k_c0000; i <= MSR_SLOT_mtrr_fix4k_f8000; i++)
         state->msr[i] = all_wb;
-    state->msr[MSR_SLOT_mtrr_physbase0] = GMEM_LOW_MAX; /* type 0: uncached */
-    state->msr[MSR_SLOT_mtrr_physmask0] = mask | PHYSMASK_VALID;
-    state->msr[MSR_SLOT_mtrr_deftype] = WB | DEFTYPE_FIXED | DEFTYPE_ON;
+    while (!set_ranges(start, state, align_up(start->ram_end, unit)))
+        unit *= 2;
+    state->msr[MSR_SLOT_mtrr_deftype] = DEFTYPE_FIXED | DEFTYPE_ON;
 }
 
 void boot_start_apply(const struct boot_start *start, struct cpu_state *state)

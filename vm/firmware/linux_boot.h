@@ -34,6 +34,7 @@ struct boot_start {
     uint64_t entry;
     uint64_t info;     /* RSI (long mode) or EBX: the zero page or the PVH structure */
     uint8_t phys_bits; /* of the machine's physical addresses */
+    uint64_t ram_end;  /* behind the last byte of RAM */
 };
 
 struct linux_boot {
@@ -52,7 +53,7 @@ int linux_boot(struct linux_boot *boot, struct boot_start *ret_start, struct err
 /* Makes the first processor, which has just been powered on, start so. */
 void boot_start_apply(const struct boot_start *start, struct cpu_state *state);
 /* What firmware sets up on every processor, the first one (boot_start_apply does it) and those that
- * wait: memory types. RAM is write-back, device memory between it and 4 GiB uncached. */
+ * wait: memory types. RAM is write-back, device memory uncached. */
 void boot_start_apply_common(const struct boot_start *start, struct cpu_state *state);
 
 /* For the two formats. */
