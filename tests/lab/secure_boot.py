@@ -56,6 +56,8 @@ def secure_boot(tap):
     tap.equal("both processors run", vm.command("nproc"), "2")
     tap.equal("a variable is written, by way of system management mode",
               vm.command(f"printf '\\7\\0\\0\\0kept' >{SOCLE_TEST}"), "")
+    vm.send("reboot -f\n")
+    tap.check("after a reset it comes up again", vm.boot())
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
     with open("/tmp/secure/secure.nvram", "rb") as file:
         tap.check("it is in the file", "S\0o\0c\0l\0e\0T\0e\0s\0t\0".encode() in file.read())
