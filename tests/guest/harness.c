@@ -39,7 +39,7 @@ static void control_write(void *ctx, uint64_t offset, unsigned size, uint64_t va
         break;
     case CTL_DONE:
         m->done = true;
-        engine->vcpu_kick(m->vcpu);
+        m->engine->vcpu_kick(m->vcpu);
         break;
     case CTL_COMMAND:
         m->answer = m->command ? m->command(m, (uint32_t)value) : 0;
@@ -123,7 +123,8 @@ static int map_devices(struct machine *m)
 
 bool machine_open(struct machine *m, unsigned cpus)
 {
-    *m = (struct machine){.model = {.cpus = cpus}, .event_fd = -1, .resample_fd = -1};
+    *m = (struct machine){
+        .engine = engine, .model = {.cpus = cpus}, .event_fd = -1, .resample_fd = -1};
     struct engine_vm_config config = {.model = &m->model, .cpus = cpus};
 
     if (gmem_create(GUEST_RAM, GMEM_PAGES_AUTO, &m->gmem, &m->err) || bus_create(&m->bus) ||
@@ -134,14 +135,16 @@ bool machine_open(struct machine *m, unsigned cpus)
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     m->resample_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return m->event_fd >= 0 && m->resample_fd >= 0 &&
-           !engine->vm_create(&config, &m->vm, &m->err) &&
-           !engine->vcpu_create(m->vm, 0, &m->vcpu, &m->err);
+           !m->engine->vm_create(&config, &m->vm, &m->err) &&
+           !m->engine->vcpu_create(m->vm, 0, &m->vcpu, &m->err);
 }
 
 void machine_close(struct machine *m)
 {
-    engine->vcpu_destroy(m->vcpu);
-    engine->vm_destroy(m->vm);
+    if (m->engine) {
+        m->engine->vcpu_destroy(m->vcpu);
+        m->engine->vm_destroy(m->vm);
+    }
     bus_destroy(m->bus);
     gmem_destroy(m->gmem);
     m->event_fd = close_fd(m->event_fd);
@@ -177,7 +180,7 @@ bool machine_start(struct machine *m, enum guest_program program)
     write_tables(m);
     if (gmem_write(m->gmem, gpa(GUEST_IMAGE), guest_image, (size_t)(guest_image_end - guest_image)))
         return false;
-    if (engine->vcpu_reset(m->vcpu) || engine->vcpu_get_state(m->vcpu, &state))
+    if (m->engine->vcpu_reset(m->vcpu) || m->engine->vcpu_get_state(m->vcpu, &state))
         return false;
     for (unsigned i = CPU_ES; i <= CPU_GS; i++)
         state.seg[i] = (struct cpu_segment){
@@ -191,7 +194,7 @@ bool machine_start(struct machine *m, enum guest_program program)
     state.efer = 0x500;
     state.rip = GUEST_IMAGE;
     state.gpr[CPU_RDI] = program;
-    return !engine->vcpu_set_state(m->vcpu, &state);
+    return !m->engine->vcpu_set_state(m->vcpu, &state);
 }
 
 enum engine_exit machine_run(struct machine *m)
@@ -199,7 +202,7 @@ enum engine_exit machine_run(struct machine *m)
     enum engine_exit exit;
 
     do
-        exit = engine->vcpu_run(m->vcpu, &m->err);
+        exit = m->engine->vcpu_run(m->vcpu, &m->err);
     while (exit == ENGINE_EXIT_KICKED && !m->done);
     return exit;
 }

@@ -22,6 +22,7 @@ enum guest_program {
 enum { RESULTS_MAX = 256, LOG_MAX = 64 };
 
 struct machine {
+    const struct engine *engine; /* the one under test when it was opened */
     struct gmem *gmem;
     struct bus *bus;
     struct engine_vm *vm;
