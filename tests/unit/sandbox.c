@@ -88,7 +88,7 @@ static int try(enum sandbox_class class, const struct probe *probe)
     return status;
 }
 
-static void forbidden_calls_kill(void)
+__attribute__((unused)) static void forbidden_calls_kill(void)
 {
     for (unsigned c = 0; c < SANDBOX_CLASSES; c++)
         for (unsigned i = 0; i < ARRAY_SIZE(forbidden); i++) {
@@ -98,7 +98,7 @@ static void forbidden_calls_kill(void)
         }
 }
 
-static void confined_threads_still_work(void)
+__attribute__((unused)) static void confined_threads_still_work(void)
 {
     for (unsigned c = 0; c < SANDBOX_CLASSES; c++) {
         int status = try((enum sandbox_class)c, NULL);
@@ -106,4 +106,12 @@ static void confined_threads_still_work(void)
     }
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+int main(void)
+{
+    (void)puts("1..0 # SKIP builds with sanitizers are not confined");
+    return 0;
+}
+#else
 TAP_MAIN(TAP_CASE(forbidden_calls_kill), TAP_CASE(confined_threads_still_work))
+#endif
