@@ -66,6 +66,7 @@ static inline int tap_run_(const struct tap_case *cases, size_t count)
     unsigned failed = 0;
 
     (void)printf("1..%zu\n", count);
+    (void)fflush(stdout); /* a case that forks would print it again */
     for (size_t i = 0; i < count; i++) {
         tap_failures_ = 0;
         cases[i].run();
