@@ -8,7 +8,8 @@
  * says.
  *
  *   start    vmm -> vmx  DEVICE_FDS for each device of vmx, in board order; then BUILD
- *            vmx -> vmm  READY (all devices stand, the start program is loaded) or FAILED
+ *            vmx -> vmm  READY (all devices stand, the start program is loaded); what fails goes to
+ *                         the parent, and the end of the socket says so here
  *   running  vmx -> vmm  REQUEST
  *            vmm -> vmx  RESET; vmx -> vmm RESET_DONE when devices and RAM contents are as at
  * power-on
@@ -61,7 +62,6 @@ enum link_kind {
     LINK_DEVICE_FDS,
     LINK_BUILD,
     LINK_READY,
-    LINK_FAILED,
     LINK_REQUEST,
     LINK_RESET,
     LINK_RESET_DONE,
@@ -80,11 +80,11 @@ struct link_entry {
 
 struct link_message {
     uint32_t kind;
-    uint32_t value; /* DEVICE_FDS: device number; REQUEST: enum machine_request; FAILED, ENDED: enum
+    uint32_t value; /* DEVICE_FDS: device number; REQUEST: enum machine_request; ENDED: enum
                        vm_end */
     union {
         struct link_entry entry; /* READY, RESET_DONE */
-        char text[ERR_TEXT_MAX]; /* FAILED, ENDED */
+        char text[ERR_TEXT_MAX]; /* ENDED */
     };
 };
 
