@@ -39,6 +39,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vm/engine/bt/jit/jit.h"
 #include "vm/engine/cpu_state.h"
 #include "vm/engine/engine.h"
 
@@ -59,6 +60,7 @@ enum {
     BT_REQUEST_SIPI = 32,
     BT_REQUEST_FLUSH = 64,    /* memory was mapped or unmapped: drop translations and blocks */
     BT_REQUEST_ATTEND = 256,  /* by a handler: let bt_vcpu_run look */
+    BT_REQUEST_CODE = 512,    /* somebody wrote to pages that have code: jit.h */
     BT_REQUEST_PROTECT = 128, /* pages are not to be written unseen any more: mmu_drop_writable */
 };
 
@@ -173,8 +175,10 @@ struct bt_vcpu {
     _Atomic(uint32_t) request;
     struct bt_tlb *tlb;       /* owned */
     struct bt_interp *interp; /* owned: its blocks (block.h) */
-    uint64_t map_epoch;       /* mmu.c: counts whatever makes a translation of code void, but for
-                                 changes of tlb->real_context */
+    struct flat *flat;        /* owned; NULL: none (flat.h) */
+    struct jit_state jit;
+    uint64_t map_epoch; /* mmu.c: counts whatever makes a translation of code void, but for
+                           changes of tlb->real_context */
 
     struct cpu_segment seg[CPU_SEGS];
     struct cpu_table_register gdtr, idtr;
@@ -209,8 +213,9 @@ struct bt_vcpu {
     pthread_cond_t wait; /* HLT sleeps here until `request` is not 0 */
     struct err *err;     /* of the running vcpu_run: ENGINE_EXIT_FAILED's message */
     uint64_t tsc_offset;
-    uint32_t pvclock_generation; /* of what the guest's copy of the clock says; 0: look (pvclock.h) */
-    uint64_t instructions; /* executed, for statistics and tests */
+    uint32_t
+        pvclock_generation; /* of what the guest's copy of the clock says; 0: look (pvclock.h) */
+    uint64_t instructions;  /* executed, for statistics and tests */
 
     /* x87, MMX, SSE, AVX: a standard (not compacted) XSAVE image, in the host's own layout. */
     _Alignas(64) uint8_t xsave[CPU_XSAVE_SIZE];

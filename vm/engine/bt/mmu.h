@@ -42,6 +42,7 @@ enum { MMU_SPACES = 8 };
 struct mmu_space {
     uint16_t pcid;
     uint16_t context; /* even; 0: none */
+    uint8_t table;    /* its flat table's number (flat.h); stays with it */
 };
 
 struct bt_tlb {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One block of guest code into one unit of host code (jit.h has the model).
+ *
+ * The translator is a function of the guest's bytes, the mode, and what it is told here; it looks
+ * at no guest state. It reads the bytes once: the caller has set the page's code bit before
+ * (block.h) and checks afterwards that the page's word has not changed.
+ *
+ * A unit has two entries: `code`, for links within the page, and `entry` before it, for jumps by
+ * the code map, where T1 is the linear address of the target and vcpu->jit.page is set from it.
+ *
+ * Whatever is not flat 64-bit code of the list in translate.c is a site of kind JIT_SITE_STEP.
+ * Precise: when a unit leaves or traps, all registers and the status flags (jit.h says which may
+ * differ) are those in front of the instruction at the site or at the trap: an instruction changes
+ * guest state in its last host instruction that may trap, or behind it. */
+#pragma once
+
+#include "vm/engine/bt/jit/encode.h"
+#include "vm/engine/bt/jit/jit.h"
+
+enum jit_site_kind {
+    JIT_SITE_STEP,   /* the interpreter carries the instruction out, then `resume` */
+    JIT_SITE_ACCESS, /* likewise, and jit.linear is the address of its memory operand: flat_note */
+    JIT_SITE_LINK, /* a jump in the page whose target has no unit, or was not linked yet: `link` */
+    JIT_SITE_JUMP, /* to jit.linear: the code map has nothing there */
+    JIT_SITE_LIVE, /* vector registers are wanted: `need`; then `resume`, which is the same check
+                      again; if they may not run, the instruction is stepped */
+    JIT_SITE_END,  /* of the unit, for no other reason: goes on at `offset` */
+};
+
+/* Below 2 GiB, in memory of the cache's that is not executable. */
+struct jit_site {
+    uint8_t kind;
+    uint8_t need;    /* LIVE: JIT_LIVE_* */
+    uint8_t length;  /* of the instruction */
+    bool unaligned;  /* ACCESS: has been met with an address that the check refused though its page
+                        is there; the unit is made again when that is often */
+    uint16_t offset; /* of the instruction in the page; LINK, END: of the target */
+    uint16_t misses; /* ACCESS: how often */
+    uint32_t resume; /* run address; 0: the unit ends with this instruction */
+    uint32_t link;   /* LINK: run address of the jump's 32-bit distance */
+    uint32_t unit;   /* address of its struct jit_unit */
+    uint32_t block;  /* the runtime's: address or number of what the interpreter made of it */
+};
+
+/* Where a guest instruction's host code begins, for traps. */
+struct jit_mark {
+    uint32_t code;   /* distance from the unit's first byte */
+    uint16_t offset; /* of the instruction in the page */
+    uint16_t length;
+};
+
+struct jit_unit {
+    uint32_t entry, code, end; /* run addresses */
+    uint16_t offset, bytes;    /* in the page */
+    uint16_t mark_count, site_count;
+    struct jit_mark *mark; /* mark_count, and one more at `end` */
+    struct jit_site *site;
+    void *page;       /* the cache's (cache.h) */
+    bool dead;        /* its page has changed */
+    uint64_t careful; /* bit i: instruction i has been met unaligned: check for crossing */
+};
+
+enum { TRANSLATE_INSNS_MAX = 48, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX };
+
+struct translate_input {
+    const uint8_t *bytes; /* of the page: 4096 */
+    uint16_t offset;
+    uint32_t mode;              /* BT_MODE_*: 64-bit, flat */
+    uint64_t careful;           /* as in struct jit_unit */
+    const struct bt_vcpu *vcpu; /* for the addresses of its fields alone */
+    /* Run addresses of the cache's stubs: */
+    uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
+    uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
+};
+
+/* Writes code by `e`, sites and marks to the arrays (room for TRANSLATE_SITES_MAX and
+ * TRANSLATE_INSNS_MAX + 1), and fills in *ret_unit but for `page`. `unit_address`, `site_address`:
+ * where those two will be. -ENOSPC: the buffer is full. -ENOTSUP: not one instruction of it can be
+ * translated: interpret it. */
+int translate_block(const struct translate_input *in, struct encode *e, uint32_t unit_address,
+                    uint32_t site_address, struct jit_site *site, struct jit_mark *mark,
+                    struct jit_unit *ret_unit);
