@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request on its way: who asks what of which object, and the outcome.
+ *
+ * api_call() checks it (object known, method one of its type and known to the client's version,
+ * session where one is needed, privilege) and runs the handler. A handler ends the call at once by
+ * call_return / call_fault and returning, or says call_later(call) and ends it by call_finish when
+ * the answer is there: nothing waits meanwhile, no thread, no lock. Each call is finished exactly
+ * once; a handler that returns without a word means success with an unset result.
+ *
+ * Everything of a call lives in its arena, until `done` was called. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hostd/api/mo.h"
+#include "hostd/api/vim.h"
+
+struct api;
+struct session; /* hostd/session */
+
+struct call {
+    struct api *api;
+    struct arena *arena;
+    struct session *session;                 /* NULL: not logged in. A login's handler sets it */
+    struct mo_scope *scope;                  /* of the session; NULL without one */
+    unsigned version;                        /* what the client speaks: index in vim_versions */
+    const char *operation_id, *peer, *agent; /* for the log and the session list; may be NULL */
+    bool json;                               /* came by the JSON binding */
+
+    struct vim_ref target;
+    struct mo *mo;
+    const struct vim_method *method;
+    void *args; /* struct vim_<method>_args, never NULL; required members are there */
+
+    /* The outcome. */
+    struct vim_any result;
+    struct vim_data *fault; /* NULL: success */
+    const char *fault_text;
+
+    bool later, finished;
+    /* For calls that wait: the client has gone, or somebody else ends the wait. Must finish the
+     * call, or forget it for good. NULL when there is nothing to undo. */
+    void (*cancel)(struct call *call);
+    void *waiting; /* the handler's own, while later */
+    /* Who encodes and sends the outcome. */
+    void (*done)(struct call *call, void *ctx);
+    void *done_ctx;
+};
+
+/* What the API needs of its host: sessions, permissions. */
+struct api_ops {
+    /* May this call use `priv` on `mo`? 0, or -EACCES. `priv` is never NULL. */
+    int (*authorize)(struct call *call, struct mo *mo, const char *priv);
+    /* May the call's user see that `mo` exists? False makes it ManagedObjectNotFound. */
+    bool (*visible)(struct call *call, struct mo *mo);
+};
+
+struct api {
+    struct registry *registry;
+    struct loop *loop;
+    const struct api_ops *ops;
+    void *ctx; /* the host's own */
+    /* Parent in the inventory of an entity, NULL for the root and for what is no entity; and its
+     * children: views, search index. Given by the model. */
+    struct mo *(*parent)(struct mo *mo);
+};
+
+void api_call(struct call *call);
+
+void call_return(struct call *call, struct vim_any result);
+void call_later(struct call *call, void (*cancel)(struct call *call), void *waiting);
+void call_finish(struct call *call); /* of a call that said later */
+
+/* --- faults --- */
+
+/* A fault object with a text. The text NULL: the standard one of that fault (hostd/api/fault.c has
+ * those that clients look for). The call's result is dropped. */
+void call_fault(struct call *call, struct vim_data *fault, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* CALL_FAULT(call, NotSupported, NULL): one without properties of its own. */
+#define CALL_FAULT(call, NAME, ...) \
+    call_fault(call, &VIM_NEW((call)->arena, NAME)->self, __VA_ARGS__)
+
+void call_fault_not_found(struct call *call, struct vim_ref ref);
+void call_fault_no_permission(struct call *call, struct mo *mo, const char *priv);
+void call_fault_argument(struct call *call, const char *property); /* InvalidArgument */
+/* A value of LocalizedMethodFault, for TaskInfo.error and missingSets; text NULL: the standard. */
+struct vim_LocalizedMethodFault *fault_localized(struct arena *arena, struct vim_data *fault,
+                                                 const char *text);
+/* The standard text of a fault, built from its properties; never NULL. */
+const char *fault_text(struct arena *arena, const struct vim_data *fault);
