@@ -559,6 +559,7 @@ static bool decode(struct decoder *d, unsigned code)
         insn->properties &= ~(uint32_t)(BT_INSN_READS | BT_INSN_WRITES);
     finish_flags(insn, properties);
     insn->op = row->op;
+    insn->row = (uint16_t)(row - bt_opcodes);
     if (properties & BT_INSN_VSIB && (insn->addr_size == 2 || !gather_valid(insn)))
         return false;
     return !(insn->prefixes & BT_PREFIX_LOCK) || lock_valid(insn);

@@ -71,6 +71,7 @@ enum { BT_OPERANDS_MAX = 4 };
 
 struct bt_insn {
     uint16_t op;      /* enum bt_op */
+    uint16_t row;     /* of bt_opcodes (opcode_table.h) */
     uint8_t length;   /* bytes */
     uint8_t prefixes; /* BT_PREFIX_* */
     uint8_t rex;      /* 0100WRXB's low four bits, from VEX too */

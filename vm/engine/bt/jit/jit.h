@@ -24,6 +24,10 @@
  * vector instruction. The vCPU (struct bt_vcpu) lies below 2 GiB, so that code names its fields by
  * absolute addresses; so do units, sites and the stubs of enter.S's kind.
  *
+ * Stack. In translated code RSP is a multiple of 8, so that stack slots need no check: whoever
+ * enters a unit, or resumes one, has looked, and interprets meanwhile if it is not; a unit leaves
+ * behind an instruction that makes it anything else.
+ *
  * Position. A unit belongs to a physical page, an offset in it and a mode, and knows nothing of
  * linear addresses: vcpu->jit.page is the linear address of the page that runs, set by whoever
  * enters a unit from another page, and RIP-relative operands and return addresses are counted from
@@ -58,7 +62,11 @@ struct jit_site;
 
 enum { JIT_T1 = 11, JIT_T2 = 10 }; /* the host registers that hold no guest register */
 
-enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */ };
+/* AVX: the registers of VEC are loaded, and instructions with VEX may run too (CR4.OSXSAVE, XCR0);
+ * never without VEC. */
+enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */, JIT_LIVE_AVX = 4 };
+
+enum { JIT_STACK_ALIGN = 8 }; /* of RSP in translated code */
 
 /* Part of struct bt_vcpu; translated code and enter.S use it. */
 struct jit_state {
@@ -67,12 +75,14 @@ struct jit_state {
     const struct jit_site *site; /* where it left */
     uint64_t linear;      /* T1 when it left: at an access, its address; at a jump, the target */
     uint64_t host_stack;  /* while translated code runs */
+    uint64_t exit;        /* where the cache's leaving stub goes: enter.S */
     uint64_t base;        /* of GS now */
     uint8_t live;         /* JIT_LIVE_*: what translated code finds in the registers, and leaves; in
                              C the image (vcpu->xsave) is always complete */
     _Atomic(bool) inside; /* a call needs the signal */
     uint32_t mxcsr;       /* of C */
-    uint16_t fcw;
+    uint8_t *image;       /* vcpu->xsave */
+    int thread;           /* the vCPU's, once it has run */
     struct jit_cache *cache;  /* owned; NULL: this vCPU only interprets */
     uint64_t code_seen;       /* gmem's code sequence when the units were last looked at */
     uint64_t entries, leaves; /* statistics */

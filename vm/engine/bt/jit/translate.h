@@ -8,6 +8,12 @@
  * A unit has two entries: `code`, for links within the page, and `entry` before it, for jumps by
  * the code map, where T1 is the linear address of the target and vcpu->jit.page is set from it.
  *
+ * An access that needs no check (its address is known to be aligned) has its site all the same: it
+ * is left by the trap that an empty table entry gives. So every guest instruction that may trap in
+ * translated code has a site with its offset (sites are in the order of the instructions): trap.c
+ * finds the mark, and then the site. Traps in [resume, link) of a site of kind JIT_SITE_JUMP are
+ * look-ups of a jump: the instruction has been done, and T1 is its target.
+ *
  * Whatever is not flat 64-bit code of the list in translate.c is a site of kind JIT_SITE_STEP.
  * Precise: when a unit leaves or traps, all registers and the status flags (jit.h says which may
  * differ) are those in front of the instruction at the site or at the trap: an instruction changes
@@ -21,7 +27,8 @@ enum jit_site_kind {
     JIT_SITE_STEP,   /* the interpreter carries the instruction out, then `resume` */
     JIT_SITE_ACCESS, /* likewise, and jit.linear is the address of its memory operand: flat_note */
     JIT_SITE_LINK, /* a jump in the page whose target has no unit, or was not linked yet: `link` */
-    JIT_SITE_JUMP, /* to jit.linear: the code map has nothing there */
+    JIT_SITE_JUMP, /* to jit.linear: the code map has nothing there, or the look-up, which is
+                      [resume, link), has faulted */
     JIT_SITE_LIVE, /* vector registers are wanted: `need`; then `resume`, which is the same check
                       again; if they may not run, the instruction is stepped */
     JIT_SITE_END,  /* of the unit, for no other reason: goes on at `offset` */
@@ -32,6 +39,8 @@ struct jit_site {
     uint8_t kind;
     uint8_t need;    /* LIVE: JIT_LIVE_* */
     uint8_t length;  /* of the instruction */
+    uint8_t align;   /* ACCESS: `resume` holds only if no bit of jit.linear & align is set: the code
+                        behind relies on it; else go on behind the instruction as from an END */
     bool unaligned;  /* ACCESS: has been met with an address that the check refused though its page
                         is there; the unit is made again when that is often */
     uint16_t offset; /* of the instruction in the page; LINK, END: of the target */
