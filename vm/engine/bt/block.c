@@ -108,7 +108,7 @@ static void code_page(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *r
     uint32_t was = atomic_load(ret_page->word);
     if (!(was & GMEM_CODE)) {
         was = atomic_fetch_or(ret_page->word, GMEM_CODE);
-        mmu_protect_code(vcpu, gpa & ~(uint64_t)(PAGE - 1));
+        mmu_protect_code(vcpu, number);
     }
     ret_page->generation = was | GMEM_CODE;
 }

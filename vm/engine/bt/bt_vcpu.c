@@ -13,6 +13,7 @@
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
+#include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/irqchip.h"
 #include "vm/engine/bt/lapic.h"
 #include "vm/engine/bt/pvclock.h"
@@ -31,6 +32,7 @@ void bt_vcpu_destroy(struct bt_vcpu *vcpu)
         atomic_store(&vcpu->vm->vcpu[vcpu->index], NULL);
     bt_lapic_destroy(vcpu);
     block_cache_destroy(vcpu);
+    flat_destroy(vcpu);
     mmu_destroy(vcpu);
     free(vcpu->cpuid);
     (void)pthread_cond_destroy(&vcpu->wait);

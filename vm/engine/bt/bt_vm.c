@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "vm/engine/bt/block.h"
+#include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/irqchip.h"
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
@@ -171,6 +172,7 @@ static void bt_vm_destroy(struct engine_vm *engine_vm)
     bt_irqchip_destroy(vm->irqchip);
     block_vm_destroy(vm);
     bt_memory_destroy(vm);
+    flat_vm_destroy(vm->flat);
     vec_destroy(vm->vec);
     for (struct bt_doorbells *d = atomic_load(&vm->doorbells), *older; d; d = older) {
         older = d->older;

@@ -100,6 +100,8 @@ bool flat_populate(struct bt_vcpu *vcpu, uint64_t address);
 void flat_flush(struct bt_vcpu *vcpu);     /* all but global pages */
 void flat_flush_all(struct bt_vcpu *vcpu); /* every space, global pages too */
 void flat_flush_space(struct bt_vcpu *vcpu, unsigned table);
+/* Another space becomes the current one: what is not global leaves the supervisor's table. */
+void flat_leave_space(struct bt_vcpu *vcpu);
 /* One page of `linear`, or the 2 MiB, 4 MiB around it (`bytes`: 4096 << n). */
 void flat_flush_range(struct bt_vcpu *vcpu, uint64_t linear, uint64_t bytes);
 /* Store entries: all of them, or those of one page of RAM (in the VM's numbering). */

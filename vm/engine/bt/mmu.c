@@ -16,6 +16,7 @@
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
+#include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/interp.h"
 #include "vm/engine/bt/lapic.h"
 #include "vm/engine/bt/segment.h"
@@ -32,15 +33,6 @@ enum {
 #define PTE_NX BIT64(63)
 
 enum { ERROR_P = 1, ERROR_W = 2, ERROR_U = 4, ERROR_RSVD = 8, ERROR_ID = 16 };
-
-enum {
-    ENTRY_WRITE = 1, /* the tables allow it, the D bit is set, and the page may be written unseen */
-    ENTRY_EXECUTE = 2,
-    ENTRY_USER = 4,
-    ENTRY_GLOBAL = 8,
-    ENTRY_LARGE = 16,
-    ENTRY_HUGE = 32,
-};
 
 /* Who asks. A user access has user rights; `implicit`: the processor itself, for its tables. */
 struct who {
@@ -65,8 +57,6 @@ static void drop_entries(struct bt_tlb *tlb)
 {
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++)
         drop_entry(&tlb->entry[i]);
-    memset(tlb->large, 0, sizeof tlb->large);
-    memset(tlb->huge, 0, sizeof tlb->huge);
 }
 
 static uint16_t new_context(struct bt_vcpu *vcpu)
@@ -104,6 +94,8 @@ int mmu_create(struct bt_vcpu *vcpu)
     if (!tlb)
         return -ENOMEM;
     vcpu->tlb = tlb;
+    for (unsigned i = 0; i < MMU_SPACES; i++)
+        tlb->space[i].table = (uint8_t)i;
     drop_entries(tlb);
     mmu_update_context(vcpu);
     return 0;
@@ -118,6 +110,7 @@ void mmu_destroy(struct bt_vcpu *vcpu)
 void mmu_flush(struct bt_vcpu *vcpu)
 {
     vcpu->tlb->space[0].context = 0;
+    flat_flush(vcpu);
     mmu_update_context(vcpu);
 }
 
@@ -129,6 +122,9 @@ void mmu_flush_all(struct bt_vcpu *vcpu)
     vcpu->map_epoch++;
     for (unsigned i = 0; i < MMU_SPACES; i++)
         tlb->space[i].context = 0;
+    memset(tlb->large, 0, sizeof tlb->large);
+    memset(tlb->huge, 0, sizeof tlb->huge);
+    flat_flush_all(vcpu);
     mmu_update_context(vcpu);
 }
 
@@ -137,14 +133,25 @@ void mmu_flush_pcid(struct bt_vcpu *vcpu, uint16_t pcid)
     struct bt_tlb *tlb = vcpu->tlb;
 
     for (unsigned i = 0; i < MMU_SPACES; i++)
-        if (tlb->space[i].pcid == pcid)
+        if (tlb->space[i].pcid == pcid) {
             tlb->space[i].context = 0;
+            flat_flush_space(vcpu, tlb->space[i].table);
+        }
+    if (tlb->space[0].pcid == pcid)
+        flat_leave_space(vcpu);
     mmu_update_context(vcpu);
 }
 
-static bool entry_covers(const struct bt_tlb_entry *e, uint64_t linear)
+static unsigned large_shift(const struct bt_vcpu *vcpu)
 {
-    unsigned shift = e->rights & ENTRY_HUGE ? 30 : e->rights & ENTRY_LARGE ? 21 : 12;
+    return vcpu->cr4 & BT_CR4_PAE ? 21 : 22;
+}
+
+static bool entry_covers(const struct bt_vcpu *vcpu, const struct bt_tlb_entry *e, uint64_t linear)
+{
+    unsigned shift = e->rights & MMU_ENTRY_HUGE    ? 30
+                     : e->rights & MMU_ENTRY_LARGE ? large_shift(vcpu)
+                                                   : 12;
 
     return e->page != MMU_TAG_NONE && e->page >> shift == linear >> shift;
 }
@@ -152,33 +159,41 @@ static bool entry_covers(const struct bt_tlb_entry *e, uint64_t linear)
 void mmu_flush_page(struct bt_vcpu *vcpu, uint64_t linear)
 {
     struct bt_tlb *tlb = vcpu->tlb;
-    uint64_t first = linear >> 12, count = 1;
+    uint64_t first = linear >> 12, count = 1, bytes = 4096;
 
     if (tlb->large[linear >>
                    63]) { /* large pages leave entries of 4 KiB; a 4-MiB page has twice as many */
         first = first & ~UINT64_C(1023);
         count = 1024;
+        bytes = BIT64(large_shift(vcpu));
     }
-    if (tlb->huge[linear >> 63])
+    if (tlb->huge[linear >> 63]) {
         count = MMU_TLB_SIZE;
+        bytes = GIB(1);
+    }
     for (uint64_t i = 0; i < count; i++) {
         struct bt_tlb_entry *e = &tlb->entry[(first + i) & (MMU_TLB_SIZE - 1)];
-        if (entry_covers(e, linear))
+        if (entry_covers(vcpu, e, linear))
             drop_entry(e);
     }
+    flat_flush_range(vcpu, linear, bytes);
     vcpu->map_epoch++;
 }
 
 /* The space of `pcid` becomes the current one, at the front; the least recently used makes room. */
-static void use_space(struct bt_tlb *tlb, uint16_t pcid, bool keep)
+static void use_space(struct bt_vcpu *vcpu, uint16_t pcid, bool keep)
 {
-    struct mmu_space space = {.pcid = pcid};
+    struct bt_tlb *tlb = vcpu->tlb;
     unsigned i = 0;
 
     while (i < MMU_SPACES - 1 && tlb->space[i].pcid != pcid)
         i++;
-    if (tlb->space[i].pcid == pcid && keep)
-        space = tlb->space[i];
+    struct mmu_space space = tlb->space[i];
+    flat_leave_space(vcpu);
+    if (space.pcid != pcid || !keep) {
+        space = (struct mmu_space){.pcid = pcid, .table = space.table};
+        flat_flush_space(vcpu, space.table);
+    }
     memmove(&tlb->space[1], &tlb->space[0], i * sizeof space);
     tlb->space[0] = space;
 }
@@ -188,7 +203,7 @@ void mmu_set_cr3(struct bt_vcpu *vcpu, uint64_t value)
     bool pcid = vcpu->cr4 & BT_CR4_PCIDE;
 
     vcpu->cr3 = value & ~BIT64(63);
-    use_space(vcpu->tlb, pcid ? value & 0xfff : 0, pcid && value >> 63);
+    use_space(vcpu, pcid ? value & 0xfff : 0, pcid && value >> 63);
     mmu_update_context(vcpu);
 }
 
@@ -211,27 +226,29 @@ void mmu_drop_writable(struct bt_vcpu *vcpu)
 
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++) {
         struct bt_tlb_entry *e = &vcpu->tlb->entry[i];
-        bool code = e->rights & ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number);
-        if (!(e->rights & ENTRY_WRITE) || !(dirty || code))
+        bool code = e->rights & MMU_ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number);
+        if (!(e->rights & MMU_ENTRY_WRITE) || !(dirty || code))
             continue;
-        e->rights &= ~(uint32_t)ENTRY_WRITE;
+        e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
         e->tag[MMU_WRITE] = MMU_TAG_NONE;
         if (code)
             block_written(vcpu, e->number);
     }
+    flat_drop_writable(vcpu);
 }
 
-void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page_gpa)
+void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
 {
     struct bt_vm *vm = vcpu->vm;
 
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++) {
         struct bt_tlb_entry *e = &vcpu->tlb->entry[i];
-        if (e->rights & ENTRY_WRITE && e->gpa == page_gpa) {
-            e->rights &= ~(uint32_t)ENTRY_WRITE;
+        if (e->rights & MMU_ENTRY_WRITE && e->number == page) {
+            e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
             e->tag[MMU_WRITE] = MMU_TAG_NONE;
         }
     }
+    flat_protect(vcpu, page);
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *other = atomic_load(&vm->vcpu[i]);
         if (other && other != vcpu)
@@ -312,7 +329,7 @@ static int walk_long(struct bt_vcpu *vcpu, uint64_t linear, struct walk *w)
     uint64_t address_bits = (BIT64(52) - 1) & MMU_PAGE;
     uint64_t table = vcpu->cr3 & address_bits;
     unsigned shift = 39;
-    uint32_t rights = ENTRY_WRITE | ENTRY_USER | ENTRY_EXECUTE;
+    uint32_t rights = MMU_ENTRY_WRITE | MMU_ENTRY_USER | MMU_ENTRY_EXECUTE;
 
     w->size = 8;
     if (pae) {
@@ -331,16 +348,16 @@ static int walk_long(struct bt_vcpu *vcpu, uint64_t linear, struct walk *w)
         if (l->value & reserved_bits(vcpu, shift, l->value))
             return ERROR_P | ERROR_RSVD;
         if (!(l->value & PTE_W))
-            rights &= ~(uint32_t)ENTRY_WRITE;
+            rights &= ~(uint32_t)MMU_ENTRY_WRITE;
         if (!(l->value & PTE_U))
-            rights &= ~(uint32_t)ENTRY_USER;
+            rights &= ~(uint32_t)MMU_ENTRY_USER;
         if (l->value & PTE_NX)
-            rights &= ~(uint32_t)ENTRY_EXECUTE;
+            rights &= ~(uint32_t)MMU_ENTRY_EXECUTE;
         if (shift == 12 || l->value & PTE_PS)
             break;
         table = l->value & address_bits;
     }
-    rights |= shift == 30 ? ENTRY_HUGE : shift == 21 ? ENTRY_LARGE : 0;
+    rights |= shift == 30 ? MMU_ENTRY_HUGE : shift == 21 ? MMU_ENTRY_LARGE : 0;
     w->gpa = (w->level[w->depth - 1].value & address_bits & ~(BIT64(shift) - 1)) |
              (linear & (BIT64(shift) - 1));
     w->rights = rights;
@@ -358,13 +375,13 @@ static int walk_32(struct bt_vcpu *vcpu, uint64_t linear, struct walk *w)
     both = l->value = read_entry(vcpu, l->gpa, 4, &l->piece, &l->host);
     if (!(both & PTE_P))
         return 0;
-    w->rights = ENTRY_EXECUTE;
+    w->rights = MMU_ENTRY_EXECUTE;
     if (both & PTE_PS && vcpu->cr4 & BT_CR4_PSE) {
         uint64_t high = (both >> 13) & 0xff;
         if (both & BIT(21) || high >> (vcpu->vm->phys_bits < 40 ? vcpu->vm->phys_bits - 32 : 8))
             return ERROR_P | ERROR_RSVD;
         w->gpa = high << 32 | (both & 0xffc00000) | (linear & 0x3fffff);
-        w->rights |= ENTRY_LARGE;
+        w->rights |= MMU_ENTRY_LARGE;
     } else {
         struct level *leaf = &w->level[w->depth++];
         leaf->gpa = (l->value & 0xfffff000) + ((linear >> 12) & 1023) * 4;
@@ -374,23 +391,24 @@ static int walk_32(struct bt_vcpu *vcpu, uint64_t linear, struct walk *w)
         w->gpa = (leaf->value & 0xfffff000) | (linear & 0xfff);
         both &= leaf->value;
     }
-    w->rights |= (both & PTE_W ? ENTRY_WRITE : 0) | (both & PTE_U ? ENTRY_USER : 0);
+    w->rights |= (both & PTE_W ? MMU_ENTRY_WRITE : 0) | (both & PTE_U ? MMU_ENTRY_USER : 0);
     return WALK_OK;
 }
 
 static bool access_allowed(const struct bt_vcpu *vcpu, uint32_t rights, enum mmu_access access,
                            struct who who)
 {
-    bool user_page = rights & ENTRY_USER;
+    bool user_page = rights & MMU_ENTRY_USER;
 
     if (who.user && !user_page)
         return false;
     if (access == MMU_EXECUTE)
-        return rights & ENTRY_EXECUTE && (who.user || !user_page || !(vcpu->cr4 & BT_CR4_SMEP));
+        return rights & MMU_ENTRY_EXECUTE && (who.user || !user_page || !(vcpu->cr4 & BT_CR4_SMEP));
     if (!who.user && user_page && vcpu->cr4 & BT_CR4_SMAP &&
         (who.implicit || !(vcpu->rflags & BT_FLAG_AC)))
         return false;
-    return access == MMU_READ || rights & ENTRY_WRITE || (!who.user && !(vcpu->cr0 & BT_CR0_WP));
+    return access == MMU_READ || rights & MMU_ENTRY_WRITE ||
+           (!who.user && !(vcpu->cr0 & BT_CR0_WP));
 }
 
 static uint32_t access_error(const struct bt_vcpu *vcpu, enum mmu_access access, struct who who)
@@ -428,9 +446,9 @@ static int walk_once(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access acce
         return -EAGAIN;
     uint64_t leaf = w.level[w.depth - 1].value;
     if (!(leaf & PTE_D) && access != MMU_WRITE)
-        w.rights &= ~(uint32_t)ENTRY_WRITE; /* the first write shall come by */
+        w.rights &= ~(uint32_t)MMU_ENTRY_WRITE; /* the first write shall come by */
     if (leaf & PTE_G && vcpu->cr4 & BT_CR4_PGE)
-        w.rights |= ENTRY_GLOBAL;
+        w.rights |= MMU_ENTRY_GLOBAL;
     *ret_page = (struct page){.gpa = w.gpa, .rights = w.rights};
     return 0;
 }
@@ -438,7 +456,7 @@ static int walk_once(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access acce
 static struct page walk(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access access,
                         struct who who)
 {
-    struct page page = {.gpa = linear, .rights = ENTRY_WRITE | ENTRY_EXECUTE};
+    struct page page = {.gpa = linear, .rights = MMU_ENTRY_WRITE | MMU_ENTRY_EXECUTE};
 
     vcpu->tlb->walks++;
     if (vcpu->efer & BT_EFER_LMA && !segment_canonical(linear))
@@ -453,12 +471,12 @@ static struct page walk(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access a
 
 static void tag_entry(struct bt_tlb *tlb, struct bt_tlb_entry *e)
 {
-    uint64_t context = tlb->space[0].context | (e->rights & ENTRY_USER ? MMU_CONTEXT_USER : 0);
+    uint64_t context = tlb->space[0].context | (e->rights & MMU_ENTRY_USER ? MMU_CONTEXT_USER : 0);
     uint64_t tag = e->page | context;
 
     e->tag[MMU_READ] = tag;
-    e->tag[MMU_WRITE] = e->rights & ENTRY_WRITE ? tag : MMU_TAG_NONE;
-    e->tag[MMU_EXECUTE] = e->rights & ENTRY_EXECUTE ? tag : MMU_TAG_NONE;
+    e->tag[MMU_WRITE] = e->rights & MMU_ENTRY_WRITE ? tag : MMU_TAG_NONE;
+    e->tag[MMU_EXECUTE] = e->rights & MMU_ENTRY_EXECUTE ? tag : MMU_TAG_NONE;
 }
 
 static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
@@ -476,16 +494,16 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
                                .addend = (uintptr_t)piece->host + (gpa - piece->base) -
                                          (linear & MMU_PAGE)};
     if (piece->readonly)
-        e->rights &= ~(uint32_t)ENTRY_WRITE;
-    if (e->rights & ENTRY_WRITE)
+        e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
+    if (e->rights & MMU_ENTRY_WRITE)
         mark_written(vcpu, piece, gpa);
-    tlb->large[linear >> 63] |= !!(e->rights & ENTRY_LARGE);
-    tlb->huge[linear >> 63] |= !!(e->rights & ENTRY_HUGE);
+    tlb->large[linear >> 63] |= !!(e->rights & MMU_ENTRY_LARGE);
+    tlb->huge[linear >> 63] |= !!(e->rights & MMU_ENTRY_HUGE);
     tag_entry(tlb, e);
     /* Looked at once the entry is there: who sets the page's bit asks for it to go afterwards. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (e->rights & ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number)) {
-        e->rights &= ~(uint32_t)ENTRY_WRITE;
+    if (e->rights & MMU_ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number)) {
+        e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
         e->tag[MMU_WRITE] = MMU_TAG_NONE;
     }
 }
@@ -508,13 +526,13 @@ static struct bt_tlb_entry *lookup(struct bt_vcpu *vcpu, uint64_t linear, enum m
 
     if (e->page != (linear & MMU_PAGE))
         return NULL;
-    if (e->rights & ENTRY_GLOBAL && e->global == tlb->global)
+    if (e->rights & MMU_ENTRY_GLOBAL && e->global == tlb->global)
         tag_entry(tlb, e);
-    if ((e->tag[MMU_READ] & 0xffe) != space)
+    if ((e->tag[MMU_READ] & (MMU_TAG_CONTEXT & ~MMU_CONTEXT_USER)) != space)
         return NULL;
     if (!access_allowed(vcpu, e->rights, access, who))
         return NULL;
-    return access != MMU_WRITE || e->rights & ENTRY_WRITE ? e : NULL;
+    return access != MMU_WRITE || e->rights & MMU_ENTRY_WRITE ? e : NULL;
 }
 
 static struct place place_of(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_access access,

@@ -24,6 +24,16 @@ enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXECUTE };
  * supervisor's access to them is decided in mmu.c (SMAP, SMEP). `context` is one that no tag has
  * while every access must be looked at: alignment checks, data breakpoints. */
 enum { MMU_TLB_SIZE = 2048, MMU_CONTEXT_SLOW = 0xffe, MMU_CONTEXT_USER = 1 };
+enum { MMU_TAG_CONTEXT = 0xfff };
+enum {
+    MMU_ENTRY_WRITE =
+        1, /* the tables allow it, the D bit is set, and the page may be written unseen */
+    MMU_ENTRY_EXECUTE = 2,
+    MMU_ENTRY_USER = 4,
+    MMU_ENTRY_GLOBAL = 8,
+    MMU_ENTRY_LARGE = 16,
+    MMU_ENTRY_HUGE = 32,
+};
 #define MMU_TAG_NONE (~UINT64_C(0))
 #define MMU_PAGE     (~UINT64_C(0xfff))
 
@@ -53,7 +63,7 @@ struct bt_tlb {
     uint16_t next_context;
     uint32_t global;        /* generation */
     bool large[2], huge[2]; /* by half of the address space: there may be entries of large pages, of
-                               1-GiB pages */
+                               1-GiB pages, here or in the flat tables */
     uint64_t walks;         /* for statistics */
 };
 
@@ -103,6 +113,20 @@ static inline void *mmu_hit(const struct bt_vcpu *vcpu, uint64_t linear, unsigne
     if (__builtin_expect(e->tag[access] == (((linear + size - 1) & MMU_PAGE) | tlb->context), 1))
         return (void *)(uintptr_t)(linear + e->addend);
     return NULL;
+}
+
+/* What the TLB has of the page of `linear` in the current address space, whatever its rights; NULL:
+ * nothing. */
+static inline const struct bt_tlb_entry *mmu_entry(const struct bt_vcpu *vcpu, uint64_t linear)
+{
+    const struct bt_tlb *tlb = vcpu->tlb;
+    const struct bt_tlb_entry *e = &tlb->entry[(linear >> 12) & (MMU_TLB_SIZE - 1)];
+    bool current =
+        (e->tag[MMU_READ] & (MMU_TAG_CONTEXT & ~MMU_CONTEXT_USER)) == tlb->space[0].context;
+
+    if (e->page != (linear & MMU_PAGE))
+        return NULL;
+    return current || (e->rights & MMU_ENTRY_GLOBAL && e->global == tlb->global) ? e : NULL;
 }
 
 uint64_t mmu_load_slow(struct bt_vcpu *vcpu, uint64_t linear, unsigned size);
@@ -172,7 +196,7 @@ bool mmu_load_pdptrs(struct bt_vcpu *vcpu, uint64_t cr0, uint64_t cr4, uint64_t 
  * by now, whose blocks go too: BT_REQUEST_PROTECT. */
 void mmu_drop_writable(struct bt_vcpu *vcpu);
 
-/* Called before the bytes of a page become a block, with its code bit set: no TLB entry allows
- * writing there from here on. Other vCPUs' may for a moment longer: when they drop theirs they call
- * block_written, so that what they wrote unseen is noticed. */
-void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page_gpa);
+/* Called before the bytes of a page (in the VM's numbering) become a block, with its code bit set:
+ * no TLB entry allows writing there from here on. Other vCPUs' may for a moment longer: when they
+ * drop theirs they call block_written, so that what they wrote unseen is noticed. */
+void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page);

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables themselves (flat.h): entering, emptying, and the memory under them.
+ *
+ * A table gets memory in chunks, when one is first met, by translated code (flat_populate, in the
+ * signal handler) or by an entry to be made; a fresh chunk is filled with empty entries. The number
+ * of chunks is bounded, for their memory and because each may cost the process two mappings of
+ * those that the host's kernel allows it (vm.max_map_count); a vCPU that needs more loses its
+ * largest table.
+ *
+ * What is entered is logged: the slot, and for stores the page of RAM. One log for each address
+ * space's table, two for the supervisor's: pages of the current space, and global ones. A record
+ * may outlive its entry (INVLPG, or another address with the same slot): then it empties a slot for
+ * nothing. */
+#include "vm/engine/bt/flat.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/range.h"
+#include "vm/engine/bt/block.h"
+#include "vm/engine/bt/bt_vm.h"
+#include "vm/engine/bt/mmu.h"
+
+enum { PAGE = 4096, CHUNK = 4096, CHUNK_SLOTS = CHUNK / 8, CHUNKS = 1 << 20 };
+enum { SLOTS = 1 << 29 };
+/* Of all vCPUs: half of the mappings that Linux gives a process, less what others need. */
+enum { CHUNKS_OF_PROCESS = 24000, CHUNKS_MIN = 256, CHUNKS_MAX = 12000 };
+
+/* The table behind those of the spaces; and the logs: a space's has its table's number. */
+enum { SUPERVISOR = MMU_SPACES, TABLES };
+enum { LOG_LOCAL = SUPERVISOR, LOG_GLOBAL, LOGS, LOG_MAX = 1 << 18 };
+
+struct record {
+    uint32_t slot;
+    uint32_t page; /* of stores: its number, with STORE */
+};
+#define STORE (UINT32_C(1) << 31)
+
+struct log {
+    uint32_t count;
+    struct record *at; /* LOG_MAX, without memory until they are written */
+};
+
+struct table {
+    uint64_t *entry;
+    unsigned count; /* chunks with memory */
+    uint32_t *list; /* them: flat->chunks_max */
+    uint64_t has[CHUNKS / 64];
+};
+
+struct flat {
+    uint8_t *ram; /* flat_ram */
+    uint64_t ram_pages;
+    unsigned chunks, chunks_max; /* of all tables */
+    bool user_global;            /* a space's table has a global page */
+    struct log log[LOGS];
+    struct table table[TABLES];
+    uint16_t *stores; /* for each page of RAM: the logs that may have a store to it, by bit */
+    uint8_t *memory;  /* the lists, `stores` and the logs */
+    uint64_t memory_size;
+    uint8_t *tables;  /* TABLES times FLAT_TABLE_SIZE */
+    uint64_t emptied; /* tables, for want of chunks: statistics */
+};
+
+static unsigned table_of(unsigned log)
+{
+    return MIN(log, (unsigned)SUPERVISOR);
+}
+
+static uint64_t empty_entry(uint32_t slot)
+{
+    return FLAT_EMPTY + 1 - ((uint64_t)slot << 12);
+}
+
+static uint32_t slot_of(uint64_t linear, enum flat_view view)
+{
+    return (uint32_t)((linear >> 12) + ((uint32_t)view >> 3)) & (SLOTS - 1);
+}
+
+/* Memory */
+
+static void *map_private(uint64_t size, int prot)
+{
+    void *at = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* Lists, page bits and logs, in one mapping. */
+static int make_memory(struct flat *flat)
+{
+    uint64_t list = align_up((uint64_t)flat->chunks_max * sizeof(uint32_t), PAGE);
+    uint64_t stores = align_up(flat->ram_pages * sizeof flat->stores[0], PAGE);
+    uint64_t log = (uint64_t)LOG_MAX * sizeof(struct record);
+
+    flat->memory_size = list * TABLES + stores + log * LOGS;
+    flat->memory = map_private(flat->memory_size, PROT_READ | PROT_WRITE);
+    flat->tables = map_private(TABLES * FLAT_TABLE_SIZE, PROT_NONE);
+    if (!flat->memory || !flat->tables)
+        return -ENOMEM;
+    (void)madvise(flat->tables, TABLES * FLAT_TABLE_SIZE, MADV_DONTDUMP);
+    uint8_t *at = flat->memory;
+    for (unsigned i = 0; i < TABLES; i++, at += list) {
+        flat->table[i].list = (uint32_t *)(void *)at;
+        flat->table[i].entry = (uint64_t *)(void *)(flat->tables + i * FLAT_TABLE_SIZE);
+    }
+    flat->stores = (uint16_t *)(void *)at;
+    at += stores;
+    for (unsigned i = 0; i < LOGS; i++, at += log)
+        flat->log[i].at = (struct record *)(void *)at;
+    return 0;
+}
+
+int flat_create(struct bt_vcpu *vcpu)
+{
+    struct bt_vm *vm = vcpu->vm;
+    unsigned max = MIN(CHUNKS_OF_PROCESS / vm->model.cpus, (unsigned)CHUNKS_MAX);
+
+    if (!vm->flat || vcpu->flat)
+        return 0;
+    if (max < CHUNKS_MIN)
+        return -E2BIG;
+    struct flat *flat = calloc(1, sizeof *flat);
+    if (!flat)
+        return -ENOMEM;
+    flat->ram = flat_ram(vm->flat);
+    flat->ram_pages = vm->gmem->size / PAGE;
+    flat->chunks_max = max;
+    vcpu->flat = flat;
+    int rc = make_memory(flat);
+    if (rc)
+        flat_destroy(vcpu);
+    return rc;
+}
+
+void flat_destroy(struct bt_vcpu *vcpu)
+{
+    struct flat *flat = vcpu->flat;
+
+    if (!flat)
+        return;
+    if (flat->memory)
+        (void)munmap(flat->memory, flat->memory_size);
+    if (flat->tables)
+        (void)munmap(flat->tables, TABLES * FLAT_TABLE_SIZE);
+    free(flat);
+    vcpu->flat = NULL;
+}
+
+static bool has_chunk(const struct table *table, uint32_t slot)
+{
+    unsigned chunk = slot / CHUNK_SLOTS;
+
+    return table->has[chunk / 64] >> chunk % 64 & 1;
+}
+
+/* Takes all memory from a table. One mapping in place of many. */
+static void strip(struct flat *flat, unsigned t)
+{
+    struct table *table = &flat->table[t];
+
+    /* Should this fail, it keeps its memory, and its chunks stay what they are. */
+    if (mmap(table->entry, FLAT_TABLE_SIZE, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return;
+    for (unsigned i = 0; i < table->count; i++)
+        table->has[table->list[i] / 64] = 0;
+    flat->chunks -= table->count;
+    table->count = 0;
+    for (unsigned i = 0; i < LOGS; i++)
+        if (table_of(i) == t)
+            flat->log[i].count = 0;
+    flat->emptied++;
+}
+
+static void strip_largest(struct flat *flat)
+{
+    unsigned largest = 0;
+
+    for (unsigned i = 1; i < TABLES; i++)
+        if (flat->table[i].count > flat->table[largest].count)
+            largest = i;
+    strip(flat, largest);
+}
+
+static void fill_empty(uint64_t *entry, uint32_t slot)
+{
+    uint64_t value = empty_entry(slot);
+
+    for (unsigned i = 0; i < CHUNK_SLOTS; i++, value -= PAGE)
+        entry[i] = value;
+}
+
+/* Async-signal-safe, as is all that it calls. */
+static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot)
+{
+    struct table *table = &flat->table[t];
+    unsigned chunk = slot / CHUNK_SLOTS;
+    uint64_t *entry = table->entry + (uint64_t)chunk * CHUNK_SLOTS;
+    int saved = errno;
+
+    if (flat->chunks == flat->chunks_max)
+        strip_largest(flat);
+    int rc = flat->chunks < flat->chunks_max ? mprotect(entry, CHUNK, PROT_READ | PROT_WRITE) : -1;
+    if (rc) { /* the host's kernel has no mapping left: give some back */
+        strip_largest(flat);
+        rc = mprotect(entry, CHUNK, PROT_READ | PROT_WRITE);
+    }
+    errno = saved;
+    if (rc)
+        return false;
+    fill_empty(entry, chunk * CHUNK_SLOTS);
+    table->has[chunk / 64] |= BIT64(chunk % 64);
+    table->list[table->count++] = chunk;
+    flat->chunks++;
+    return true;
+}
+
+bool flat_populate(struct bt_vcpu *vcpu, uint64_t address)
+{
+    struct flat *flat = vcpu->flat;
+
+    if (!flat || address - (uintptr_t)flat->tables >= TABLES * FLAT_TABLE_SIZE)
+        return false;
+    uint64_t offset = address - (uintptr_t)flat->tables;
+    unsigned t = (unsigned)(offset / FLAT_TABLE_SIZE);
+    uint32_t slot = (uint32_t)(offset % FLAT_TABLE_SIZE / 8);
+    return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot);
+}
+
+uint64_t flat_base(const struct bt_vcpu *vcpu)
+{
+    unsigned t = vcpu->cpl == 3 ? vcpu->tlb->space[0].table : SUPERVISOR;
+
+    return (uintptr_t)vcpu->flat->table[t].entry;
+}
+
+/* Entering */
+
+static void empty_log(struct flat *flat, unsigned l)
+{
+    struct log *log = &flat->log[l];
+    uint64_t *entry = flat->table[table_of(l)].entry;
+
+    for (uint32_t i = 0; i < log->count; i++)
+        entry[log->at[i].slot] = empty_entry(log->at[i].slot);
+    log->count = 0;
+}
+
+static void enter(struct flat *flat, unsigned l, uint32_t slot, uint64_t value, uint32_t page)
+{
+    unsigned t = table_of(l);
+    uint64_t *at = &flat->table[t].entry[slot];
+
+    if (!has_chunk(&flat->table[t], slot) && !add_chunk(flat, t, slot))
+        return;
+    if (*at == value)
+        return;
+    struct log *log = &flat->log[l];
+    if (log->count == LOG_MAX)
+        empty_log(flat, l);
+    log->at[log->count++] = (struct record){.slot = slot, .page = page};
+    *at = value;
+}
+
+/* Whose log takes a page with these rights at the current privilege; LOGS: nobody's. */
+static unsigned log_for(struct bt_vcpu *vcpu, uint32_t rights, bool execute)
+{
+    bool user_page = rights & MMU_ENTRY_USER, global = rights & MMU_ENTRY_GLOBAL;
+
+    if (vcpu->cpl != 3) {
+        if (user_page && !execute && vcpu->cr4 & BT_CR4_SMAP)
+            return LOGS;
+        return global ? LOG_GLOBAL : LOG_LOCAL;
+    }
+    if (!user_page && vcpu->cr0 & BT_CR0_PG)
+        return LOGS;
+    vcpu->flat->user_global |= global;
+    return vcpu->tlb->space[0].table;
+}
+
+static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint64_t number)
+{
+    struct flat *flat = vcpu->flat;
+    uint32_t slot = slot_of(linear, FLAT_STORE);
+
+    flat->stores[number] |= (uint16_t)BIT(l);
+    enter(flat, l, slot, (uintptr_t)flat->ram + number * PAGE - linear, (uint32_t)number | STORE);
+    /* As in the TLB: who sets the page's bit afterwards asks for the entry to go. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (block_page_has_code(vcpu->vm, number) && has_chunk(&flat->table[table_of(l)], slot))
+        flat->table[table_of(l)].entry[slot] = empty_entry(slot);
+}
+
+void flat_note(struct bt_vcpu *vcpu, uint64_t linear)
+{
+    struct flat *flat = vcpu->flat;
+    const struct bt_tlb_entry *e = flat ? mmu_entry(vcpu, linear) : NULL;
+
+    if (!e || e->number >= flat->ram_pages || vcpu->tlb->context == MMU_CONTEXT_SLOW)
+        return;
+    unsigned l = log_for(vcpu, e->rights, false);
+    if (l == LOGS)
+        return;
+    linear &= MMU_PAGE;
+    enter(flat, l, slot_of(linear, FLAT_LOAD), (uintptr_t)flat->ram + e->number * PAGE - linear, 0);
+    if (e->rights & MMU_ENTRY_WRITE)
+        enter_store(vcpu, l, linear, e->number);
+}
+
+void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map)
+{
+    struct flat *flat = vcpu->flat;
+    const struct bt_tlb_entry *e = flat ? mmu_entry(vcpu, linear) : NULL;
+
+    if (!e || !(e->rights & MMU_ENTRY_EXECUTE) || vcpu->tlb->context == MMU_CONTEXT_SLOW)
+        return;
+    unsigned l = log_for(vcpu, e->rights, true);
+    if (l == LOGS)
+        return;
+    linear &= MMU_PAGE;
+    enter(flat, l, slot_of(linear, FLAT_EXEC), FLAT_EXEC_BASE + (uintptr_t)map / 4 - linear, 0);
+}
+
+/* Emptying */
+
+void flat_flush(struct bt_vcpu *vcpu)
+{
+    if (!vcpu->flat)
+        return;
+    empty_log(vcpu->flat, vcpu->tlb->space[0].table);
+    empty_log(vcpu->flat, LOG_LOCAL);
+}
+
+void flat_flush_all(struct bt_vcpu *vcpu)
+{
+    if (!vcpu->flat)
+        return;
+    for (unsigned i = 0; i < LOGS; i++)
+        empty_log(vcpu->flat, i);
+    vcpu->flat->user_global = false;
+}
+
+void flat_flush_space(struct bt_vcpu *vcpu, unsigned table)
+{
+    if (vcpu->flat)
+        empty_log(vcpu->flat, table);
+}
+
+void flat_leave_space(struct bt_vcpu *vcpu)
+{
+    if (vcpu->flat)
+        empty_log(vcpu->flat, LOG_LOCAL);
+}
+
+/* `count` slots from `slot` on, in all views; within one chunk or whole ones. */
+static void empty_slots(struct table *table, uint64_t linear, unsigned count)
+{
+    static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC};
+
+    for (unsigned v = 0; v < ARRAY_SIZE(views); v++) {
+        uint32_t slot = slot_of(linear, views[v]);
+        for (unsigned i = 0; i < count; i += CHUNK_SLOTS)
+            if (!has_chunk(table, slot + i))
+                continue;
+            else if (count >= CHUNK_SLOTS)
+                fill_empty(&table->entry[slot + i], slot + i);
+            else
+                for (unsigned k = 0; k < count; k++)
+                    table->entry[slot + k] = empty_entry(slot + k);
+    }
+}
+
+/* For what is larger than anybody wants to look through: whatever was entered there. */
+static void empty_logged(struct flat *flat, unsigned l, uint64_t linear, uint64_t bytes)
+{
+    const uint32_t quarter = SLOTS / 4; /* views differ by quarters */
+    uint32_t first = slot_of(linear, FLAT_LOAD) % quarter;
+    struct log *log = &flat->log[l];
+
+    for (uint32_t i = 0; i < log->count;) {
+        uint32_t slot = log->at[i].slot;
+        if (slot % quarter - first >= bytes / PAGE) {
+            i++;
+            continue;
+        }
+        flat->table[table_of(l)].entry[slot] = empty_entry(slot);
+        log->at[i] = log->at[--log->count];
+    }
+}
+
+void flat_flush_range(struct bt_vcpu *vcpu, uint64_t linear, uint64_t bytes)
+{
+    struct flat *flat = vcpu->flat;
+
+    if (!flat)
+        return;
+    linear = align_down(linear, bytes);
+    for (unsigned i = 0; i < LOGS; i++) {
+        if (i < SUPERVISOR && i != vcpu->tlb->space[0].table && !flat->user_global)
+            continue;
+        if (bytes > 4 * MIB(1))
+            empty_logged(flat, i, linear, bytes);
+        else if (i <= SUPERVISOR)
+            empty_slots(&flat->table[i], linear, (unsigned)(bytes / PAGE));
+    }
+}
+
+/* Is this record's store still what its slot has? */
+static bool stands(const struct flat *flat, const struct record *r, const uint64_t *entry)
+{
+    uint64_t host = (uintptr_t)flat->ram + (uint64_t)(r->page & ~STORE) * PAGE;
+
+    return !((entry[r->slot] + ((uint64_t)r->slot << 12) - host) << (64 - 39));
+}
+
+enum drop { DROP_ALL, DROP_CODE, DROP_PAGE };
+
+static void drop_stores(struct bt_vcpu *vcpu, unsigned l, enum drop what, uint64_t page)
+{
+    struct flat *flat = vcpu->flat;
+    struct log *log = &flat->log[l];
+    uint64_t *entry = flat->table[table_of(l)].entry;
+
+    for (uint32_t i = 0; i < log->count;) {
+        struct record r = log->at[i];
+        uint64_t number = r.page & ~STORE;
+        if (!(r.page & STORE) || (what == DROP_PAGE && number != page)) {
+            i++;
+            continue;
+        }
+        bool code = what != DROP_PAGE && block_page_has_code(vcpu->vm, number);
+        if (what == DROP_CODE && !code) {
+            i++;
+            continue;
+        }
+        if (stands(flat, &r, entry)) {
+            entry[r.slot] = empty_entry(r.slot);
+            if (code)
+                block_written(vcpu, number);
+        }
+        log->at[i] = log->at[--log->count];
+    }
+}
+
+void flat_drop_writable(struct bt_vcpu *vcpu)
+{
+    bool dirty = atomic_load(&vcpu->vm->dirty_on);
+
+    for (unsigned i = 0; vcpu->flat && i < LOGS; i++)
+        drop_stores(vcpu, i, dirty ? DROP_ALL : DROP_CODE, 0);
+}
+
+void flat_protect(struct bt_vcpu *vcpu, uint64_t page)
+{
+    struct flat *flat = vcpu->flat;
+
+    if (!flat || page >= flat->ram_pages || !flat->stores[page])
+        return;
+    for (unsigned i = 0; i < LOGS; i++)
+        if (flat->stores[page] & BIT(i))
+            drop_stores(vcpu, i, DROP_PAGE, page);
+    flat->stores[page] = 0;
+}
