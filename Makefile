@@ -41,6 +41,9 @@ crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, c
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
 
+bench-engine: packages all ## the software engine against QEMU's TCG and the processor; some 15 minutes
+	bench/engine/run
+
 format: ## clang-format on all C files
 	git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format -i
 
@@ -69,4 +72,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang fuzz guests crash-replay bench format install clean help
+.PHONY: all packages demo check asan tsan clang fuzz guests crash-replay bench bench-engine format install clean help
