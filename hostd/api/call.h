@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request on its way: who asks what of which object, and the outcome.
  *
- * api_call() checks it (object known, method one of its type and known to the client's version,
- * session where one is needed, privilege) and runs the handler. A handler ends the call at once by
- * call_return / call_fault and returning, or says call_later(call) and ends it by call_finish when
- * the answer is there: nothing waits meanwhile, no thread, no lock. Each call is finished exactly
- * once; a handler that returns without a word means success with an unset result.
+ * api_call() checks it (session where one is needed, object there and visible, method one of its
+ * type, privileges on it and on the objects that parameters name) and runs the handler. A handler
+ * ends the call at once by call_return / call_fault and returning, or says call_later(call) and
+ * ends it by call_finish when the answer is there: nothing waits meanwhile, no thread, no lock.
+ * Each call is finished exactly once; a handler that returns without a word means success with an
+ * unset result.
  *
  * Everything of a call lives in its arena, until `done` was called. */
 #pragma once
@@ -74,17 +75,26 @@ void call_finish(struct call *call); /* of a call that said later */
 
 /* --- faults --- */
 
-/* A fault object with a text. The text NULL: the standard one of that fault (hostd/api/fault.c has
- * those that clients look for). The call's result is dropped. */
-void call_fault(struct call *call, struct vim_data *fault, const char *fmt, ...)
+/* The call fails with this fault, its result is dropped. The text is the standard one of that fault
+ * (hostd/api/fault.c has those that clients look for), or the given one. */
+void call_fault(struct call *call, struct vim_data *fault);
+void call_fault_text(struct call *call, struct vim_data *fault, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* CALL_FAULT(call, NotSupported, NULL): one without properties of its own. */
-#define CALL_FAULT(call, NAME, ...) \
-    call_fault(call, &VIM_NEW((call)->arena, NAME)->self, __VA_ARGS__)
+/* CALL_FAULT(call, NotSupported): one without properties of its own. */
+#define CALL_FAULT(call, NAME) call_fault(call, &VIM_NEW((call)->arena, NAME)->self)
+#define CALL_FAULT_TEXT(call, NAME, ...) \
+    call_fault_text(call, &VIM_NEW((call)->arena, NAME)->self, __VA_ARGS__)
 
 void call_fault_not_found(struct call *call, struct vim_ref ref);
 void call_fault_no_permission(struct call *call, struct mo *mo, const char *priv);
 void call_fault_argument(struct call *call, const char *property); /* InvalidArgument */
+
+/* Like api_call's own checks, for what a handler reaches by other ways: the object of a reference,
+ * NULL with the fault set when it is not there or must not be seen; 0 or -EACCES with the fault
+ * set. */
+struct mo *call_resolve(struct call *call, struct vim_ref ref);
+int call_authorize(struct call *call, struct mo *mo, const char *priv);
+
 /* A value of LocalizedMethodFault, for TaskInfo.error and missingSets; text NULL: the standard. */
 struct vim_LocalizedMethodFault *fault_localized(struct arena *arena, struct vim_data *fault,
                                                  const char *text);

@@ -35,9 +35,10 @@ struct mo_property {
     }
 
 /* MO_METHOD(PowerOnVM_Task, power_on) */
+typedef void mo_invoke(struct mo *mo, struct call *call);
 struct mo_method {
     uint16_t method; /* VIM_C_<method> */
-    void (*invoke)(struct mo *mo, struct call *call);
+    mo_invoke *invoke;
 };
 #define MO_METHOD(name, handler) \
     {                            \
@@ -66,7 +67,7 @@ struct mo {
     struct mo_watch *watches;
     struct mo_scope *scope; /* the session that it belongs to; NULL: everybody's */
     struct mo *scope_next, **scope_prev;
-    uint64_t serial; /* order of registration */
+    struct mo *next, *previous; /* in order of registration */
 };
 
 /* The objects of one session; embedded in it. mo_scope_end destroys them all. */
@@ -92,16 +93,15 @@ struct vim_any mo_value(const struct mo *mo); /* the same as a value */
 /* Every object that is a `type`, in order of registration; start with NULL. */
 struct mo *mo_next(struct registry *registry, const struct vim_managed *type, const struct mo *mo);
 
-/* A property's value, VIM_NONE when unset; false when the type has no such property. */
+/* A property's value, VIM_NONE when unset; a method's handler, NULL if there is none. */
 struct vim_any mo_get(struct mo *mo, const struct vim_property *prop, struct call *call);
-void (*mo_handler(const struct mo *mo, const struct vim_method *method))(struct mo *,
-                                                                         struct call *);
+mo_invoke *mo_handler(const struct mo *mo, const struct vim_method *method);
 
 /* --- watching --- */
 
 struct mo_watch {
     /* prop: index VIM_P_..., or MO_GONE when the object leaves the registry (the watch is already
-     * detached then). Must not add or remove objects. */
+     * detached then). Must not add or remove objects, nor detach another watch. */
     void (*changed)(struct mo_watch *watch, unsigned prop);
     struct mo *mo; /* NULL: not attached */
     struct mo_watch *next, **prev;

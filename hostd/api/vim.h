@@ -82,12 +82,12 @@ struct vim_type {
     const char *name;  /* on the wire, "VirtualMachineConfigSpec" */
     const char *vmodl; /* in texts and event ids, "vim.vm.ConfigSpec" */
     const struct vim_type *base;
-    const struct vim_property *props; /* own and inherited, in wire order: bases first */
+    const struct vim_property *props; /* own ones only; on the wire the bases' come first */
     uint16_t prop_count;
-    uint16_t own; /* index of the first own one */
     uint16_t size;
     uint8_t since;
     bool fault;
+    bool derived; /* others are derived from it */
 };
 
 struct vim_enum {
@@ -107,8 +107,8 @@ struct vim_method {
     struct vim_shape result; /* VIM_NONE: void */
     bool result_optional, task;
     uint8_t since;
-    const char *priv; /* what calling needs on this object; NULL: no session either */
-    const struct vim_type *const *faults;
+    const char *priv; /* what calling needs on this object; "": a session; NULL: not even that */
+    const uint16_t *faults; /* indexes in vim_types */
     uint16_t fault_count;
 };
 
@@ -116,8 +116,7 @@ struct vim_managed {
     const char *name, *vmodl;
     const struct vim_managed *base;
     const struct vim_property *props; /* own ones only */
-    const struct vim_method *methods; /* own ones only */
-    uint16_t prop_count, method_count;
+    uint16_t prop_count;
     uint8_t since;
 };
 
@@ -125,10 +124,16 @@ struct vim_managed {
 extern const struct vim_type vim_types[];
 extern const struct vim_enum vim_enums[];
 extern const struct vim_managed vim_managed[];
-extern const struct vim_method *const vim_methods[]; /* of all managed objects */
-extern const char *const vim_versions[];             /* "6.5", "8.0.3.0" */
+extern const struct vim_method vim_methods[];         /* of all managed objects; names are unique */
+extern const struct vim_property vim_managed_props[]; /* by VIM_P_...; by type, then as declared */
+extern const char *const vim_versions[];              /* "6.5", "8.0.3.0" */
 extern const unsigned vim_type_count, vim_enum_count, vim_managed_count, vim_method_count,
     vim_version_count;
+
+/* The types from the root down to `type`: the order in which their properties stand. Returns how
+ * many. */
+enum { VIM_CHAIN_MAX = 12 };
+unsigned vim_chain(const struct vim_type *type, const struct vim_type *chain[VIM_CHAIN_MAX]);
 
 const struct vim_type *vim_find_type(const char *name);
 const struct vim_enum *vim_find_enum(const char *name);
@@ -209,7 +214,8 @@ VIM_OPT_(time, int64_t)
 
 void *vim_new(struct arena *arena, const struct vim_type *type);
 
-/* Appends `value` to a VIM_LIST. Room grows by doubling; the old room stays in the arena. */
+/* Appends `value` to a VIM_LIST that is empty or was made by VIM_ADD. Room grows by doubling; the
+ * old room stays in the arena. */
 #define VIM_ADD(arena, list, value)                                                      \
     do {                                                                                 \
         vim_list_room(arena, (struct vim_list *)(void *)(list), sizeof(*(list)->items)); \
@@ -218,7 +224,7 @@ void *vim_new(struct arena *arena, const struct vim_type *type);
 void vim_list_room(struct arena *arena, struct vim_list *list, size_t item_size);
 /* A set but empty list. */
 #define VIM_EMPTY(list) ((list)->items = (void *)vim_no_items)
-extern const uint64_t vim_no_items[];
+extern const uint64_t vim_no_items[2];
 
 /* Is `type` the same as `base` or derived from it? False for NULL. */
 bool vim_type_is(const struct vim_type *type, const struct vim_type *base);
