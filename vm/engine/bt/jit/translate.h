@@ -9,10 +9,10 @@
  * the code map, where T1 is the linear address of the target and vcpu->jit.page is set from it.
  *
  * An access that needs no check (its address is known to be aligned) has its site all the same: it
- * is left by the trap that an empty table entry gives. So every guest instruction that may trap in
- * translated code has a site with its offset (sites are in the order of the instructions): trap.c
- * finds the mark, and then the site. Traps in [resume, link) of a site of kind JIT_SITE_JUMP are
- * look-ups of a jump: the instruction has been done, and T1 is its target.
+ * is left by the trap that an empty table entry gives (trap.c finds the mark, and perhaps the site:
+ * they are in the order of the instructions). T1 is the linear address at every host access and its
+ * look-up. The look-up of a jump's target comes when the instruction has been done, with T1 the
+ * target.
  *
  * Whatever is not flat 64-bit code of the list in translate.c is a site of kind JIT_SITE_STEP.
  * Precise: when a unit leaves or traps, all registers and the status flags (jit.h says which may
@@ -27,8 +27,8 @@ enum jit_site_kind {
     JIT_SITE_STEP,   /* the interpreter carries the instruction out, then `resume` */
     JIT_SITE_ACCESS, /* likewise, and jit.linear is the address of its memory operand: flat_note */
     JIT_SITE_LINK, /* a jump in the page whose target has no unit, or was not linked yet: `link` */
-    JIT_SITE_JUMP, /* to jit.linear: the code map has nothing there, or the look-up, which is
-                      [resume, link), has faulted */
+    JIT_SITE_JUMP, /* to jit.linear: the code map has nothing there, or the look-up has faulted; by
+                      the stub `miss` or by trap.c */
     JIT_SITE_LIVE, /* vector registers are wanted: `need`; then `resume`, which is the same check
                       again; if they may not run, the instruction is stepped */
     JIT_SITE_END,  /* of the unit, for no other reason: goes on at `offset` */
@@ -69,7 +69,8 @@ struct jit_unit {
     uint64_t careful; /* bit i: instruction i has been met unaligned: check for crossing */
 };
 
-enum { TRANSLATE_INSNS_MAX = 48, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX };
+/* No instruction has more than four sites, and one is behind them. */
+enum { TRANSLATE_INSNS_MAX = 48, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX + 1 };
 
 struct translate_input {
     const uint8_t *bytes; /* of the page: 4096 */
@@ -81,6 +82,10 @@ struct translate_input {
     uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
     uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
 };
+
+/* The linear address of the guest's access whose host instruction, at `code`, has trapped with
+ * these registers; without meaning if that was a look-up. Async-signal-safe. */
+uint64_t translate_linear(const uint8_t *code, const uint64_t gpr[CPU_GPRS]);
 
 /* Writes code by `e`, sites and marks to the arrays (room for TRANSLATE_SITES_MAX and
  * TRANSLATE_INSNS_MAX + 1), and fills in *ret_unit but for `page`. `unit_address`, `site_address`:

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the translator share (translate.c has the model): private to translate.c,
+ * emit_*.c and liveness.c.
+ *
+ * A part emits one guest instruction and says whether it could; false: it has emitted nothing, and
+ * the instruction becomes a step. */
+#pragma once
+
+#include <stddef.h>
+
+#include "vm/engine/bt/flat.h"
+#include "vm/engine/bt/jit/translate.h"
+
+enum { T1 = JIT_T1, T2 = JIT_T2 };
+
+/* The status flags as struct bt_insn has them: OF as bit 1. */
+enum { EMIT_OF = 2, EMIT_FLAGS = (BT_FLAGS_STATUS & 0xff) | EMIT_OF };
+
+/* What is known of a register's low bits: its value is `residue` modulo 1 << bits. */
+struct emit_known {
+    uint8_t bits, residue;
+};
+enum { EMIT_KNOWN_BITS = 6 };
+
+/* A linear address in the making. */
+struct emit_address {
+    uint8_t base, index, scale; /* guest registers or BT_REG_NONE */
+    uint8_t seg;                /* CPU_FS, CPU_GS: its base is added; else none */
+    bool page;                  /* relative to the page that runs */
+    bool narrow;                /* cut to 32 bits before the segment's base is added */
+    int64_t disp;
+};
+
+/* One memory access. */
+struct emit_access {
+    struct emit_address address;
+    uint8_t size; /* bytes, 1 to 32 */
+    bool write;
+    bool spread;  /* its size is no guess at its alignment: SSE's unaligned moves, x87's 10 bytes */
+    bool free_t1; /* T1 is wanted for something else by the access itself */
+    bool certain; /* the access itself must not trap */
+    bool strict;  /* atomic: what is not aligned is for the interpreter */
+    unsigned live; /* flags that must survive */
+};
+
+/* Code out of line, behind the unit. */
+struct emit_late {
+    uint8_t *place; /* of the jump here */
+    uint32_t site;  /* index; LATE_JUMP: none */
+    uint8_t kind;   /* enum emit_late_kind */
+    uint8_t saved;  /* enum emit_saved */
+    bool recompute; /* T1 is lost */
+    struct emit_address address;
+};
+
+enum emit_late_kind { LATE_LEAVE, LATE_ACCESS, LATE_JUMP };
+enum emit_saved { SAVED_NOT, SAVED_FLAGS, SAVED_FLAGS_OF, SAVED_IN_SLOT = 4 };
+
+enum { LATE_MAX = 6 * TRANSLATE_INSNS_MAX + 1 };
+
+struct emit {
+    const struct translate_input *in;
+    struct encode *e;
+    struct jit_site *site;
+    struct jit_mark *mark;
+    unsigned site_count, mark_count, late_count;
+    uint32_t site_address, unit_address;
+    uint8_t *begin; /* of the unit */
+    uint32_t code;  /* run address: where links enter */
+    struct emit_known known[CPU_GPRS];
+    uint8_t live_vec;           /* JIT_LIVE_*: checked already */
+    bool accessed;              /* the table has been looked at on every way to here */
+    const struct bt_insn *insn; /* the current one */
+    uint16_t offset, index;     /* in the page; in the unit */
+    uint8_t live;               /* status flags wanted by it or after it */
+    uint8_t live_out;           /* by what comes after it */
+    struct emit_late late[LATE_MAX];
+    struct bt_insn insns[TRANSLATE_INSNS_MAX];
+    uint16_t offsets[TRANSLATE_INSNS_MAX + 1];
+    uint8_t lives[TRANSLATE_INSNS_MAX], live_after[TRANSLATE_INSNS_MAX];
+    unsigned count, translated;
+    bool split; /* behind them is an instruction on two pages */
+};
+
+/* Fields of the vCPU, by absolute address. */
+#define EMIT_FIELD(t, field) \
+    encode_absolute((uint32_t)(uintptr_t)(t)->in->vcpu + (uint32_t)offsetof(struct bt_vcpu, field))
+static inline struct encode_mem emit_slot(const struct emit *t, unsigned reg)
+{
+    return encode_absolute((uint32_t)(uintptr_t)t->in->vcpu +
+                           (uint32_t)offsetof(struct bt_vcpu, gpr) + 8 * reg);
+}
+static inline bool emit_in_slot(unsigned reg)
+{
+    return reg == T1 || reg == T2;
+}
+
+/* translate.c: sites and what leads to them. */
+struct jit_site *emit_site(struct emit *t, enum jit_site_kind kind);
+struct emit_late *emit_late(struct emit *t, enum emit_late_kind kind, uint8_t *place);
+void emit_leave(struct emit *t, const struct jit_site *site); /* here */
+
+/* emit_memory.c */
+struct emit_address emit_operand(const struct emit *t); /* the instruction's memory operand */
+void emit_linear(struct emit *t, const struct emit_address *a); /* T1 = the address; T2 is lost */
+/* The look-up and the check. The access is then to be made, once, at the operand that is returned:
+ * T2, which must stay, and T1, unless free_t1. */
+struct encode_mem emit_access(struct emit *t, const struct emit_access *access);
+struct emit_known emit_known_address(const struct emit *t, const struct emit_address *a);
+/* Borrows RAX, by way of T1: the flags in `live` survive up to the restore. */
+enum emit_saved emit_save_flags(struct emit *t, unsigned live);
+void emit_restore_flags(struct emit *t, enum emit_saved saved);
+
+/* emit_copy.c: the same instruction on the host's registers. */
+bool emit_copy(struct emit *t);
+bool emit_lea(struct emit *t);
+/* What is known of registers, behind the current instruction. Of RSP it is checked, and the unit
+ * left, if need be. */
+void emit_learn(struct emit *t);
+
+/* emit_vector.c */
+bool emit_vector(struct emit *t);
+
+/* emit_stack.c */
+bool emit_push(struct emit *t);
+bool emit_pop(struct emit *t);
+bool emit_leave_frame(struct emit *t);
+void emit_push_return(struct emit *t);                 /* the address behind the instruction */
+void emit_pop_target(struct emit *t, unsigned beyond); /* T1 = the return address; RSP moves on */
+bool emit_read_operand(struct emit *t, unsigned size); /* T1 = the memory operand */
+
+/* emit_flow.c: each ends the unit, or one way through it. */
+bool emit_jump(struct emit *t);
+bool emit_call(struct emit *t);
+bool emit_return(struct emit *t);
+bool emit_jcc(struct emit *t);
+bool emit_loop(struct emit *t);
+void emit_goto(struct emit *t, int64_t target); /* an offset in the page, or beyond it */
+void emit_far(struct emit *t, int64_t target);  /* likewise, beyond it */
+void emit_look_up(struct emit *t);              /* T1 = the target */
+int64_t emit_target(const struct emit *t);      /* of the current instruction, a direct jump */
+
+/* liveness.c: fills in t->lives, backwards. */
+void emit_liveness(struct emit *t);

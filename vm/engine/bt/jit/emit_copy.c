@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instructions that the host carries out as they are: the same operation, on the host's registers
+ * of the same names, on the host address of the memory operand. Guest R10 and R11 are in their
+ * slots: the slot is the operand where the encoding allows memory there, else the register is
+ * loaded before and stored behind.
+ *
+ * Also what instructions do to what is known of registers. */
+#include <string.h>
+
+#include "vm/engine/bt/jit/emit.h"
+#include "vm/engine/bt/opcode_table.h"
+
+/* --- which operands are written --- */
+
+static bool keeps_first(unsigned op)
+{
+    switch (op) {
+    case BT_OP_CMP:
+    case BT_OP_TEST:
+    case BT_OP_BT:
+    case BT_OP_MUL:
+    case BT_OP_IMUL_WIDE:
+    case BT_OP_DIV:
+    case BT_OP_IDIV:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool writes_second(unsigned op)
+{
+    return op == BT_OP_XCHG || op == BT_OP_XADD || op == BT_OP_MULX;
+}
+
+static bool writes(const struct bt_insn *insn, unsigned i)
+{
+    return i == 0 ? !keeps_first(insn->op) : i == 1 && writes_second(insn->op);
+}
+
+/* Operand 0 is replaced as a whole, whatever it was. */
+static bool replaces_first(const struct bt_insn *insn)
+{
+    if (insn->operand[0].size < 4)
+        return false;
+    switch (insn->op) {
+    case BT_OP_MOV:
+    case BT_OP_MOVZX:
+    case BT_OP_MOVSX:
+    case BT_OP_MOVSXD:
+    case BT_OP_LEA:
+    case BT_OP_POPCNT:
+    case BT_OP_ANDN:
+    case BT_OP_RORX:
+    case BT_OP_SARX:
+    case BT_OP_SHLX:
+    case BT_OP_SHRX:
+        return true;
+    case BT_OP_IMUL:
+        return insn->operand_count == 3;
+    default:
+        return insn->properties & BT_INSN_VECTOR;
+    }
+}
+
+static bool is_reg(const struct bt_insn *insn, unsigned i, unsigned reg)
+{
+    return i < insn->operand_count && insn->operand[i].kind == BT_OPERAND_GPR &&
+           insn->operand[i].reg == reg && !insn->operand[i].high_byte;
+}
+
+static bool in_slot(const struct bt_insn *insn, unsigned i)
+{
+    return insn->operand[i].kind == BT_OPERAND_GPR && emit_in_slot(insn->operand[i].reg);
+}
+
+static const uint8_t keep_all[BT_OPERANDS_MAX] = {BT_REG_NONE, BT_REG_NONE, BT_REG_NONE,
+                                                  BT_REG_NONE};
+
+/* --- with registers only --- */
+
+static unsigned source_of(const struct bt_insn *insn, unsigned i)
+{
+    return bt_specs[bt_opcodes[insn->row].specs >> 8 * i & 0xff].source;
+}
+
+/* The operand that may be the slot itself; -1: none. A 32-bit result would have to clear the upper
+ * half; and memory makes XCHG atomic. */
+static int slot_operand(const struct bt_insn *insn)
+{
+    if (insn->op == BT_OP_XCHG || insn->properties & BT_INSN_VECTOR)
+        return -1;
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (in_slot(insn, i) && source_of(insn, i) == BT_FROM_RM &&
+            !(insn->operand[i].size == 4 && writes(insn, i)))
+            return (int)i;
+    return -1;
+}
+
+/* R10 and R11 through the host's; but for operand `except`. */
+static void fetch(struct emit *t, const struct bt_insn *insn, int except)
+{
+    bool loaded[CPU_GPRS] = {false};
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        unsigned reg = insn->operand[i].reg;
+        if ((int)i == except || !in_slot(insn, i) || loaded[reg] ||
+            (i == 0 && replaces_first(insn) && !is_reg(insn, 1, reg) && !is_reg(insn, 2, reg)))
+            continue;
+        encode_load(t->e, reg, emit_slot(t, reg));
+        loaded[reg] = true;
+    }
+}
+
+static void put_back(struct emit *t, const struct bt_insn *insn, int except)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if ((int)i != except && in_slot(insn, i) && writes(insn, i))
+            encode_store(t->e, emit_slot(t, insn->operand[i].reg), insn->operand[i].reg);
+}
+
+static bool copy_registers(struct emit *t)
+{
+    const struct bt_insn *insn = t->insn;
+    int slot = slot_operand(insn);
+    struct bt_insn changed = *insn;
+    struct encode_mem mem;
+
+    if (slot >= 0) {
+        changed.has_mem = true;
+        mem = emit_slot(t, insn->operand[slot].reg);
+        changed.operand[slot] =
+            (struct bt_operand){.kind = BT_OPERAND_MEM, .size = insn->operand[slot].size};
+    }
+    fetch(t, insn, slot);
+    if (!encode_insn(t->e, &changed, keep_all, slot >= 0 ? &mem : NULL))
+        return false;
+    put_back(t, insn, slot);
+    return true;
+}
+
+/* --- with memory --- */
+
+static const struct bt_operand *memory_operand(const struct bt_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == BT_OPERAND_MEM)
+            return &insn->operand[i];
+    return NULL;
+}
+
+/* Vector operands of 16 bytes and more: those that need not be aligned mostly are not. */
+static bool is_spread(const struct bt_insn *insn, unsigned size)
+{
+    if (size < 16 || !(insn->properties & BT_INSN_VECTOR))
+        return false;
+    switch (insn->op) {
+    case BT_OP_MOVUPS:
+    case BT_OP_MOVUPD:
+    case BT_OP_MOVDQU:
+    case BT_OP_LDDQU:
+    case BT_OP_PCMPESTRI:
+    case BT_OP_PCMPESTRM:
+    case BT_OP_PCMPISTRI:
+    case BT_OP_PCMPISTRM:
+        return true;
+    case BT_OP_VMOVAPS:
+    case BT_OP_VMOVAPD:
+    case BT_OP_VMOVDQA:
+    case BT_OP_VMOVNTPS:
+    case BT_OP_VMOVNTPD:
+    case BT_OP_VMOVNTDQ:
+    case BT_OP_VMOVNTDQA:
+        return false;
+    default:
+        return insn->prefixes & BT_PREFIX_VEX;
+    }
+}
+
+/* At most one register in a slot; T1 stands for it. */
+static bool map_slots(const struct bt_insn *insn, uint8_t map[BT_OPERANDS_MAX], int *ret_reg)
+{
+    int reg = -1;
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        map[i] = BT_REG_NONE;
+        if (insn->operand[i].kind == BT_OPERAND_GPR && insn->operand[i].high_byte)
+            return false;
+        if (!in_slot(insn, i))
+            continue;
+        if (reg >= 0 && reg != insn->operand[i].reg)
+            return false;
+        reg = insn->operand[i].reg;
+        map[i] = T1;
+    }
+    *ret_reg = reg;
+    return true;
+}
+
+static bool slot_written(const struct bt_insn *insn, unsigned reg)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (is_reg(insn, i, reg) && writes(insn, i))
+            return true;
+    return false;
+}
+
+static bool copy_memory(struct emit *t)
+{
+    const struct bt_insn *insn = t->insn;
+    const struct bt_operand *operand = memory_operand(insn);
+    uint8_t map[BT_OPERANDS_MAX];
+    int slot;
+
+    if (!operand || operand->size < 1 || operand->size > 32 || !map_slots(insn, map, &slot))
+        return false;
+    struct emit_access access = {
+        .address = emit_operand(t),
+        .size = operand->size,
+        .write = insn->properties & BT_INSN_WRITES,
+        .spread = is_spread(insn, operand->size),
+        .free_t1 = slot >= 0,
+        .strict = insn->prefixes & BT_PREFIX_LOCK || insn->op == BT_OP_XCHG ||
+                  insn->op == BT_OP_CMPXCHG16B,
+        .live = t->live,
+    };
+    if (access.address.disp != (int32_t)access.address.disp)
+        return false;
+    struct encode_mem mem = emit_access(t, &access);
+    if (slot >= 0)
+        encode_load(t->e, T1, emit_slot(t, (unsigned)slot));
+    if (!encode_insn(t->e, insn, map, &mem))
+        return false;
+    if (slot >= 0 && slot_written(insn, (unsigned)slot))
+        encode_store(t->e, emit_slot(t, (unsigned)slot), T1);
+    return true;
+}
+
+/* A bit's number in a register reaches beyond the operand. */
+static bool reaches_out(const struct bt_insn *insn)
+{
+    return (insn->op == BT_OP_BT || insn->op == BT_OP_BTS || insn->op == BT_OP_BTR ||
+            insn->op == BT_OP_BTC) &&
+           insn->operand[1].kind == BT_OPERAND_GPR;
+}
+
+bool emit_copy(struct emit *t)
+{
+    if (!t->insn->has_mem)
+        return copy_registers(t);
+    return !reaches_out(t->insn) && copy_memory(t);
+}
+
+bool emit_lea(struct emit *t)
+{
+    struct emit_address a = emit_operand(t);
+    unsigned dst = t->insn->operand[0].reg, size = t->insn->size;
+
+    a.seg = 0;
+    if (size == 2 || a.disp != (int32_t)a.disp)
+        return false;
+    a.narrow |= size == 4;
+    if (a.page || emit_in_slot(dst) || (a.base != BT_REG_NONE && emit_in_slot(a.base)) ||
+        (a.index != BT_REG_NONE && emit_in_slot(a.index))) {
+        emit_linear(t, &a);
+        if (emit_in_slot(dst))
+            encode_store(t->e, emit_slot(t, dst), T1);
+        else
+            encode_mov(t->e, dst, T1);
+        return true;
+    }
+    struct encode_mem mem = {a.base, a.index, a.scale, (int32_t)a.disp};
+    encode_lea(t->e, dst, mem, a.narrow ? 4 : 8);
+    return true;
+}
+
+/* --- what is known of registers --- */
+
+static struct emit_known constant(int64_t value)
+{
+    return (struct emit_known){EMIT_KNOWN_BITS, value & ((1 << EMIT_KNOWN_BITS) - 1)};
+}
+
+static struct emit_known added(struct emit_known k, int64_t value)
+{
+    k.residue = (uint8_t)((k.residue + (uint64_t)value) & ((1u << k.bits) - 1));
+    return k;
+}
+
+/* A bit that the mask clears is known; so are those known before, up to the first that is not. */
+static struct emit_known masked(struct emit_known k, int64_t mask)
+{
+    while (k.bits < EMIT_KNOWN_BITS && !(mask >> k.bits & 1))
+        k.bits++;
+    k.residue = (uint8_t)(k.residue & mask & ((1 << k.bits) - 1));
+    return k;
+}
+
+/* Of operand 0, a register written by this instruction. */
+static struct emit_known result(const struct emit *t, const struct bt_insn *insn)
+{
+    struct emit_known old = t->known[insn->operand[0].reg];
+    bool immediate = insn->operand_count > 1 && insn->operand[1].kind == BT_OPERAND_IMM;
+    struct emit_address a;
+
+    if (insn->operand[0].size < 4)
+        return (struct emit_known){0, 0};
+    switch (insn->op) {
+    case BT_OP_MOV:
+        if (immediate)
+            return constant(insn->imm[0]);
+        return insn->operand[1].kind == BT_OPERAND_GPR ? t->known[insn->operand[1].reg]
+                                                       : (struct emit_known){0, 0};
+    case BT_OP_LEA:
+        a = emit_operand(t);
+        a.seg = 0;
+        return emit_known_address(t, &a);
+    case BT_OP_ADD:
+        return immediate ? added(old, insn->imm[0]) : (struct emit_known){0, 0};
+    case BT_OP_SUB:
+        return immediate ? added(old, -insn->imm[0]) : (struct emit_known){0, 0};
+    case BT_OP_AND:
+        return immediate ? masked(old, insn->imm[0]) : (struct emit_known){0, 0};
+    case BT_OP_INC:
+        return added(old, 1);
+    case BT_OP_DEC:
+        return added(old, -1);
+    default:
+        return (struct emit_known){0, 0};
+    }
+}
+
+static void check_stack(struct emit *t)
+{
+    enum emit_saved saved = emit_save_flags(t, t->live_out);
+
+    encode_test_imm8(t->e, CPU_RSP, JIT_STACK_ALIGN - 1);
+    struct jit_site *site = emit_site(t, JIT_SITE_END);
+    site->offset = (uint16_t)(t->offset + t->insn->length);
+    struct emit_late *late = emit_late(t, LATE_LEAVE, encode_jcc_later(t->e, ENCODE_NOT_ZERO));
+    late->saved = (uint8_t)saved;
+    emit_restore_flags(t, saved);
+}
+
+static bool only_explicit(unsigned op)
+{
+    switch (op) {
+    case BT_OP_ADD:
+    case BT_OP_SUB:
+    case BT_OP_AND:
+    case BT_OP_OR:
+    case BT_OP_XOR:
+    case BT_OP_CMP:
+    case BT_OP_TEST:
+    case BT_OP_MOV:
+    case BT_OP_MOVZX:
+    case BT_OP_MOVSX:
+    case BT_OP_MOVSXD:
+    case BT_OP_LEA:
+    case BT_OP_INC:
+    case BT_OP_DEC:
+    case BT_OP_SETCC:
+    case BT_OP_CMOVCC:
+    case BT_OP_SHL:
+    case BT_OP_SHR:
+    case BT_OP_SAR:
+    case BT_OP_PUSH:
+    case BT_OP_NOP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void emit_learn(struct emit *t)
+{
+    const struct bt_insn *insn = t->insn;
+    bool stack = false;
+
+    if (!only_explicit(insn->op))
+        t->known[CPU_RAX] = t->known[CPU_RCX] = t->known[CPU_RDX] = (struct emit_known){0, 0};
+    for (unsigned i = insn->operand_count; i-- > 0;) {
+        if (insn->operand[i].kind != BT_OPERAND_GPR || !writes(insn, i))
+            continue;
+        unsigned reg =
+            insn->operand[i].high_byte ? insn->operand[i].reg & 3u : insn->operand[i].reg;
+        t->known[reg] =
+            i || insn->operand[i].high_byte ? (struct emit_known){0, 0} : result(t, insn);
+        stack |= reg == CPU_RSP;
+    }
+    struct emit_known *k = &t->known[CPU_RSP];
+    if (stack && (k->bits < 3 || k->residue & (JIT_STACK_ALIGN - 1))) {
+        check_stack(t);
+        *k = (struct emit_known){3, 0};
+    }
+}

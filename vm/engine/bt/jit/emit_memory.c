@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest memory: linear addresses, the look-up in the flat table (flat.h), and the checks that keep
+ * an access in its page.
+ *
+ * What is looked for. An entry holds for one page, so an access must not reach into the next. One
+ * that is aligned does not. The check is therefore one test of the sum's low bits, which the
+ * oddness of empty entries fails too; it is left out where the low bits are known (struct
+ * emit_known), and then an empty entry traps. Sizes that are no guess at the alignment (`spread`),
+ * and instructions that have been met unaligned, test whether the first and the last byte differ in
+ * bit 12, and then the sum's sign.
+ *
+ * Where flags are wanted that the check would destroy, RAX keeps them meanwhile, and T1 keeps RAX;
+ * the slow path then computes the address again. */
+#include "vm/engine/bt/flat.h"
+#include "vm/engine/bt/jit/emit.h"
+#include "vm/engine/bt/jit/encode.h"
+
+enum { CROSSED = 0x1000 };
+
+/* --- addresses --- */
+
+struct emit_address emit_operand(const struct emit *t)
+{
+    const struct bt_insn *insn = t->insn;
+    struct emit_address a = {.base = insn->base,
+                             .index = insn->index,
+                             .scale = insn->scale,
+                             .seg = insn->seg >= CPU_FS ? insn->seg : 0,
+                             .page = insn->rip_relative,
+                             .narrow = insn->addr_size == 4,
+                             .disp = insn->disp};
+
+    if (a.page)
+        a.disp += t->offset + insn->length;
+    return a;
+}
+
+static struct encode_mem segment_base(const struct emit *t, unsigned seg)
+{
+    return encode_absolute((uint32_t)(uintptr_t)t->in->vcpu +
+                           (uint32_t)offsetof(struct bt_vcpu, seg[0].base) +
+                           seg * (uint32_t)sizeof(struct cpu_segment));
+}
+
+/* A guest register where the host can use it: its own, or `temporary`. */
+static unsigned usable(struct emit *t, unsigned reg, unsigned temporary)
+{
+    if (!emit_in_slot(reg))
+        return reg;
+    encode_load(t->e, temporary, emit_slot(t, reg));
+    return temporary;
+}
+
+/* Base and index, without the segment's base. */
+static void effective(struct emit *t, const struct emit_address *a)
+{
+    struct encode_mem mem = {BT_REG_NONE, BT_REG_NONE, a->scale, (int32_t)a->disp};
+    unsigned size = a->narrow ? 4 : 8;
+
+    if (a->page) {
+        encode_load(t->e, T1, EMIT_FIELD(t, jit.page));
+        mem.base = T1;
+    } else if (a->base != BT_REG_NONE) {
+        mem.base = (uint8_t)usable(t, a->base, T1);
+    }
+    if (a->index != BT_REG_NONE)
+        mem.index = (uint8_t)usable(t, a->index, T2);
+    if (mem.base == BT_REG_NONE && mem.index == BT_REG_NONE)
+        encode_mov_imm(t->e, T1, a->narrow ? (uint32_t)a->disp : (uint64_t)a->disp);
+    else if (mem.index != BT_REG_NONE || mem.disp || a->narrow)
+        encode_lea(t->e, T1, mem, size);
+    else if (mem.base != T1)
+        encode_mov(t->e, T1, mem.base);
+}
+
+void emit_linear(struct emit *t, const struct emit_address *a)
+{
+    bool simple = !a->narrow && !a->page && a->index == BT_REG_NONE &&
+                  (a->base == BT_REG_NONE || !emit_in_slot(a->base)) && a->disp == (int32_t)a->disp;
+
+    if (a->seg && simple) {
+        encode_load(t->e, T1, segment_base(t, a->seg));
+        if (a->base == BT_REG_NONE)
+            encode_lea(t->e, T1, encode_at(T1, (int32_t)a->disp), 8);
+        else
+            encode_lea(t->e, T1, encode_indexed(a->base, T1, (int32_t)a->disp), 8);
+        return;
+    }
+    effective(t, a);
+    if (a->seg) {
+        encode_load(t->e, T2, segment_base(t, a->seg));
+        encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 8);
+    }
+}
+
+/* --- what is known of the low bits --- */
+
+static struct emit_known sum(struct emit_known a, struct emit_known b)
+{
+    struct emit_known s = {.bits = a.bits < b.bits ? a.bits : b.bits};
+
+    s.residue = (uint8_t)((a.residue + b.residue) & ((1u << s.bits) - 1));
+    return s;
+}
+
+struct emit_known emit_known_address(const struct emit *t, const struct emit_address *a)
+{
+    struct emit_known k = {EMIT_KNOWN_BITS, a->disp & ((1 << EMIT_KNOWN_BITS) - 1)};
+
+    if (a->seg)
+        return (struct emit_known){0, 0};
+    if (a->base != BT_REG_NONE)
+        k = sum(k, t->known[a->base]);
+    if (a->index != BT_REG_NONE) {
+        struct emit_known i = t->known[a->index];
+        unsigned bits = i.bits + a->scale;
+        i.bits = (uint8_t)(bits > EMIT_KNOWN_BITS ? EMIT_KNOWN_BITS : bits);
+        i.residue = (uint8_t)(i.residue << a->scale & ((1 << i.bits) - 1));
+        k = sum(k, i);
+    }
+    return k;
+}
+
+/* After a check: a base alone with a displacement now has known low bits. */
+static void learn(struct emit *t, const struct emit_address *a, unsigned size)
+{
+    unsigned bits = (unsigned)__builtin_ctz(size);
+
+    if (a->base == BT_REG_NONE || a->index != BT_REG_NONE || a->seg || a->narrow ||
+        t->known[a->base].bits >= bits)
+        return;
+    t->known[a->base] =
+        (struct emit_known){(uint8_t)bits, (uint8_t)(-(unsigned)a->disp & (size - 1))};
+}
+
+enum placement { PLACE_INSIDE /* surely in one page */, PLACE_GUESS, PLACE_SPREAD };
+
+static enum placement placement(const struct emit *t, const struct emit_access *access)
+{
+    const struct emit_address *a = &access->address;
+    unsigned size = access->size, block = size <= 1 ? 1 : 1u << (32 - __builtin_clz(size - 1));
+
+    if (a->page && !a->seg && !a->narrow)
+        return (a->disp & 0xfff) + size <= 0x1000 ? PLACE_INSIDE : PLACE_SPREAD;
+    struct emit_known k = emit_known_address(t, a);
+    if (1u << k.bits >= block && !(k.residue & (block - 1)))
+        return PLACE_INSIDE;
+    if (access->strict)
+        return PLACE_GUESS;
+    if (access->spread || t->in->careful >> t->index & 1 || size & (size - 1) ||
+        k.residue & (size - 1))
+        return PLACE_SPREAD;
+    return PLACE_GUESS;
+}
+
+/* --- flags --- */
+
+enum emit_saved emit_save_flags(struct emit *t, unsigned live)
+{
+    if (!live)
+        return SAVED_NOT;
+    encode_mov(t->e, T1, CPU_RAX);
+    encode_save_flags(t->e, live & EMIT_OF);
+    return live & EMIT_OF ? SAVED_FLAGS_OF : SAVED_FLAGS;
+}
+
+void emit_restore_flags(struct emit *t, enum emit_saved saved)
+{
+    if (saved == SAVED_NOT)
+        return;
+    encode_restore_flags(t->e, (saved & 3) == SAVED_FLAGS_OF);
+    if (saved & SAVED_IN_SLOT)
+        encode_load(t->e, CPU_RAX, EMIT_FIELD(t, jit.save[0]));
+    else
+        encode_mov(t->e, CPU_RAX, T1);
+}
+
+/* As emit_save_flags, but T1 stays. */
+static enum emit_saved save_flags_in_slot(struct emit *t, unsigned live)
+{
+    if (!live)
+        return SAVED_NOT;
+    encode_store(t->e, EMIT_FIELD(t, jit.save[0]), CPU_RAX);
+    encode_save_flags(t->e, live & EMIT_OF);
+    return (live & EMIT_OF ? SAVED_FLAGS_OF : SAVED_FLAGS) | SAVED_IN_SLOT;
+}
+
+/* --- the access --- */
+
+/* Base and displacement in one host register, or one and a number: the access can be made at
+ * [base + T2 + disp], and T1 is needed for the look-up only. */
+static bool is_simple(const struct emit_address *a)
+{
+    return a->base != BT_REG_NONE && !emit_in_slot(a->base) && a->index == BT_REG_NONE && !a->seg &&
+           !a->narrow && !a->page;
+}
+
+/* The register that holds the linear address: the base itself, or T1. */
+static unsigned linear_of(struct emit *t, const struct emit_address *a)
+{
+    if (is_simple(a) && !a->disp)
+        return a->base;
+    emit_linear(t, a);
+    return T1;
+}
+
+static void look_up(struct emit *t, unsigned linear, bool write)
+{
+    encode_rorx(t->e, T2, linear, 12);
+    encode_flat_entry(t->e, T2, T2, write ? FLAT_STORE : FLAT_LOAD);
+}
+
+static void slow(struct emit *t, const struct emit_access *access, unsigned linear, unsigned cond,
+                 enum emit_saved saved)
+{
+    struct emit_late *late = emit_late(t, LATE_ACCESS, encode_jcc_later(t->e, cond));
+
+    late->site = t->site_count - 1;
+    late->saved = (uint8_t)saved;
+    late->recompute = linear != T1 || (saved != SAVED_NOT && !(saved & SAVED_IN_SLOT));
+    late->address = access->address;
+}
+
+/* Out of line if the access begins and ends in different pages. */
+static void check_spread(struct emit *t, const struct emit_access *access, unsigned linear)
+{
+    enum emit_saved saved = save_flags_in_slot(t, access->live);
+
+    encode_lea(t->e, T2, encode_at(linear, access->size - 1), 4);
+    encode_xor32(t->e, T2, linear);
+    encode_test_imm32(t->e, T2, CROSSED);
+    slow(t, access, linear, ENCODE_NOT_ZERO, saved);
+    emit_restore_flags(t, saved);
+}
+
+/* T2 = the host's address; out of line if that is none, or unaligned (`mask`, 0: do not look). */
+static void check_sum(struct emit *t, const struct emit_access *access, unsigned linear,
+                      unsigned mask)
+{
+    enum emit_saved saved = SAVED_NOT;
+
+    if (access->live) {
+        encode_lea(t->e, T2, encode_indexed(linear, T2, 0), 8);
+        saved = emit_save_flags(t, access->live);
+        if (!mask)
+            encode_test(t->e, T2, T2);
+    } else {
+        encode_add(t->e, T2, linear);
+    }
+    if (mask)
+        encode_test_imm8(t->e, T2, mask);
+    slow(t, access, linear, mask ? ENCODE_NOT_ZERO : ENCODE_SIGN, saved);
+    emit_restore_flags(t, saved);
+}
+
+struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
+{
+    const struct emit_address *a = &access->address;
+    enum placement place = placement(t, access);
+    struct jit_site *site = emit_site(t, JIT_SITE_ACCESS);
+    bool guess = place == PLACE_GUESS && access->size > 1;
+    bool checked = guess || access->certain || (access->free_t1 && !is_simple(a)) ||
+                   (!access->live && (place == PLACE_SPREAD || access->size == 1));
+    unsigned linear = linear_of(t, a);
+
+    t->accessed = true;
+    if (place == PLACE_SPREAD)
+        check_spread(t, access, linear);
+    look_up(t, linear, access->write);
+    if (!checked)
+        return access->free_t1 ? encode_indexed(a->base, T2, (int32_t)a->disp)
+                               : encode_indexed(linear, T2, 0);
+    if (guess)
+        site->align = (uint8_t)(access->size - 1);
+    check_sum(t, access, linear, guess ? access->size - 1u : 0);
+    if (guess)
+        learn(t, a, access->size);
+    return encode_at(T2, 0);
+}
+
+uint64_t translate_linear(const uint8_t *code, const uint64_t gpr[CPU_GPRS])
+{
+    struct bt_insn insn;
+
+    if (!bt_decode(code, BT_INSN_MAX, BT_MODE_CODE64, &insn) || !insn.has_mem || insn.index != T2 ||
+        insn.base == BT_REG_NONE)
+        return gpr[T1];
+    return gpr[insn.base] + (uint64_t)insn.disp;
+}
