@@ -28,9 +28,9 @@ tsan: build/tsan/build.ninja ## the same under TSan
 clang: build/clang/build.ninja ## build with clang, a warning is an error
 	ninja -C build/clang
 
-fuzz: build/fuzz/build.ninja ## fuzz every target for SECONDS=30; findings land in build/fuzz
+fuzz: all build/fuzz/build.ninja ## fuzz and compare with random input, each target for SECONDS=30 (TARGETS=...); findings in build/fuzz
 	ninja -C build/fuzz fuzzers
-	tools/fuzz.sh build/fuzz $(SECONDS)
+	tools/fuzz.sh build/fuzz build/release $(SECONDS) $(TARGETS)
 
 guests: packages all ## Secure Boot, memtest86+, the Debian installer, the firmware test suite; 15 minutes
 	@status=0; for group in $(GUESTS); do tests/lab/run.py build/release $$group || status=1; done; exit $$status
