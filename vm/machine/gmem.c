@@ -252,12 +252,29 @@ void gmem_view_write(const struct gmem_view *v, uint64_t off, const void *data, 
     gmem_mark_dirty(v->gmem, gpa(v->base.v + off), len);
 }
 
-void gmem_code_written(_Atomic(uint32_t) *word)
+bool gmem_code_written(_Atomic(uint32_t) *word)
 {
     uint32_t old = atomic_load_explicit(word, memory_order_seq_cst);
 
-    while (old & GMEM_CODE && !atomic_compare_exchange_weak(word, &old, old + GMEM_CODE))
-        ;
+    while (old & GMEM_CODE)
+        if (atomic_compare_exchange_weak(word, &old, old + GMEM_CODE))
+            return true;
+    return false;
+}
+
+void gmem_code_log(struct gmem *gmem, uint32_t page)
+{
+    uint32_t at = atomic_fetch_add(&gmem->shared->code_sequence, 1);
+
+    atomic_store(&gmem->shared->code_log[at % GMEM_CODE_LOG], (uint64_t)at << 32 | page);
+}
+
+bool gmem_code_logged(const struct gmem *gmem, uint32_t sequence, uint32_t *ret_page)
+{
+    uint64_t entry = atomic_load(&gmem->shared->code_log[sequence % GMEM_CODE_LOG]);
+
+    *ret_page = (uint32_t)entry;
+    return entry >> 32 == sequence && sequence; /* 0 is also what was never written */
 }
 
 void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len)
@@ -275,8 +292,8 @@ void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len)
         if (watch & GMEM_WATCH_DIRTY)
             atomic_fetch_or_explicit(&gmem->dirty[page / 64], BIT64(page % 64),
                                      memory_order_release);
-        if (watch & GMEM_WATCH_CODE)
-            gmem_code_written(&gmem->code[page]);
+        if (watch & GMEM_WATCH_CODE && gmem_code_written(&gmem->code[page]))
+            gmem_code_log(gmem, (uint32_t)page);
     }
 }
 

@@ -47,14 +47,16 @@ enum {
 
 /* A code word's lowest bit: somebody keeps decoded instructions of the page. The rest counts: it
  * changes with each write to such a page, which clears the bit. */
-enum { GMEM_CODE = 1 };
+enum { GMEM_CODE = 1, GMEM_CODE_LOG = 64 };
 
 /* Behind the RAM in the same memfd, so that both processes see it: what the RAM is, the dirty
  * bitmap, and a code word for each page. */
 struct gmem_shared {
     uint64_t magic;
-    uint64_t size;           /* RAM, bytes */
-    _Atomic(uint32_t) watch; /* GMEM_WATCH_* */
+    uint64_t size;                             /* RAM, bytes */
+    _Atomic(uint32_t) watch;                   /* GMEM_WATCH_* */
+    _Atomic(uint32_t) code_sequence;           /* how many code words have changed */
+    _Atomic(uint64_t) code_log[GMEM_CODE_LOG]; /* the last of them: sequence << 32 | page */
 };
 
 struct gmem {
@@ -111,9 +113,18 @@ void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len);
 void gmem_dirty_log(struct gmem *gmem, bool on);
 void gmem_dirty_fetch(struct gmem *gmem, unsigned index, uint64_t *bitmap);
 /* From now on writes change code words (never taken back). gmem_code_written is that change alone,
- * of one page's word: after the write. */
+ * of one page's word, after the write; false: nobody keeps anything of the page. gmem_code_log then
+ * says so to those who do not look at words; who has seen `sequence` asks which page came next
+ * (gmem_code_logged; false: that is not known any more). */
 void gmem_code_watch(struct gmem *gmem);
-void gmem_code_written(_Atomic(uint32_t) *word);
+bool gmem_code_written(_Atomic(uint32_t) *word);
+void gmem_code_log(struct gmem *gmem, uint32_t page);
+bool gmem_code_logged(const struct gmem *gmem, uint32_t sequence, uint32_t *ret_page);
+
+static inline uint32_t gmem_code_sequence(const struct gmem *gmem)
+{
+    return atomic_load_explicit(&gmem->shared->code_sequence, memory_order_acquire);
+}
 
 static inline void gmem_view_dirty_(const struct gmem_view *v, uint64_t off, unsigned len)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/range.h"
 #include "vm/engine/bt/exec.h"
 
 enum { PAGE = 4096, PIECE_MAX = 64 << 10 /* more than any block with its instructions */ };
@@ -73,11 +74,27 @@ bool block_page_has_code(struct bt_vm *vm, uint64_t page)
     return atomic_load(word_of(vm, page)) & GMEM_CODE;
 }
 
+/* Translated code looks at no words: it is told. */
+static void tell(struct bt_vcpu *vcpu, uint64_t page)
+{
+    struct bt_vm *vm = vcpu->vm;
+
+    if (page < vm->gmem->size / GMEM_PAGE_SIZE)
+        gmem_code_log(vm->gmem, (uint32_t)page);
+    jit_page_written(vcpu, page);
+    for (unsigned i = 0; i < vm->model.cpus; i++) {
+        struct bt_vcpu *other = atomic_load(&vm->vcpu[i]);
+        if (other && other != vcpu)
+            bt_vcpu_request(other, BT_REQUEST_CODE);
+    }
+}
+
 void block_written(struct bt_vcpu *vcpu, uint64_t page)
 {
     struct bt_block *running = vcpu->interp->running;
 
-    gmem_code_written(word_of(vcpu->vm, page));
+    if (gmem_code_written(word_of(vcpu->vm, page)) && vcpu->vm->jit)
+        tell(vcpu, page);
     if (!running || (running->page[0] != page && running->page[1] != page))
         return;
     for (unsigned i = 0; i <= running->count; i++)
@@ -219,6 +236,36 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
                                .generation = {page->generation, second.generation}};
     for (unsigned i = 0; i < count; i++)
         block->bytes += insn[i].length;
+    fill_block(vcpu, block, insn);
+    return block;
+}
+
+static unsigned memory_size(const struct bt_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == BT_OPERAND_MEM && insn->operand[i].size)
+            return insn->operand[i].size;
+    return 1;
+}
+
+struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offset, void *memory)
+{
+    unsigned room = PAGE - offset;
+    struct bt_block *block = memory;
+    struct bt_insn *insn = (struct bt_insn *)(void *)&block->step[2];
+    _Atomic(uint32_t) *word = word_of(vcpu->vm, page);
+
+    *block = (struct bt_block){.page = {page, page},
+                               .mode = vcpu->mode,
+                               .start = (uint16_t)offset,
+                               .count = 1,
+                               .single = true,
+                               .word = {word, word}};
+    if (!bt_decode(vcpu->vm->gmem->host + page * PAGE + offset, MIN(room, (unsigned)BT_INSN_MAX),
+                   vcpu->mode & BT_MODE_CODE, insn))
+        *insn = (struct bt_insn){.op = BT_OP_UD, .length = 1};
+    block->bytes = insn->length;
+    block->memory_size = (uint16_t)memory_size(insn);
     fill_block(vcpu, block, insn);
     return block;
 }

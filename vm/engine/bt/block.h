@@ -18,6 +18,7 @@
 #include "vm/engine/bt/insn.h"
 
 enum { BLOCK_STEPS_MAX = 48, BLOCK_CACHE_SIZE = 64 << 20 };
+enum { BLOCK_HEAT_MAX = 4096, BLOCK_HEAT_NEVER = UINT16_MAX };
 enum { BLOCK_HASH_SIZE = 1 << 16, BLOCK_JUMPS = 1 << 14 };
 
 /* One instruction ready to run, 32 bytes: its handler goes on with the next one by a tail call. The
@@ -46,7 +47,11 @@ struct bt_block {
     uint32_t generation[2];
     struct bt_block *link[2]; /* successors in the same page: the next one, the jump's target */
     struct bt_block *chain;   /* hash */
-    struct bt_step step[];    /* count, and one more that ends the block */
+    struct jit_unit *unit;    /* what the translator made of it, in that epoch of its cache */
+    uint32_t unit_epoch;
+    uint16_t heat;         /* how often it ran; NEVER: it cannot be translated */
+    uint16_t memory_size;  /* single ones: of the memory operand, 1 if there is none */
+    struct bt_step step[]; /* count, and one more that ends the block */
 };
 
 /* Where indirect jumps, and all that leave the page, went before. */
@@ -78,6 +83,14 @@ static inline bool block_valid(const struct bt_block *block)
 /* The block at vcpu->rip in the current mode, of one instruction if `single`. Raises what the fetch
  * raises. Never NULL. */
 struct bt_block *block_find(struct bt_vcpu *vcpu, bool single);
+
+/* The instruction at `offset` of a page of RAM, which it lies within, in the current mode: as a
+ * block in memory of the caller's, for as long as the page does not change. */
+enum {
+    BLOCK_SINGLE_SIZE =
+        sizeof(struct bt_block) + 2 * sizeof(struct bt_step) + sizeof(struct bt_insn)
+};
+struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offset, void *memory);
 
 /* Forgets all blocks of this vCPU: memory was mapped or unmapped (BT_REQUEST_FLUSH). On its own
  * thread, between instructions. */

@@ -15,9 +15,10 @@
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/irqchip.h"
+#include "vm/engine/bt/jit/jit.h"
 #include "vm/engine/bt/lapic.h"
-#include "vm/engine/bt/pvclock.h"
 #include "vm/engine/bt/mmu.h"
+#include "vm/engine/bt/pvclock.h"
 #include "vm/engine/bt/segment.h"
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
@@ -31,13 +32,17 @@ void bt_vcpu_destroy(struct bt_vcpu *vcpu)
     if (atomic_load(&vcpu->vm->vcpu[vcpu->index]) == vcpu)
         atomic_store(&vcpu->vm->vcpu[vcpu->index], NULL);
     bt_lapic_destroy(vcpu);
+    jit_vcpu_destroy(vcpu);
     block_cache_destroy(vcpu);
     flat_destroy(vcpu);
     mmu_destroy(vcpu);
     free(vcpu->cpuid);
     (void)pthread_cond_destroy(&vcpu->wait);
     (void)pthread_mutex_destroy(&vcpu->wait_lock);
-    free(vcpu);
+    if (vcpu->jit.low)
+        jit_vcpu_free(vcpu);
+    else
+        free(vcpu);
 }
 
 static int setup(struct bt_vcpu *vcpu)
@@ -54,20 +59,24 @@ static int setup(struct bt_vcpu *vcpu)
     if (!rc)
         rc = block_cache_create(vcpu);
     if (!rc)
+        rc = jit_vcpu_create(vcpu);
+    if (!rc)
         rc = bt_lapic_create(vm->irqchip, vcpu, cpu_model_apic_id(&vm->model, vcpu->index));
     return rc ? rc : bt_vcpu_reset(vcpu);
 }
 
 int bt_vcpu_create(struct bt_vm *vm, unsigned index, struct bt_vcpu **ret_vcpu, struct err *err)
 {
-    struct bt_vcpu *vcpu;
+    struct bt_vcpu *vcpu, *low;
 
     if (index >= vm->model.cpus)
         return err_set(err, -EINVAL, "processor %u of %u", index, vm->model.cpus);
-    vcpu = aligned_alloc(64, (sizeof *vcpu + 63) & ~(size_t)63);
+    low = jit_vcpu_alloc(vm);
+    vcpu = low ? low : aligned_alloc(64, (sizeof *vcpu + 63) & ~(size_t)63);
     if (!vcpu)
         return err_sys(err, -ENOMEM, "processor %u", index);
     memset(vcpu, 0, sizeof *vcpu);
+    vcpu->jit.low = low != NULL;
     vcpu->vm = vm;
     vcpu->index = index;
     vcpu->fault_vector = -1;
@@ -148,6 +157,7 @@ static void set_registers(struct bt_vcpu *vcpu, const struct cpu_state *s)
     vcpu->dr6 = (s->dr6 & 0x1e00f) | 0xffff0ff0;
     vcpu->dr7 = (s->dr7 & 0xffff2fff) | 0x400;
     vcpu->xcr0 = s->xcr0;
+    jit_vec_off(vcpu);
 }
 
 int bt_vcpu_set_state(struct bt_vcpu *vcpu, const struct cpu_state *s)
@@ -294,6 +304,7 @@ static void start(struct bt_vcpu *vcpu)
 void bt_vcpu_request(struct bt_vcpu *vcpu, uint32_t bits)
 {
     atomic_fetch_or(&vcpu->request, bits);
+    jit_call(vcpu);
     if (!atomic_load(&vcpu->waiting))
         return;
     (void)pthread_mutex_lock(&vcpu->wait_lock);
@@ -342,7 +353,8 @@ static void wait(struct bt_vcpu *vcpu)
 /* The requests that are no events of the guest's. */
 static void housekeeping(struct bt_vcpu *vcpu, uint32_t request)
 {
-    const uint32_t mine = BT_REQUEST_FLUSH | BT_REQUEST_PROTECT | BT_REQUEST_ATTEND;
+    const uint32_t mine =
+        BT_REQUEST_FLUSH | BT_REQUEST_PROTECT | BT_REQUEST_ATTEND | BT_REQUEST_CODE;
 
     atomic_fetch_and(&vcpu->request, ~(request & mine));
     if (request & BT_REQUEST_FLUSH) {
@@ -453,7 +465,7 @@ static void run(struct bt_vcpu *vcpu)
     if (vcpu->shadow || vcpu->rflags & BT_FLAG_TF || except_breaks_armed(vcpu))
         step(vcpu);
     else
-        interp_run(vcpu);
+        jit_run(vcpu);
 }
 
 /* The vector unit's stubs may fault, and are sent on by handlers of these. */
@@ -477,7 +489,7 @@ enum engine_exit bt_vcpu_run(struct bt_vcpu *vcpu, struct err *err)
     bt_vcpu_busy(vcpu);
     for (;;) {
         uint32_t request = atomic_load(&vcpu->request);
-        if (request & (BT_REQUEST_FLUSH | BT_REQUEST_PROTECT | BT_REQUEST_ATTEND))
+        if (request & (BT_REQUEST_FLUSH | BT_REQUEST_PROTECT | BT_REQUEST_ATTEND | BT_REQUEST_CODE))
             housekeeping(vcpu, request);
         if (vcpu->triple_fault) {
             exit = ENGINE_EXIT_SHUTDOWN;

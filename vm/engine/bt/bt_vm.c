@@ -115,8 +115,10 @@ void bt_vm_settle(struct bt_vm *vm, uint32_t bits)
 
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *vcpu = atomic_load(&vm->vcpu[i]);
-        if (vcpu)
+        if (vcpu) {
             atomic_fetch_or(&vcpu->request, bits);
+            jit_call(vcpu);
+        }
     }
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *vcpu = atomic_load(&vm->vcpu[i]);
@@ -212,6 +214,8 @@ static int bt_vm_create(const struct engine_vm_config *config, struct engine_vm 
         (void)err_sys(err, rc, "guest memory");
     if (!rc && (rc = block_vm_create(vm)))
         (void)err_sys(err, rc, "guest code");
+    if (!rc)
+        (void)jit_vm_create(vm, &vm->jit_why);
     if (rc)
         bt_vm_destroy((struct engine_vm *)vm);
     else

@@ -61,6 +61,7 @@ static void set_cr0(struct bt_vcpu *vcpu, uint64_t value)
     if ((old ^ value) & BT_CR0_PG)
         set_paging(vcpu, value);
     vcpu->cr0 = value;
+    jit_vec_off(vcpu);
     if ((old ^ value) & (BT_CR0_PG | BT_CR0_PE | BT_CR0_WP))
         mmu_flush_all(vcpu);
     bt_mode_update(vcpu);
@@ -116,6 +117,7 @@ static void set_cr4(struct bt_vcpu *vcpu, uint64_t value)
         !mmu_load_pdptrs(vcpu, vcpu->cr0, value, vcpu->cr3))
         fault(vcpu);
     vcpu->cr4 = value;
+    jit_vec_off(vcpu);
     if (changed & translation)
         mmu_flush_all(vcpu);
 }

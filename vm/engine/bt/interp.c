@@ -108,7 +108,20 @@ static void run_blocks(struct bt_vcpu *vcpu)
     }
 }
 
-static void leave(struct bt_vcpu *vcpu)
+struct bt_block *interp_block(struct bt_vcpu *vcpu)
+{
+    return jump_target(vcpu);
+}
+
+void interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block)
+{
+    vcpu->block_rip = vcpu->rip;
+    vcpu->interp->running = block;
+    vcpu->instructions += block->count;
+    (void)block->step[0].run(vcpu, block->step);
+}
+
+void interp_leave(struct bt_vcpu *vcpu)
 {
     vcpu->step = NULL;
     vcpu->interp->running = NULL;
@@ -126,7 +139,7 @@ void interp_run(struct bt_vcpu *vcpu)
     }
     flags_split(vcpu);
     run_blocks(vcpu);
-    leave(vcpu);
+    interp_leave(vcpu);
 }
 
 bool interp_step(struct bt_vcpu *vcpu)
@@ -146,6 +159,6 @@ bool interp_step(struct bt_vcpu *vcpu)
     vcpu->instructions++;
     (void)block->step[0].run(vcpu, block->step);
     vcpu->interp->single = false;
-    leave(vcpu);
+    interp_leave(vcpu);
     return true;
 }

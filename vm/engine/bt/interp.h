@@ -37,6 +37,12 @@ void interp_run(struct bt_vcpu *vcpu);
  * False: it raised an exception, which has been delivered. */
 bool interp_step(struct bt_vcpu *vcpu);
 
+/* The parts of interp_run, for the translator: the block at RIP, and what is in front of and behind
+ * all blocks; between blocks RIP is kept, and the status flags live apart (flags.h). */
+struct bt_block *interp_block(struct bt_vcpu *vcpu);
+void interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block);
+void interp_leave(struct bt_vcpu *vcpu);
+
 /* Whether the running instruction of the interpreter's own addresses memory by SS: what is not
  * canonical is #SS then. */
 bool interp_by_stack(const struct bt_vcpu *vcpu);

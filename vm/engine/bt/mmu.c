@@ -251,8 +251,10 @@ void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
     flat_protect(vcpu, page);
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *other = atomic_load(&vm->vcpu[i]);
-        if (other && other != vcpu)
+        if (other && other != vcpu) {
             atomic_fetch_or(&other->request, BT_REQUEST_PROTECT); /* no need to wake it */
+            jit_call(other);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 #include "vm/engine/bt/segment.h"
 
 #include "base/range.h"
+#include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/except.h"
 #include "vm/engine/bt/system.h"
 
@@ -70,8 +71,10 @@ void bt_mode_update(struct bt_vcpu *vcpu)
         mode |= BT_MODE_USER;
     if (!code64 && ss->attributes & CPU_SEG_DB)
         mode |= BT_MODE_STACK32;
-    if (flat)
+    if (flat && !code64)
         mode |= BT_MODE_FLAT;
+    if ((mode ^ vcpu->mode) & BT_MODE_CODE && vcpu->vm->jit)
+        bt_attend(vcpu); /* jit_run chooses by it */
     vcpu->mode = mode;
     mmu_update_context(vcpu);
 }

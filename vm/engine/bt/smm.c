@@ -91,6 +91,7 @@ void smm_enter(struct bt_vcpu *vcpu)
 
     save(vcpu, area);
     vcpu->smm = true;
+    jit_vec_off(vcpu);
     mmu_flush_all(vcpu); /* what is seen there is other memory */
     (void)bt_vm_write(vcpu->vm, smbase + SAVE_AREA, area, sizeof area, true);
     vcpu->run_state = CPU_RUNNING;
@@ -163,6 +164,7 @@ static void rsm(struct bt_vcpu *vcpu, const struct bt_insn *insn)
     }
     restore(vcpu, area);
     vcpu->smm = false;
+    jit_vec_off(vcpu);
     mmu_set_cr3(vcpu, le64_load(area + SAVE_CR3));
     mmu_flush_all(vcpu);
     (void)mmu_load_pdptrs(vcpu, vcpu->cr0, vcpu->cr4, vcpu->cr3);

@@ -259,6 +259,7 @@ static void xsetbv(struct bt_vcpu *vcpu, const struct bt_insn *insn)
     if ((uint32_t)vcpu->gpr[CPU_RCX] || value & ~vcpu->vm->xcr0 || !(value & 1) || (value & 6) == 4)
         bt_raise_error(vcpu, BT_GP, 0);
     vcpu->xcr0 = value;
+    jit_vec_off(vcpu);
 }
 
 /* Bases */

@@ -11,14 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "vm/engine/bt/signals.h"
 
 /* Room for every stub there can be, a guest that tries all immediates of all opcodes (bt_vec does);
  * pages that are never touched cost nothing. */
@@ -53,7 +52,6 @@ struct vec_cache {
 
 /* The signal handler's: where stubs are. A cache never moves. */
 static _Atomic(struct vec_cache *) caches[CACHES_MAX];
-static struct sigaction previous[2]; /* SIGFPE, SIGILL */
 
 /* --- Writing code --- */
 
@@ -483,39 +481,28 @@ static struct vec_cache *cache_at(uintptr_t rip)
     return NULL;
 }
 
-static void on_trap(int signal, siginfo_t *info, void *context)
+static bool on_trap(struct bt_vcpu *vcpu, int signal, const siginfo_t *info, ucontext_t *context)
 {
-    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    greg_t *regs = context->uc_mcontext.gregs;
     struct vec_cache *cache = cache_at((uintptr_t)regs[REG_RIP]);
 
+    (void)vcpu;
     (void)info;
-    if (!cache) { /* a bug of ours: as if we had no handler */
-        (void)sigaction(signal, &previous[signal == SIGILL], NULL);
-        return;
-    }
+    if (!cache)
+        return false;
     regs[REG_RIP] = (greg_t)(uintptr_t)cache->run;
     regs[REG_RAX] = signal;
+    return true;
 }
 
 static int register_cache(struct vec_cache *cache)
 {
-    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
-    static const int signals[] = {SIGFPE, SIGILL};
     unsigned i = 0;
 
     for (struct vec_cache *none = NULL; i < CACHES_MAX; i++, none = NULL)
         if (atomic_compare_exchange_strong(&caches[i], &none, cache))
             break;
-    if (i == CACHES_MAX)
-        return -ENOSPC;
-    (void)sigemptyset(&action.sa_mask);
-    for (i = 0; i < 2; i++) {
-        if (sigaction(signals[i], &action, &old))
-            return -errno;
-        if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_trap)
-            previous[i] = old;
-    }
-    return 0;
+    return i == CACHES_MAX ? -ENOSPC : signals_watch(SIGNALS_VEC, on_trap, NULL);
 }
 
 /* The memfd cannot grow or shrink, and nobody else has it. */

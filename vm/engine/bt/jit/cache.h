@@ -15,28 +15,69 @@
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/jit/translate.h"
 
+enum { JIT_PAGE_HASH = 1 << 12 };
+
 struct jit_page {
     uint64_t number; /* in the VM's numbering */
     uint32_t mode;
+    uint32_t generation; /* of the page's code word, which its units' bytes had */
     _Atomic(uint32_t) *word;
-    uint32_t generation;
-    uint32_t *map;          /* 4096 run addresses */
-    struct jit_unit *first; /* the rest is the cache's */
+    uint32_t *map; /* 4096 run addresses */
+    struct jit_unit *first;
     struct jit_page *chain;
     uint32_t drops; /* how often its bytes changed: such pages are left to the interpreter */
 };
 
+struct jit_cache {
+    uint8_t *write, *run; /* the code's two mappings, owned */
+    uint8_t *arena;       /* owned: pages, units, sites, marks, and what the loop wants there */
+    uint32_t *maps;       /* borrowed: this vCPU's part of flat_maps */
+    uint64_t code_size, code_used, arena_size, arena_used;
+    uint64_t code_kept, arena_kept; /* of the stubs: stays when all is dropped */
+    unsigned maps_max, maps_used;
+    uint32_t leave, miss;  /* run addresses of the stubs */
+    struct jit_site *trap; /* trap.c's, for instructions that have none */
+    void *spare;           /* BLOCK_SINGLE_SIZE bytes, for when the arena is full */
+    uint32_t epoch;        /* counts how often all was dropped */
+    _Atomic(uint32_t) unit_count;
+    uint32_t unit_max;
+    uint32_t *unit; /* owned: addresses of units, in the order of their code */
+    struct jit_page *page[JIT_PAGE_HASH];
+};
+
+/* What all vCPUs together may have below 2 GiB, and of it one; fewer bytes than JIT_CACHE_MIN for
+ * each: they interpret. */
+enum { JIT_CACHE_TOTAL = 768 << 20, JIT_CACHE_MAX = 96 << 20, JIT_CACHE_MIN = 8 << 20 };
+/* Bytes of code maps that a VM of so many vCPUs needs; 0: too many. */
+uint64_t jit_cache_map_bytes(unsigned cpus);
+
+/* Memory below 2 GiB, not executable; NULL: none. */
+void *jit_low_map(size_t size);
+
 int jit_cache_create(struct bt_vcpu *vcpu, struct jit_cache **ret_cache);
 void jit_cache_destroy(struct jit_cache *cache);
 
-/* The unit for a block of the interpreter's, made now if there is none; NULL: interpret. Links
- * `from`, if that is a site of kind JIT_SITE_LINK. */
+/* The unit for the block at vcpu->rip, made now if there is none and the block is warm; NULL:
+ * interpret. A full cache is emptied: `epoch` says so. */
 struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block);
-void jit_cache_link(struct jit_cache *cache, struct jit_site *from, const struct jit_unit *to);
-/* Whose code holds this run address; NULL: nobody's. Async-signal-safe. */
+/* Of the same page and offset with `careful`; the old one leads there. NULL: as it was. */
+struct jit_unit *jit_cache_remake(struct bt_vcpu *vcpu, struct jit_unit *unit);
+/* The jump of a site of kind JIT_SITE_LINK goes to `to` from now on. */
+void jit_cache_link(struct jit_cache *cache, const struct jit_site *from,
+                    const struct jit_unit *to);
+/* Memory that goes when all is dropped, aligned to 64; NULL: full. */
+void *jit_cache_take(struct jit_cache *cache, size_t size);
+
+/* Async-signal-safe: whose code holds this run address; NULL: nobody's. */
 struct jit_unit *jit_cache_find(const struct jit_cache *cache, uint64_t run);
 const struct jit_mark *jit_unit_mark(const struct jit_unit *unit, uint64_t run);
 
+static inline bool jit_cache_holds(const struct jit_cache *cache, uint64_t run)
+{
+    return run - (uintptr_t)cache->run < cache->code_size;
+}
+
 void jit_cache_page_written(struct jit_cache *cache, uint64_t page);
-void jit_cache_validate(struct jit_cache *cache); /* all pages, by their words */
+void jit_cache_page_check(struct jit_cache *cache, uint64_t page); /* by its word */
+void jit_cache_validate(struct jit_cache *cache);                  /* all pages, by their words */
 void jit_cache_drop_all(struct jit_cache *cache);

@@ -82,16 +82,21 @@ struct jit_state {
     _Atomic(bool) inside; /* a call needs the signal */
     uint32_t mxcsr;       /* of C */
     uint8_t *image;       /* vcpu->xsave */
-    int thread;           /* the vCPU's, once it has run */
-    struct jit_cache *cache;  /* owned; NULL: this vCPU only interprets */
-    uint64_t code_seen;       /* gmem's code sequence when the units were last looked at */
-    uint64_t entries, leaves; /* statistics */
+    int thread;           /* the vCPU's */
+    bool low;             /* the vCPU's memory is jit_vcpu_alloc's */
+    struct jit_cache *cache; /* owned; NULL: this vCPU only interprets */
+    uint32_t live_mode;      /* vcpu->mode when `live` was decided */
+    uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
+    uint64_t leaves, traps;  /* statistics */
 };
 
 /* Of a VM, before the sandbox closes. Failing is no harm: `vm->jit` stays NULL and the engine
  * interprets; `err` says why. */
 int jit_vm_create(struct bt_vm *vm, struct err *err);
-void jit_vm_destroy(struct bt_vm *vm);
+/* A vCPU's memory, where translated code can name it; NULL: anywhere will do. */
+struct bt_vcpu *jit_vcpu_alloc(const struct bt_vm *vm);
+void jit_vcpu_free(struct bt_vcpu *vcpu);
+/* On the vCPU's own thread, before its sandbox closes; a vCPU without a cache interprets. */
 int jit_vcpu_create(struct bt_vcpu *vcpu);
 void jit_vcpu_destroy(struct bt_vcpu *vcpu);
 
