@@ -37,8 +37,10 @@ struct sdk_request {
     struct call call;
 };
 
+/* Answers by `respond`, before it returns or later. respond may release and free the request. */
 void sdk_handle(struct sdk_request *req);
 
-/* The client went away before the response: ends a waiting call. respond is not called any more;
- * afterwards the request may be freed. */
-void sdk_abandon(struct sdk_request *req);
+/* Frees what the request holds; ends its call if that still waits (the client went away, the host
+ * goes down). respond is not called any more. To be called once for every request that was handled.
+ */
+void sdk_release(struct sdk_request *req);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading SOAP: the envelope, and its values by the shapes that the method declares. */
+#include <errno.h>
+#include <string.h>
+
+#include "hostd/api/soap.h"
+#include "hostd/api/soap_dom.h"
+#include "hostd/api/text.h"
+#include "hostd/api/value.h"
+#include "hostd/api/vim_types.gen.h"
+
+unsigned soap_version(const char *action)
+{
+    const char *slash = action ? strchr(action, '/') : NULL;
+    if (!slash)
+        return vim_version_count - 1;
+    return vim_find_version(slash + 1, strcspn(slash + 1, "\"'# \t"));
+}
+
+static int read_single(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+                       struct vim_any *ret_value, struct err *err);
+
+static const char *trim(struct arena *arena, const char *text)
+{
+    text += strspn(text, " \t\r\n");
+    size_t len = strlen(text);
+    while (len && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    return text[len] ? arena_strndup(arena, text, len) : text;
+}
+
+static int read_ref(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+                    struct vim_any *ret_value, struct err *err)
+{
+    const struct vim_managed *type = e->type ? vim_find_managed(e->type) : &vim_managed[shape.of];
+    if (!type)
+        return err_set(err, -EINVAL, "there is no managed object type \"%s\"", e->type);
+    const char *id = trim(arena, e->text);
+    *ret_value = *id ? vim_any_ref((struct vim_ref){type, id}) : vim_any_none();
+    return 0;
+}
+
+/* The members of a data object; those that the type does not have are a newer client's. */
+static int read_members(struct arena *arena, const struct soap_element *e, struct vim_data *data,
+                        struct err *err)
+{
+    struct value_seen seen = {0};
+    for (const struct soap_element *c = e->first; c; c = c->next) {
+        const struct vim_property *prop = vim_type_property(data->type, c->name, strlen(c->name));
+        if (!prop || c->nil)
+            continue;
+        struct vim_any value;
+        struct vim_shape shape = prop->shape;
+        shape.list = false;
+        int r = read_single(arena, c, shape, &value, err);
+        if (!r)
+            r = value_set(arena, data, prop, &value, &seen, err);
+        if (r < 0)
+            return err_prefix(err, r, "%s", prop->name);
+    }
+    return value_complete(data, &seen, err);
+}
+
+static int read_data(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+                     struct vim_any *ret_value, struct err *err)
+{
+    const struct vim_type *type = &vim_types[shape.of];
+    if (e->xsi_type) {
+        type = vim_find_type(e->xsi_type);
+        if (!type || !vim_type_is(type, &vim_types[shape.of]))
+            return err_set(err, -EINVAL, "a %s cannot be a %s", e->xsi_type,
+                           vim_types[shape.of].name);
+    }
+    struct vim_data *data = vim_new(arena, type);
+    int r = read_members(arena, e, data, err);
+    if (!r)
+        *ret_value = vim_any_data_(data);
+    return r;
+}
+
+static int read_array(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+                      struct vim_any *ret_value, struct err *err)
+{
+    struct vim_list list = {0};
+    VIM_EMPTY(&list);
+    shape.list = false;
+    for (const struct soap_element *c = e->first; c; c = c->next) {
+        struct vim_any value;
+        int r = read_single(arena, c, shape, &value, err);
+        if (!r)
+            r = value_append(arena, &list, shape, &value, err);
+        if (r < 0)
+            return r;
+    }
+    *ret_value = vim_any_list(shape.kind, shape.of, &list);
+    return 0;
+}
+
+static int read_any(struct arena *arena, const struct soap_element *e, struct vim_any *ret_value,
+                    struct err *err)
+{
+    struct vim_shape shape = {.kind = VIM_STRING};
+    if (e->xsi_type && value_shape(e->xsi_type, &shape) < 0)
+        return err_set(err, -EINVAL, "there is no type \"%s\"", e->xsi_type);
+    if (!e->xsi_type && e->first)
+        return err_set(err, -EINVAL, "a value of any type must name its type");
+    return shape.list ? read_array(arena, e, shape, ret_value, err)
+                      : read_single(arena, e, shape, ret_value, err);
+}
+
+static int read_single(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+                       struct vim_any *ret_value, struct err *err)
+{
+    if (arena_exceeded(arena))
+        return err_set(err, -E2BIG, "too large");
+    switch (shape.kind) {
+    case VIM_ANY:
+        return read_any(arena, e, ret_value, err);
+    case VIM_REF:
+        return read_ref(arena, e, shape, ret_value, err);
+    case VIM_DATA:
+        return read_data(arena, e, shape, ret_value, err);
+    default:
+        if (text_parse_value(arena, shape, e->text, ret_value) < 0)
+            return err_set(err, -EINVAL, "\"%.40s\" is no %s", e->text, vim_shape_name(shape));
+        return 0;
+    }
+}
+
+/* --- the request --- */
+
+static int bad_request(struct call *call, int code, const struct err *err)
+{
+    CALL_FAULT_TEXT(call, InvalidRequest, "The request is not valid: %s", err->text);
+    return code;
+}
+
+static void read_headers(struct call *call, const struct soap_element *envelope,
+                         const char **ret_cookie)
+{
+    const struct soap_element *header = soap_child(envelope, "Header");
+    const struct soap_element *id = soap_child(header, "operationID");
+    const struct soap_element *cookie = soap_child(header, "vcSessionCookie");
+    call->operation_id = id ? id->text : NULL;
+    *ret_cookie = cookie ? trim(call->arena, cookie->text) : NULL;
+}
+
+static int read_target(struct call *call, const struct soap_element *request, struct err *err)
+{
+    const struct soap_element *this = soap_child(request, "_this");
+    struct vim_any value = vim_any_none();
+    struct vim_shape shape = {.kind = VIM_REF, .of = (uint16_t)(call->method->owner - vim_managed)};
+    int r = this ? read_ref(call->arena, this, shape, &value, err) : 0;
+    if (r < 0)
+        return r;
+    if (value.shape.kind == VIM_NONE)
+        return err_set(err, -EINVAL, "_this is missing");
+    call->target = value.ref;
+    return 0;
+}
+
+int soap_read(struct call *call, const char *action, const void *body, size_t len,
+              const char **ret_cookie)
+{
+    struct err err = ERR_INIT;
+    struct soap_element *envelope = NULL;
+    *ret_cookie = NULL;
+    call->version = soap_version(action);
+    int r = soap_parse(call->arena, body, len, &envelope, &err);
+    if (r < 0)
+        return bad_request(call, r, &err);
+    const struct soap_element *soap_body = soap_child(envelope, "Body");
+    if (strcmp(envelope->name, "Envelope") != 0 || !soap_body || !soap_body->first)
+        return bad_request(call, err_set(&err, -EINVAL, "it is no SOAP envelope"), &err);
+    const struct soap_element *request = soap_body->first;
+    read_headers(call, envelope, ret_cookie);
+    call->method = vim_find_method(request->name);
+    if (!call->method)
+        return bad_request(
+            call, err_set(&err, -ENOENT, "there is no method \"%.80s\"", request->name), &err);
+    struct vim_data *args = vim_new(call->arena, call->method->args);
+    call->args = args;
+    r = read_target(call, request, &err);
+    if (!r)
+        r = read_members(call->arena, request, args, &err);
+    return r < 0 ? bad_request(call, r, &err) : 0;
+}
