@@ -266,6 +266,7 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
         *insn = (struct bt_insn){.op = BT_OP_UD, .length = 1};
     block->bytes = insn->length;
     block->memory_size = (uint16_t)memory_size(insn);
+    block->op = insn->op;
     fill_block(vcpu, block, insn);
     return block;
 }

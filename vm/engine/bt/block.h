@@ -50,6 +50,7 @@ struct bt_block {
     struct jit_unit *unit;    /* what the translator made of it, in that epoch of its cache */
     uint32_t unit_epoch;
     uint16_t heat;         /* how often it ran; NEVER: it cannot be translated */
+    uint16_t op;           /* single ones: enum bt_op */
     uint16_t memory_size;  /* single ones: of the memory operand, 1 if there is none */
     struct bt_step step[]; /* count, and one more that ends the block */
 };

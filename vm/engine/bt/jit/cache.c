@@ -198,6 +198,7 @@ static void drop_page(struct jit_cache *cache, struct jit_page *page)
         n->unit.dead = true;
     page->first = NULL;
     page->drops++;
+    cache->stats.dropped++;
 }
 
 void jit_cache_page_written(struct jit_cache *cache, uint64_t number)
@@ -237,6 +238,7 @@ void jit_cache_drop_all(struct jit_cache *cache)
     cache->code_used = cache->code_kept;
     cache->maps_used = 0;
     cache->epoch++;
+    cache->stats.emptied++;
     memset(cache->page, 0, sizeof cache->page);
 }
 
@@ -305,6 +307,7 @@ static void publish(struct jit_cache *cache, struct jit_page *page, struct node 
     cache->unit[cache->unit_count] = (uint32_t)(uintptr_t)node;
     atomic_signal_fence(memory_order_seq_cst);
     cache->unit_count++;
+    cache->stats.made++;
     page->map[node->unit.offset] = node->unit.entry;
 }
 
@@ -410,6 +413,7 @@ struct jit_unit *jit_cache_remake(struct bt_vcpu *vcpu, struct jit_unit *unit)
 
     if (make_unit(vcpu, unit->page, unit->offset, unit->careful, &new))
         return NULL;
+    cache->stats.remade++;
     *writable(cache, unit->code) = 0xe9; /* jmp */
     put_distance(cache, unit->code + 1, new->code);
     return new;

@@ -28,6 +28,15 @@ struct jit_page {
     uint32_t drops; /* how often its bytes changed: such pages are left to the interpreter */
 };
 
+/* For tools/btstat, which reads them from outside. */
+struct jit_stats {
+    uint64_t left[JIT_SITE_KINDS];           /* by kind of site */
+    uint64_t stepped[BT_OP_MAX];             /* by operation; accesses too */
+    uint64_t interpreted;                    /* blocks */
+    uint64_t made, remade, dropped, emptied; /* units; pages; all */
+    uint64_t faults;                         /* exceptions delivered */
+};
+
 struct jit_cache {
     uint8_t *write, *run; /* the code's two mappings, owned */
     uint8_t *arena;       /* owned: pages, units, sites, marks, and what the loop wants there */
@@ -43,6 +52,7 @@ struct jit_cache {
     uint32_t unit_max;
     uint32_t *unit; /* owned: addresses of units, in the order of their code */
     struct jit_page *page[JIT_PAGE_HASH];
+    struct jit_stats stats;
 };
 
 /* What all vCPUs together may have below 2 GiB, and of it one; fewer bytes than JIT_CACHE_MIN for

@@ -231,7 +231,6 @@ static inline bool enter(struct bt_vcpu *vcpu, uint32_t code)
     if (jit->live && jit->live_mode != vcpu->mode)
         jit->live = 0;
     jit_enter(vcpu, code);
-    jit->leaves++;
     look_for_writes(vcpu);
     return true;
 }
@@ -294,6 +293,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     vcpu->rip = at;
     vcpu->interp->running = block;
     vcpu->instructions++;
+    jit->cache->stats.stepped[block->op]++;
     (void)block->step[0].run(vcpu, block->step);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
@@ -314,6 +314,7 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
 {
     struct jit_site *site = (struct jit_site *)(uintptr_t)vcpu->jit.site;
 
+    vcpu->jit.cache->stats.left[site->kind]++;
     switch (site->kind) {
     case JIT_SITE_JUMP:
         vcpu->rip = vcpu->jit.linear;
@@ -388,10 +389,12 @@ static void run(struct bt_vcpu *vcpu)
         if (unit && from && epoch == cache->epoch)
             lead(vcpu, from, unit);
         from = NULL;
-        if (!unit)
+        if (!unit) {
+            cache->stats.interpreted++;
             interp_run_block(vcpu, block);
-        else if (!run_unit(vcpu, unit, &from))
+        } else if (!run_unit(vcpu, unit, &from)) {
             return;
+        }
     } while (!attended(vcpu));
 }
 
@@ -405,6 +408,7 @@ void jit_run(struct bt_vcpu *vcpu)
     vcpu->shadow = 0;
     if (setjmp(vcpu->unwind)) {
         vcpu->interp->running = NULL;
+        vcpu->jit.cache->stats.faults++;
         except_landed(vcpu);
     }
     atomic_store(&vcpu->jit.inside, true);

@@ -87,7 +87,7 @@ struct jit_state {
     struct jit_cache *cache; /* owned; NULL: this vCPU only interprets */
     uint32_t live_mode;      /* vcpu->mode when `live` was decided */
     uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
-    uint64_t leaves, traps;  /* statistics */
+    uint64_t traps;          /* statistics */
 };
 
 /* Of a VM, before the sandbox closes. Failing is no harm: `vm->jit` stays NULL and the engine

@@ -32,6 +32,7 @@ enum jit_site_kind {
     JIT_SITE_LIVE, /* vector registers are wanted: `need`; then `resume`, which is the same check
                       again; if they may not run, the instruction is stepped */
     JIT_SITE_END,  /* of the unit, for no other reason: goes on at `offset` */
+    JIT_SITE_KINDS
 };
 
 /* Below 2 GiB, in memory of the cache's that is not executable. */
