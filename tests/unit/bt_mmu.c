@@ -327,6 +327,11 @@ static void two_levels(void)
     CHECK_EQ(rig.cpu->event.error, E_U);
     CHECK_EQ(CATCH(mmu_store(rig.cpu, 0xd0201004, 4, 6)), NONE);
     CHECK_EQ(get(0x601004, 4), 6);
+    /* INVLPG of its other half. */
+    put(PD + (0xd0000000u >> 22) * 4, 4, 0);
+    CHECK_EQ(try_access(MMU_READ, 0xd0201000), NONE);
+    mmu_flush_page(rig.cpu, 0xd0000000);
+    CHECK_EQ(try_access(MMU_READ, 0xd0201000), BT_PF);
     CHECK_EQ(try_access(MMU_READ, 0xe0000000), BT_PF);
     CHECK_EQ(rig.cpu->event.error, E_P | E_U | E_RSVD);
     rig_close();

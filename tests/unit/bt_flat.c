@@ -1,0 +1,837 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The flat tables: that what is entered is found and what is dropped is not, and that no address
+ * through no entry gets anywhere but to guest RAM, a code map, or a signal. */
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/bt_machine.h"
+#include "vm/engine/bt/flat.h"
+
+enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128, G = 256, PAGE = 4096 };
+enum { PML4 = 0x10000, PML4_B = 0x20000, TABLES = 0x30000 };
+enum { SLOTS = 1 << 29 };
+#define MAP_BYTES MIB(64)
+#define LINEAR    UINT64_C(0x7f8000201000)
+#define KERNEL    UINT64_C(0xffff888000601000)
+
+static struct {
+    uint64_t next_table;
+    uint8_t *ram, *maps;
+} flat_rig;
+
+static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC};
+
+/* What translated code does: the slot of a 32-bit address. */
+static uint64_t *slot_at(uint64_t base, uint64_t linear, enum flat_view view)
+{
+    uint32_t offset = (uint32_t)((linear >> 12 | linear << 52) & UINT32_MAX) * 8 + (uint32_t)view;
+
+    return (uint64_t *)(uintptr_t)(base + offset);
+}
+
+/* The entry as it is in the current mode; memory under it is made as the signal handler would. */
+static uint64_t entry(uint64_t linear, enum flat_view view)
+{
+    uint64_t *at = slot_at(flat_base(rig.cpu), linear, view);
+
+    (void)flat_populate(rig.cpu, (uintptr_t)at);
+    return *at;
+}
+
+static bool is_empty(uint64_t linear, enum flat_view view)
+{
+    uint64_t sum = (linear & MMU_PAGE) + entry(linear, view);
+
+    return sum & 1 && (int64_t)sum < 0;
+}
+
+/* Where in guest RAM an access ends; RAM: elsewhere. */
+static uint64_t target(uint64_t linear, enum flat_view view)
+{
+    uint64_t sum = linear + entry(linear, view) - (uintptr_t)flat_rig.ram;
+
+    return sum < RAM ? sum : RAM;
+}
+
+/* Enters a page into the tables of an address space, whose levels are made as needed. */
+static void map(uint64_t root, uint64_t linear, uint64_t pte)
+{
+    uint64_t table = root;
+
+    for (unsigned shift = 39; shift > 12; shift -= 9) {
+        uint64_t at = table + (linear >> shift & 511) * 8;
+        if (shift == 21 && pte & PS) {
+            put(at, 8, pte);
+            return;
+        }
+        if (!get(at, 8)) {
+            put(at, 8, flat_rig.next_table | P | W | U);
+            flat_rig.next_table += PAGE;
+        }
+        table = get(at, 8) & MMU_PAGE & ~BIT64(63);
+    }
+    put(table + (linear >> 12 & 511) * 8, 8, pte);
+}
+
+static void set_cpl(unsigned cpl)
+{
+    rig.cpu->seg[CPU_CS] = flat((uint16_t)(8 | cpl), (uint16_t)(0x9b | cpl << 5 | CPU_SEG_L));
+    rig.cpu->seg[CPU_SS] = flat((uint16_t)(16 | cpl), (uint16_t)(0x93 | cpl << 5 | CPU_SEG_DB));
+    bt_mode_update(rig.cpu);
+}
+
+static bool open_flat(unsigned cpl)
+{
+    struct err err = ERR_INIT;
+
+    if (!rig_open())
+        return false;
+    struct bt_vm *vm = rig.cpu->vm;
+    if (!vm->flat && !CHECK_EQ(flat_vm_create(vm, MAP_BYTES, &vm->flat, &err), 0))
+        (void)printf("# %s\n", err.text);
+    if (!vm->flat || !CHECK_EQ(flat_create(rig.cpu), 0))
+        return false;
+    flat_rig.next_table = TABLES;
+    flat_rig.ram = flat_ram(vm->flat);
+    flat_rig.maps = flat_maps(vm->flat);
+    set_mode(64, cpl);
+    rig.cpu->cr0 |= BT_CR0_PG | BT_CR0_WP;
+    rig.cpu->cr4 |= BT_CR4_PGE;
+    mmu_set_cr3(rig.cpu, PML4);
+    mmu_flush_all(rig.cpu);
+    bt_mode_update(rig.cpu);
+    return true;
+}
+
+static int note_load(uint64_t linear)
+{
+    int vector = CATCH((void)mmu_load(rig.cpu, linear, 8));
+
+    if (vector == NONE)
+        flat_note(rig.cpu, linear);
+    return vector;
+}
+
+static int note_store(uint64_t linear)
+{
+    int vector = CATCH(mmu_store(rig.cpu, linear, 8, linear));
+
+    if (vector == NONE)
+        flat_note(rig.cpu, linear);
+    return vector;
+}
+
+static void notes(void)
+{
+    REQUIRE(open_flat(3));
+    map(PML4, LINEAR, 0x300000 | P | W | U);
+    map(PML4, LINEAR + PAGE, 0x301000 | P | U);
+    CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(LINEAR, FLAT_STORE));
+    CHECK_EQ(note_load(LINEAR + 8), NONE);
+    CHECK_EQ(target(LINEAR + 24, FLAT_LOAD), 0x300018);
+    CHECK(is_empty(LINEAR, FLAT_STORE)); /* its D bit is not set yet */
+    CHECK_EQ(note_store(LINEAR + 8), NONE);
+    CHECK_EQ(target(LINEAR + 24, FLAT_STORE), 0x300018);
+    CHECK_EQ(*(uint64_t *)(void *)(flat_rig.ram + 0x300008), LINEAR + 8);
+    CHECK_EQ(note_load(LINEAR + PAGE), NONE);
+    CHECK_EQ(target(LINEAR + PAGE, FLAT_LOAD), 0x301000);
+    CHECK(is_empty(LINEAR + PAGE, FLAT_STORE));
+    flat_note(rig.cpu, DEVICE);
+    CHECK(is_empty(DEVICE, FLAT_LOAD));
+    flat_flush(rig.cpu);
+    CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(LINEAR, FLAT_STORE));
+    rig_close();
+}
+
+static void privileges(void)
+{
+    REQUIRE(open_flat(3));
+    map(PML4, LINEAR, 0x300000 | P | W | U | D);
+    map(PML4, KERNEL, 0x301000 | P | W | D);
+    CHECK_EQ(note_load(LINEAR), NONE);
+    CHECK_EQ(note_load(KERNEL), BT_PF);
+    flat_note(rig.cpu, KERNEL);
+    CHECK(is_empty(KERNEL, FLAT_LOAD));
+    set_cpl(0);
+    CHECK_EQ(note_load(KERNEL), NONE);
+    CHECK_EQ(target(KERNEL, FLAT_LOAD), 0x301000);
+    CHECK_EQ(target(KERNEL, FLAT_STORE), 0x301000);
+    flat_note(rig.cpu, LINEAR);
+    CHECK_EQ(target(LINEAR, FLAT_LOAD), 0x300000); /* no SMAP */
+    set_cpl(3);
+    flat_note(rig.cpu, KERNEL);
+    CHECK(is_empty(KERNEL, FLAT_LOAD) && is_empty(KERNEL, FLAT_STORE));
+    set_cpl(0);
+    rig.cpu->vm->cr4 |= BT_CR4_SMAP;
+    system_set_cr(rig.cpu, 4, rig.cpu->cr4 | BT_CR4_SMAP);
+    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    rig.cpu->rflags |= BT_FLAG_AC;
+    CHECK_EQ(note_load(LINEAR), NONE); /* allowed now, but not for long */
+    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    rig_close();
+}
+
+/* Global pages stay in the supervisor's table, and only they; a space that is kept keeps its own
+ * table. */
+static void spaces(void)
+{
+    REQUIRE(open_flat(3));
+    rig.cpu->cr4 |= BT_CR4_PCIDE;
+    map(PML4, LINEAR, 0x300000 | P | W | U | D);
+    map(PML4, KERNEL, 0x301000 | P | W | D | G);
+    map(PML4, KERNEL + PAGE, 0x302000 | P | W | D);
+    put(PML4_B + (KERNEL >> 39 & 511) * 8, 8, get(PML4 + (KERNEL >> 39 & 511) * 8, 8));
+    mmu_set_cr3(rig.cpu, PML4 | 1);
+    CHECK_EQ(note_load(LINEAR), NONE);
+    set_cpl(0);
+    CHECK_EQ(note_store(KERNEL), NONE);
+    CHECK_EQ(note_load(KERNEL + PAGE), NONE);
+    CHECK_EQ(target(KERNEL + PAGE, FLAT_STORE), 0x302000);
+    mmu_set_cr3(rig.cpu, PML4_B | 2);
+    CHECK_EQ(target(KERNEL, FLAT_LOAD), 0x301000);
+    CHECK_EQ(target(KERNEL, FLAT_STORE), 0x301000);
+    CHECK(is_empty(KERNEL + PAGE, FLAT_LOAD));
+    set_cpl(3);
+    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    mmu_set_cr3(rig.cpu, PML4 | 1 | BIT64(63));
+    CHECK_EQ(target(LINEAR, FLAT_LOAD), 0x300000);
+    mmu_flush_pcid(rig.cpu, 1);
+    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    CHECK_EQ(note_load(LINEAR), NONE);
+    for (unsigned pcid = 2; pcid < 2 + MMU_SPACES; pcid++)
+        mmu_set_cr3(rig.cpu, PML4_B | pcid);
+    for (unsigned pcid = 2; pcid < 2 + MMU_SPACES; pcid++) { /* its table is another's now */
+        mmu_set_cr3(rig.cpu, PML4_B | pcid | BIT64(63));
+        CHECK(is_empty(LINEAR, FLAT_LOAD));
+    }
+    mmu_set_cr3(rig.cpu, PML4 | 1 | BIT64(63));
+    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    set_cpl(0);
+    CHECK_EQ(target(KERNEL, FLAT_LOAD), 0x301000);
+    mmu_flush_all(rig.cpu);
+    CHECK(is_empty(KERNEL, FLAT_LOAD) && is_empty(KERNEL, FLAT_STORE));
+    rig_close();
+}
+
+static void pages_go(void)
+{
+    REQUIRE(open_flat(3));
+    map(PML4, LINEAR, 0x300000 | P | W | U | D);
+    map(PML4, LINEAR + PAGE, 0x301000 | P | W | U | D | G);
+    map(PML4, KERNEL, 0x400000 | P | W | U | D | PS);
+    CHECK_EQ(note_load(LINEAR), NONE);
+    CHECK_EQ(note_load(LINEAR + PAGE), NONE);
+    mmu_flush_page(rig.cpu, LINEAR + 8);
+    CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(LINEAR, FLAT_STORE));
+    CHECK_EQ(target(LINEAR + PAGE, FLAT_STORE), 0x301000);
+    /* A large page goes as a whole. */
+    CHECK_EQ(note_load(KERNEL), NONE);
+    CHECK_EQ(note_load(align_down(KERNEL, MIB(2)) + MIB(2) - 8), NONE);
+    CHECK_EQ(target(KERNEL, FLAT_LOAD), 0x401000);
+    mmu_flush_page(rig.cpu, align_down(KERNEL, MIB(2)));
+    CHECK(is_empty(KERNEL, FLAT_LOAD) && is_empty(KERNEL, FLAT_STORE));
+    CHECK(is_empty(align_down(KERNEL, MIB(2)) + MIB(2) - 8, FLAT_LOAD));
+    /* What everybody has is also in other spaces' tables. */
+    rig.cpu->cr4 |= BT_CR4_PCIDE;
+    mmu_set_cr3(rig.cpu, PML4 | 1);
+    CHECK_EQ(note_load(LINEAR + PAGE), NONE);
+    mmu_set_cr3(rig.cpu, PML4 | 2);
+    mmu_flush_page(rig.cpu, LINEAR + PAGE);
+    mmu_set_cr3(rig.cpu, PML4 | 1 | BIT64(63));
+    CHECK(is_empty(LINEAR + PAGE, FLAT_LOAD));
+    rig_close();
+}
+
+static void mark_code(uint64_t frame)
+{
+    atomic_fetch_or(&rig.gmem->code[frame / PAGE], GMEM_CODE);
+    mmu_protect_code(rig.cpu, frame / PAGE);
+}
+
+static void writability(void)
+{
+    REQUIRE(open_flat(3));
+    map(PML4, LINEAR, 0x300000 | P | W | U | D);
+    map(PML4, LINEAR + PAGE, 0x301000 | P | W | U | D);
+    map(PML4, LINEAR + 2 * PAGE, 0x300000 | P | W | U | D);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(note_store(LINEAR + i * PAGE), NONE);
+    mark_code(0x300000);
+    CHECK(is_empty(LINEAR, FLAT_STORE) && is_empty(LINEAR + 2 * PAGE, FLAT_STORE));
+    CHECK_EQ(target(LINEAR, FLAT_LOAD), 0x300000);
+    CHECK_EQ(target(LINEAR + PAGE, FLAT_STORE), 0x301000);
+    CHECK_EQ(note_load(LINEAR), NONE);
+    CHECK(is_empty(LINEAR, FLAT_STORE));
+    CHECK_EQ(note_store(LINEAR), NONE); /* whose code goes by it */
+    CHECK_EQ(note_store(LINEAR), NONE);
+    CHECK_EQ(target(LINEAR, FLAT_STORE), 0x300000);
+    /* Another vCPU has found code there: by the time this one looks, it may have written. The TLB
+     * has forgotten the page, the table has not. */
+    uint64_t rival = LINEAR + PAGE + (uint64_t)MMU_TLB_SIZE * PAGE;
+    map(PML4, rival, 0x302000 | P | U);
+    CHECK_EQ(note_load(rival), NONE);
+    uint32_t was = atomic_fetch_or(&rig.gmem->code[0x301], GMEM_CODE) | GMEM_CODE;
+    mmu_drop_writable(rig.cpu);
+    CHECK(is_empty(LINEAR + PAGE, FLAT_STORE));
+    CHECK(atomic_load(&rig.gmem->code[0x301]) != was);
+    CHECK_EQ(target(LINEAR, FLAT_STORE), 0x300000);
+    /* And this one has not been asked yet, but may not be late. */
+    CHECK_EQ(note_store(LINEAR + PAGE), NONE);
+    CHECK_EQ(note_store(LINEAR + PAGE), NONE);
+    mmu_flush_page(rig.cpu, LINEAR + PAGE);
+    CHECK_EQ(CATCH(mmu_store(rig.cpu, LINEAR + PAGE, 8, 1)), NONE);
+    atomic_fetch_or(&rig.gmem->code[0x301], GMEM_CODE);
+    flat_note(rig.cpu, LINEAR + PAGE);
+    CHECK(is_empty(LINEAR + PAGE, FLAT_STORE) && !is_empty(LINEAR + PAGE, FLAT_LOAD));
+    /* Dirty pages are recorded: the next store must come by. */
+    CHECK_EQ(engine_bt.dirty_enable(rig.vm, true), 0);
+    mmu_drop_writable(rig.cpu);
+    CHECK(is_empty(LINEAR, FLAT_STORE) && !is_empty(LINEAR, FLAT_LOAD));
+    CHECK_EQ(note_load(LINEAR), NONE);
+    CHECK(is_empty(LINEAR, FLAT_STORE));
+    CHECK_EQ(note_store(LINEAR), NONE);
+    CHECK_EQ(target(LINEAR, FLAT_STORE), 0x300000);
+    CHECK(atomic_load(&rig.cpu->vm->dirty[0x300 / 64]) & BIT64(0x300 % 64));
+    rig_close();
+}
+
+/* The view is of guest RAM alone. */
+static void device_memory(void)
+{
+    static _Alignas(4096) uint8_t flash[PAGE];
+    struct engine_memory memory = {.base = 0x50000000, .size = PAGE, .host = flash};
+
+    REQUIRE(open_flat(0));
+    CHECK_EQ(engine_bt.map(rig.vm, &memory, NULL), 0);
+    map(PML4, KERNEL, 0x50000000 | P | W | D);
+    CHECK_EQ(note_store(KERNEL), NONE);
+    CHECK(is_empty(KERNEL, FLAT_LOAD) && is_empty(KERNEL, FLAT_STORE));
+    CHECK_EQ(*(uint64_t *)(void *)flash, KERNEL);
+    CHECK_EQ(engine_bt.unmap(rig.vm, memory.base), 0);
+    rig_close();
+}
+
+/* Nothing is entered while every access must be looked at. */
+static void slow(void)
+{
+    REQUIRE(open_flat(3));
+    map(PML4, LINEAR, 0x300000 | P | W | U | D);
+    rig.cpu->cr0 |= BT_CR0_AM;
+    rig.cpu->rflags |= BT_FLAG_AC;
+    mmu_update_context(rig.cpu);
+    CHECK_EQ(note_store(LINEAR), NONE);
+    flat_note_code(rig.cpu, LINEAR, (uint32_t *)(void *)flat_rig.maps);
+    rig.cpu->rflags &= ~(uint64_t)BT_FLAG_AC;
+    mmu_update_context(rig.cpu);
+    for (unsigned v = 0; v < ARRAY_SIZE(views); v++)
+        CHECK(is_empty(LINEAR, views[v]));
+    flat_note(rig.cpu, LINEAR);
+    CHECK_EQ(target(LINEAR, FLAT_STORE), 0x300000);
+    rig_close();
+}
+
+static unsigned mappings(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    unsigned count = 0;
+
+    for (int c; f && (c = getc(f)) != EOF;)
+        count += c == '\n';
+    if (f)
+        (void)fclose(f);
+    return count;
+}
+
+/* Addresses all over: the tables' memory stays bounded, and so do the host's mappings. */
+static void bounded(void)
+{
+    enum { PAGES = 40000 };
+
+    REQUIRE(open_flat(0));
+    unsigned before = mappings(), most = 0;
+    for (uint64_t i = 0; i < PAGES; i++) {
+        uint64_t linear = i * 0x5a5a5000 % BIT64(46);
+        map(PML4, linear, 0x300000 | P | W | D);
+        flat_rig.next_table = TABLES; /* tables of before are overwritten: nobody walks them */
+        memset(rig.gmem->host + PML4, 0, PAGE);
+        memset(rig.gmem->host + TABLES, 0, 4 * PAGE);
+        map(PML4, linear, 0x300000 | P | W | D | A);
+        REQUIRE(note_load(linear) == NONE);
+        REQUIRE(target(linear, FLAT_LOAD) == 0x300000);
+        REQUIRE(target(linear, FLAT_STORE) == 0x300000);
+        if (i % 4000 == 0)
+            most = MAX(most, mappings());
+    }
+    CHECK(most - before < 50000);
+    mmu_flush_all(rig.cpu);
+    for (uint64_t i = 0; i < PAGES; i++)
+        REQUIRE(is_empty(i * 0x5a5a5000 % BIT64(46), FLAT_LOAD));
+    rig_close();
+}
+
+/* Safety. Sums of addresses and entries are checked against what the process really has mapped. */
+
+static uint64_t random64(void)
+{
+    static uint64_t seed = 88172645463325252;
+
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+struct mapping {
+    uint64_t from, to;
+    bool none; /* no access */
+};
+
+static struct mapping mapping[70000];
+static unsigned mapping_count;
+static uint64_t lowest; /* below it nobody can map anything */
+
+static bool read_mappings(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    char line[512], prot[8];
+    unsigned long long from, to;
+
+    mapping_count = 0;
+    while (f && fgets(line, sizeof line, f) && mapping_count < ARRAY_SIZE(mapping))
+        if (sscanf(line, "%llx-%llx %7s", &from, &to, prot) == 3)
+            mapping[mapping_count++] =
+                (struct mapping){.from = from, .to = to, .none = !memcmp(prot, "---", 3)};
+    if (f)
+        (void)fclose(f);
+    f = fopen("/proc/sys/vm/mmap_min_addr", "re");
+    bool read = f && fgets(line, sizeof line, f) && sscanf(line, "%llu", &from) == 1;
+    lowest = read ? from : 0;
+    if (f)
+        (void)fclose(f);
+    return mapping_count > 0;
+}
+
+/* Nothing of [address, address + len) can ever be touched: it is reserved, or not user space. */
+static bool dead(uint64_t address, uint64_t len)
+{
+    while (len) {
+        unsigned low = 0, high = mapping_count;
+        uint64_t part = 0;
+        while (low < high) {
+            unsigned middle = (low + high) / 2;
+            const struct mapping *m = &mapping[middle];
+            if (address < m->from)
+                high = middle;
+            else if (address >= m->to)
+                low = middle + 1;
+            else {
+                part = m->none ? m->to - address : 0;
+                break;
+            }
+        }
+        if (!part && address < lowest)
+            part = lowest - address;
+        if (!part && address >= BIT64(47))
+            return true;
+        if (!part)
+            return false;
+        part = MIN(part, len);
+        address += part;
+        len -= part;
+    }
+    return true;
+}
+
+enum class { LOAD, STORE, EXEC, EMPTY, CLASSES };
+
+/* An entry of a class for the page of `linear`, entered as the engine enters it, and in *ret_place
+ * where it leads: in RAM, or (EXEC) in the code maps. */
+static uint64_t make_entry(enum class class, uint64_t linear, uint64_t page, uint64_t *ret_place)
+{
+    struct bt_tlb_entry *e = &rig.cpu->tlb->entry[(linear >> 12) & (MMU_TLB_SIZE - 1)];
+    const uint32_t *map = (const uint32_t *)(void *)(flat_rig.maps + page % 4096 * FLAT_MAP_BYTES);
+
+    /* As if it had been looked up: what the tables say does not matter here, nor what is
+     * canonical. */
+    *e = (struct bt_tlb_entry){.gpa = page * PAGE,
+                               .page = linear & MMU_PAGE,
+                               .number = page,
+                               .rights = MMU_ENTRY_WRITE | MMU_ENTRY_EXECUTE};
+    e->tag[MMU_READ] = e->page | rig.cpu->tlb->space[0].context;
+    *ret_place = 0;
+    if (class == EXEC) {
+        flat_note_code(rig.cpu, linear, map);
+        *ret_place = (uintptr_t)map;
+    } else if (class != EMPTY) {
+        flat_note(rig.cpu, linear);
+        *ret_place = (uintptr_t)flat_rig.ram + page * PAGE;
+    }
+    return entry(linear, class == STORE ? FLAT_STORE : class == EXEC ? FLAT_EXEC : FLAT_LOAD);
+}
+
+/* All that a data access may end in: the sum in each window of 2^39; and a look-up of code: in each
+ * of 2^41. Those which are not canonical need no look. */
+static void check_sum(enum class class, uint64_t value, uint64_t linear, uint64_t place,
+                      unsigned offset, unsigned size)
+{
+    uint64_t sum = (linear & MMU_PAGE) + value + offset, fourfold = sum * 4;
+    unsigned wrong = 0, exact = 0;
+
+    for (unsigned k = 0; k < 256; k++) {
+        uint64_t at = sum % BIT64(39) + k * BIT64(39);
+        if (at == sum && class != EXEC && class != EMPTY && at == place + offset)
+            exact++;
+        else if (!dead(at, size))
+            wrong++;
+    }
+    CHECK_EQ(exact, class == LOAD || class == STORE);
+    exact = 0;
+    for (unsigned k = 0; k < 64; k++) {
+        uint64_t at = fourfold % BIT64(41) + k * BIT64(41);
+        if (at == fourfold && class == EXEC && at == place + offset * 4)
+            exact++;
+        else if (!dead(at, 4))
+            wrong++;
+    }
+    CHECK_EQ(exact, class == EXEC);
+    if (!CHECK_EQ(wrong, 0))
+        (void)printf("# class %u, entry of %llx is %llx\n", class, (unsigned long long)linear,
+                     (unsigned long long)value);
+}
+
+static void no_way_out(void)
+{
+    static const unsigned sizes[] = {1, 2, 4, 8, 16, 32, 64};
+
+    REQUIRE(open_flat(0));
+    REQUIRE(read_mappings());
+    for (unsigned i = 0; i < 4000; i++) {
+        enum class class = i % CLASSES;
+        uint64_t page = random64() % (RAM / PAGE), linear = random64() >> random64() % 64, place;
+        unsigned size = sizes[random64() % ARRAY_SIZE(sizes)];
+        unsigned offset = (unsigned)(random64() % (PAGE - size + 1));
+        if (i % 7 == 0)
+            page = i & 8 ? RAM / PAGE - 1 : 0;
+        if (i % 5 == 0)
+            offset = i & 8 ? PAGE - size : 0;
+        if (i % 3)
+            linear = (uint64_t)((int64_t)(linear << 16) >> 16);
+        uint64_t value = make_entry(class, linear, page, &place);
+        check_sum(class, value, linear, place, offset, size);
+        mmu_flush_all(rig.cpu);
+    }
+    rig_close();
+}
+
+/* The real thing, by a load that a signal may skip. */
+
+static volatile sig_atomic_t faulted;
+void flat_probe(uint64_t address);
+extern const char flat_probed[];
+__asm__(".text\n"
+        ".globl flat_probe, flat_probed\n"
+        "flat_probe: movb (%rdi), %al\n"
+        "flat_probed: ret\n");
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+    (void)info;
+    if (reg[REG_RIP] != (greg_t)(uintptr_t)flat_probe) {
+        (void)sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+        return;
+    }
+    faulted = 1;
+    reg[REG_RIP] = (greg_t)(uintptr_t)flat_probed;
+}
+
+static bool touch(uint64_t address)
+{
+    faulted = 0;
+    flat_probe(address);
+    return !faulted;
+}
+
+/* An address that uses the slot which `view` of `linear` has, by any view, and its sum. */
+static uint64_t alias(uint64_t linear, enum flat_view view, enum flat_view *ret_view)
+{
+    uint64_t page = (linear >> 12) + ((uint32_t)view >> 3);
+
+    *ret_view = views[random64() % ARRAY_SIZE(views)];
+    page = (page - ((uint32_t)*ret_view >> 3)) % SLOTS;
+    uint64_t tag = random64() >> random64() % 64;
+    if (random64() & 1)
+        tag = random64() & 1 ? BIT64(random64() % 23) : linear >> 41;
+    return (tag << 41 | page << 12) + random64() % PAGE;
+}
+
+static void random_accesses(void)
+{
+    enum { ENTRIES = 3000, TRIES = 100 };
+    static const enum flat_view of_class[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC, FLAT_LOAD};
+    unsigned right = 0, wrong = 0, faults = 0;
+    struct sigaction old, old_bus, handler = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+    REQUIRE(open_flat(0));
+    (void)sigaction(SIGSEGV, &handler, &old);
+    (void)sigaction(SIGBUS, &handler, &old_bus);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        enum class class = i % CLASSES;
+        uint64_t linear = random64() >> random64() % 64, place;
+        (void)make_entry(class, linear, random64() % (RAM / PAGE), &place);
+        for (unsigned k = 0; k < TRIES; k++) {
+            enum flat_view view;
+            uint64_t other = alias(linear, of_class[class], &view);
+            uint64_t sum = other + entry(other, view);
+            bool lookup = random64() & 1;
+            uint64_t at = lookup ? sum * 4 : sum;
+            bool same = (other & MMU_PAGE) == (linear & MMU_PAGE) && view == of_class[class];
+            /* What may be touched at all. */
+            bool ram = !lookup && at - (uintptr_t)flat_rig.ram < RAM;
+            bool map = lookup && at - (uintptr_t)flat_rig.maps < MAP_BYTES;
+            if (!touch(at))
+                faults++;
+            else if (ram && same && at - place < PAGE)
+                right++;
+            else if (map && class == EXEC && view == FLAT_EXEC && at - place < FLAT_MAP_BYTES &&
+                     !((linear ^ other) << 2 >> 14))
+                right++;
+            else
+                wrong++;
+        }
+        mmu_flush_all(rig.cpu);
+    }
+    (void)sigaction(SIGSEGV, &old, NULL);
+    (void)sigaction(SIGBUS, &old_bus, NULL);
+    CHECK_EQ(wrong, 0);
+    CHECK(right > 100 && faults > 100000);
+    rig_close();
+}
+
+/* A processor with more address spaces than the tables have, whose guest changes its page tables
+ * and invalidates what it changed, as it has to: then no entry may say anything but what the page
+ * tables say now. */
+
+enum { ROOTS = 11, PAGES = 48, FRAME_FIRST = 0x800, FRAMES = 32, LARGE_FIRST = 0xa00 };
+
+static struct {
+    uint64_t linear[PAGES];
+    unsigned root;
+    uint64_t checks[ARRAY_SIZE(views)]; /* entries that were there and right */
+} model;
+
+static uint64_t root_of(unsigned i)
+{
+    return PML4 + (uint64_t)i * PAGE;
+}
+
+static bool is_kernel(uint64_t linear)
+{
+    return linear >> 63;
+}
+
+/* User pages, some of which share slots; the supervisor's, which share their tables; and in each
+ * half a large page of 2 MiB that some of the pages are in. */
+static void model_pages(void)
+{
+    for (unsigned i = 0; i < PAGES; i++) {
+        uint64_t base = i % 2 ? UINT64_C(0xffff888000000000) : UINT64_C(0x555500000000);
+        uint64_t at = base + (i / 2 % 12) * 0x1001000;
+        if (i / 2 >= 12)
+            at = base + GIB(1) + (uint64_t)i * PAGE; /* of a large page */
+        if (i >= PAGES - 8)
+            at = model.linear[i - 40] ^ (i < PAGES - 4 ? BIT64(41) : BIT64(40)); /* rivals */
+        model.linear[i] = at;
+    }
+}
+
+static uint64_t random_pte(bool large)
+{
+    static const uint64_t bits[] = {W, U, A, D, G, BIT64(63)};
+    uint64_t pte = (large ? LARGE_FIRST : FRAME_FIRST + random64() % FRAMES) * PAGE;
+
+    pte |= random64() % 8 ? P : 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++)
+        pte |= random64() % 3 ? bits[i] : 0;
+    return large ? pte | PS : pte;
+}
+
+/* The leaf that maps an address, and its size. */
+static uint64_t leaf_of(uint64_t root, uint64_t linear, uint64_t *ret_size)
+{
+    uint64_t table = root;
+
+    for (unsigned shift = 39;; shift -= 9) {
+        uint64_t value = get(table + (linear >> shift & 511) * 8, 8);
+        *ret_size = BIT64(shift);
+        if (!(value & P) || shift == 12 || (shift == 21 && value & PS))
+            return value;
+        table = value & (BIT64(47) - PAGE);
+    }
+}
+
+static void check_page(uint64_t linear)
+{
+    uint64_t size, pte = leaf_of(root_of(model.root), linear, &size);
+    uint64_t frame = (pte & (BIT64(47) - 1) & ~(size - 1)) | (linear & (size - 1) & MMU_PAGE);
+    bool user = rig.cpu->cpl == 3, smap = rig.cpu->cr4 & BT_CR4_SMAP;
+    bool allowed = pte & P && (user ? pte & U : !(pte & U && smap));
+    uint64_t load = target(linear, FLAT_LOAD), store = target(linear, FLAT_STORE);
+    uint64_t exec = (linear + entry(linear, FLAT_EXEC)) * 4 - (uintptr_t)flat_rig.maps;
+
+    if (load != RAM)
+        model.checks[0] += CHECK(allowed && pte & A && load == frame);
+    if (store != RAM)
+        model.checks[1] += CHECK(allowed && pte & W && pte & D && store == frame &&
+                                 !block_page_has_code(rig.cpu->vm, frame / PAGE));
+    if (exec < MAP_BYTES)
+        model.checks[2] += CHECK(pte & P && !(pte >> 63) && (!user || pte & U) &&
+                                 exec == frame / PAGE % 4096 * FLAT_MAP_BYTES);
+}
+
+static void check_all(void)
+{
+    unsigned cpl = rig.cpu->cpl;
+
+    for (unsigned level = 0; level <= 3; level += 3) {
+        set_cpl(level);
+        for (unsigned i = 0; i < PAGES; i++)
+            check_page(model.linear[i]);
+    }
+    set_cpl(cpl);
+}
+
+static void invalidate(unsigned root, uint64_t linear, bool global)
+{
+    bool current = root == model.root || is_kernel(linear);
+
+    switch (current ? random64() % 8 : random64() % 4 ? 0 : 7) {
+    case 0:
+        if (global || is_kernel(linear)) {
+            system_set_cr(rig.cpu, 4, rig.cpu->cr4 ^ BT_CR4_PGE);
+            system_set_cr(rig.cpu, 4, rig.cpu->cr4 ^ BT_CR4_PGE);
+        } else {
+            mmu_flush_pcid(rig.cpu, (uint16_t)(root + 1));
+        }
+        break;
+    case 1:
+        if (current && !global && !is_kernel(linear)) {
+            system_set_cr(rig.cpu, 3, root_of(model.root) | (model.root + 1));
+            break;
+        }
+        __attribute__((fallthrough));
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+        if (current && (global || !is_kernel(linear))) {
+            mmu_flush_page(rig.cpu, linear);
+            break;
+        }
+        __attribute__((fallthrough));
+    default:
+        mmu_flush_all(rig.cpu);
+    }
+}
+
+/* The supervisor's pages are everybody's; they may be global or not, but a change then goes through
+ * all address spaces. */
+static void change_page(void)
+{
+    uint64_t linear = model.linear[random64() % PAGES], size;
+    unsigned root = is_kernel(linear) ? 0 : (unsigned)(random64() % ROOTS);
+    uint64_t old = leaf_of(root_of(root), linear, &size);
+    uint64_t pte = random_pte(size == MIB(2));
+
+    if (!is_kernel(linear))
+        pte &= ~(uint64_t)G; /* of this space alone */
+    map(root_of(root), linear, pte);
+    invalidate(root, linear, old & G);
+}
+
+static void change_space(void)
+{
+    model.root = (unsigned)(random64() % ROOTS);
+    uint64_t keep = random64() % 3 ? BIT64(63) : 0;
+    system_set_cr(rig.cpu, 3, root_of(model.root) | (model.root + 1) | keep);
+}
+
+static void visit(uint64_t linear)
+{
+    const uint8_t *host;
+    volatile uint64_t frame = 0;
+
+    switch (random64() % 4) {
+    case 0:
+        (void)note_store(linear + random64() % 512 * 8);
+        break;
+    case 1:
+        if (CATCH(frame = mmu_code_page(rig.cpu, linear, &host)) == NONE)
+            flat_note_code(
+                rig.cpu, linear,
+                (uint32_t *)(void *)(flat_rig.maps + frame / PAGE % 4096 * FLAT_MAP_BYTES));
+        break;
+    default:
+        (void)note_load(linear + random64() % 512 * 8);
+    }
+}
+
+static void random_step(void)
+{
+    uint64_t dice = random64() % 64;
+
+    if (dice < 3)
+        change_page();
+    else if (dice < 10)
+        change_space();
+    else if (dice < 11)
+        mark_code((FRAME_FIRST + random64() % FRAMES) * PAGE);
+    else if (dice < 12 && random64() % 16 == 0)
+        system_set_cr(rig.cpu, 4, rig.cpu->cr4 ^ BT_CR4_SMAP);
+    else if (dice < 13 && random64() % 8 == 0)
+        CHECK_EQ(engine_bt.dirty_enable(rig.vm, random64() & 1), 0), mmu_drop_writable(rig.cpu);
+    else if (dice < 20)
+        set_cpl(random64() & 1 ? 3 : 0);
+    else
+        visit(model.linear[random64() % PAGES]);
+}
+
+static void nothing_stale(void)
+{
+    REQUIRE(open_flat(0));
+    memset(&model, 0, sizeof model);
+    model_pages();
+    rig.cpu->vm->cr4 |= BT_CR4_SMAP | BT_CR4_PCIDE | BT_CR4_PGE;
+    rig.cpu->cr4 |= BT_CR4_PCIDE;
+    for (unsigned i = 0; i < PAGES; i++)
+        if (is_kernel(model.linear[i]))
+            map(root_of(0), model.linear[i], random_pte(i / 2 >= 12 && i < PAGES - 8));
+    for (unsigned root = 1; root < ROOTS; root++)
+        memcpy(rig.gmem->host + root_of(root) + PAGE / 2, rig.gmem->host + root_of(0) + PAGE / 2,
+               PAGE / 2);
+    for (unsigned root = 0; root < ROOTS; root++)
+        for (unsigned i = 0; i < PAGES; i++)
+            if (!is_kernel(model.linear[i]))
+                map(root_of(root), model.linear[i],
+                    random_pte(i / 2 >= 12 && i < PAGES - 8) & ~(uint64_t)G);
+    mmu_flush_all(rig.cpu);
+    system_set_cr(rig.cpu, 3, root_of(0) | 1);
+    for (unsigned i = 0; i < 200000; i++) {
+        if (!CHECK_EQ(CATCH(random_step()), NONE))
+            break;
+        check_page(model.linear[random64() % PAGES]);
+        if (i % 16 == 0)
+            check_all();
+    }
+    for (unsigned v = 0; v < ARRAY_SIZE(views); v++)
+        if (!CHECK(model.checks[v] > 5000))
+            (void)printf("# only %llu\n", (unsigned long long)model.checks[v]);
+    rig_close();
+}
+
+TAP_MAIN(TAP_CASE(notes), TAP_CASE(privileges), TAP_CASE(spaces), TAP_CASE(pages_go),
+         TAP_CASE(writability), TAP_CASE(device_memory), TAP_CASE(slow), TAP_CASE(bounded),
+         TAP_CASE(no_way_out), TAP_CASE(random_accesses), TAP_CASE(nothing_stale))
