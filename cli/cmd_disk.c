@@ -17,7 +17,7 @@
 #include "disk/disk.h"
 
 struct options {
-    const char *format, *from, *provision, *adapter, *size;
+    const char *format, *from, *provision, *adapter, *size, *parent;
     enum aio_engine engine;
     bool json, quiet;
     unsigned count;
@@ -29,6 +29,9 @@ static const char usage_text[] =
     "\n"
     "  create --size SIZE [--format F] [--provision P] [--adapter A] FILE\n"
     "                     make an empty disk\n"
+    "  create --parent FILE CHILD\n"
+    "                     make a disk that holds what changes from FILE on (a snapshot)\n"
+    "  merge CHILD        bring what CHILD holds into its parent, and remove CHILD\n"
     "  info [--json] FILE show what a disk is\n"
     "  check [--json] FILE\n"
     "                     look for damage; exit status 4 when there is some\n"
@@ -179,6 +182,8 @@ static void print_info_json(const struct disk_info *info)
     print_json_string(info->adapter);
     (void)printf(", \"uuid\": ");
     print_json_string(info->uuid);
+    (void)printf(", \"ancestors\": %u, \"parent\": ", info->ancestors);
+    print_json_string(info->parent);
     (void)printf("}\n");
 }
 
@@ -204,6 +209,10 @@ static void print_info(const struct disk_info *info)
         (void)printf("%-14s%u\n%-14s%08x\n", "extents", info->extents, "content id", info->cid);
         print_text("adapter", info->adapter);
         print_text("uuid", info->uuid);
+    }
+    if (info->ancestors) {
+        print_text("parent", info->parent);
+        (void)printf("%-14s%u\n", "ancestors", info->ancestors);
     }
     if (info->unclean)
         (void)printf("%-14s%s\n", "closed", "no: in use, or its writer died");
@@ -323,9 +332,13 @@ static int cmd_create(const struct options *options, struct aio *aio, struct err
 
     if (status)
         return status;
-    if (!options->size)
-        return usage("create needs --size", "");
-    if (parse_size(options->size, 1, &spec.size))
+    if (options->parent) {
+        spec.parent = options->parent;
+        spec.format = options->format ? spec.format : DISK_VMDK_SPARSE;
+    }
+    if (!options->size && !options->parent)
+        return usage("create needs --size or --parent", "");
+    if (options->size && parse_size(options->size, 1, &spec.size))
         return usage("not a size: ", options->size);
     if (disk_dir_open_for(&dir, options->names[0], &name, err) ||
         disk_create(&dir.host, name, &spec, aio, on_progress, &progress, err))
@@ -352,6 +365,25 @@ static int cmd_convert(const struct options *options, struct aio *aio, struct er
     return DISK_EXIT_OK;
 }
 
+static int cmd_merge(const struct options *options, struct aio *aio, struct err *err)
+{
+    struct progress progress = {.shown = !options->quiet && isatty(STDERR_FILENO), .percent = -1};
+    CLEANUP(disk_dir_close) struct disk_dir dir = {.fd = -1};
+    const char *name;
+    int rc = disk_dir_open_for(&dir, options->names[0], &name, err);
+
+    rc = rc ? rc : disk_merge(&dir.host, name, aio, on_progress, &progress, err);
+    if (rc)
+        return failed(err);
+    rc = dir.host.unlink(&dir.host, name);
+    rc = rc ? rc : dir.host.sync(&dir.host);
+    if (rc) {
+        (void)err_sys(err, rc, "merged, but cannot remove \"%s\"", options->names[0]);
+        return failed(err);
+    }
+    return DISK_EXIT_OK;
+}
+
 /* -- The command line ----------------------------------------------------------------------------
  */
 
@@ -361,29 +393,28 @@ static const struct {
     int (*run)(const struct options *options, struct aio *aio, struct err *err);
 } commands[] = {
     {"create", 1, cmd_create}, {"info", 1, cmd_info},       {"check", 1, cmd_check},
-    {"map", 1, cmd_map},       {"convert", 2, cmd_convert},
+    {"map", 1, cmd_map},       {"convert", 2, cmd_convert}, {"merge", 1, cmd_merge},
 };
 
 /* 0, or the exit status + 1 (help is a success). */
 static int parse(int argc, char **argv, struct options *options)
 {
-    enum { FORMAT = 1, FROM, PROVISION, ADAPTER, SIZE, ENGINE, JSON, QUIET, HELP };
+    enum { FORMAT = 1, FROM, PROVISION, ADAPTER, SIZE, PARENT, ENGINE, JSON, QUIET, HELP };
     static const struct option longs[] = {
-        {"format", 1, NULL, FORMAT},       {"from", 1, NULL, FROM},
-        {"provision", 1, NULL, PROVISION}, {"adapter", 1, NULL, ADAPTER},
-        {"size", 1, NULL, SIZE},           {"engine", 1, NULL, ENGINE},
-        {"json", 0, NULL, JSON},           {"quiet", 0, NULL, QUIET},
-        {"help", 0, NULL, HELP},           {NULL, 0, NULL, 0},
+        {"format", 1, NULL, FORMAT},   {"from", 1, NULL, FROM}, {"provision", 1, NULL, PROVISION},
+        {"adapter", 1, NULL, ADAPTER}, {"size", 1, NULL, SIZE}, {"parent", 1, NULL, PARENT},
+        {"engine", 1, NULL, ENGINE},   {"json", 0, NULL, JSON}, {"quiet", 0, NULL, QUIET},
+        {"help", 0, NULL, HELP},       {NULL, 0, NULL, 0},
     };
     const char **texts[] = {
-        NULL,          &options->format, &options->from, &options->provision, &options->adapter,
-        &options->size};
+        NULL,           &options->format, &options->from, &options->provision, &options->adapter,
+        &options->size, &options->parent};
     int option;
 
     optind = 0; /* glibc: a new scan */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (option >= FORMAT && option <= SIZE)
+        if (option >= FORMAT && option <= PARENT)
             *texts[option] = optarg;
         else if (option == ENGINE && !aio_engine_parse(optarg, &options->engine))
             return usage("unknown engine ", optarg) + 1;

@@ -27,9 +27,10 @@ int disk_check(struct disk *disk, struct disk_check *check, struct err *err)
 
     if (rc)
         return err_sys(err, rc, "cannot flush it");
-    for (unsigned i = 0; i < disk->extent_count && !rc; i++)
-        if (disk->extents[i].ops->check)
-            rc = disk->extents[i].ops->check(disk, &disk->extents[i], check, err);
+    for (; disk && !rc; disk = disk->parent)
+        for (unsigned i = 0; i < disk->extent_count && !rc; i++)
+            if (disk->extents[i].ops->check)
+                rc = disk->extents[i].ops->check(disk, &disk->extents[i], check, err);
     return rc;
 }
 
@@ -56,22 +57,37 @@ static void look_for_hole(struct run *run, enum disk_state *ret_state)
         run->length = (uint64_t)(end - start);
 }
 
+static void describe(struct run *run, enum disk_state *ret_state, uint64_t *ret_length)
+{
+    *ret_state = run->kind == RUN_FILE || run->kind == RUN_MEMORY ? DISK_DATA : DISK_HOLE;
+    if (run->kind == RUN_FILE)
+        look_for_hole(run, ret_state);
+    *ret_length = run->length;
+}
+
 int disk_map(struct disk *disk, uint64_t offset, enum disk_state *ret_state, uint64_t *ret_length)
 {
-    struct extent *extent;
     struct run run;
-    int rc;
+    int rc = -EINVAL;
 
-    if (offset >= disk->size || offset % DISK_SECTOR)
-        return -EINVAL;
-    extent = disk_extent_at(disk, offset);
-    offset -= extent->start;
-    rc = extent->ops->map(disk, extent, offset, extent->length - offset, MAP_PROBE, &run);
-    if (rc)
-        return rc;
-    *ret_state = run.kind == RUN_ZERO ? DISK_HOLE : DISK_DATA;
-    if (run.kind == RUN_FILE)
-        look_for_hole(&run, ret_state);
-    *ret_length = run.length;
-    return 0;
+    if (offset < disk->size && offset % DISK_SECTOR == 0)
+        rc = chain_map(disk, offset, disk->size - offset, MAP_PROBE, &run);
+    if (!rc)
+        describe(&run, ret_state, ret_length);
+    return rc;
+}
+
+int disk_map_own(struct disk *disk, uint64_t offset, enum disk_state *ret_state,
+                 uint64_t *ret_length, bool *ret_inherited)
+{
+    struct run run;
+    int rc = -EINVAL;
+
+    if (offset < disk->size && offset % DISK_SECTOR == 0)
+        rc = chain_map_own(disk, offset, disk->size - offset, MAP_PROBE, &run);
+    if (!rc) {
+        *ret_inherited = run.kind == RUN_PARENT;
+        describe(&run, ret_state, ret_length);
+    }
+    return rc;
 }

@@ -64,11 +64,14 @@ int make_desc(struct vmdk_desc *desc, const struct disk_spec *spec, const char *
 
     *desc = (struct vmdk_desc){.version = 1,
                                .cid = vmdk_random_cid(),
-                               .parent_cid = VMDK_NO_PARENT,
+                               .parent_cid = spec->parent ? spec->parent_cid : VMDK_NO_PARENT,
                                .thin = spec->provision == DISK_THIN,
                                .sectors = spec->size / DISK_SECTOR};
-    if (strlen(file) >= VMDK_NAME_MAX || strlen(adapter) >= sizeof desc->adapter)
+    if (strlen(file) >= VMDK_NAME_MAX || strlen(adapter) >= sizeof desc->adapter ||
+        (spec->parent && strlen(spec->parent) >= sizeof desc->parent))
         return -ENAMETOOLONG;
+    if (spec->parent)
+        (void)snprintf(desc->parent, sizeof desc->parent, "%s", spec->parent);
     desc->extents = calloc(1, sizeof *desc->extents);
     if (!desc->extents)
         return -ENOMEM;
@@ -109,6 +112,18 @@ static int make_flat(struct out *out, const struct disk_spec *spec, disk_progres
     return spec->provision == DISK_EAGER ? eager_zero(out, spec->size, progress, ctx) : out->rc;
 }
 
+/* Children have small grains, as the first write to each copies it up; as small as keeps the
+ * directory small. */
+static uint64_t grain_of(const struct disk_spec *spec)
+{
+    enum { TABLES_WANTED = 1 << 17 };
+    uint64_t grain = KDMV_GRAIN_MIN;
+
+    while (grain < KDMV_GRAIN && spec->size / DISK_SECTOR / (grain * KDMV_GTES) >= TABLES_WANTED)
+        grain *= 2;
+    return spec->parent ? grain : KDMV_GRAIN;
+}
+
 /* Header, descriptor, second directory and tables, first directory and tables, then data; all
  * tables are there from the start, as VMware makes them. */
 void make_sparse(struct out *out, const struct disk_spec *spec, const char *name)
@@ -119,7 +134,7 @@ void make_sparse(struct out *out, const struct disk_spec *spec, const char *name
     struct kdmv_header header = {.version = 1,
                                  .flags = KDMV_NEWLINE | KDMV_REDUNDANT,
                                  .capacity = spec->size / DISK_SECTOR,
-                                 .grain = KDMV_GRAIN,
+                                 .grain = grain_of(spec),
                                  .gtes = KDMV_GTES,
                                  .desc_offset = 1,
                                  .desc_size = DESC_SECTORS};
@@ -290,6 +305,8 @@ static int check_spec(const struct disk_spec *spec, struct err *err)
     /* Entries have 32 bits: all of the data and the tables must lie below 2 TiB. */
     if (spec->format == DISK_VMDK_SPARSE && spec->size > GIB(2040))
         return err_set(err, -EFBIG, "a sparse disk has at most 2040 GiB");
+    if (spec->parent && spec->format != DISK_VMDK_SPARSE)
+        return err_set(err, -EINVAL, "only a sparse VMDK can have a parent");
     return 0;
 }
 
@@ -354,12 +371,37 @@ static int make(struct disk *source, const struct disk_host *host, const char *n
     return rc;
 }
 
+static int make_child(const struct disk_host *host, const char *name, const struct disk_spec *spec,
+                      struct aio *aio, struct err *err)
+{
+    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
+    cleanup_disk struct disk *parent = NULL;
+    struct disk_spec actual = *spec;
+    int rc = disk_open(host, spec->parent, &options, aio, &parent, err);
+
+    if (rc)
+        return rc;
+    if (parent->info.ancestors + 2 > DISK_CHAIN_MAX)
+        return err_set(err, -ELOOP, "there are %u disks in the chain already", DISK_CHAIN_MAX);
+    if (actual.size && actual.size < parent->size)
+        return err_set(err, -EINVAL, "it would be smaller than its parent");
+    actual.size = actual.size ? actual.size : parent->size;
+    actual.adapter = actual.adapter ? actual.adapter : parent->info.adapter;
+    actual.parent_cid = parent->info.cid;
+    return make(NULL, host, name, &actual, aio, NULL, NULL, err);
+}
+
 int disk_create(const struct disk_host *host, const char *name, const struct disk_spec *spec,
                 struct aio *aio, disk_progress_fn *progress, void *ctx, struct err *err)
 {
-    int rc = spec->format == DISK_VMDK_STREAM
-                 ? err_set(err, -EINVAL, "a stream-optimized disk can only be made by conversion")
-                 : make(NULL, host, name, spec, aio, progress, ctx, err);
+    int rc;
+
+    if (spec->format == DISK_VMDK_STREAM)
+        rc = err_set(err, -EINVAL, "a stream-optimized disk can only be made by conversion");
+    else if (spec->parent)
+        rc = make_child(host, name, spec, aio, err);
+    else
+        rc = make(NULL, host, name, spec, aio, progress, ctx, err);
 
     return rc ? err_prefix(err, rc, "cannot create disk \"%s\"", name) : 0;
 }
@@ -372,6 +414,7 @@ int disk_convert(struct disk *source, const struct disk_host *host, const char *
     int rc;
 
     actual.size = source->size;
+    actual.parent = NULL;
     if (!actual.adapter && source->info.adapter[0])
         actual.adapter = source->info.adapter;
     rc = make(source, host, name, &actual, aio, progress, ctx, err);

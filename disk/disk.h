@@ -18,6 +18,10 @@
  * - After a failed sync the disk takes no more writes and flushes (-EIO): what the kernel threw
  * away cannot be known. Opening it again starts afresh.
  *
+ * A disk may be the child of another (a snapshot's delta): it holds what was written since, grain
+ * by grain, and the parent, which is opened with it for reading, answers for the rest. A parent
+ * that was written behind its child's back has another content id and is refused (-ESTALE).
+ *
  * Errors are negative errno: -EINVAL misuse (sectors, too many iovecs), -EROFS, -ENOSPC, -EIO,
  * -EUCLEAN damaged image. Opening: -EBUSY in use, -EXDEV a path leaves the folder, -ENOTSUP.
  * Images are hostile: sizes and paths are checked, time is bounded, memory stays below 64 MiB. */
@@ -33,6 +37,7 @@
 #include "disk/aio.h"
 
 enum { DISK_SECTOR = 512, DISK_SLICE_MAX = 16, DISK_IOV_MAX = AIO_IOV_MAX };
+enum { DISK_CHAIN_MAX = 256, DISK_NAME_MAX = 256 };
 
 struct disk;
 
@@ -104,6 +109,8 @@ struct disk_info {
     uint32_t grain; /* bytes of the allocation unit that discard works in; 0: any sector */
     uint32_t cid;   /* content id, 0 for raw */
     unsigned extents;
+    unsigned ancestors; /* parent, its parent ... */
+    char parent[DISK_NAME_MAX];
     bool thin, unclean; /* unclean: a writer did not close it */
     char adapter[16], uuid[64];
 };
@@ -155,6 +162,9 @@ enum disk_state { DISK_HOLE, DISK_DATA, DISK_ZERO }; /* hole: nothing there, rea
 
 /* The state at `offset` and how far it goes at least (bytes). */
 int disk_map(struct disk *disk, uint64_t offset, enum disk_state *ret_state, uint64_t *ret_length);
+/* The same of the disk alone; what its parent decides is *ret_inherited. */
+int disk_map_own(struct disk *disk, uint64_t offset, enum disk_state *ret_state,
+                 uint64_t *ret_length, bool *ret_inherited);
 
 struct disk_check {
     void (*problem)(void *ctx, const char *text); /* one line each, at most DISK_CHECK_LINES */
@@ -164,7 +174,8 @@ struct disk_check {
     uint64_t used;     /* allocation units in use */
 };
 enum { DISK_CHECK_LINES = 100 };
-/* 0 when it could be checked, whatever was found. A disk open for writing is flushed first. */
+/* 0 when it could be checked, whatever was found; its ancestors are checked as well. A disk open
+ * for writing is flushed first. */
 int disk_check(struct disk *disk, struct disk_check *check, struct err *err);
 
 /* -- Making them ---------------------------------------------------------------------------------
@@ -189,6 +200,11 @@ struct disk_spec {
     enum disk_provision provision; /* raw and flat */
     uint64_t size;                 /* bytes, a multiple of DISK_SECTOR, at most DISK_SIZE_MAX */
     const char *adapter;           /* NULL: lsilogic */
+    /* A VMDK of the same folder, for DISK_VMDK_SPARSE: a child is made, which reads as its parent
+     * does now. Size 0 and no adapter mean the parent's. The parent may be in use; nobody may write
+     * to it from now on. */
+    const char *parent;
+    uint32_t parent_cid; /* disk_create's own */
 };
 #define DISK_SIZE_MAX (UINT64_C(62) << 40) /* ESXi's */
 
@@ -199,6 +215,12 @@ typedef int disk_progress_fn(void *ctx, uint64_t done, uint64_t total);
  * behind. DISK_VMDK_STREAM can only be made by disk_convert. */
 int disk_create(const struct disk_host *host, const char *name, const struct disk_spec *spec,
                 struct aio *aio, disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* Brings into its parent what `name` holds; both are closed before and after, and every other child
+ * of the parent is void then. Ended early, by cancelling or a crash, it may be begun again, and the
+ * child reads as ever; once it is done the child is no longer accepted, and may be removed. */
+int disk_merge(const struct disk_host *host, const char *name, struct aio *aio,
+               disk_progress_fn *progress, void *ctx, struct err *err);
 
 /* The same with the content of `source`; spec->size is taken from it. The name appears only when
  * everything is on stable storage. */

@@ -23,7 +23,8 @@ struct disk_file {
     char *name; /* owned */
 };
 
-enum run_kind { RUN_FILE, RUN_ZERO, RUN_MEMORY };
+/* RUN_PARENT: this disk has nothing there, its parent decides. */
+enum run_kind { RUN_FILE, RUN_ZERO, RUN_MEMORY, RUN_PARENT };
 
 struct run {
     enum run_kind kind;
@@ -89,6 +90,9 @@ struct disk {
     char *name;
     unsigned flags;
     uint64_t size;
+    struct disk *parent; /* owned; NULL: none */
+    unsigned depth;      /* how many descendants have been opened before it */
+    bool blame_parent;   /* it could not be opened because of an ancestor, whose name is said */
     struct extent *extents;
     unsigned extent_count, last_extent; /* last: where the previous request was */
     struct disk_file *files[DISK_FILES_MAX];
@@ -96,6 +100,7 @@ struct disk {
     struct disk_info info;
     uint64_t table_count; /* grain tables of all extents: a bound on memory */
     bool discards;        /* giving room back is wanted: raw, thin, sparse */
+    bool keeps_cid;       /* merge.c: its child is still to be accepted */
     bool changed;         /* write_begin is done */
     bool failed;          /* a sync failed */
 
@@ -115,7 +120,11 @@ struct disk_format {
 };
 extern const struct disk_format disk_raw_format, disk_vmdk_format;
 
-/* open.c. Opens, checks and locks a file of the disk; the same name twice is the same file. */
+/* open.c. disk_open for the ancestor of a disk, `depth` above the first. */
+int disk_open_at_depth(const struct disk_host *host, const char *name,
+                       const struct disk_options *options, struct aio *aio, unsigned depth,
+                       struct disk **ret_disk, struct err *err);
+/* Opens, checks and locks a file of the disk; the same name twice is the same file. */
 int disk_add_file(struct disk *disk, const char *name, struct disk_file **ret_file,
                   struct err *err);
 int disk_add_extents(struct disk *disk, unsigned count); /* zeroed */
@@ -135,6 +144,18 @@ struct disk_io *io_list_pop(struct disk_io_list *list);
 void io_end(struct disk_io *io, int result);
 void io_resume(struct disk_io *io);
 struct extent *disk_extent_at(struct disk *disk, uint64_t offset);
+
+/* chain.c. Opens the disk that `name` and `cid` of a child's descriptor say. */
+int chain_open_parent(struct disk *disk, const char *name, uint32_t cid, struct err *err);
+/* Where a byte of the disk is, in whichever disk of the chain; never RUN_PARENT. MAP_WRITE is about
+ * the disk itself. */
+int chain_map(struct disk *disk, uint64_t offset, uint64_t length, enum map_mode mode,
+              struct run *ret_run);
+int chain_map_own(struct disk *disk, uint64_t offset, uint64_t length, enum map_mode mode,
+                  struct run *ret_run);
+/* What the parent has, into a new place of the child's: blocking. */
+int chain_copy_up(struct disk *disk, uint64_t offset, uint64_t length, struct disk_file *file,
+                  uint64_t file_offset);
 
 /* flush.c */
 void flush_submit(struct disk *disk, struct disk_io *io); /* io NULL: for its own sake */

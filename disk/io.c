@@ -160,23 +160,35 @@ static enum aio_op aio_op_of(const struct disk_io *io)
     }
 }
 
+/* The next run of a request. */
+static int next_run(struct disk_io *io, struct run *ret_run)
+{
+    uint64_t offset = io->offset + io->at, length = io->length - io->at;
+    int rc;
+
+    if (io->op == DISK_READ)
+        return chain_map(io->disk, offset, length, MAP_READ, ret_run);
+    if (io->op == DISK_WRITE)
+        return chain_map_own(io->disk, offset, length, MAP_WRITE, ret_run);
+    rc = chain_map_own(io->disk, offset, length, MAP_PROBE, ret_run);
+    if (rc || ret_run->kind != RUN_PARENT || io->op == DISK_DISCARD)
+        return rc;
+    /* Zeros hide what the parent has, if it has anything. */
+    rc = chain_map(io->disk, offset, ret_run->length, MAP_PROBE, ret_run);
+    return rc || ret_run->kind == RUN_ZERO
+               ? rc
+               : chain_map_own(io->disk, offset, ret_run->length, MAP_WRITE, ret_run);
+}
+
 /* Goes on until a run is under way (1) or the request is done (0, or an error). */
 static int step(struct disk_io *io)
 {
     struct disk *disk = io->disk;
-    enum map_mode mode = io->op == DISK_WRITE  ? MAP_WRITE
-                         : io->op == DISK_READ ? MAP_READ
-                                               : MAP_PROBE;
 
     while (io->at < io->length) {
-        uint64_t offset = io->offset + io->at, length = io->length - io->at;
-        struct extent *extent = disk_extent_at(disk, offset);
         struct run run;
-        int rc;
+        int rc = next_run(io, &run);
 
-        offset -= extent->start;
-        length = MIN(length, extent->length - offset);
-        rc = extent->ops->map(disk, extent, offset, length, mode, &run);
         if (rc == -EAGAIN) {
             io_list_push(&disk->parked, io);
             flush_submit(disk, NULL);

@@ -260,6 +260,7 @@ static void disk_destroy(struct disk *disk)
             disk->extents[i].ops->destroy(&disk->extents[i]);
     for (unsigned i = 0; i < disk->file_count; i++)
         file_destroy(disk->files[i]);
+    disk_destroy(disk->parent);
     free(disk->extents);
     free(disk->name);
     free(disk);
@@ -276,8 +277,9 @@ static int open_it(struct disk *disk, const struct disk_options *options, struct
     return rc;
 }
 
-int disk_open(const struct disk_host *host, const char *name, const struct disk_options *options,
-              struct aio *aio, struct disk **ret_disk, struct err *err)
+int disk_open_at_depth(const struct disk_host *host, const char *name,
+                       const struct disk_options *options, struct aio *aio, unsigned depth,
+                       struct disk **ret_disk, struct err *err)
 {
     CLEANUP(disk_destroy_cleanup_) struct disk *disk = calloc(1, sizeof *disk);
     int rc;
@@ -287,6 +289,7 @@ int disk_open(const struct disk_host *host, const char *name, const struct disk_
     disk->host = host;
     disk->aio = aio;
     disk->flags = options->flags;
+    disk->depth = depth;
     disk->info.create_type = "";
     io_list_init(&disk->parked);
     io_list_init(&disk->flush.waiting);
@@ -294,10 +297,18 @@ int disk_open(const struct disk_host *host, const char *name, const struct disk_
     if ((disk->flags & DISK_NOLOCK) && !(disk->flags & DISK_READONLY))
         return err_set(err, -EINVAL, "only a reader may go without a lock");
     rc = open_it(disk, options, err);
+    if (rc && depth)
+        return disk->blame_parent ? rc : err_prefix(err, rc, "parent \"%s\"", name);
     if (rc)
         return err_prefix(err, rc, "cannot open disk \"%s\"", name);
     *ret_disk = TAKE_PTR(disk);
     return 0;
+}
+
+int disk_open(const struct disk_host *host, const char *name, const struct disk_options *options,
+              struct aio *aio, struct disk **ret_disk, struct err *err)
+{
+    return disk_open_at_depth(host, name, options, aio, 0, ret_disk, err);
 }
 
 /* What is durable is marked clean; after any failure the marks stay and say so. */

@@ -111,12 +111,14 @@ static unsigned grains_in_row(const struct sparse *sparse, const struct sparse_s
     return count;
 }
 
+/* Holes of one kind: a child's grains of zeros hide what the parent has. */
 static unsigned holes_in_row(const struct sparse *sparse, const struct sparse_slot *slot,
                              unsigned entry, unsigned max)
 {
+    uint32_t first = slot->entries[entry];
     unsigned count = 0;
 
-    while (count < max && !sparse_is_grain(sparse, slot->entries[entry + count]))
+    while (count < max && slot->entries[entry + count] == first && !sparse_is_grain(sparse, first))
         count++;
     return count;
 }
@@ -130,9 +132,21 @@ static unsigned room_for_allocs(const struct sparse *sparse, const struct sparse
     return sparse->allocs_max - sparse->open_count - sparse->closing_count;
 }
 
+/* A child's new grains begin as what they replace, all of them, and before anything leads there: a
+ * write that a crash cuts off leaves old or new sectors. */
+static int inherit(struct disk *disk, struct extent *extent, uint64_t first_grain, unsigned count)
+{
+    struct sparse *sparse = extent->impl;
+    uint64_t offset = first_grain * sparse->grain;
+
+    return chain_copy_up(disk, extent->start + offset,
+                         MIN(count * sparse->grain, extent->length - offset), extent->file,
+                         sparse->next_grain * DISK_SECTOR);
+}
+
 /* Makes up to `count` grains at the end of the file for the holes from `entry` on. */
 static int allocate(struct disk *disk, struct extent *extent, struct sparse_slot *slot,
-                    unsigned entry, unsigned *inout_count)
+                    unsigned entry, bool inherited, unsigned *inout_count)
 {
     struct sparse *sparse = extent->impl;
     unsigned count = MIN(*inout_count, room_for_allocs(sparse, slot));
@@ -151,6 +165,11 @@ static int allocate(struct disk *disk, struct extent *extent, struct sparse_slot
     if (rc < 0)
         return (int)rc;
     extent->file->dirty = true;
+    rc = inherited ? inherit(disk, extent, (uint64_t)slot->table * KDMV_GTES + entry, count) : 0;
+    if (rc < 0) {
+        sparse->next_grain += sectors; /* no zeros any more: nobody's */
+        return (int)rc;
+    }
     for (unsigned i = 0; i < count; i++) {
         sparse->open[sparse->open_count++] =
             (struct sparse_alloc){slot->table, entry + i, slot->entries[entry + i]};
@@ -187,18 +206,20 @@ static int sparse_map(struct disk *disk, struct extent *extent, uint64_t offset,
     unsigned wanted = (unsigned)MIN((within + length + sparse->grain - 1) / sparse->grain,
                                     (uint64_t)(KDMV_GTES - entry));
     struct sparse_slot *slot;
+    bool inherited;
     int rc = find_table(disk, extent, (uint32_t)(grain / KDMV_GTES), &slot);
 
     if (rc)
         return rc;
     count = slot ? holes_in_row(sparse, slot, entry, wanted) : wanted;
+    inherited = count && disk->parent && !(slot && slot->entries[entry]);
     if (count && mode != MAP_WRITE) {
-        ret_run->kind = RUN_ZERO;
+        ret_run->kind = inherited ? RUN_PARENT : RUN_ZERO;
     } else {
         if (!slot)
             return -EUCLEAN; /* sparse_open refuses writers of such images */
         if (count)
-            rc = allocate(disk, extent, slot, entry, &count);
+            rc = allocate(disk, extent, slot, entry, inherited, &count);
         else
             count = grains_in_row(sparse, slot, entry, wanted);
         rc = rc ? rc : map_grains(disk, extent, slot, entry, count, ret_run);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VMDK disks: a descriptor file with its extents, or one sparse file with the descriptor inside.
  * Specification: VMware, "Virtual Disk Format 5.0". Deliberately missing: vmfsSparse and seSparse
- * (snapshots, a later issue), parents, raw device mappings. */
+ * (snapshots that other hosts made), raw device mappings. */
 #include "disk/vmdk.h"
 
 #include <errno.h>
@@ -63,6 +63,8 @@ static int open_sparse(struct disk *disk, struct extent *extent, struct disk_fil
     extent->length = header->capacity * DISK_SECTOR;
     disk->info.grain = (uint32_t)(header->grain * DISK_SECTOR);
     disk->info.unclean |= header->unclean;
+    if (header->flags & KDMV_COMPRESSED && disk->parent)
+        return err_set(err, -ENOTSUP, "a stream-optimized disk with a parent");
     if (!(header->flags & KDMV_COMPRESSED)) {
         disk->discards = disk->info.thin = true;
         return sparse_open(disk, extent, header, err);
@@ -178,6 +180,11 @@ static int take_desc(struct disk *disk, const struct vmdk_desc *desc, uint64_t t
     disk->discards |= desc->thin;
     memcpy(info->adapter, desc->adapter, sizeof info->adapter);
     memcpy(info->uuid, desc->uuid, sizeof info->uuid);
+    if (desc->parent_cid != VMDK_NO_PARENT) {
+        int rc = chain_open_parent(disk, desc->parent, desc->parent_cid, err);
+        if (rc)
+            return rc;
+    }
     disk->cid_offset = desc->cid_at ? text_offset + desc->cid_at : 0;
     disk->long_cid_offset = desc->long_cid_at ? text_offset + desc->long_cid_at : 0;
     return 0;
@@ -283,7 +290,11 @@ static int put_cid(struct disk *disk, uint64_t offset, uint32_t cid)
 static int vmdk_write_begin(struct disk *disk)
 {
     uint32_t cid = disk->next_cid;
-    int rc = put_cid(disk, disk->long_cid_offset, cid);
+    int rc;
+
+    if (disk->keeps_cid)
+        return 0;
+    rc = put_cid(disk, disk->long_cid_offset, cid);
 
     rc = rc ? rc : put_cid(disk, disk->cid_offset, cid);
     rc = rc ? rc : file_sync(disk, disk->files[0]);

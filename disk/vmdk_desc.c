@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading and writing the VMDK descriptor. Deliberately missing: parents (a later issue; a disk
- * that has one is refused by name), change tracking (the line is ignored), encryption (refused). */
+/* Reading and writing the VMDK descriptor. Deliberately missing: change tracking (the line is
+ * ignored), encryption (refused). */
 #include "disk/vmdk_desc.h"
 
 #include <ctype.h>
@@ -161,7 +161,9 @@ static int parse_pair(struct vmdk_desc *desc, const char *key, const char *value
         return parse_cid(value, &desc->parent_cid, err);
     if (!strcasecmp(key, "encryptionKeys") || !strcasecmp(key, "ddb.encryption"))
         return err_set(err, -ENOTSUP, "encrypted disks are not supported");
-    if (!strcasecmp(key, "createType"))
+    if (!strcasecmp(key, "parentFileNameHint"))
+        fits = copy_value(desc->parent, sizeof desc->parent, value);
+    else if (!strcasecmp(key, "createType"))
         fits = copy_value(desc->create_type, sizeof desc->create_type, value);
     else if (!strcasecmp(key, "ddb.adapterType"))
         fits = copy_value(desc->adapter, sizeof desc->adapter, value);
@@ -208,8 +210,13 @@ static int finish(const struct vmdk_desc *desc, struct err *err)
         return err_set(err, -EINVAL, "the descriptor has no version");
     if (!desc->extent_count)
         return err_set(err, -EINVAL, "the descriptor has no extents");
-    if (desc->parent_cid != VMDK_NO_PARENT)
-        return err_set(err, -ENOTSUP, "it is the child of another disk, which is not supported");
+    if (desc->parent_cid == VMDK_NO_PARENT)
+        return 0;
+    if (!*desc->parent)
+        return err_set(err, -EINVAL, "it is the child of another disk and does not say of which");
+    if (leaves_folder(desc->parent))
+        return err_set(err, -EXDEV, "parent \"%s\": path leaves the folder of the descriptor",
+                       desc->parent);
     return 0;
 }
 
@@ -290,8 +297,11 @@ void vmdk_desc_print(const struct vmdk_desc *desc, struct buf *text)
 {
     buf_printf(text,
                "# Disk DescriptorFile\nversion=%u\nencoding=\"UTF-8\"\nCID=%08x\n"
-               "parentCID=%08x\ncreateType=\"%s\"\n\n# Extent description\n",
+               "parentCID=%08x\ncreateType=\"%s\"\n",
                desc->version, desc->cid, desc->parent_cid, desc->create_type);
+    if (desc->parent_cid != VMDK_NO_PARENT)
+        buf_printf(text, "parentFileNameHint=\"%s\"\n", desc->parent);
+    buf_put_str(text, "\n# Extent description\n");
     for (unsigned i = 0; i < desc->extent_count; i++)
         print_extent(desc, &desc->extents[i], text);
     buf_printf(text, "\n# The Disk Data Base\n#DDB\n\nddb.adapterType = \"%s\"\n", desc->adapter);

@@ -23,9 +23,10 @@ struct vmdk_extent {
 struct vmdk_desc {
     unsigned version;
     uint32_t cid, parent_cid;
-    size_t cid_at;        /* where in the text the eight digits of the CID are; 0 none */
-    size_t long_cid_at;   /* the last eight of ddb.longContentID, which are the CID too */
-    uint32_t long_cid[3]; /* the 24 before them */
+    size_t cid_at;              /* where in the text the eight digits of the CID are; 0 none */
+    size_t long_cid_at;         /* the last eight of ddb.longContentID, which are the CID too */
+    uint32_t long_cid[3];       /* the 24 before them */
+    char parent[VMDK_NAME_MAX]; /* with parent_cid; "" else */
     char create_type[32];
     char adapter[16], uuid[64];
     bool thin;

@@ -74,7 +74,7 @@ truncate -s 30M source.img
 head -c 300000 /dev/urandom >>source.img
 truncate -s 33555968 source.img
 
-echo 1..35
+echo 1..38
 check "help" status 0 "Usage: socle disk" --help
 check "help of a verb" status 0 "Usage: socle disk" create --help
 check "no command" status 2 "no command"
@@ -109,5 +109,18 @@ for subformat in monolithicSparse monolithicFlat twoGbMaxExtentSparse twoGbMaxEx
 done
 printf '\377\377\377\017' | dd of=a.vmdk bs=1 seek=$((31 * 512 + 4 * 200)) conv=notrunc 2>/dev/null
 check "damage" status 4 "past the end of the file" check a.vmdk
+snapshots() {
+    rm -f p* c* back.img && "$tool" convert --quiet --format vmdk-flat source.img p.vmdk &&
+        "$tool" create --parent p.vmdk c1.vmdk && "$tool" create --parent c1.vmdk c2.vmdk &&
+        qemu-io -c "write -P 7 1M 300k" -c "write -z 3M 64k" c2.vmdk &&
+        qemu-img convert -O raw c2.vmdk want.img && ! cmp -s want.img source.img &&
+        "$tool" check c2.vmdk && "$tool" convert --quiet c2.vmdk back.img && cmp want.img back.img &&
+        "$tool" merge --quiet c2.vmdk && [ ! -e c2.vmdk ] && "$tool" merge --quiet c1.vmdk && rm back.img &&
+        "$tool" convert --quiet p.vmdk back.img && cmp want.img back.img
+}
+check "children, written by qemu-io, and merged" snapshots
+"$tool" create --parent p.vmdk c.vmdk
+check "who the parent is" json 'v["parent"] == "p.vmdk" and v["ancestors"] == 1 and v["grain"] == 4096' info --json c.vmdk
+check "merging what has no parent" status 1 "has no parent" merge p.vmdk
 check "cancelling leaves nothing" cancelled
 exit $failed

@@ -34,7 +34,8 @@ struct work {
     struct tape tape;
     struct disk *disk;
     struct aio *aio;
-    uint64_t random, base_size;
+    uint64_t random;
+    uint32_t first_id; /* what sectors have that nobody wrote: 0, or the parent's */
     struct stamp stamps[STAMPS_MAX];
     unsigned stamp_count, clock, pending, failures;
     unsigned flush_begun; /* clock */
@@ -167,7 +168,7 @@ static bool allowed(const struct work *work, unsigned at, uint64_t sector, uint3
         if (stamp->durable < at && !stamp->maybe)
             return false;
     }
-    return id == 0;
+    return id == work->first_id;
 }
 
 static unsigned wrong_sectors(struct work *work, struct disk *disk, unsigned at)
@@ -294,9 +295,34 @@ static void cut_all(struct work *work, const char *name, bool sparse)
     folder_remove(&saved);
 }
 
-static void replay(enum disk_format_id format)
+/* A parent whose areas are full of sectors that say so. */
+enum { PARENT_ID = 0x7fffffff };
+
+static void make_parent(struct work *work, const struct disk_host *host)
 {
-    struct disk_spec spec = {.format = format, .size = MIB(224)};
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .size = MIB(224)};
+    static uint8_t bytes[KIB(64)];
+    struct disk *disk = NULL;
+
+    CHECK_EQ(disk_create(host, "parent.vmdk", &spec, work->aio, NULL, NULL, NULL), 0);
+    REQUIRE(!disk_open(host, "parent.vmdk", &(struct disk_options){0}, work->aio, &disk, NULL));
+    for (unsigned area = 0; area < AREAS; area++)
+        for (uint64_t i = 0; i < AREA_SECTORS; i += sizeof bytes / DISK_SECTOR) {
+            uint64_t first = area_start(area) + i;
+            for (uint64_t j = 0; j < sizeof bytes / DISK_SECTOR; j++) {
+                le32_store(bytes + j * DISK_SECTOR, PARENT_ID);
+                le64_store(bytes + j * DISK_SECTOR + 8, first + j);
+            }
+            CHECK_EQ(disk_pwrite(disk, bytes, sizeof bytes, first * DISK_SECTOR), 0);
+        }
+    disk_close(disk);
+    work->first_id = PARENT_ID;
+}
+
+static void replay(enum disk_format_id format, bool child)
+{
+    struct disk_spec spec = {
+        .format = format, .size = MIB(224), .parent = child ? "parent.vmdk" : NULL};
     const char *name = format == DISK_RAW ? "a.img" : "a.vmdk";
     const char *seed = getenv("CRASH_SEED");
     struct folder folder;
@@ -306,6 +332,8 @@ static void replay(enum disk_format_id format)
     folder_require(work && !aio_create(AIO_PLAIN, &work->aio, NULL), "aio");
     folder_make(&folder);
     work->random = 88172645463325252u + (seed ? strtoull(seed, NULL, 0) : 0);
+    if (child)
+        make_parent(work, &folder.dir.host);
     CHECK_EQ(disk_create(&folder.dir.host, name, &spec, work->aio, NULL, NULL, &err), 0);
     tape_init(&work->tape, &folder.dir.host, work->aio);
     if (CHECK_EQ(disk_open(&work->tape.host, name, &(struct disk_options){0}, work->aio,
@@ -324,16 +352,90 @@ static void replay(enum disk_format_id format)
 
 static void sparse(void)
 {
-    replay(DISK_VMDK_SPARSE);
+    replay(DISK_VMDK_SPARSE, false);
 }
 
-static void flat(void)
+static void fewer(enum disk_format_id format, bool child)
 {
     unsigned all = states_wanted;
 
     states_wanted = all / 6 + 1;
-    replay(DISK_VMDK_FLAT);
+    replay(format, child);
     states_wanted = all;
+}
+
+static void flat(void)
+{
+    fewer(DISK_VMDK_FLAT, false);
+}
+
+static void child(void)
+{
+    fewer(DISK_VMDK_SPARSE, true);
+}
+
+/* A merge that was cut: the child reads as before, or is void and the parent reads like that. */
+static bool merged_wrong(const struct folder *state, struct aio *aio, const uint8_t *want,
+                         uint64_t size)
+{
+    struct disk_options options = {.flags = DISK_READONLY};
+    cleanup_free uint8_t *bytes = malloc(size);
+    cleanup_disk struct disk *disk = NULL;
+    int rc = disk_open(&state->dir.host, "b.vmdk", &options, aio, &disk, NULL);
+
+    if (rc == -ESTALE)
+        rc = disk_open(&state->dir.host, "a.vmdk", &options, aio, &disk, NULL);
+    return rc || disk_pread(disk, bytes, size, 0) || memcmp(bytes, want, size);
+}
+
+static void put_both(struct disk *disk, uint8_t *want, uint64_t at, uint8_t byte)
+{
+    memset(want + at, byte, KIB(4));
+    CHECK_EQ(disk_pwrite(disk, want + at, KIB(4), at), 0);
+}
+
+static void merge(void)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .size = MIB(2)};
+    struct disk_spec child_spec = {.format = DISK_VMDK_SPARSE, .parent = "a.vmdk"};
+    cleanup_free uint8_t *want = calloc(1, spec.size);
+    uint64_t random = 362436069362436069u;
+    struct folder folder, state;
+    struct aio *aio = NULL, *other = NULL;
+    struct disk *disk = NULL;
+    struct tape tape;
+    unsigned bad = 0;
+
+    folder_make(&folder);
+    folder_make(&state);
+    folder_require(!aio_create(AIO_PLAIN, &aio, NULL) && !aio_create(AIO_PLAIN, &other, NULL),
+                   "aio");
+    CHECK_EQ(disk_create(&folder.dir.host, "a.vmdk", &spec, aio, NULL, NULL, NULL), 0);
+    REQUIRE(!disk_open(&folder.dir.host, "a.vmdk", &(struct disk_options){0}, aio, &disk, NULL));
+    for (uint64_t at = 0; at < spec.size; at += KIB(96))
+        put_both(disk, want, at, 0x11);
+    disk_close(disk);
+    CHECK_EQ(disk_create(&folder.dir.host, "b.vmdk", &child_spec, aio, NULL, NULL, NULL), 0);
+    REQUIRE(!disk_open(&folder.dir.host, "b.vmdk", &(struct disk_options){0}, aio, &disk, NULL));
+    for (uint64_t at = 0; at < spec.size; at += KIB(36))
+        put_both(disk, want, at, 0x22);
+    memset(want + KIB(96), 0, KIB(8));
+    CHECK_EQ(disk_op_sync(disk, DISK_WRITE_ZEROES, KIB(8), KIB(96)), 0);
+    disk_close(disk);
+    tape_init(&tape, &folder.dir.host, aio);
+    CHECK_EQ(disk_merge(&tape.host, "b.vmdk", aio, NULL, NULL, NULL), 0);
+    for (unsigned i = 0; i < 3 * tape.count; i++) {
+        folder_empty(&state);
+        tape_cut(&tape, tape.count - i % tape.count, &random, &state);
+        bad += merged_wrong(&state, other, want, spec.size);
+    }
+    CHECK_EQ(bad, 0);
+    (void)printf("# %u states of %u events: %u bad\n", 3 * tape.count, tape.count, bad);
+    tape_free(&tape);
+    aio_destroy(aio);
+    aio_destroy(other);
+    folder_remove(&folder);
+    folder_remove(&state);
 }
 
 /* A conversion that was cut: the name is not there, or the whole disk is. */
@@ -409,9 +511,9 @@ static void convert_stream(void)
 
 int main(int argc, char **argv)
 {
-    static const struct tap_case cases[] = {TAP_CASE(sparse), TAP_CASE(flat),
-                                            TAP_CASE(convert_flat), TAP_CASE(convert_sparse),
-                                            TAP_CASE(convert_stream)};
+    static const struct tap_case cases[] = {
+        TAP_CASE(sparse),       TAP_CASE(flat),           TAP_CASE(child),         TAP_CASE(merge),
+        TAP_CASE(convert_flat), TAP_CASE(convert_sparse), TAP_CASE(convert_stream)};
 
     if (argc > 1)
         states_wanted = (unsigned)atoi(argv[1]);

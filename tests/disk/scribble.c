@@ -18,7 +18,7 @@ struct scribble {
     uint64_t size;
     uint64_t random;
     unsigned pending, failures;
-    bool discard_exact;
+    bool discard_exact, chain;
 };
 
 struct request {
@@ -79,6 +79,8 @@ static void choose(struct scribble *s, struct request *request, unsigned lane)
                            .ctx = request,
                            .offset = (lane * lane_sectors + start) * DISK_SECTOR,
                            .length = count * DISK_SECTOR};
+    if (io->op == DISK_DISCARD && s->chain)
+        io->op = DISK_READ; /* in a child it leaves what the parent has */
     if (io->op == DISK_FLUSH)
         io->offset = io->length = 0;
     for (uint64_t i = 0; io->op == DISK_WRITE && i < io->length; i += 8) {
@@ -143,34 +145,60 @@ static void compare_with_qemu(struct scribble *s, const char *name, const char *
     CHECK_EQ(unlink(raw), 0);
 }
 
+static struct request requests[DEPTH];
+
+static void begin(struct scribble *s, enum aio_engine engine)
+{
+    const char *seed = getenv("SCRIBBLE_SEED");
+    struct err err = ERR_INIT;
+
+    s->random = 0x9e3779b97f4a7c15u + (seed ? strtoull(seed, NULL, 0) : 0);
+    folder_make(&s->folder);
+    s->model = calloc(1, s->size);
+    folder_require(s->model && !aio_create(engine, &s->aio, &err), err.text);
+    for (unsigned i = 0; i < DEPTH; i++) {
+        requests[i].bytes = malloc((size_t)MAX_SECTORS * DISK_SECTOR);
+        requests[i].scribble = s;
+    }
+}
+
+static void end(struct scribble *s)
+{
+    CHECK_EQ(s->failures, 0);
+    for (unsigned i = 0; i < DEPTH; i++)
+        free(requests[i].bytes);
+    aio_destroy(s->aio);
+    free(s->model);
+    folder_remove(&s->folder);
+}
+
+static bool open_it(struct scribble *s, const char *name)
+{
+    struct err err = ERR_INIT;
+    int rc =
+        disk_open(&s->folder.dir.host, name, &(struct disk_options){0}, s->aio, &s->disk, &err);
+
+    if (!CHECK_EQ(rc, 0))
+        (void)printf("# %s\n", err.text);
+    return !rc;
+}
+
 static void run(enum disk_format_id format, enum disk_provision provision, enum aio_engine engine)
 {
     struct disk_spec spec = {
         .format = format, .provision = provision, .size = MIB(64) + 7 * DISK_SECTOR * DEPTH};
     const char *name = format == DISK_RAW ? "a.img" : "a.vmdk";
-    const char *rounds = getenv("SCRIBBLE_ROUNDS"), *seed = getenv("SCRIBBLE_SEED");
+    const char *rounds = getenv("SCRIBBLE_ROUNDS");
     struct scribble s = {.size = spec.size,
-                         .random = 0x9e3779b97f4a7c15u + (seed ? strtoull(seed, NULL, 0) : 0),
                          .discard_exact = format != DISK_VMDK_FLAT || provision == DISK_THIN};
-    static struct request requests[DEPTH];
     struct disk_check check = {0};
     struct err err = ERR_INIT;
 
-    folder_make(&s.folder);
-    s.model = calloc(1, s.size);
-    folder_require(s.model && !aio_create(engine, &s.aio, &err), err.text);
-    for (unsigned i = 0; i < DEPTH; i++) {
-        requests[i].bytes = malloc((size_t)MAX_SECTORS * DISK_SECTOR);
-        requests[i].scribble = &s;
-    }
+    begin(&s, engine);
     CHECK_EQ(disk_create(&s.folder.dir.host, name, &spec, s.aio, NULL, NULL, &err), 0);
     for (unsigned part = 0; part < 3; part++) {
-        if (!CHECK_EQ(disk_open(&s.folder.dir.host, name, &(struct disk_options){0}, s.aio, &s.disk,
-                                &err),
-                      0)) {
-            (void)printf("# %s\n", err.text);
+        if (!open_it(&s, name))
             break;
-        }
         compare(&s);
         for (unsigned i = 0, n = rounds ? (unsigned)atoi(rounds) : 40; part < 2 && i < n; i++)
             batch(&s, requests);
@@ -180,13 +208,91 @@ static void run(enum disk_format_id format, enum disk_provision provision, enum 
     }
     CHECK_EQ(check.problems, 0);
     CHECK_EQ(check.leaks, 0);
-    CHECK_EQ(s.failures, 0);
     compare_with_qemu(&s, name, format == DISK_RAW ? "raw" : "vmdk");
-    for (unsigned i = 0; i < DEPTH; i++)
-        free(requests[i].bytes);
-    aio_destroy(s.aio);
-    free(s.model);
-    folder_remove(&s.folder);
+    end(&s);
+}
+
+/* A chain as snapshots make it: each child is written, read through all of them, and in the end
+ * merged into its parent, one after the other. */
+enum { LAYERS = 70 };
+
+static const char *layer_name(unsigned layer)
+{
+    static char name[2][32];
+    char *to = name[layer & 1];
+
+    (void)snprintf(to, sizeof name[0], "a-%06u.vmdk", layer);
+    return layer ? to : "a.vmdk";
+}
+
+static void add_layers(struct scribble *s)
+{
+    struct disk_check check = {0};
+    struct err err = ERR_INIT;
+
+    for (unsigned layer = 0; layer <= LAYERS; layer++) {
+        struct disk_spec child = {.format = DISK_VMDK_SPARSE, .parent = layer_name(layer - 1)};
+
+        if (layer && !CHECK_EQ(disk_create(&s->folder.dir.host, layer_name(layer), &child, s->aio,
+                                           NULL, NULL, &err),
+                               0))
+            (void)printf("# %s\n", err.text);
+        if (!open_it(s, layer_name(layer)))
+            return;
+        for (unsigned i = 0; i < 3; i++)
+            batch(s, requests);
+        if (layer % 23 == 1 || layer == LAYERS) {
+            compare(s);
+            CHECK_EQ(disk_check(s->disk, &check, &err), 0);
+        }
+        disk_close(s->disk);
+    }
+    CHECK_EQ(check.problems, 0);
+}
+
+static void merge_layers(struct scribble *s)
+{
+    struct err err = ERR_INIT;
+
+    for (unsigned layer = LAYERS; layer; layer--) {
+        if (!CHECK_EQ(disk_merge(&s->folder.dir.host, layer_name(layer), s->aio, NULL, NULL, &err),
+                      0))
+            (void)printf("# %s\n", err.text);
+        CHECK_EQ(disk_open(&s->folder.dir.host, layer_name(layer), &(struct disk_options){0},
+                           s->aio, &s->disk, NULL),
+                 -ESTALE);
+        CHECK_EQ(s->folder.dir.host.unlink(&s->folder.dir.host, layer_name(layer)), 0);
+        if (layer % 23 != 1)
+            continue;
+        if (!open_it(s, layer_name(layer - 1)))
+            return;
+        compare(s);
+        disk_close(s->disk);
+    }
+}
+
+static void run_chain(enum disk_format_id base, enum aio_engine engine)
+{
+    struct disk_spec spec = {.format = base, .size = MIB(24) + 5 * DISK_SECTOR * DEPTH};
+    struct scribble s = {.size = spec.size, .chain = true};
+    struct err err = ERR_INIT;
+
+    begin(&s, engine);
+    CHECK_EQ(disk_create(&s.folder.dir.host, "a.vmdk", &spec, s.aio, NULL, NULL, &err), 0);
+    add_layers(&s);
+    compare_with_qemu(&s, layer_name(LAYERS), "vmdk");
+    merge_layers(&s);
+    compare_with_qemu(&s, "a.vmdk", "vmdk");
+    end(&s);
+}
+
+static void chain_on_flat(void)
+{
+    run_chain(DISK_VMDK_FLAT, AIO_URING);
+}
+static void chain_on_sparse(void)
+{
+    run_chain(DISK_VMDK_SPARSE, AIO_PLAIN);
 }
 
 static void raw_uring(void)
@@ -215,4 +321,5 @@ static void sparse_plain(void)
 }
 
 TAP_MAIN(TAP_CASE(raw_uring), TAP_CASE(raw_plain), TAP_CASE(flat_thin_uring),
-         TAP_CASE(flat_lazy_plain), TAP_CASE(sparse_uring), TAP_CASE(sparse_plain))
+         TAP_CASE(flat_lazy_plain), TAP_CASE(sparse_uring), TAP_CASE(sparse_plain),
+         TAP_CASE(chain_on_flat), TAP_CASE(chain_on_sparse))

@@ -69,7 +69,8 @@ static int tape_open(const struct disk_host *host, const char *name, unsigned fl
     for (unsigned i = 0; i < tape->file_count; i++)
         if (tape->files[i].fd == fd)
             tape->files[i].fd = -1;
-    tape->files[file].fd = fd;
+    if (flags & (DISK_FILE_WRITE | DISK_FILE_CREATE)) /* readers leave nothing to record */
+        tape->files[file].fd = fd;
     return fd;
 }
 

@@ -100,7 +100,7 @@ static void words(void)
     static const char parent[] = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=12345678\n"
                                  "createType=\"monolithicFlat\"\nRW 1 ZERO\n";
 
-    descriptor(parent, "child of another disk");
+    descriptor(parent, "child of another disk and does not say of which");
     descriptor(HEAD "createType=\"seSparse\"\nRW 1 SESPARSE \"f\"\n", "\"SESPARSE\"");
     descriptor(HEAD "createType=\"fullDevice\"\nRW 1 ZERO\n", "\"fullDevice\"");
     descriptor(FLAT, "no extents");
@@ -113,6 +113,61 @@ static void words(void)
     descriptor("COWD is something else than this", "vmfsSparse");
     descriptor("something else, which is longer than a magic number", "is not a VMDK");
     descriptor("short", "only 5 bytes");
+}
+
+/* -- Chains --------------------------------------------------------------------------------------
+ */
+
+#define CHILD(cid)                                                        \
+    "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=" cid "\n" \
+    "createType=\"monolithicFlat\"\n"
+
+static int make(const char *name, const char *parent, uint64_t size, struct err *err)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .size = size, .parent = parent};
+
+    *err = ERR_INIT;
+    return disk_create(&folder.dir.host, name, &spec, aio, NULL, NULL, err);
+}
+
+static void hostile_parents(void)
+{
+    descriptor(CHILD("12345678") "parentFileNameHint=\"/etc/passwd\"\nRW 1 ZERO\n",
+               "parent \"/etc/passwd\": path leaves the folder");
+    descriptor(CHILD("12345678") "parentFileNameHint=\"missing.vmdk\"\nRW 1 ZERO\n",
+               "parent \"missing.vmdk\": cannot open it");
+    folder_write(&folder, "d.vmdk", CHILD("12345678") "parentFileNameHint=\"d.vmdk\"\nRW 1 ZERO\n",
+                 strlen(CHILD("12345678") "parentFileNameHint=\"d.vmdk\"\nRW 1 ZERO\n"), 0);
+    expect("d.vmdk", DISK_READONLY, "more than 256 disks in a chain, or a chain without end");
+    expect("d.vmdk", 0, "\"d.vmdk\" is in use");
+}
+
+static void parents(void)
+{
+    uint8_t bytes[DISK_SECTOR] = {1}, read[DISK_SECTOR];
+    struct disk_info info;
+    struct disk *disk;
+    struct err err;
+
+    CHECK_EQ(make("p.vmdk", NULL, MIB(1), &err), 0);
+    CHECK_EQ(make("small.vmdk", "p.vmdk", KIB(512), &err), -EINVAL);
+    CHECK_EQ(make("c.vmdk", "p.vmdk", MIB(2), &err), 0);
+    CHECK_EQ(make("e.vmdk", "p.vmdk", 0, &err), 0);
+    REQUIRE(!open_as("c.vmdk", 0, NULL, &disk, &err));
+    disk_get_info(disk, &info);
+    CHECK_EQ(info.ancestors, 1);
+    CHECK_STR(info.parent, "p.vmdk");
+    CHECK_EQ(disk_pread(disk, read, sizeof read, MIB(2) - sizeof read), 0); /* behind the parent */
+    CHECK_EQ(disk_pwrite(disk, bytes, sizeof bytes, MIB(1)), 0);
+    expect("p.vmdk", 0, "is in use"); /* readers only, while a child is open */
+    expect("e.vmdk", 0, NULL);
+    disk_close(disk);
+    CHECK_EQ(unlinkat(folder.dir.fd, "e.vmdk", 0), 0);
+    REQUIRE(!open_as("p.vmdk", 0, NULL, &disk, &err));
+    CHECK_EQ(disk_pwrite(disk, bytes, sizeof bytes, 0), 0);
+    disk_close(disk);
+    expect("c.vmdk", 0, "has been written to since");
+    CHECK_EQ(disk_merge(&folder.dir.host, "p.vmdk", aio, NULL, NULL, &err), -EINVAL);
 }
 
 static void many(void)
@@ -486,6 +541,8 @@ int main(void)
         TAP_CASE(device_as_extent),
         TAP_CASE(numbers),
         TAP_CASE(words),
+        TAP_CASE(hostile_parents),
+        TAP_CASE(parents),
         TAP_CASE(many),
         TAP_CASE(sparse_headers),
         TAP_CASE(sparse_tables),
