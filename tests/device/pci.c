@@ -13,7 +13,7 @@
 #include "vm/pci/pci_msix.h"
 #include "vm/pci/pci_regs.h"
 
-enum { DEVFN = 2 * 8, VECTORS = 3 };
+enum { DEVFN = 2 * 8, VECTORS = 3, MSI_DEVFN = 3 * 8, MSI_VECTORS = 4, MSI = 0x40 };
 
 struct world {
     struct bus *bus;
@@ -228,6 +228,140 @@ static void msix_masks_and_pends(void)
     world_destroy(w);
 }
 
+/* A function with MSI only, beside the other. */
+struct msi_world {
+    struct world *w;
+    struct pci_shell *shell;
+    struct pci_shared shared;
+    int fd[MSI_VECTORS];
+};
+
+static struct msi_world *msi_create(void)
+{
+    static const struct dev_layout layout = {
+        .is_pci = true, .pci = {.vendor = 0x8086, .device = 1, .msi_vectors = MSI_VECTORS}};
+    struct msi_world *m = calloc(1, sizeof *m);
+    struct pci_wiring wiring = {.engine = &fake_engine,
+                                .shared = &m->shared,
+                                .msi_fd = m->fd,
+                                .intx_fd = -1,
+                                .resample_fd = -1,
+                                .phys_bits = 40};
+
+    m->w = world_create();
+    wiring.vm = &m->w->vm;
+    wiring.bus = m->w->bus;
+    for (unsigned i = 0; i < MSI_VECTORS; i++)
+        m->fd[i] = eventfd(0, EFD_NONBLOCK);
+    CHECK_EQ(pci_shell_create("msi", &layout, &wiring, &m->shell, NULL), 0);
+    pci_host_attach(m->w->host, MSI_DEVFN, m->shell);
+    return m;
+}
+
+static void msi_destroy(struct msi_world *m)
+{
+    pci_shell_destroy(m->shell);
+    for (unsigned i = 0; i < MSI_VECTORS; i++)
+        close(m->fd[i]);
+    world_destroy(m->w);
+    free(m);
+}
+
+static uint32_t msi_data(const struct msi_world *m, unsigned vector)
+{
+    const struct fake_binding *b = fake_find(m->w->vm.irqfd, m->fd[vector]);
+
+    return b ? m->w->vm.route_data[b->route - ENGINE_GSI_LINES] : 0;
+}
+
+static void msi_enables_vectors(void)
+{
+    struct msi_world *m = msi_create();
+    struct pci_shell *s = m->shell;
+
+    CHECK_EQ(pci_shell_read(s, PCI_CAPABILITIES_POINTER, 1), MSI);
+    CHECK_EQ(pci_shell_read(s, MSI, 2), PCI_CAP_ID_MSI);
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_CONTROL, 2), 0x0184); /* 4, 64 bits, masks */
+    pci_shell_write(s, MSI + PCI_MSI_ADDRESS, 4, 0xfee01003);
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_ADDRESS, 4), 0xfee01000);
+    pci_shell_write(s, MSI + PCI_MSI_DATA, 2, 0x4043);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 0);
+    pci_shell_write(s, MSI + PCI_MSI_CONTROL, 2, 0x01); /* one vector */
+    CHECK_EQ(m->shared.msi_enabled, 1);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 1);
+    CHECK_EQ(msi_data(m, 0), 0x4043);
+    pci_shell_write(s, MSI + PCI_MSI_CONTROL, 2, 0x11); /* two: the lowest bit is the number */
+    CHECK_EQ(m->shared.msi_enabled, 2);
+    CHECK_EQ(msi_data(m, 0), 0x4042);
+    CHECK_EQ(msi_data(m, 1), 0x4043);
+    pci_shell_write(s, MSI + PCI_MSI_CONTROL, 2, 0x71); /* more than were offered */
+    CHECK_EQ(m->shared.msi_enabled, MSI_VECTORS);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), MSI_VECTORS);
+    pci_shell_write(s, MSI + PCI_MSI_CONTROL, 2, 0);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 0);
+    CHECK_EQ(m->shared.msi_enabled, 0);
+    msi_destroy(m);
+}
+
+static void msi_masks_and_pends(void)
+{
+    struct msi_world *m = msi_create();
+    struct pci_shell *s = m->shell;
+    const uint64_t one = 1;
+
+    pci_shell_write(s, MSI + PCI_MSI_ADDRESS, 4, 0xfee00000);
+    pci_shell_write(s, MSI + PCI_MSI_MASK, 4, 0xfffffff2);
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_MASK, 4), 2); /* there are four vectors */
+    pci_shell_write(s, MSI + PCI_MSI_CONTROL, 2, 0x21);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 3);
+    CHECK_EQ(write(m->fd[1], &one, sizeof one), sizeof one);
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_PENDING, 4), 2);
+    pci_shell_write(s, MSI + PCI_MSI_PENDING, 4, 0); /* read only */
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_PENDING, 1), 2);
+    pci_shell_write(s, MSI + PCI_MSI_MASK, 4, 0);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 4); /* the engine takes what was pending */
+    CHECK_EQ(pci_shell_read(s, MSI + PCI_MSI_PENDING, 4), 0);
+    pci_shell_reset(s);
+    CHECK_EQ(fake_count(m->w->vm.irqfd), 0);
+    CHECK_EQ(m->shared.msi_enabled, 0);
+    msi_destroy(m);
+}
+
+static void msi_state_round_trip(void)
+{
+    struct msi_world *m = msi_create(), *other = msi_create();
+    cleanup_buf struct buf a = {0};
+
+    pci_shell_write(m->shell, MSI + PCI_MSI_ADDRESS, 4, 0xfee02000);
+    pci_shell_write(m->shell, MSI + PCI_MSI_DATA, 2, 0x55);
+    pci_shell_write(m->shell, MSI + PCI_MSI_CONTROL, 2, 1);
+    pci_shell_save(m->shell, &a);
+    REQUIRE(pci_shell_load(other->shell, a.data, a.len, NULL, NULL) == 0);
+    CHECK_EQ(msi_data(other, 0), 0x55);
+    CHECK_EQ(other->shared.msi_enabled, 1);
+    msi_destroy(other);
+    msi_destroy(m);
+}
+
+/* A device that has more vectors than the guest enabled sends the last for the rest. */
+static void msi_sends(void)
+{
+    struct pci_shared shared = {.msi_enabled = 2};
+    struct pci_port port = {.shared = &shared, .intx_fd = -1, .resample_fd = -1};
+    uint64_t count;
+
+    for (unsigned i = 0; i < 3; i++)
+        port.msi_fd[i] = eventfd(0, EFD_NONBLOCK);
+    pci_port_msi(&port, 2);
+    CHECK_EQ(read(port.msi_fd[1], &count, sizeof count), 8);
+    CHECK_EQ(read(port.msi_fd[2], &count, sizeof count), -1);
+    shared.msi_enabled = 0;
+    pci_port_msi(&port, 0);
+    CHECK_EQ(read(port.msi_fd[0], &count, sizeof count), -1);
+    for (unsigned i = 0; i < 3; i++)
+        close(port.msi_fd[i]);
+}
+
 static void intx_comes_back(void)
 {
     struct world *w = world_create();
@@ -297,5 +431,7 @@ static void state_round_trip(void)
 }
 
 TAP_MAIN(TAP_CASE(header_and_absence), TAP_CASE(bars_size_map_and_move),
-         TAP_CASE(bar_on_top_of_another), TAP_CASE(msix_masks_and_pends), TAP_CASE(intx_comes_back),
+         TAP_CASE(bar_on_top_of_another), TAP_CASE(msix_masks_and_pends),
+         TAP_CASE(msi_enables_vectors), TAP_CASE(msi_masks_and_pends),
+         TAP_CASE(msi_state_round_trip), TAP_CASE(msi_sends), TAP_CASE(intx_comes_back),
          TAP_CASE(window_reaches_regions), TAP_CASE(reset_port), TAP_CASE(state_round_trip))

@@ -71,6 +71,7 @@ struct pci_layout {
      */
     uint16_t msix_vectors; /* 0: none */
     uint8_t msix_bar;
+    uint8_t msi_vectors; /* plain MSI: a power of two up to PCI_MSI_VECTORS_MAX; 0: none */
     /* Further capabilities, back to back; byte 0 id, byte 1 next (filled in by the shell), total
      * length in `cap_len[i]`, multiple of 4. */
     uint8_t caps[PCI_CAPS_MAX];

@@ -4,6 +4,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/range.h"
+
 static void ring(int fd)
 {
     const uint64_t one = 1;
@@ -15,6 +17,14 @@ void pci_port_msix(struct pci_port *port, unsigned vector)
 {
     if (vector < port->msix_count)
         ring(port->msix_fd[vector]);
+}
+
+void pci_port_msi(struct pci_port *port, unsigned vector)
+{
+    unsigned enabled = pci_port_msi_enabled(port);
+
+    if (enabled)
+        ring(port->msi_fd[MIN(vector, MIN(enabled, (unsigned)PCI_MSI_VECTORS_MAX) - 1)]);
 }
 
 /* PCI 3.0, 6.2.2: bit 10 of Command, Interrupt Disable. */

@@ -17,11 +17,17 @@ enum {
 };
 #define ADDRESS_ENABLE 0x80000000u
 
+struct port {
+    _Atomic(uint8_t) bus;
+    _Atomic(struct pci_shell *) child;
+};
+
 struct pci_host {
     struct bus *bus;
     void (*request)(void *ctx, enum machine_request what);
     void *ctx;
     struct pci_shell *function[256];
+    struct port port[PCI_PORTS_MAX];
     _Atomic(uint32_t) address;
     _Atomic(uint8_t) reset_control;
     uint64_t ecam; /* 0: off */
@@ -32,11 +38,21 @@ static uint64_t ones(unsigned size)
     return size >= 8 ? UINT64_MAX : (UINT64_C(1) << (size * 8)) - 1;
 }
 
+static struct pci_shell *find(struct pci_host *host, unsigned bus, unsigned devfn)
+{
+    if (!bus)
+        return host->function[devfn];
+    for (unsigned i = 0; i < PCI_PORTS_MAX && !devfn; i++)
+        if (atomic_load(&host->port[i].bus) == bus)
+            return atomic_load(&host->port[i].child);
+    return NULL;
+}
+
 /* reg < 4096. Only the first 256 bytes of a function hold anything. */
 static uint64_t config_read(struct pci_host *host, unsigned bus, unsigned devfn, unsigned reg,
                             unsigned size)
 {
-    struct pci_shell *shell = bus ? NULL : host->function[devfn];
+    struct pci_shell *shell = find(host, bus, devfn);
 
     if (!shell || size > 4 || (reg & 3) + size > 4)
         return ones(size);
@@ -46,7 +62,7 @@ static uint64_t config_read(struct pci_host *host, unsigned bus, unsigned devfn,
 static void config_write(struct pci_host *host, unsigned bus, unsigned devfn, unsigned reg,
                          unsigned size, uint64_t value)
 {
-    struct pci_shell *shell = bus ? NULL : host->function[devfn];
+    struct pci_shell *shell = find(host, bus, devfn);
 
     if (shell && size <= 4 && (reg & 3) + size <= 4 && reg < PCI_CONFIG_SIZE)
         pci_shell_write(shell, reg, size, (uint32_t)value);
@@ -140,6 +156,12 @@ void pci_host_reset(struct pci_host *host)
 void pci_host_attach(struct pci_host *host, unsigned devfn, struct pci_shell *shell)
 {
     host->function[devfn & 0xff] = shell;
+}
+
+void pci_host_set_port(struct pci_host *host, unsigned index, uint8_t bus, struct pci_shell *child)
+{
+    atomic_store(&host->port[index].child, child);
+    atomic_store(&host->port[index].bus, bus);
 }
 
 int pci_host_set_ecam(struct pci_host *host, uint64_t base)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/pci/pci_msix.h"
 
-#include <poll.h>
-
 #include "base/bytes.h"
 #include "base/range.h"
 
@@ -11,9 +9,9 @@ enum { VECTOR_MASKED = 1 };
 void pci_msix_init(struct pci_msix *msix, const struct engine *engine, struct engine_vm *vm,
                    unsigned count, const int *fd)
 {
-    *msix = (struct pci_msix){.engine = engine, .vm = vm, .count = count, .fd = fd};
-    for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++)
-        msix->vector[i].route = -1;
+    *msix = (struct pci_msix){.count = count};
+    for (unsigned i = 0; i < count; i++)
+        pci_message_init(&msix->vector[i].message, engine, vm, fd[i]);
     pci_msix_reset(msix);
 }
 
@@ -21,28 +19,11 @@ void pci_msix_init(struct pci_msix *msix, const struct engine *engine, struct en
 static void update(struct pci_msix *msix, unsigned i)
 {
     struct pci_msix_vector *v = &msix->vector[i];
-    bool deliver = msix->enabled && !msix->masked && !(v->control & VECTOR_MASKED);
-    unsigned route;
 
-    if (!deliver) {
-        if (v->bound)
-            (void)msix->engine->irqfd(msix->vm, (unsigned)v->route, msix->fd[i], -1, false);
-        v->bound = false;
-        return;
-    }
-    if (v->route < 0) {
-        if (msix->engine->msi_alloc(msix->vm, &route) < 0)
-            return; /* out of routes: the vector stays pending */
-        v->route = (int)route;
-        v->routed_address = ~v->address;
-    }
-    if (v->routed_address != v->address || v->routed_data != v->data) {
-        (void)msix->engine->msi_set(msix->vm, (unsigned)v->route, v->address, v->data);
-        v->routed_address = v->address;
-        v->routed_data = v->data;
-    }
-    if (!v->bound)
-        v->bound = msix->engine->irqfd(msix->vm, (unsigned)v->route, msix->fd[i], -1, true) == 0;
+    if (msix->enabled && !msix->masked && !(v->control & VECTOR_MASKED))
+        pci_message_bind(&v->message, v->address, v->data);
+    else
+        pci_message_unbind(&v->message);
 }
 
 void pci_msix_refresh(struct pci_msix *msix)
@@ -64,11 +45,8 @@ void pci_msix_reset(struct pci_msix *msix)
 
 void pci_msix_fini(struct pci_msix *msix)
 {
-    msix->enabled = false;
-    pci_msix_refresh(msix);
     for (unsigned i = 0; i < msix->count; i++)
-        if (msix->vector[i].route >= 0)
-            msix->engine->msi_free(msix->vm, (unsigned)msix->vector[i].route);
+        pci_message_fini(&msix->vector[i].message);
 }
 
 void pci_msix_control(struct pci_msix *msix, bool enabled, bool masked)
@@ -80,19 +58,12 @@ void pci_msix_control(struct pci_msix *msix, bool enabled, bool masked)
     pci_msix_refresh(msix);
 }
 
-static bool pending(const struct pci_msix *msix, unsigned i)
-{
-    struct pollfd p = {.fd = msix->fd[i], .events = POLLIN};
-
-    return !msix->vector[i].bound && poll(&p, 1, 0) == 1;
-}
-
 static uint64_t read_pending(const struct pci_msix *msix, uint64_t first, unsigned bits)
 {
     uint64_t value = 0;
 
     for (unsigned i = 0; i < bits && first + i < msix->count; i++)
-        value |= (uint64_t)pending(msix, (unsigned)first + i) << i;
+        value |= (uint64_t)pci_message_pending(&msix->vector[first + i].message) << i;
     return value;
 }
 

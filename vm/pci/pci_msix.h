@@ -1,40 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MSI-X table and pending bits of one function (PCI 3.0, 6.8.2), in `vmm`.
  *
- * A vector's message is an eventfd that the device writes. Enabled and unmasked, the eventfd is
- * bound to the engine, and nobody of ours is in the path. Masked, it is unbound and its count
- * stays: that is the pending bit; binding it again delivers it. The caller serialises. */
+ * What a vector is, and how it pends: pci_message.h. The caller serialises. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vm/engine/engine.h"
 #include "vm/machine/pci_port.h"
+#include "vm/pci/pci_message.h"
 #include "wire/state.h"
 
 enum { PCI_MSIX_ENTRY_SIZE = 16, PCI_MSIX_PBA_OFFSET = 0x800, PCI_MSIX_BAR_SIZE = 0x1000 };
 
 struct pci_msix_vector {
     uint64_t address;
-    uint32_t data, control;  /* control bit 0: masked */
-    uint64_t routed_address; /* what the engine's route says; not state */
-    uint32_t routed_data;
-    int route; /* of the engine, or -1 */
-    bool bound;
+    uint32_t data, control;     /* control bit 0: masked */
+    struct pci_message message; /* not state */
 };
 
 struct pci_msix {
-    const struct engine *engine;
-    struct engine_vm *vm;
     unsigned count;
-    const int *fd; /* borrowed eventfds */
     bool enabled, masked;
     struct pci_msix_vector vector[PCI_MSIX_VECTORS_MAX];
 };
 
 void pci_msix_init(struct pci_msix *msix, const struct engine *engine, struct engine_vm *vm,
-                   unsigned count, const int *fd);
+                   unsigned count, const int *fd /* borrowed eventfds */);
 void pci_msix_fini(struct pci_msix *msix);
 void pci_msix_reset(struct pci_msix *msix);
 /* Message Control was written. */

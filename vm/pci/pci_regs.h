@@ -12,6 +12,19 @@ enum {
     PCI_CLASS_CODE = 0x09,
     PCI_HEADER_TYPE = 0x0e,
     PCI_BAR0 = 0x10,
+    PCI_BRIDGE_PRIMARY = 0x18, /* header type 1: PCI-to-PCI Bridge Architecture 1.2, 3.2 */
+    PCI_BRIDGE_SECONDARY = 0x19,
+    PCI_BRIDGE_SUBORDINATE = 0x1a,
+    PCI_BRIDGE_IO_BASE = 0x1c,
+    PCI_BRIDGE_IO_LIMIT = 0x1d,
+    PCI_BRIDGE_MEMORY_BASE = 0x20,
+    PCI_BRIDGE_MEMORY_LIMIT = 0x22,
+    PCI_BRIDGE_PREFETCH_BASE = 0x24,
+    PCI_BRIDGE_PREFETCH_LIMIT = 0x26,
+    PCI_BRIDGE_PREFETCH_BASE_HIGH = 0x28,
+    PCI_BRIDGE_PREFETCH_LIMIT_HIGH = 0x2c,
+    PCI_BRIDGE_CONTROL = 0x3e,
+    PCI_BRIDGE_CONTROL_RESET = 0x0040, /* Secondary Bus Reset */
     PCI_SUBSYSTEM_VENDOR_ID = 0x2c,
     PCI_SUBSYSTEM_ID = 0x2e,
     PCI_CAPABILITIES_POINTER = 0x34,
@@ -27,6 +40,36 @@ enum {
     PCI_COMMAND_INTX_DISABLE = 0x0400,
 
     PCI_STATUS_CAPABILITIES = 0x0010,
+
+    PCI_CAP_ID_MSI = 0x05,
+    PCI_MSI_CONTROL = 2, /* offsets within the capability */
+    PCI_MSI_ADDRESS = 4,
+    PCI_MSI_DATA = 12,
+    PCI_MSI_MASK = 16,
+    PCI_MSI_PENDING = 20,
+    PCI_MSI_CAP_SIZE = 24,
+    PCI_MSI_ENABLE = 0x0001,
+    PCI_MSI_MULTIPLE_ENABLE = 0x0070,
+    PCI_MSI_64BIT = 0x0080,
+    PCI_MSI_MASKING = 0x0100,
+
+    PCI_CAP_ID_SUBSYSTEM = 0x0d, /* of bridges: vendor at 4, device at 6 */
+
+    /* PCI Express Base 3.1, 7.8: offsets within the capability. */
+    PCI_CAP_ID_EXPRESS = 0x10,
+    PCIE_FLAGS = 0x02,
+    PCIE_DEVICE_CAP = 0x04,
+    PCIE_DEVICE_CONTROL = 0x08,
+    PCIE_LINK_CAP = 0x0c,
+    PCIE_LINK_CONTROL = 0x10,
+    PCIE_LINK_STATUS = 0x12,
+    PCIE_SLOT_CAP = 0x14,
+    PCIE_SLOT_CONTROL = 0x18,
+    PCIE_SLOT_STATUS = 0x1a,
+    PCIE_ROOT_CONTROL = 0x1c,
+    PCIE_DEVICE_CONTROL_2 = 0x28,
+    PCIE_LINK_CONTROL_2 = 0x30,
+    PCIE_CAP_SIZE = 0x3c,
 
     PCI_CAP_ID_MSIX = 0x11,
     PCI_MSIX_CONTROL = 2, /* offsets within the capability */

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/range.h"
+#include "vm/pci/pci_msi.h"
 #include "vm/pci/pci_msix.h"
 #include "vm/pci/pci_regs.h"
 
@@ -29,8 +30,10 @@ struct pci_shell {
     pthread_mutex_t lock;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t writable[PCI_CONFIG_SIZE];
-    unsigned msix_cap, window_cap; /* where they stand in config; 0: none */
+    unsigned msix_cap, msi_cap, window_cap; /* where they stand in config; 0: none */
     struct pci_msix msix;
+    struct pci_msi msi;
+    struct pci_upstream upstream;
     uint64_t mapped[PCI_BARS]; /* where each BAR is decoded now; NOT_MAPPED */
 };
 
@@ -149,6 +152,17 @@ static int map_bar(struct pci_shell *s, unsigned bar, uint64_t base)
     return 0;
 }
 
+static bool forwarded(const struct pci_shell *s, const struct pci_bar *bar, uint64_t base)
+{
+    const struct pci_upstream *up = &s->upstream;
+    uint64_t end = base + bar->size;
+
+    if (bar->kind == PCI_BAR_IO)
+        return base >= up->io.base && end <= up->io.end;
+    return (base >= up->memory.base && end <= up->memory.end) ||
+           (base >= up->prefetch.base && end <= up->prefetch.end);
+}
+
 /* Where the guest wants a BAR decoded now. */
 static uint64_t wanted(const struct pci_shell *s, unsigned i)
 {
@@ -172,7 +186,8 @@ static uint64_t wanted(const struct pci_shell *s, unsigned i)
         if (!(command & PCI_COMMAND_MEMORY))
             return NOT_MAPPED;
     }
-    return base && range_within(base, bar->size, limit) ? base : NOT_MAPPED;
+    return base && range_within(base, bar->size, limit) && forwarded(s, bar, base) ? base
+                                                                                   : NOT_MAPPED;
 }
 
 static void remap_bars(struct pci_shell *s)
@@ -244,6 +259,9 @@ uint32_t pci_shell_read(struct pci_shell *s, unsigned offset, unsigned size)
     (void)pthread_mutex_lock(&s->lock);
     if (s->window_cap && touches(offset, size, s->window_cap + WINDOW_DATA, 4))
         window_access(s, false);
+    if (s->msi_cap && touches(offset, size, s->msi_cap + PCI_MSI_PENDING, 4))
+        le32_store(s->config + s->msi_cap + PCI_MSI_PENDING,
+                   pci_msi_pending(&s->msi, s->config + s->msi_cap));
     uint32_t value = (uint32_t)le_load(s->config + offset, size);
     (void)pthread_mutex_unlock(&s->lock);
     return value;
@@ -255,6 +273,11 @@ static void msix_control_written(struct pci_shell *s)
 
     pci_msix_control(&s->msix, control & PCI_MSIX_ENABLE, control & PCI_MSIX_FUNCTION_MASK);
     atomic_store(&s->wiring.shared->msix_enabled, !!(control & PCI_MSIX_ENABLE));
+}
+
+static void msi_written(struct pci_shell *s)
+{
+    atomic_store(&s->wiring.shared->msi_enabled, pci_msi_update(&s->msi, s->config + s->msi_cap));
 }
 
 static void command_written(struct pci_shell *s)
@@ -276,6 +299,8 @@ static void apply(struct pci_shell *s, unsigned offset, unsigned size)
         remap_bars(s);
     if (s->msix_cap && touches(offset, size, s->msix_cap + PCI_MSIX_CONTROL, 2))
         msix_control_written(s);
+    if (s->msi_cap && touches(offset, size, s->msi_cap, PCI_MSI_CAP_SIZE))
+        msi_written(s);
     if (s->window_cap && touches(offset, size, s->window_cap + WINDOW_DATA, 4))
         window_access(s, true);
     if (s->wiring.dev && s->wiring.class->config_written)
@@ -367,6 +392,12 @@ static void init_caps(struct pci_shell *s)
         s->writable[s->msix_cap + PCI_MSIX_CONTROL + 1] =
             (PCI_MSIX_ENABLE | PCI_MSIX_FUNCTION_MASK) >> 8;
     }
+    if (l->msi_vectors) {
+        uint8_t msi[PCI_MSI_CAP_SIZE] = {0}, writable[PCI_MSI_CAP_SIZE] = {0};
+        pci_msi_cap(l->msi_vectors, msi, writable);
+        s->msi_cap = add_cap(s, &link, &at, msi, sizeof msi);
+        memcpy(s->writable + s->msi_cap, writable, sizeof writable);
+    }
     for (unsigned i = 0; i < l->cap_count; cap += l->cap_len[i++]) {
         unsigned here = add_cap(s, &link, &at, cap, l->cap_len[i]);
         if (i + 1 != l->window_cap || l->cap_len[i] < WINDOW_SIZE)
@@ -377,20 +408,44 @@ static void init_caps(struct pci_shell *s)
     }
 }
 
-void pci_shell_reset(struct pci_shell *s)
+static void reset(struct pci_shell *s)
 {
-    (void)pthread_mutex_lock(&s->lock);
     memset(s->config, 0, sizeof s->config);
     memset(s->writable, 0, sizeof s->writable);
     init_header(s);
     init_bars(s);
     init_caps(s);
-    if (s->wiring.dev && s->wiring.class->config_init)
-        s->wiring.class->config_init(s->wiring.dev, s->config, s->writable);
     pci_msix_reset(&s->msix);
+    if (s->msi_cap)
+        msi_written(s);
     atomic_store(&s->wiring.shared->msix_enabled, 0);
     atomic_store(&s->wiring.shared->command, 0);
+    if (s->wiring.dev && s->wiring.class->config_init)
+        s->wiring.class->config_init(s->wiring.dev, s->config, s->writable);
     remap_bars(s);
+}
+
+void pci_shell_reset(struct pci_shell *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    reset(s);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void pci_shell_set_upstream(struct pci_shell *s, const struct pci_upstream *upstream)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->upstream = upstream ? *upstream : (struct pci_upstream){0};
+    if (!upstream)
+        reset(s);
+    remap_bars(s);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void pci_shell_exclusive(struct pci_shell *s, void (*fn)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    fn(ctx);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -398,7 +453,12 @@ void pci_shell_reset(struct pci_shell *s)
 
 static int check_layout(const struct dev_layout *layout, struct err *err)
 {
-    unsigned caps = layout->pci.msix_vectors ? PCI_MSIX_CAP_SIZE : 0;
+    unsigned caps = layout->pci.msix_vectors ? PCI_MSIX_CAP_SIZE : 0, msi = layout->pci.msi_vectors;
+
+    if (msi)
+        caps += PCI_MSI_CAP_SIZE;
+    if (msi && (!is_power_of_two(msi) || msi > PCI_MSI_VECTORS_MAX))
+        return err_set(err, -EINVAL, "%u MSI vectors", msi);
 
     for (unsigned i = 0; i < layout->pci.cap_count; i++)
         caps += (unsigned)align_up(layout->pci.cap_len[i], 4);
@@ -427,7 +487,9 @@ int pci_shell_create(const char *name, const struct dev_layout *layout,
     (void)pthread_mutex_init(&s->lock, NULL);
     for (unsigned i = 0; i < PCI_BARS; i++)
         s->mapped[i] = NOT_MAPPED;
+    s->upstream = (struct pci_upstream){.io = {0, UINT64_MAX}, .memory = {0, UINT64_MAX}};
     pci_msix_init(&s->msix, wiring->engine, wiring->vm, layout->pci.msix_vectors, wiring->msix_fd);
+    pci_msi_init(&s->msi, wiring->engine, wiring->vm, layout->pci.msi_vectors, wiring->msi_fd);
     if (wiring->intx_fd >= 0) {
         rc = wiring->engine->irqfd(wiring->vm, wiring->intx_gsi, wiring->intx_fd,
                                    wiring->resample_fd, true);
@@ -448,6 +510,7 @@ void pci_shell_destroy(struct pci_shell *s)
     le16_store(s->config + PCI_COMMAND, 0);
     remap_bars(s);
     pci_msix_fini(&s->msix);
+    pci_msi_fini(&s->msi);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -483,6 +546,8 @@ int pci_shell_load(struct pci_shell *s, const uint8_t *data, size_t len, size_t 
     if (s->msix_cap)
         msix_control_written(s);
     pci_msix_refresh(&s->msix);
+    if (s->msi_cap)
+        msi_written(s);
     if (s->wiring.dev && s->wiring.class->config_written)
         s->wiring.class->config_written(s->wiring.dev, s->config, 0, PCI_CONFIG_SIZE);
     return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One PCI function as the guest's configuration accesses see it: header, BARs, capabilities, MSI-X.
+/* One PCI function as the guest's configuration accesses see it: header, BARs, capabilities, MSI
+ * and MSI-X.
  * Always in `vmm`, whichever process the device lives in: enumeration then costs no call to the
  * other process, and interrupts are routed where the engine is.
  *
@@ -22,7 +23,7 @@ struct pci_wiring {
     struct engine_vm *vm;
     struct bus *bus;
     struct pci_shared *shared;
-    const int *msix_fd, *doorbell_fd;
+    const int *msix_fd, *msi_fd, *doorbell_fd;
     int intx_fd, resample_fd; /* -1: none */
     unsigned intx_gsi;
     const struct bus_ops *region_ops;
@@ -33,6 +34,14 @@ struct pci_wiring {
     void *dev;                     /* NULL: no hooks */
 };
 
+/* The addresses that a bridge forwards to the function behind it, base <= address < end. (Its Bus
+ * Master bit is not asked for: SeaBIOS sets only that of the function.) */
+struct pci_upstream {
+    struct {
+        uint64_t base, end;
+    } io, memory, prefetch;
+};
+
 struct pci_shell;
 
 int pci_shell_create(const char *name, const struct dev_layout *layout,
@@ -40,6 +49,15 @@ int pci_shell_create(const char *name, const struct dev_layout *layout,
                      struct err *err);
 void pci_shell_destroy(struct pci_shell *shell);
 void pci_shell_reset(struct pci_shell *shell);
+
+/* The bridge in front forwards something else now; NULL: it holds the function in reset, or without
+ * power. Functions on bus 0 have no bridge and are not told. Takes the lock: a bridge's before that
+ * of the function behind it. */
+void pci_shell_set_upstream(struct pci_shell *shell, const struct pci_upstream *upstream);
+
+/* Runs `fn` between the guest's configuration accesses: for a device in `vmm` whose registers there
+ * change by themselves (dev_class.config_init). */
+void pci_shell_exclusive(struct pci_shell *shell, void (*fn)(void *ctx), void *ctx);
 
 /* offset < 256; size 1, 2 or 4, not crossing a dword. */
 uint32_t pci_shell_read(struct pci_shell *shell, unsigned offset, unsigned size);
