@@ -128,6 +128,14 @@ static bool piece_is(const char *piece, const char *key, const char **ret_value)
     return true;
 }
 
+static int slot_piece(const char *value, unsigned *ret_slot, struct err *err)
+{
+    return parse_unsigned(value, 1, VMCFG_SLOTS_MAX, ret_slot) < 0
+               ? err_set(err, -EINVAL, "slot \"%s\" is not a number from 1 to %d", value,
+                         VMCFG_SLOTS_MAX)
+               : 0;
+}
+
 /* What is said of a disk behind its file name. */
 static int disk_piece(struct vmcfg_disk *disk, enum vmcfg_bus *bus, const char *piece,
                       struct err *err)
@@ -147,10 +155,13 @@ static int disk_piece(struct vmcfg_disk *disk, enum vmcfg_bus *bus, const char *
         return vmcfg_disk_format_parse(value, &disk->format) < 0
                    ? err_set(err, -EINVAL, "format \"%s\" is not auto, raw or vmdk", value)
                    : 0;
-    return err_set(err, -EINVAL,
-                   "\"%s\" is not bus=BUS, format=FORMAT or readonly (a comma in a file name is "
-                   "written twice)",
-                   piece);
+    if (piece_is(piece, "slot", &value))
+        return slot_piece(value, &disk->slot, err);
+    return err_set(
+        err, -EINVAL,
+        "\"%s\" is not bus=BUS, format=FORMAT, slot=N or readonly (a comma in a file name is "
+        "written twice)",
+        piece);
 }
 
 static int add_disk(struct vmcfg *cfg, const char *text, bool cdrom, struct err *err)
@@ -174,6 +185,7 @@ static int add_disk(struct vmcfg *cfg, const char *text, bool cdrom, struct err 
     disk->cdrom = wanted.cdrom;
     disk->readonly = wanted.readonly || wanted.cdrom;
     disk->format = wanted.format;
+    disk->slot = wanted.slot;
     disk->file = TAKE_PTR(file);
     return 0;
 }
@@ -214,8 +226,10 @@ static int nic_piece(struct vmcfg_nic *nic, const char *piece, struct err *err)
                              "vlance",
                              value)
                    : 0;
+    if (piece_is(piece, "slot", &value))
+        return slot_piece(value, &nic->slot, err);
     if (!piece_is(piece, "mac", &value))
-        return err_set(err, -EINVAL, "\"%s\" is not model=MODEL or mac=ADDRESS", piece);
+        return err_set(err, -EINVAL, "\"%s\" is not model=MODEL, mac=ADDRESS or slot=N", piece);
     nic->mac_static = true;
     return vmcfg_mac_parse(value, nic->mac) < 0
                ? err_set(err, -EINVAL, "\"%s\" is not an address like 00:50:56:00:00:01", value)
@@ -290,12 +304,12 @@ static const struct option run_options[] = {
     {"append", "STRING", "its command line", set_append},
     {"disk", "FILE[,...]",
      "add a disk; ,bus=virtio|scsi|sata|nvme|ide ,format=auto|raw|vmdk\n"
-     ",readonly",
+     ",readonly ,slot=N (of the slots 1 to 4 with hot-plug)",
      set_disk},
     {"cdrom", "FILE", "add a CD drive with this image", set_cdrom},
     {"nic", "user|tap=IFNAME[,...]",
      "add a network card; ,model=virtio|vmxnet3|e1000|e1000e\n"
-     ",mac=ADDRESS",
+     ",mac=ADDRESS ,slot=N",
      set_nic},
     {"serial", "TYPE",
      "serial port: stdio, unix=PATH, file=PATH or none\n"

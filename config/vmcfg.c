@@ -150,6 +150,30 @@ static int nic_order(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
+/* 0 for none, and for what does not exist. */
+static unsigned slot_bit(unsigned slot)
+{
+    return slot && slot <= VMCFG_SLOTS_MAX ? BIT(slot - 1) : 0;
+}
+
+unsigned vmcfg_slots_default(const struct vmcfg *cfg)
+{
+    return cfg->firmware == VMCFG_FIRMWARE_NONE ? 0 : BIT(VMCFG_SLOTS_MAX) - 1;
+}
+
+/* The usual ones, and those that a device is to stand in. */
+static void derive_slots(struct vmcfg *cfg)
+{
+    if (cfg->slots_given)
+        return;
+    cfg->slots = vmcfg_slots_default(cfg);
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        cfg->slots |= slot_bit(cfg->disks[i].slot);
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        cfg->slots |= slot_bit(cfg->nics[i].slot);
+    cfg->slots_given = true;
+}
+
 static int derive(struct vmcfg *cfg, struct err *err)
 {
     if (!cfg->name)
@@ -162,6 +186,7 @@ static int derive(struct vmcfg *cfg, struct err *err)
         cfg->firmware = cfg->kernel ? VMCFG_FIRMWARE_NONE : VMCFG_FIRMWARE_BIOS;
     if (cfg->firmware != VMCFG_FIRMWARE_UEFI)
         cfg->secure_boot = false; /* ESXi keeps the key when a VM changes to BIOS */
+    derive_slots(cfg);
     if (cfg->serial.type == VMCFG_STREAM_AUTO)
         cfg->serial.type = cfg->kernel && cfg->console.type != VMCFG_STREAM_STDIO
                                ? VMCFG_STREAM_STDIO
@@ -282,6 +307,42 @@ static int check_disks(const struct vmcfg *cfg, struct err *err)
     return 0;
 }
 
+/* A slot that exists and that nobody has: *used has those that somebody has. */
+static int check_slot(const struct vmcfg *cfg, const char *what, unsigned slot, unsigned *used,
+                      struct err *err)
+{
+    if (!slot)
+        return 0;
+    if (!(cfg->slots & slot_bit(slot)))
+        return err_set(err, -EINVAL, "%s: the VM has no slot %u", what, slot);
+    if (*used & slot_bit(slot))
+        return err_set(err, -EINVAL, "%s: slot %u is taken", what, slot);
+    *used |= slot_bit(slot);
+    return 0;
+}
+
+static int check_slots(const struct vmcfg *cfg, struct err *err)
+{
+    unsigned used = 0;
+    char what[32];
+    int rc = 0;
+
+    for (unsigned i = 0; i < cfg->disk_count && rc == 0; i++) {
+        const struct vmcfg_disk *disk = &cfg->disks[i];
+        (void)snprintf(what, sizeof what, "%s%u:%u", vmcfg_bus_word(disk->bus), disk->controller,
+                       disk->unit);
+        if (disk->slot && disk->bus != VMCFG_BUS_VIRTIO)
+            rc = err_set(err, -EINVAL, "%s: only a virtio disk has a slot of its own", what);
+        else
+            rc = check_slot(cfg, what, disk->slot, &used, err);
+    }
+    for (unsigned i = 0; i < cfg->nic_count && rc == 0; i++) {
+        (void)snprintf(what, sizeof what, "ethernet%u", cfg->nics[i].index);
+        rc = check_slot(cfg, what, cfg->nics[i].slot, &used, err);
+    }
+    return rc;
+}
+
 static bool ifname_valid(const char *name)
 {
     for (const char *c = name; *c; c++)
@@ -348,7 +409,7 @@ static int check_endpoints(const struct vmcfg *cfg, struct err *err)
 int vmcfg_finish(struct vmcfg *cfg, struct err *err)
 {
     static int (*const checks[])(const struct vmcfg *cfg, struct err *err) = {
-        check_texts, check_sizes, check_boot, check_disks, check_nics, check_endpoints,
+        check_texts, check_sizes, check_boot, check_disks, check_nics, check_slots, check_endpoints,
     };
     int rc = derive(cfg, err);
 

@@ -26,6 +26,7 @@ enum {
     VMCFG_DISKS_MAX = 64,
     VMCFG_NICS_MAX = 10,
     VMCFG_IFNAME_MAX = 15,
+    VMCFG_SLOTS_MAX = 4, /* slots with hot-plug: pciBridge4 to pciBridge7 */
 };
 #define VMCFG_MEMORY_UNIT MIB(4)
 #define VMCFG_MEMORY_MIN  MIB(4)
@@ -66,6 +67,7 @@ struct vmcfg_disk {
     bool readonly;             /* always true for a CD */
     bool cdrom;
     enum vmcfg_disk_format format;
+    unsigned slot; /* 1 to VMCFG_SLOTS_MAX: the slot with hot-plug where it stands; 0: in none */
 };
 
 enum vmcfg_nic_type { VMCFG_NIC_USER, VMCFG_NIC_TAP, VMCFG_NIC_TYPE_MAX };
@@ -86,6 +88,7 @@ struct vmcfg_nic {
     uint8_t mac[6];                    /* all zero before vmcfg_finish: derive from the uuid */
     bool mac_static;                   /* chosen by a person, not by us or a manager */
     bool connected;                    /* link is up at power-on */
+    unsigned slot;                     /* as a disk's */
 };
 
 enum vmcfg_stream_type {
@@ -122,6 +125,12 @@ struct vmcfg {
     unsigned disk_count;
     struct vmcfg_nic *nics; /* ordered by index */
     unsigned nic_count;
+
+    /* Bit n: there is slot n + 1. Before vmcfg_finish without `slots_given`: all with firmware;
+     * with none, where each costs the kernel's start its enumeration, those where a device stands.
+     */
+    unsigned slots;
+    bool slots_given;
 
     struct vmcfg_stream serial;  /* COM1 */
     struct vmcfg_stream console; /* virtio; at most one of the two is stdio */
@@ -183,6 +192,15 @@ const char *vmcfg_nic_model_word(enum vmcfg_nic_model model);
 enum { VMCFG_MAC_TEXT = 18, VMCFG_UUID_TEXT = 48 };
 void vmcfg_mac_format(const uint8_t mac[6], char text[VMCFG_MAC_TEXT]);
 void vmcfg_uuid_format(const uint8_t uuid[16], char text[VMCFG_UUID_TEXT]); /* VMware's spelling */
+
+/* Which slots a VM has that does not say. */
+unsigned vmcfg_slots_default(const struct vmcfg *cfg);
+
+/* How ESXi numbers slot `slot` (1 up), and guests show it. */
+static inline unsigned vmcfg_slot_number(unsigned slot)
+{
+    return (slot + 4) * 32;
+}
 
 /* How many controllers of a bus a VM can have, and units on each. */
 unsigned vmcfg_bus_controllers(enum vmcfg_bus bus);

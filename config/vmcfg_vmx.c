@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/parse_num.h"
 #include "config/vmcfg.h"
 
 /* What ESXi writes where a drive has no file. */
@@ -162,6 +163,52 @@ static int read_boot(const struct reading *r)
     return get_string(r, "socle.append", &cfg->append);
 }
 
+/* Slots with hot-plug: ESXi's root ports are pciBridge4 to 7, and what stands behind N has
+ * pciSlotNumber (N + 1) * 32. */
+enum { FIRST_BRIDGE = 4, SLOT_NUMBER_UNIT = 32 };
+
+static struct key bridge(unsigned slot)
+{
+    return numbered("pciBridge", FIRST_BRIDGE + slot - 1);
+}
+
+static int read_slots(const struct reading *r)
+{
+    struct vmcfg *cfg = r->cfg;
+
+    for (unsigned slot = 1; slot <= VMCFG_SLOTS_MAX; slot++) {
+        struct key device = bridge(slot), present = device_key(device.text, "present");
+        bool there = false;
+        int rc = vmxfile_get_bool(r->vmx, present.text, &there, r->err);
+        if (rc < 0)
+            return rc;
+        if (!get(r, present.text))
+            continue;
+        cfg->slots_given = true;
+        cfg->slots &= ~BIT(slot - 1);
+        if (there && get_is(r, device_key(device.text, "virtualDev").text, "pcieRootPort"))
+            cfg->slots |= BIT(slot - 1);
+    }
+    return 0;
+}
+
+/* A device in a slot that this VM does not have (a legacy bridge's, another function of a root
+ * port, ESXi's -1) stands in none. */
+static unsigned slot_of(const struct vmcfg *cfg, const char *number)
+{
+    unsigned n, port;
+
+    if (!number || parse_unsigned(number, 0, UINT16_MAX, &n) < 0 || n % SLOT_NUMBER_UNIT)
+        return 0;
+    port = n / SLOT_NUMBER_UNIT - FIRST_BRIDGE - 1;
+    return port < VMCFG_SLOTS_MAX && (!cfg->slots_given || cfg->slots & BIT(port)) ? port + 1 : 0;
+}
+
+static unsigned read_slot(const struct reading *r, const char *device)
+{
+    return slot_of(r->cfg, get(r, device_key(device, "pciSlotNumber").text));
+}
+
 /* Disks. */
 
 /* A decimal number without leading zeros, at most 255; moves *text behind it. */
@@ -264,6 +311,8 @@ static int read_disk(const struct reading *r, const char *device, struct vmcfg_d
     if (!rc && get(r, format.text) &&
         vmcfg_disk_format_parse(get(r, format.text), &disk->format) < 0)
         rc = vmxfile_complain(r->vmx, format.text, r->err, -EINVAL, "not auto, raw or vmdk");
+    if (disk->bus == VMCFG_BUS_VIRTIO) /* others share their controller's slot */
+        disk->slot = read_slot(r, device);
     return rc < 0 ? rc : read_medium(r, device, disk, host_drive);
 }
 
@@ -395,6 +444,7 @@ static int read_nic(const struct reading *r, unsigned index)
         return vmxfile_complain(r->vmx, model.text, r->err, -EINVAL,
                                 "not virtio, vmxnet3, e1000, e1000e or vlance");
     rc = read_connection(r, device.text, nic);
+    nic->slot = read_slot(r, device.text);
     return rc < 0 ? rc : read_mac(r, device.text, nic);
 }
 
@@ -487,7 +537,7 @@ int vmcfg_from_vmx(struct vmcfg *cfg, const struct vmxfile *vmx, const char *fol
                    struct buf *warnings, struct err *err)
 {
     static int (*const parts[])(const struct reading *r) = {
-        read_identity, read_sizes,   read_boot, read_disks,
+        read_identity, read_sizes,   read_boot, read_slots,    read_disks,
         read_nics,     read_streams, read_vnc,  read_left_out,
     };
     const struct reading r = {cfg, vmx, folder, warnings, err};
@@ -537,6 +587,32 @@ static void put_device(struct writing *w, struct key device, const char *propert
     put(w, device_key(device.text, property).text, value);
 }
 
+/* As ESXi numbers it; a number that means no slot of ours stays as it is. */
+static void write_slot(struct writing *w, const struct vmcfg *cfg, struct key device, unsigned slot)
+{
+    struct key key = device_key(device.text, "pciSlotNumber");
+
+    if (slot)
+        put_number(w, key.text, vmcfg_slot_number(slot));
+    else if (slot_of(cfg, vmxfile_get(w->vmx, key.text)))
+        put(w, key.text, NULL);
+}
+
+static void write_slots(struct writing *w, const struct vmcfg *cfg)
+{
+    bool usual = cfg->slots == vmcfg_slots_default(cfg);
+
+    for (unsigned slot = 1; slot <= VMCFG_SLOTS_MAX; slot++) {
+        struct key device = bridge(slot), present = device_key(device.text, "present");
+        bool there = cfg->slots & BIT(slot - 1);
+        if (usual && !vmxfile_get(w->vmx, present.text))
+            continue;
+        put_bool(w, present.text, there);
+        if (there)
+            put_device(w, device, "virtualDev", "pcieRootPort");
+    }
+}
+
 static void write_disk_type(struct writing *w, struct key device, const struct vmcfg_disk *disk)
 {
     const char *type = vmxfile_get(w->vmx, device_key(device.text, "deviceType").text);
@@ -551,7 +627,7 @@ static void write_disk_type(struct writing *w, struct key device, const struct v
                                              : "disk");
 }
 
-static void write_disk(struct writing *w, const struct vmcfg_disk *disk)
+static void write_disk(struct writing *w, const struct vmcfg *cfg, const struct vmcfg_disk *disk)
 {
     struct key device = disk_device(disk->bus, disk->controller, disk->unit);
 
@@ -567,6 +643,7 @@ static void write_disk(struct writing *w, const struct vmcfg_disk *disk)
         put_bool(w, device_key(device.text, "startConnected").text, true);
     if (!disk->cdrom)
         put_device(w, device, "readonly", disk->readonly ? "TRUE" : NULL);
+    write_slot(w, cfg, device, disk->bus == VMCFG_BUS_VIRTIO ? disk->slot : 0);
     put_device(w, device, "socle.format",
                disk->format == vmcfg_disk_format_default(disk)
                    ? NULL
@@ -599,7 +676,7 @@ static void write_disks(struct writing *w, const struct vmcfg *cfg)
         put(w, gone, "FALSE");
     }
     for (unsigned i = 0; i < cfg->disk_count; i++)
-        write_disk(w, &cfg->disks[i]);
+        write_disk(w, cfg, &cfg->disks[i]);
 }
 
 static void write_mac(struct writing *w, struct key device, const struct vmcfg_nic *nic)
@@ -617,7 +694,7 @@ static void write_mac(struct writing *w, struct key device, const struct vmcfg_n
         put_bool(w, device_key(device.text, "checkMACAddress").text, false);
 }
 
-static void write_nic(struct writing *w, const struct vmcfg_nic *nic)
+static void write_nic(struct writing *w, const struct vmcfg *cfg, const struct vmcfg_nic *nic)
 {
     struct key device = numbered("ethernet", nic->index);
     bool tap = nic->type == VMCFG_NIC_TAP;
@@ -627,6 +704,7 @@ static void write_nic(struct writing *w, const struct vmcfg_nic *nic)
     put_device(w, device, "connectionType", tap ? "tap" : "nat");
     put_device(w, device, "vnet", tap ? nic->ifname : NULL);
     put_bool(w, device_key(device.text, "startConnected").text, nic->connected);
+    write_slot(w, cfg, device, nic->slot);
     write_mac(w, device, nic);
 }
 
@@ -635,7 +713,7 @@ static void write_nics(struct writing *w, const struct vmcfg *cfg)
     for (unsigned index = 0, i = 0; index < VMCFG_NICS_MAX; index++) {
         struct key present = device_key(numbered("ethernet", index).text, "present");
         if (i < cfg->nic_count && cfg->nics[i].index == index)
-            write_nic(w, &cfg->nics[i++]);
+            write_nic(w, cfg, &cfg->nics[i++]);
         else if (vmxfile_get(w->vmx, present.text))
             put_bool(w, present.text, false);
     }
@@ -687,6 +765,7 @@ int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx)
     put(&w, "socle.kernel", cfg->kernel);
     put(&w, "socle.initrd", cfg->initrd);
     put(&w, "socle.append", cfg->append);
+    write_slots(&w, cfg);
     write_disks(&w, cfg);
     write_nics(&w, cfg);
     write_endpoints(&w, cfg);

@@ -127,6 +127,26 @@ def four_processors(tap):
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
 
 
+SLOT = "/sys/bus/pci/slots/192"  # as ESXi numbers slot 2
+
+
+def slots(tap):
+    """A disk in a slot with hot-plug: the guest's driver switches the slot off and on again."""
+    data = os.urandom(MIB)
+    vm = Vm("--cpus", "2", "--disk", f"{write_file('disk.raw', data)},slot=2").boot()
+    tap.match("pciehp has the slot", r"Slot #192 AttnBtn\+ PwrCtrl\+", vm.command("dmesg | grep pciehp"))
+    tap.equal("the disk is behind the port", vm.command(f"cat {SLOT}/address"), "0000:01:00")
+    tap.equal("and reads as it should", vm.command("md5sum </dev/vda")[:32], md5(data))
+    vm.command(f"echo 0 >{SLOT}/power")
+    tap.equal("without power it is gone", vm.command("ls /dev/vda 2>&1 | grep -c such; cat /proc/partitions"
+                                                     " | grep -c vda"), "1\n0\n(1)")
+    vm.command(f"echo 1 >{SLOT}/power")
+    tap.check("with power it is there again", vm.command("while [ ! -b /dev/vda ]; do sleep 0.1; done") == "")
+    tap.equal("with the same content", vm.command("md5sum </dev/vda")[:32], md5(data))
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
 # end
 
 def triple_fault(tap):
@@ -211,11 +231,14 @@ def by_grub(tap, name, firmware, platform):
     if missing := [path for path in files if not os.path.exists(path)]:
         tap.skip(f"{name} boots a disk with GRUB", f"{missing[0]} is not there")
         return
-    vm = Vm("--firmware", firmware, "--disk", f"{WORK}/grub.img,readonly", "--serial", "stdio", kernel=False)
+    vm = Vm("--firmware", firmware, "--disk", f"{WORK}/grub.img,readonly,slot=3", "--serial", "stdio", kernel=False)
     vm.expect(f"GRUB for {platform}", FIRMWARE_S)
     vm.expect(lab.READY, FIRMWARE_S)
     vm.expect(lab.COMMANDS)
     tap.match(f"{name} boots a disk with GRUB", rf"socle\.grub={platform}", vm.command("cat /proc/cmdline"))
+    tap.equal("which is in the third of four slots", vm.command("cd /sys/bus/pci/slots; cat 160/address "
+              "192/address 224/address 256/address; ls /sys/bus/pci/devices/0000:03:00.0/virtio*/block").split(),
+              ["0000:01:00", "0000:02:00", "0000:03:00", "0000:04:00", "vda"])
     tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
 
@@ -229,7 +252,7 @@ def ovmf(tap):
 
 
 GROUPS = {
-    "boot": [one_processor, two_processors, four_processors],
+    "boot": [one_processor, two_processors, four_processors, slots],
     "end": [triple_fault, killed],
     "disk": [content],
     "compute": [compute],

@@ -115,7 +115,7 @@ static void bad_usage_is_one_line_and_status_2(void)
         {"--disk a,bus=usb",
          "--disk \"a,bus=usb\": bus \"usb\" is not virtio, scsi, sata, nvme or ide"},
         {"--disk a,ro",
-         "--disk \"a,ro\": \"ro\" is not bus=BUS, format=FORMAT or readonly (a comma "
+         "--disk \"a,ro\": \"ro\" is not bus=BUS, format=FORMAT, slot=N or readonly (a comma "
          "in a file name is written twice)"},
         {"--nic bridge", "--nic \"bridge\": \"bridge\" is not user or tap=IFNAME"},
         {"--nic tap=a-name-that-is-too-long",

@@ -75,13 +75,14 @@ static void check_same_devices(const struct vmcfg *a, const struct vmcfg *b)
         const struct vmcfg_disk *x = &a->disks[i], *y = &b->disks[i];
         CHECK(x->bus == y->bus && x->controller == y->controller && x->unit == y->unit);
         CHECK(same_text(x->file, y->file) && x->format == y->format);
-        CHECK(x->readonly == y->readonly && x->cdrom == y->cdrom);
+        CHECK(x->readonly == y->readonly && x->cdrom == y->cdrom && x->slot == y->slot);
     }
     for (unsigned i = 0; i < MIN(a->nic_count, b->nic_count); i++) {
         const struct vmcfg_nic *x = &a->nics[i], *y = &b->nics[i];
         CHECK(x->index == y->index && x->type == y->type && x->model == y->model);
         CHECK(!strcmp(x->ifname, y->ifname) && !memcmp(x->mac, y->mac, 6));
         CHECK(x->mac_static == y->mac_static && x->connected == y->connected);
+        CHECK_EQ(x->slot, y->slot);
     }
 }
 
@@ -91,6 +92,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK(a->engine == b->engine && a->cpus == b->cpus && a->memory == b->memory);
     CHECK(a->cores_per_socket == b->cores_per_socket && a->huge_pages == b->huge_pages);
     CHECK(!memcmp(a->uuid, b->uuid, sizeof a->uuid));
+    CHECK_EQ(a->slots, b->slots);
     CHECK(a->firmware == b->firmware && a->secure_boot == b->secure_boot);
     CHECK(same_text(a->kernel, b->kernel) && same_text(a->initrd, b->initrd));
     CHECK(same_text(a->append, b->append));
@@ -137,6 +139,17 @@ static unsigned dice(unsigned sides)
     return (dice_state >> 8) % sides;
 }
 
+/* A card or a disk, if there is one that may, goes there; often nothing. */
+static void fill_slot(struct vmcfg *cfg, unsigned slot)
+{
+    unsigned i = dice(12);
+
+    if (dice(2) && i < cfg->nic_count)
+        cfg->nics[i].slot = slot;
+    else if (i < cfg->disk_count && cfg->disks[i].bus == VMCFG_BUS_VIRTIO)
+        cfg->disks[i].slot = slot;
+}
+
 static void make_random(struct vmcfg *cfg)
 {
     vmcfg_init(cfg);
@@ -170,6 +183,11 @@ static void make_random(struct vmcfg *cfg)
         add_random_disk(cfg, dice);
     for (unsigned n = dice(12); n; n--)
         add_random_nic(cfg, dice);
+    cfg->slots_given = dice(2);
+    cfg->slots = dice(1 << VMCFG_SLOTS_MAX);
+    for (unsigned n = 0; cfg->slots_given && n < VMCFG_SLOTS_MAX; n++)
+        if (cfg->slots >> n & 1)
+            fill_slot(cfg, n + 1);
 }
 
 static void survives_the_dictionary(void)
@@ -266,6 +284,11 @@ static void refuses_nonsense(void)
         {"RemoteDisplay.vnc.enabled = \"TRUE\"\nRemoteDisplay.vnc.ip = \"localhost\"",
          "vnc \"localhost\": not an IPv4 or IPv6 address"},
         {"displayName = \"a|0Ab\"", "name: a control character"},
+        {"ethernet0.present = \"TRUE\"\nethernet1.present = \"TRUE\"\nethernet0.pciSlotNumber = "
+         "\"192\"\nethernet1.pciSlotNumber = \"192\"",
+         "ethernet1: slot 2 is taken"},
+        {"pciBridge4.present = \"maybe\"",
+         "t.vmx:1: pciBridge4.present = \"maybe\": neither TRUE nor FALSE"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -299,6 +322,44 @@ static void derives_identity(void)
     CHECK_EQ(vmcfg_uuid_parse("564d1f2e-3d4c-5b6a-7988-97a6b5fffffe", b.uuid), 0);
     CHECK(!memcmp(a.uuid, b.uuid, 16));
     CHECK_EQ(vmcfg_uuid_parse("564d1f2e-3d4c-5b6a-7988-97a6b5fffffe0", b.uuid), -EINVAL);
+}
+
+static unsigned slots_of(const char *text, unsigned *ret_nic)
+{
+    cleanup_vmcfg struct vmcfg cfg;
+
+    CHECK_EQ(load(&cfg, text, NULL, NULL), 0);
+    if (ret_nic)
+        *ret_nic = cfg.nics[0].slot;
+    return cfg.slots;
+}
+
+#define NIC "ethernet0.present = \"TRUE\"\nethernet0.pciSlotNumber = "
+
+static void slots_are_esxis(void)
+{
+    unsigned nic;
+
+    CHECK_EQ(slots_of("", NULL), 15); /* firmware */
+    CHECK_EQ(slots_of("firmware = \"none\"\nsocle.kernel = \"k\"", NULL), 0);
+    CHECK_EQ(slots_of("pciBridge0.present = \"TRUE\"", NULL), 15); /* no root port */
+    CHECK_EQ(slots_of("pciBridge5.present = \"TRUE\"\npciBridge5.virtualDev = \"pcieRootPort\"\n"
+                      "firmware = \"none\"\nsocle.kernel = \"k\"",
+                      NULL),
+             2);
+    CHECK_EQ(slots_of("pciBridge5.present = \"FALSE\"", NULL), 0);
+    CHECK_EQ(slots_of(NIC "\"160\"", &nic), 15);
+    CHECK_EQ(nic, 1);
+    (void)slots_of(NIC "\"256\"", &nic);
+    CHECK_EQ(nic, 4);
+    (void)slots_of(NIC "\"32\"", &nic); /* behind a legacy bridge */
+    CHECK_EQ(nic, 0);
+    (void)slots_of(NIC "\"1184\"", &nic); /* another function */
+    CHECK_EQ(nic, 0);
+    (void)slots_of(NIC "\"-1\"", &nic);
+    CHECK_EQ(nic, 0);
+    (void)slots_of(NIC "\"192\"\npciBridge4.present = \"FALSE\"", &nic);
+    CHECK_EQ(nic, 0);
 }
 
 static void names_decide_formats(void)
@@ -350,4 +411,5 @@ static void adds_until_full(void)
 
 TAP_MAIN(TAP_CASE(means_what_golden_files_say), TAP_CASE(survives_the_dictionary),
          TAP_CASE(rewrites_nothing_needlessly), TAP_CASE(refuses_nonsense),
-         TAP_CASE(derives_identity), TAP_CASE(names_decide_formats), TAP_CASE(adds_until_full))
+         TAP_CASE(derives_identity), TAP_CASE(slots_are_esxis), TAP_CASE(names_decide_formats),
+         TAP_CASE(adds_until_full))

@@ -19,6 +19,8 @@ static void no_fds(struct board_device *d)
 {
     for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++)
         d->msix_fd[i] = -1;
+    for (unsigned i = 0; i < PCI_MSI_VECTORS_MAX; i++)
+        d->msi_fd[i] = -1;
     for (unsigned i = 0; i < BOARD_DOORBELLS_MAX; i++)
         d->doorbell_fd[i] = -1;
     d->intx_fd = d->resample_fd = d->ram_fd = -1;
@@ -114,11 +116,40 @@ static bool add_firmware(struct board *board, const struct vmcfg *cfg,
     return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, cfg, parts);
 }
 
+static bool add_ports(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
+{
+    for (unsigned i = 0; i < VMCFG_SLOTS_MAX; i++) {
+        struct board_device *d;
+        if (!(cfg->slots & BIT(i)))
+            continue;
+        if (!(d = add(board, &root_port_class, BOARD_PORT_SLOT + (int)i)))
+            return false;
+        d->params.port = (struct root_port_params){.host = parts->pci_host,
+                                                   .index = i,
+                                                   .slot = (uint16_t)vmcfg_slot_number(i + 1),
+                                                   .child_reset = parts->hooks->card_reset,
+                                                   .emptied = parts->hooks->card_out,
+                                                   .ctx = parts->hooks_ctx};
+    }
+    return true;
+}
+
+/* On bus 0 at the next slot, or behind the root port of a slot with hot-plug. */
+static struct board_device *add_card(struct board *board, const struct dev_class *class,
+                                     unsigned plug_slot, int *slot)
+{
+    struct board_device *d = add(board, class, plug_slot ? 0 : (*slot)++);
+
+    if (d && plug_slot)
+        d->bridge = board_port(board, plug_slot - 1);
+    return d;
+}
+
 static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
                       int *slot)
 {
     for (unsigned i = 0; i < cfg->disk_count; i++) {
-        struct board_device *d = add(board, &virtio_blk_class, (*slot)++);
+        struct board_device *d = add_card(board, &virtio_blk_class, cfg->disks[i].slot, slot);
         if (!d)
             return false;
         d->params.blk =
@@ -132,7 +163,7 @@ static bool add_nics(struct board *board, const struct vmcfg *cfg, const struct 
                      int *slot)
 {
     for (unsigned i = 0; i < cfg->nic_count; i++) {
-        struct board_device *d = add(board, &virtio_net_class, (*slot)++);
+        struct board_device *d = add_card(board, &virtio_net_class, cfg->nics[i].slot, slot);
         if (!d)
             return false;
         d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[i] : NULL};
@@ -163,18 +194,20 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     struct board_parts all = *given;
     const struct board_parts *parts = &all;
     int slot = BOARD_FIRST_SLOT, rc = 0;
+    int end = cfg->slots ? BOARD_PORT_SLOT : BOARD_LPC_SLOT;
 
     if (!board)
         return err_set(err, -ENOMEM, "out of memory");
     if (!all.hooks)
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
-        !add_firmware(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
-        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
+        !add_firmware(board, cfg, parts) || !add_ports(board, cfg, parts) ||
+        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
+        !add_small(board, cfg, parts, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
-    else if (slot > BOARD_LPC_SLOT)
+    else if (slot > end)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
-                     BOARD_LPC_SLOT - BOARD_FIRST_SLOT);
+                     end - BOARD_FIRST_SLOT);
     for (unsigned i = 0; i < board->count && rc == 0; i++) {
         struct board_device *d = board->device[i];
         rc = d->class->layout(&d->params, &d->layout, err);
@@ -218,7 +251,27 @@ struct board_device *board_find(struct board *board, const struct dev_class *cla
     return NULL;
 }
 
-/* --- descriptors: msix..., doorbells..., intx, resample, ram; those that the layout has --- */
+struct board_device *board_port(const struct board *board, unsigned index)
+{
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class == &root_port_class &&
+            board->device[i]->params.port.index == index)
+            return board->device[i];
+    return NULL;
+}
+
+struct board_device *board_card(const struct board *board, unsigned index)
+{
+    struct board_device *port = board_port(board, index);
+
+    for (unsigned i = 0; i < board->count; i++)
+        if (port && board->device[i]->bridge == port)
+            return board->device[i];
+    return NULL;
+}
+
+/* --- descriptors: msix..., msi..., doorbells..., intx, resample, ram; those that the layout has
+ * --- */
 
 static uint64_t ram_size(const struct board_device *d)
 {
@@ -235,6 +288,8 @@ static unsigned fd_places(struct board_device *d, int **places)
 
     for (unsigned i = 0; i < d->layout.pci.msix_vectors; i++)
         places[n++] = &d->msix_fd[i];
+    for (unsigned i = 0; i < d->layout.pci.msi_vectors; i++)
+        places[n++] = &d->msi_fd[i];
     for (unsigned i = 0; i < d->layout.doorbell.count; i++)
         places[n++] = &d->doorbell_fd[i];
     if (d->layout.is_pci && d->layout.pci.intx) {
@@ -295,6 +350,7 @@ static void fill_port(struct board_device *d, const struct board_env *env)
                                 .intx_fd = d->intx_fd,
                                 .resample_fd = d->resample_fd};
     memcpy(d->port.msix_fd, d->msix_fd, sizeof d->port.msix_fd);
+    memcpy(d->port.msi_fd, d->msi_fd, sizeof d->port.msi_fd);
 }
 
 static int create_device(struct board_device *d, const struct board_env *env, struct err *err)
@@ -341,6 +397,12 @@ void board_reset_devices(struct board *board, enum dev_place place)
     for (unsigned i = 0; i < board->count; i++)
         if (board->device[i]->class->place == place)
             board->device[i]->class->reset(board->device[i]->dev);
+}
+
+void board_reset_device(struct board *board, unsigned number)
+{
+    if (number < board->count && board->device[number]->dev)
+        board->device[number]->class->reset(board->device[number]->dev);
 }
 
 uint64_t board_serve(struct board *board, const struct callslot *call)

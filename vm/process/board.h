@@ -5,8 +5,8 @@
  * shells of all of them.
  *
  * PCI slots: 0 host bridge, 1 display, 2 up in the order of the configuration: disks, network
- * cards, then the small virtio devices; 31 LPC bridge. Slots are thus stable as long as the
- * configuration is. */
+ * cards, then the small virtio devices; 27 to 30 root ports, each with a slot with hot-plug that
+ * has a bus of its own; 31 LPC bridge. Slots are thus stable as long as the configuration is. */
 #pragma once
 
 #include "config/vmcfg.h"
@@ -27,12 +27,14 @@
 #include "vm/machine/dev.h"
 #include "vm/pci/pci_shell.h"
 #include "vm/pci/q35_mch.h"
+#include "vm/pci/root_port.h"
 #include "vm/process/link.h"
 
 enum {
     BOARD_DEVFN_NONE = -1,
     BOARD_VGA_SLOT = 1,
     BOARD_FIRST_SLOT = 2,
+    BOARD_PORT_SLOT = 27, /* of the first root port */
     BOARD_LPC_SLOT = 31,
     BOARD_DOORBELLS_MAX = 64
 };
@@ -49,7 +51,8 @@ struct board_device {
     unsigned number; /* on the board */
     const struct dev_class *class;
     char name[32];
-    int devfn; /* slot * 8 + function, or BOARD_DEVFN_NONE */
+    int devfn;                   /* slot * 8 + function on its bus, or BOARD_DEVFN_NONE */
+    struct board_device *bridge; /* the root port before it; NULL: on bus 0 */
     struct dev_layout layout;
     union {
         struct fw_cfg_params fw_cfg;
@@ -57,6 +60,7 @@ struct board_device {
         struct ich9_lpc_params lpc;
         struct kbc8042_params kbc;
         struct q35_mch_params mch;
+        struct root_port_params port;
         struct pflash_params pflash;
         struct rtc_cmos_params rtc;
         struct uart16550_params uart;
@@ -67,7 +71,8 @@ struct board_device {
     } params;
 
     /* Made by `vmm`, the same descriptors in both; -1 where there is none. */
-    int msix_fd[PCI_MSIX_VECTORS_MAX], doorbell_fd[BOARD_DOORBELLS_MAX];
+    int msix_fd[PCI_MSIX_VECTORS_MAX], msi_fd[PCI_MSI_VECTORS_MAX];
+    int doorbell_fd[BOARD_DOORBELLS_MAX];
     int intx_fd, resample_fd;
     int ram_fd;
 
@@ -93,6 +98,8 @@ struct board_hooks {
     void (*msi)(void *ctx, uint64_t address, uint32_t data);
     void (*tseg)(void *ctx, uint64_t size);
     void (*smi)(void *ctx);
+    void (*card_reset)(void *ctx, unsigned port); /* see root_port.h */
+    void (*card_out)(void *ctx, unsigned port);
 };
 
 /* Parts that only one of the processes has; what it has not is NULL. All borrowed. */
@@ -135,6 +142,8 @@ struct board_env {
 int board_create_devices(struct board *board, enum dev_place place, const struct board_env *env,
                          struct err *err);
 void board_reset_devices(struct board *board, enum dev_place place);
+/* One of this process, while the machine runs; another number is no device. */
+void board_reset_device(struct board *board, unsigned number);
 
 /* vmx: carries out a register access that vmm asks for. A call is vmm's, so it may be anybody's:
  * all of it is checked against the layout; what does not fit reads all ones. Thread-safe as the
@@ -149,3 +158,6 @@ void board_reset_shells(struct board *board);
 
 /* The first device of a class, or NULL. */
 struct board_device *board_find(struct board *board, const struct dev_class *class);
+/* Root port `index`, and what stands behind it; NULL: there is none. */
+struct board_device *board_port(const struct board *board, unsigned index);
+struct board_device *board_card(const struct board *board, unsigned index);

@@ -72,10 +72,12 @@ static int make_shell(struct board_device *d, const struct bus_ops *ops, struct 
     w.region_ops = ops;
     w.shared = &d->shared->pci[d->number];
     w.msix_fd = d->msix_fd;
+    w.msi_fd = d->msi_fd;
     w.doorbell_fd = d->doorbell_fd;
     w.intx_fd = d->intx_fd;
     w.resample_fd = d->resample_fd;
-    w.intx_gsi = pci_intx_gsi((unsigned)d->devfn / 8, 0);
+    /* INTA# of device 0 behind a bridge is the bridge's (PCI-to-PCI Bridge Architecture, 9.1). */
+    w.intx_gsi = pci_intx_gsi((unsigned)(d->bridge ? d->bridge : d)->devfn / 8, 0);
     w.class = d->class;
     w.dev = d->dev;
     for (unsigned i = 0; i < d->layout.region_count; i++) {
@@ -90,6 +92,18 @@ static int make_shell(struct board_device *d, const struct bus_ops *ops, struct 
     return pci_shell_create(d->name, &d->layout, &w, &d->shell, err);
 }
 
+/* Cards that the VM is configured with are in at power-on. */
+static void connect_ports(struct board *board)
+{
+    for (unsigned i = 0; i < PCI_PORTS_MAX; i++) {
+        struct board_device *port = board_port(board, i), *card = board_card(board, i);
+        if (!port)
+            continue;
+        root_port_connect(port->dev, port->shell, card ? card->shell : NULL, true);
+        pci_shell_reset(port->shell);
+    }
+}
+
 int board_wire(struct board *board, const struct pci_wiring *wiring, struct pci_host *host,
                struct link_shared *shared, struct err *err)
 {
@@ -102,12 +116,13 @@ int board_wire(struct board *board, const struct pci_wiring *wiring, struct pci_
         int rc = map_fixed(d, ops, wiring->bus, err);
         if (rc == 0 && d->layout.is_pci) {
             rc = make_shell(d, ops, *wiring, err);
-            if (rc == 0)
+            if (rc == 0 && !d->bridge)
                 pci_host_attach(host, (unsigned)d->devfn, d->shell);
         }
         if (rc < 0)
             return err_prefix(err, rc, "%s", d->name);
     }
+    connect_ports(board);
     return 0;
 }
 

@@ -36,7 +36,17 @@ static int give_kernel(struct boot *boot, struct err *err)
     return rc < 0 ? err_prefix(err, rc, "kernel \"%s\"", cfg->kernel) : 0;
 }
 
-static int create_firmware(struct boot *boot, struct err *err)
+static int map_roms(struct boot *boot, struct err *err)
+{
+    int rc;
+
+    if (boot->env->cfg.firmware != VMCFG_FIRMWARE_BIOS)
+        return 0;
+    rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
+    return rc < 0 ? rc : bios_vga_map(VM_FD_VGA_ROM, &boot->vga_rom, err);
+}
+
+static int fill_fw_cfg(struct boot *boot, struct err *err)
 {
     bool efi = boot->env->cfg.firmware == VMCFG_FIRMWARE_UEFI;
     struct fw_content_params params = {
@@ -46,31 +56,11 @@ static int create_firmware(struct boot *boot, struct err *err)
         .smi_features = boot->env->cfg.secure_boot ? &boot->env->shared->smi_features : NULL,
         .serial_console = 0x3f8};
 
-    int rc = fw_cfg_items_create(&boot->items);
-    if (rc == 0)
-        rc = fw_content_create(&params, boot->items, &boot->content, err);
+    int rc = fw_content_create(&params, boot->items, &boot->content, err);
     if (rc < 0 || efi)
         return rc < 0 ? rc : give_kernel(boot, err);
-    rc = bios_map(VM_FD_FIRMWARE, &boot->bios, err);
-    if (rc == 0)
-        rc = bios_vga_map(VM_FD_VGA_ROM, &boot->vga_rom, err);
-    if (rc == 0)
-        rc = fw_content_option_rom(boot->items, 0x1234, 0x1111, boot->vga_rom.data,
-                                   boot->vga_rom.size);
-    return rc;
-}
-
-/* Disks in the order of the configuration, then network cards; slots are the board's. */
-static void order_devices(struct boot *boot)
-{
-    const struct vmcfg *cfg = &boot->env->cfg;
-    unsigned slot = BOARD_FIRST_SLOT;
-
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        fw_boot_order_add(&boot->order, FW_BOOT_DISK, -1, slot++, 0);
-    for (unsigned i = 0; i < cfg->nic_count; i++)
-        fw_boot_order_add(&boot->order, FW_BOOT_NIC, -1, slot++, 0);
-    boot->machine.boot_order = boot->order.len ? buf_cstr(&boot->order) : NULL;
+    return fw_content_option_rom(boot->items, 0x1234, 0x1111, boot->vga_rom.data,
+                                 boot->vga_rom.size);
 }
 
 int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
@@ -87,9 +77,9 @@ int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
     boot->machine.phys_bits = (uint8_t)host_phys_bits();
     boot->machine.hpet = boot->machine.vga = boot->machine.i8042 = boot->machine.fw_cfg = firmware;
     memcpy(boot->machine.uuid, env->cfg.uuid, sizeof boot->machine.uuid);
-    order_devices(boot);
+    int rc = firmware ? fw_cfg_items_create(&boot->items) : 0;
     *ret_boot = boot;
-    return firmware ? create_firmware(boot, err) : 0;
+    return rc < 0 ? err_sys(err, rc, "fw_cfg") : map_roms(boot, err);
 }
 
 struct fw_cfg_items *boot_fw_cfg(struct boot *boot)
@@ -97,12 +87,31 @@ struct fw_cfg_items *boot_fw_cfg(struct boot *boot)
     return boot->items;
 }
 
-void boot_set_board(struct boot *boot, const struct board *board)
+static void order_devices(struct boot *boot, const struct board *board,
+                          const struct dev_class *class, enum fw_boot_device what)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        const struct board_device *d = board->device[i];
+        if (d->class == class)
+            fw_boot_order_add(&boot->order, what, d->bridge ? d->bridge->devfn / 8 : -1,
+                              (unsigned)d->devfn / 8, (unsigned)d->devfn % 8);
+    }
+}
+
+int boot_set_board(struct boot *boot, const struct board *board, struct err *err)
 {
     boot->machine.pci_slots = 0;
-    for (unsigned i = 0; i < board->count; i++)
-        if (board->device[i]->devfn >= 0)
-            boot->machine.pci_slots |= 1u << board->device[i]->devfn / 8;
+    for (unsigned i = 0; i < board->count; i++) {
+        const struct board_device *d = board->device[i];
+        uint32_t slot = d->devfn < 0 || d->bridge ? 0 : BIT((unsigned)d->devfn / 8);
+        boot->machine.pci_slots |= slot;
+        boot->machine.hotplug_ports |= d->class == &root_port_class ? slot : 0;
+    }
+    /* Disks, then network cards, each in the order of the configuration, which is the board's. */
+    order_devices(boot, board, &virtio_blk_class, FW_BOOT_DISK);
+    order_devices(boot, board, &virtio_net_class, FW_BOOT_NIC);
+    boot->machine.boot_order = boot->order.len ? buf_cstr(&boot->order) : NULL;
+    return boot->items ? fill_fw_cfg(boot, err) : 0;
 }
 
 static int load_kernel(struct boot *boot, struct boot_start *ret_start, struct err *err)

@@ -11,6 +11,7 @@
  *            vmx -> vmm  READY (all devices stand, the start program is loaded); what fails goes to
  *                         the parent, and the end of the socket says so here
  *   running  vmx -> vmm  REQUEST
+ *            vmm -> vmx  RESET_DEVICE (its slot lost power)
  *            vmm -> vmx  RESET; vmx -> vmm RESET_DONE when devices and RAM contents are as at
  * power-on
  */
@@ -65,6 +66,7 @@ enum link_kind {
     LINK_REQUEST,
     LINK_RESET,
     LINK_RESET_DONE,
+    LINK_RESET_DEVICE,
     /* Between either of them and the parent, on a socket of their own: */
     LINK_STARTED,      /* vmm: the guest runs */
     LINK_ENDED,        /* vmm, vmx: value is enum vm_end, text the reason */
@@ -80,8 +82,8 @@ struct link_entry {
 
 struct link_message {
     uint32_t kind;
-    uint32_t value; /* DEVICE_FDS: device number; REQUEST: enum machine_request; ENDED: enum
-                       vm_end */
+    uint32_t value; /* DEVICE_FDS, RESET_DEVICE: device number; REQUEST: enum machine_request;
+                       ENDED: enum vm_end */
     union {
         struct link_entry entry; /* READY, RESET_DONE */
         char text[ERR_TEXT_MAX]; /* ENDED */

@@ -46,7 +46,8 @@ struct vmm {
     struct loop_source control, link, events;
     bool running;
     /* What vCPU threads and devices ask of the main loop. */
-    _Atomic(unsigned) wanted; /* bits of enum machine_request */
+    _Atomic(unsigned) wanted;      /* bits of enum machine_request */
+    _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
     int event_fd;
     struct err engine_notice; /* why it is not the first choice; said once the VM runs */
     struct err crash;         /* MACHINE_CRASHED: why; written before the bit is set */
@@ -173,6 +174,18 @@ static void begin_reset(struct vmm *v)
         finish(v, VM_END_DIED, "vmx does not answer");
 }
 
+static void reset_cards(struct vmm *v)
+{
+    unsigned cards = atomic_exchange(&v->cards_reset, 0);
+
+    for (unsigned port = 0; port < PCI_PORTS_MAX; port++) {
+        struct board_device *card = cards & 1u << port ? board_card(v->board, port) : NULL;
+        struct link_message m = {.kind = LINK_RESET_DEVICE, .value = card ? card->number : 0};
+        if (card && link_send(VM_FD_LINK, &m, NULL, 0) < 0)
+            finish(v, VM_END_DIED, "vmx does not answer");
+    }
+}
+
 static void on_events(void *ctx, uint32_t events)
 {
     struct vmm *v = ctx;
@@ -181,6 +194,7 @@ static void on_events(void *ctx, uint32_t events)
     (void)events;
     (void)!read(v->event_fd, &count, sizeof count);
     unsigned wanted = atomic_exchange(&v->wanted, 0);
+    reset_cards(v);
     if (wanted & 1u << MACHINE_CRASHED)
         finish(v, v->crash_kind, v->crash.text);
     else if (wanted & 1u << MACHINE_POWER_OFF)
@@ -325,6 +339,16 @@ static void raise_smi(void *ctx)
         (void)v->engine->vcpu_smi(v->vm, vcpus_self());
 }
 
+/* From vCPU threads: all that is not configuration space is vmx's. */
+static void card_reset(void *ctx, unsigned port)
+{
+    struct vmm *v = ctx;
+    const uint64_t one = 1;
+
+    atomic_fetch_or(&v->cards_reset, 1u << port);
+    (void)!write(v->event_fd, &one, sizeof one);
+}
+
 static const struct board_hooks hooks = {
     .flash_readable = flash_readable,
     .flash_may_write = flash_may_write,
@@ -332,6 +356,7 @@ static const struct board_hooks hooks = {
     .msi = send_msi,
     .tseg = set_tseg,
     .smi = raise_smi,
+    .card_reset = card_reset,
 };
 
 /* Firmware code ends at 4 GiB. */

@@ -179,7 +179,7 @@ static int build_board(struct vmx *v, struct err *err)
     if (rc == 0)
         rc = receive_board(v->board, err);
     if (rc == 0)
-        boot_set_board(v->boot, v->board);
+        rc = boot_set_board(v->boot, v->board, err);
     return rc < 0 ? rc : board_create_devices(v->board, DEV_IN_VMX, &env, err);
 }
 
@@ -206,6 +206,8 @@ static void on_link(void *ctx, uint32_t events)
         loop_stop(v->env.loop, 0); /* vmm is gone */
         return;
     }
+    if (m.kind == LINK_RESET_DEVICE)
+        board_reset_device(v->board, m.value);
     if (m.kind == LINK_RESET) {
         board_reset_devices(v->board, DEV_IN_VMX);
         send_entry(v, LINK_RESET_DONE);
