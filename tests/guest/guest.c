@@ -5,6 +5,7 @@
 
 volatile uint64_t trap_vector, trap_error, trap_cr2, trap_resume, trap_count[256];
 bool x2apic;
+bool (*trap_hook)(struct frame *frame);
 
 extern const uint8_t trap_stubs[];
 
@@ -39,6 +40,30 @@ void guest_init(void)
     guest_init_ap();
 }
 
+void idt_gate(unsigned vector, uint8_t attributes)
+{
+    idt[vector].low = (idt[vector].low & ~(UINT64_C(0xff) << 40)) | (uint64_t)attributes << 40;
+}
+
+volatile uint64_t window[512] __attribute__((aligned(4096)));
+
+void window_open(void)
+{
+    for (unsigned i = 0; i < 512; i++)
+        window[i] = 0;
+    *(volatile uint64_t *)GUEST_PML4 |= PTE_U;
+    *(volatile uint64_t *)(GUEST_PDPT + 8) |= PTE_U;
+    *(volatile uint64_t *)(GUEST_PD + PAGE) = (uintptr_t)window | PTE_RW | PTE_U;
+    wrmsr(0xc0000080, rdmsr(0xc0000080) | 0x800);
+    write_cr3(read_cr3());
+}
+
+void window_map(unsigned page, uint64_t entry)
+{
+    window[page] = entry;
+    invlpg(window_page(page));
+}
+
 void guest_trap(struct frame *frame)
 {
     uint64_t cr2;
@@ -48,6 +73,8 @@ void guest_trap(struct frame *frame)
     trap_vector = frame->vector;
     trap_error = frame->error;
     trap_cr2 = cr2;
+    if (trap_hook && trap_hook(frame))
+        return;
     if (frame->vector >= 32) {
         if (frame->vector >= 0x28) /* the PIC's have no end of interrupt at the APIC */
             apic_write(0xb0, 0);

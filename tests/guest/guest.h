@@ -18,6 +18,9 @@ extern volatile uint64_t trap_resume; /* where TRY goes on */
 extern volatile uint64_t trap_count[256];
 extern bool x2apic;
 
+/* Sees every trap first; true: it is done with, and the frame is as the program is to go on. */
+extern bool (*trap_hook)(struct frame *frame);
+
 static inline void outb(uint16_t port, uint8_t v)
 {
     __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port) : "memory");
@@ -125,6 +128,88 @@ static inline void interrupts(bool on)
 void wait_for(unsigned vector, uint64_t count);
 
 void guest_init_ap(void); /* loads the IDT */
+/* The gate of a vector: attributes as bits 40-47 of a descriptor, e.g. 0xee: open to ring 3. */
+void idt_gate(unsigned vector, uint8_t attributes);
+
+/* Starts the second processor, which runs `entry` and then halts for ever; returns its APIC id. */
+uint32_t ap_start(void (*entry)(void));
+
+/* Programs of hot.def do everything so often that a translator translates it. */
+enum { ROUNDS = 300 };
+
+/* 512 pages at WINDOW, mapped by entries of the program's choice; POOL is physical memory that
+ * nothing else uses, 512 pages too. */
+#define WINDOW UINT64_C(0x40000000)
+#define POOL   UINT64_C(0x800000)
+#define PAGE   UINT64_C(4096)
+#define PTE_P  UINT64_C(1)
+#define PTE_W  UINT64_C(2)
+#define PTE_U  UINT64_C(4)
+#define PTE_A  UINT64_C(0x20)
+#define PTE_D  UINT64_C(0x40)
+#define PTE_G  UINT64_C(0x100)
+#define PTE_NX (UINT64_C(1) << 63)
+#define PTE_RW (PTE_P | PTE_W)
+extern volatile uint64_t window[512]; /* the page table */
+void window_open(void); /* all of it not present, rights of ring 3 above it, EFER.NXE */
+void window_map(unsigned page, uint64_t entry); /* and INVLPG */
+static inline uint64_t window_page(unsigned page)
+{
+    return WINDOW + page * PAGE;
+}
+static inline uint64_t pool_page(unsigned page)
+{
+    return POOL + page * PAGE;
+}
+
+static inline void invlpg(uint64_t address)
+{
+    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+static inline uint64_t read_cr3(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr3(uint64_t v)
+{
+    __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+}
+static inline uint64_t read_cr4(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr4(uint64_t v)
+{
+    __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory");
+}
+static inline uint32_t cpuid_register(uint32_t leaf, uint32_t subleaf, unsigned which)
+{
+    uint32_t r[4];
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf), "c"(subleaf));
+    return r[which];
+}
+
+/* Ring 3 (rings.c): a GDT with its segments, a TSS whose I/O bitmap allows the harness's ports, and
+ * ring 3's right to the first 2 MiB. */
+#define SEL_USER_CODE32 0x23
+#define SEL_USER_DATA   0x2b
+#define SEL_USER_CODE64 0x33
+#define SEL_TSS         0x38
+#define SEL_GATE        0x4b
+void user_init(void);
+/* Runs `entry(arg)` in ring 3 until INT 0x80, whose RAX it returns. */
+uint64_t user_run(void (*entry)(uint64_t), uint64_t arg);
+uint64_t user_run_flags(void (*entry)(uint64_t), uint64_t arg, uint64_t rflags, uint32_t code);
+static inline void user_end(uint64_t value)
+{
+    __asm__ volatile("int $0x80" : : "a"(value) : "memory");
+}
 
 #define PROGRAM(name) void name(void);
 #include "programs.def"

@@ -107,6 +107,7 @@ void messages(void)
 }
 
 static volatile uint32_t ap_id, ap_alive;
+static void (*volatile ap_entry)(void);
 extern const uint8_t trampoline[], trampoline_end[], smm_handler[], smm_handler_end[];
 
 void guest_ap_main(void);
@@ -122,6 +123,11 @@ void guest_ap_main(void)
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     ap_id = d;
     __atomic_store_n(&ap_alive, 1, __ATOMIC_SEQ_CST);
+    if (ap_entry) {
+        ap_entry();
+        for (;;)
+            __asm__ volatile("cli; hlt");
+    }
     wait_for(0x70, 1);
     wait_for(0x72, 1);
     apic_ipi(0, 0x71);
@@ -130,10 +136,8 @@ void guest_ap_main(void)
 }
 
 /* The harness says which processor to start. */
-void two_cpus(void)
+static void start(uint32_t target)
 {
-    uint32_t target = command(CMD_TARGET);
-
     for (const uint8_t *p = trampoline; p < trampoline_end; p++)
         *(volatile uint8_t *)(GUEST_TRAMPOLINE + (p - trampoline)) = *p;
     if (target > 254)
@@ -144,6 +148,22 @@ void two_cpus(void)
     while (!__atomic_load_n(&ap_alive, __ATOMIC_SEQ_CST))
         __asm__ volatile("pause");
     EXPECT(ap_id == target);
+}
+
+uint32_t ap_start(void (*entry)(void))
+{
+    uint32_t target = command(CMD_TARGET);
+
+    ap_entry = entry;
+    start(target);
+    return target;
+}
+
+void two_cpus(void)
+{
+    uint32_t target = command(CMD_TARGET);
+
+    start(target);
     apic_ipi(target, 0x4070);
     EXPECT(command(CMD_MSI_TARGET) == 0);
     wait_for(0x71, 1);

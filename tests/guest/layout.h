@@ -52,3 +52,5 @@
 #define CMD_SMI          11
 #define CMD_TARGET       12 /* the APIC id of the processor to start */
 #define CMD_MSI_TARGET   13 /* vector 0x72 to it, as a message */
+#define CMD_DMA_AT       0x40000000 /* with a physical address: where the next CMD_DMA writes */
+#define CMD_DMA          0x20000000 /* with a byte, which is written as a device would */
