@@ -64,6 +64,7 @@ for program in "$fuzz"/fuzz/fuzz-*; do
     run_target "$name" "$program"
 done
 compare bt-native 500 "$plain/tests/bt/bt-native" 500
+compare bt-jit-diff 500 "$plain/tests/bt/bt-jit-diff" 500x
 compare vec-diff 1 "$plain/tests/bt/vec-diff" 1
 compare bt-zydis 2 "$plain/tests/unit/test-bt_zydis" 300000
 exit $status

@@ -372,6 +372,7 @@ bool exec_move_bind(const struct bt_insn *insn, struct bt_step *step)
         return true;
     case BT_OP_XLAT:
         step->insn = insn;
+        step->seg = insn->seg;
         step->run = xlat;
         return true;
     default:

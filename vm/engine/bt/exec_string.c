@@ -261,6 +261,7 @@ bool exec_string_bind(const struct bt_insn *insn, struct bt_step *step)
     case BT_OP_CMPS:
     case BT_OP_SCAS:
         step->insn = insn;
+        step->seg = insn->seg;
         step->size = insn->operand[0].size;
         step->run = string;
         return true;

@@ -84,11 +84,19 @@ static unsigned source_of(const struct bt_insn *insn, unsigned i)
     return bt_specs[bt_opcodes[insn->row].specs >> 8 * i & 0xff].source;
 }
 
+/* A bit's number in a register reaches beyond the operand. */
+static bool reaches_out(const struct bt_insn *insn)
+{
+    return (insn->op == BT_OP_BT || insn->op == BT_OP_BTS || insn->op == BT_OP_BTR ||
+            insn->op == BT_OP_BTC) &&
+           insn->operand[1].kind == BT_OPERAND_GPR;
+}
+
 /* The operand that may be the slot itself; -1: none. A 32-bit result would have to clear the upper
- * half; and memory makes XCHG atomic. */
+ * half; XCHG would be atomic, and XADD may be of one register. */
 static int slot_operand(const struct bt_insn *insn)
 {
-    if (insn->op == BT_OP_XCHG || insn->properties & BT_INSN_VECTOR)
+    if (writes_second(insn->op) || insn->properties & BT_INSN_VECTOR || reaches_out(insn))
         return -1;
     for (unsigned i = 0; i < insn->operand_count; i++)
         if (in_slot(insn, i) && source_of(insn, i) == BT_FROM_RM &&
@@ -234,14 +242,6 @@ static bool copy_memory(struct emit *t)
     if (slot >= 0 && slot_written(insn, (unsigned)slot))
         encode_store(t->e, emit_slot(t, (unsigned)slot), T1);
     return true;
-}
-
-/* A bit's number in a register reaches beyond the operand. */
-static bool reaches_out(const struct bt_insn *insn)
-{
-    return (insn->op == BT_OP_BT || insn->op == BT_OP_BTS || insn->op == BT_OP_BTR ||
-            insn->op == BT_OP_BTC) &&
-           insn->operand[1].kind == BT_OPERAND_GPR;
 }
 
 bool emit_copy(struct emit *t)

@@ -195,10 +195,13 @@ static bool is_simple(const struct emit_address *a)
            !a->narrow && !a->page;
 }
 
-/* The register that holds the linear address: the base itself, or T1. */
-static unsigned linear_of(struct emit *t, const struct emit_address *a)
+/* The register that holds the linear address: the base itself, or T1. RAX cannot where the flags
+ * are in it. */
+static unsigned linear_of(struct emit *t, const struct emit_access *access)
 {
-    if (is_simple(a) && !a->disp)
+    const struct emit_address *a = &access->address;
+
+    if (is_simple(a) && !a->disp && !(a->base == CPU_RAX && access->live))
         return a->base;
     emit_linear(t, a);
     return T1;
@@ -261,7 +264,7 @@ struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
     bool guess = place == PLACE_GUESS && access->size > 1;
     bool checked = guess || access->certain || (access->free_t1 && !is_simple(a)) ||
                    (!access->live && (place == PLACE_SPREAD || access->size == 1));
-    unsigned linear = linear_of(t, a);
+    unsigned linear = linear_of(t, access);
 
     t->accessed = true;
     if (place == PLACE_SPREAD)
