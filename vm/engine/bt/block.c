@@ -232,6 +232,7 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
                                .count = (uint16_t)count,
                                .crosses = second.word != page->word,
                                .single = single,
+                               .op = scratch[0].op,
                                .word = {page->word, second.word},
                                .generation = {page->generation, second.generation}};
     for (unsigned i = 0; i < count; i++)

@@ -113,6 +113,11 @@ struct bt_block *interp_block(struct bt_vcpu *vcpu)
     return jump_target(vcpu);
 }
 
+struct bt_block *interp_single(struct bt_vcpu *vcpu)
+{
+    return fetch(vcpu, true);
+}
+
 void interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block)
 {
     vcpu->block_rip = vcpu->rip;

@@ -295,6 +295,8 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     vcpu->instructions++;
     jit->cache->stats.stepped[block->op]++;
     (void)block->step[0].run(vcpu, block->step);
+    if (__builtin_expect(jit->watch != NULL, 0))
+        jit->watch(vcpu, site, block->op);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
         if (linear & (block->memory_size - 1u))
@@ -344,7 +346,9 @@ static struct jit_unit *find_unit(struct bt_vcpu *vcpu, struct bt_block *block)
 
     if (block->unit && block->unit_epoch == cache->epoch && !block->unit->dead)
         return block->unit;
-    if (block->heat < BLOCK_HEAT_MAX)
+    if (vcpu->jit.watch && block->heat != BLOCK_HEAT_NEVER)
+        block->heat = BLOCK_HEAT_MAX;
+    else if (block->heat < BLOCK_HEAT_MAX)
         block->heat++;
     struct jit_unit *unit = jit_cache_unit(vcpu, block);
     block->unit = unit;
@@ -363,6 +367,15 @@ static void lead(struct bt_vcpu *vcpu, struct jit_site *from, const struct jit_u
         jit_cache_link(vcpu->jit.cache, from, unit);
 }
 
+/* RIP where the site is. */
+static __attribute__((noinline)) void watch_left(struct bt_vcpu *vcpu)
+{
+    const struct jit_site *site = vcpu->jit.site;
+
+    vcpu->rip = site->kind == JIT_SITE_JUMP ? vcpu->jit.linear : vcpu->jit.page + site->offset;
+    vcpu->jit.watch(vcpu, site, JIT_WATCH_LEFT);
+}
+
 /* From the block at RIP until it takes a look-up to go on. */
 static bool run_unit(struct bt_vcpu *vcpu, const struct jit_unit *unit, struct jit_site **ret_from)
 {
@@ -372,9 +385,24 @@ static bool run_unit(struct bt_vcpu *vcpu, const struct jit_unit *unit, struct j
     do {
         if (!enter(vcpu, code))
             return false;
+        if (__builtin_expect(vcpu->jit.watch != NULL, 0))
+            watch_left(vcpu);
         code = left(vcpu, ret_from);
     } while (code);
     return true;
+}
+
+/* What is cold, or cannot be translated. */
+static void interpret(struct bt_vcpu *vcpu, struct bt_block *block)
+{
+    vcpu->jit.cache->stats.interpreted++;
+    if (__builtin_expect(!vcpu->jit.watch, 1)) {
+        interp_run_block(vcpu, block);
+        return;
+    }
+    block = interp_single(vcpu);
+    interp_run_block(vcpu, block);
+    vcpu->jit.watch(vcpu, NULL, block->op);
 }
 
 static void run(struct bt_vcpu *vcpu)
@@ -386,15 +414,13 @@ static void run(struct bt_vcpu *vcpu)
         struct bt_block *block = interp_block(vcpu);
         uint32_t epoch = cache->epoch;
         struct jit_unit *unit = runs_now(vcpu) ? find_unit(vcpu, block) : NULL;
-        if (unit && from && epoch == cache->epoch)
+        if (unit && from && epoch == cache->epoch && !vcpu->jit.watch)
             lead(vcpu, from, unit);
         from = NULL;
-        if (!unit) {
-            cache->stats.interpreted++;
-            interp_run_block(vcpu, block);
-        } else if (!run_unit(vcpu, unit, &from)) {
+        if (!unit)
+            interpret(vcpu, block);
+        else if (!run_unit(vcpu, unit, &from))
             return;
-        }
     } while (!attended(vcpu));
 }
 

@@ -68,6 +68,13 @@ enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */, J
 
 enum { JIT_STACK_ALIGN = 8 }; /* of RSP in translated code */
 
+/* For tests. Who watches is called where translated code has left, with RIP at the site, before
+ * anything is done about it (JIT_WATCH_LEFT), and behind each instruction that the interpreter
+ * carries out; the status flags live apart (flags.h). Nothing is linked then and nothing need be
+ * warm: each unit runs by itself. */
+typedef void jit_watch_fn(struct bt_vcpu *vcpu, const struct jit_site *site, unsigned op);
+enum { JIT_WATCH_LEFT = UINT16_MAX }; /* in place of an operation */
+
 /* Part of struct bt_vcpu; translated code and enter.S use it. */
 struct jit_state {
     uint64_t page;               /* linear address of the page whose unit runs */
@@ -86,6 +93,7 @@ struct jit_state {
     bool low;             /* the vCPU's memory is jit_vcpu_alloc's */
     struct jit_cache *cache; /* owned; NULL: this vCPU only interprets */
     uint32_t live_mode;      /* vcpu->mode when `live` was decided */
+    jit_watch_fn *watch;     /* NULL */
     uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
     uint64_t traps;          /* statistics */
 };
