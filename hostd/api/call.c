@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hostd/api/collector.h"
 #include "hostd/api/vim_types.gen.h"
 
 static bool anonymous(const char *priv)
@@ -42,19 +43,35 @@ int call_authorize(struct call *call, struct mo *mo, const char *priv)
     return r;
 }
 
-static int check_argument(struct call *call, const struct vim_property *prop, struct vim_ref ref)
+struct mo *call_resolve_as(struct call *call, struct vim_ref ref, const struct vim_managed *type)
 {
     struct mo *mo = call_resolve(call, ref);
-    return mo ? call_authorize(call, mo, prop->priv) : -ENOENT;
+    if (!mo || vim_managed_is(mo->class->type, type))
+        return mo;
+    struct vim_InvalidType *fault = VIM_NEW(call->arena, InvalidType);
+    fault->argument = type->name;
+    call_fault(call, &fault->self);
+    return NULL;
 }
 
-/* Parameters that name objects on which the caller must have a privilege of its own. */
+/* One object that a parameter names. In a list some may be gone: that is the handler's matter. */
+static int check_argument(struct call *call, const struct vim_property *prop, struct vim_ref ref)
+{
+    if (prop->shape.list && !mo_resolve(call->api->registry, call->scope, ref))
+        return 0;
+    struct mo *mo = call_resolve_as(call, ref, &vim_managed[prop->shape.of]);
+    if (!mo)
+        return -ENOENT;
+    return prop->priv ? call_authorize(call, mo, prop->priv) : 0;
+}
+
+/* Parameters that name objects: of the declared type, and with the privilege that they ask for. */
 static int check_arguments(struct call *call)
 {
     const struct vim_type *type = call->method->args;
     for (unsigned i = 0; i < type->prop_count; i++) {
         const struct vim_property *prop = &type->props[i];
-        if (!prop->priv || prop->shape.kind != VIM_REF)
+        if (prop->shape.kind != VIM_REF)
             continue;
         struct vim_any value = vim_get(call->args, prop);
         size_t count = prop->shape.list ? value.list.count : 1;
@@ -76,10 +93,13 @@ static mo_invoke *admit(struct call *call)
         not_authenticated(call);
         return NULL;
     }
-    call->mo = method->priv ? call_resolve(call, call->target)
-                            : mo_resolve(call->api->registry, call->scope, call->target);
+    call->mo = call->session ? call_resolve(call, call->target)
+                             : mo_resolve(call->api->registry, call->scope, call->target);
     if (!call->mo) {
-        call_fault_not_found(call, call->target);
+        if (call->session)
+            call_fault_not_found(call, call->target);
+        else
+            not_authenticated(call); /* strangers do not learn what is there */
         return NULL;
     }
     if (!vim_managed_is(call->mo->class->type, method->owner)) {
@@ -92,6 +112,8 @@ static mo_invoke *admit(struct call *call)
     if ((method->priv && call_authorize(call, call->mo, method->priv)) || check_arguments(call))
         return NULL;
     mo_invoke *invoke = mo_handler(call->mo, method);
+    if (!invoke && method == &vim_methods[VIM_C_Fetch])
+        invoke = collector_fetch;
     if (!invoke)
         CALL_FAULT(call, NotSupported);
     return invoke;

@@ -93,6 +93,10 @@ void call_fault_argument(struct call *call, const char *property); /* InvalidArg
  * NULL with the fault set when it is not there or must not be seen; 0 or -EACCES with the fault
  * set. */
 struct mo *call_resolve(struct call *call, struct vim_ref ref);
+/* The same for an object that must be a `type` (VIM_MANAGED(HostSystem)): InvalidType if it is
+ * none. What parameters name directly is checked before the handler runs; what stands deeper in
+ * them is not. */
+struct mo *call_resolve_as(struct call *call, struct vim_ref ref, const struct vim_managed *type);
 int call_authorize(struct call *call, struct mo *mo, const char *priv);
 
 /* A value of LocalizedMethodFault, for TaskInfo.error and missingSets; text NULL: the standard. */

@@ -10,11 +10,12 @@
 
 #include "hostd/api/call.h"
 
-/* Registers ha-property-collector and ViewManager. The objects live until the registry goes. */
+/* Registers ha-property-collector and ViewManager; takes them out and frees them, after all
+ * sessions have ended. */
 int collector_init(struct api *api);
+void collector_exit(struct api *api);
 int view_init(struct api *api);
+void view_exit(struct api *api);
 
-/* What a property path names: "config.hardware.device[2000].backing", "host[\"ha-host\"]".
- * 0, -ENOENT (the type has no such property; nothing unset is an error), -EINVAL (not a path). */
-int property_path_check(const struct vim_managed *type, const char *path);
-struct vim_any property_path_get(struct mo *mo, const char *path, struct call *call);
+/* The method Fetch, which every managed object has: one property by its path. */
+void collector_fetch(struct mo *mo, struct call *call);

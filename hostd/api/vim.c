@@ -394,6 +394,71 @@ bool vim_equal(const struct vim_any *a, const struct vim_any *b)
     }
 }
 
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 29;
+}
+
+static uint64_t mix_bytes(uint64_t h, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    uint64_t word = 0;
+    for (; len >= 8; len -= 8, p += 8) {
+        memcpy(&word, p, 8);
+        h = mix(h, word);
+    }
+    word = len;
+    memcpy((uint8_t *)&word + 1, p, len);
+    return mix(h, word);
+}
+
+static uint64_t hash_data(const struct vim_data *data)
+{
+    uint64_t h = (uint64_t)(data->type - vim_types) + 1;
+    for (const struct vim_type *t = data->type; t; t = t->base)
+        for (unsigned i = 0; i < t->prop_count; i++) {
+            struct vim_any value = vim_get(data, &t->props[i]);
+            h = mix(h, vim_hash(&value));
+        }
+    return h;
+}
+
+uint64_t vim_hash(const struct vim_any *value)
+{
+    uint64_t h = value->shape.kind + 1u;
+    if (value->shape.kind == VIM_NONE)
+        return 0;
+    if (value->shape.list) {
+        h = mix(h, value->list.count);
+        for (size_t i = 0; i < value->list.count; i++) {
+            struct vim_any item = vim_item(value, i);
+            h = mix(h, vim_hash(&item));
+        }
+        return h | 1;
+    }
+    switch (value->shape.kind) {
+    case VIM_STRING:
+    case VIM_URI:
+    case VIM_TYPENAME:
+        h = mix_bytes(h, value->str, strlen(value->str));
+        break;
+    case VIM_BINARY:
+        h = mix_bytes(h, value->bin.data, value->bin.len);
+        break;
+    case VIM_REF:
+        h = mix_bytes(h, value->ref.id, strlen(value->ref.id));
+        break;
+    case VIM_DATA:
+        h = mix(h, hash_data(value->data));
+        break;
+    default:
+        h = mix_bytes(h, &value->b, vim_item_size(value->shape));
+        break;
+    }
+    return h | 1;
+}
+
 static struct vim_data *copy_data(struct arena *arena, const struct vim_data *data)
 {
     struct vim_data *copy = vim_new(arena, data->type);

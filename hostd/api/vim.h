@@ -281,5 +281,7 @@ const struct vim_property *vim_managed_property(const struct vim_managed *type, 
 const char *vim_shape_name(struct vim_shape shape);
 
 bool vim_equal(const struct vim_any *a, const struct vim_any *b);
+/* Equal values have equal hashes; 0 is unset alone. */
+uint64_t vim_hash(const struct vim_any *value);
 /* A copy that shares nothing with the original but constants of the tables. */
 struct vim_any vim_copy(struct arena *arena, const struct vim_any *value);

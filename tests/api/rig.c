@@ -218,6 +218,8 @@ void rig_create(struct rig *rig, size_t vms)
     rig->vms = calloc(vms + 1, sizeof *rig->vms);
     if (registry_create(&rig->api.registry) < 0 || loop_create(&rig->api.loop) < 0 || !rig->vms)
         abort();
+    if (collector_init(&rig->api) < 0 || view_init(&rig->api) < 0)
+        abort();
     add(rig, &rig->service, &service_class, "ServiceInstance");
     add(rig, &rig->sessions, &sessions_class, "ha-sessionmgr");
     add(rig, &rig->root, &folder_class, "ha-folder-root");
@@ -235,6 +237,8 @@ void rig_create(struct rig *rig, size_t vms)
 void rig_destroy(struct rig *rig)
 {
     mo_scope_end(&rig->scope);
+    collector_exit(&rig->api);
+    view_exit(&rig->api);
     registry_destroy(rig->api.registry);
     loop_destroy(rig->api.loop);
     free(rig->vms);
