@@ -20,6 +20,19 @@ static uint32_t call(uint64_t address)
     return ((code *)address)();
 }
 
+/* What it returns when it is called often enough to be translated. A page whose code changes all
+ * the time is better left alone by a translator, so the programs take turns with PAGES of them. */
+enum { CALLS = 40, PAGES = 64 };
+static uint32_t hot(uint64_t address)
+{
+    uint32_t v = call(address);
+
+    for (unsigned i = 1; i < CALLS; i++)
+        if (call(address) != v)
+            EXPECT(!"always the same");
+    return v;
+}
+
 /* mov eax, value; ret */
 static void write_code(uint64_t where, uint32_t value)
 {
@@ -28,38 +41,60 @@ static void write_code(uint64_t where, uint32_t value)
     at(where)[5] = RET;
 }
 
+/* Small functions that store RSI's byte at RDI, which is RDX or in them; they return EAX (smc.S).
+ */
+typedef uint32_t self_code(uint64_t where, uint64_t byte, uint64_t elsewhere);
+extern const uint8_t self_next[], self_next_end[], self_ahead[], self_ahead_end[], self_loop[],
+    self_operand[], self_operand_end[], self_caller[], self_caller_end[];
+
+static void copy_code(uint64_t to, const uint8_t *from, const uint8_t *end)
+{
+    while (from < end)
+        *at(to++) = *from++;
+}
+
+/* Each on pages of its own, at `offset` the byte that counts: first it stores elsewhere, until it
+ * is translated, then into itself. */
+static void change_itself(const uint8_t *code, const uint8_t *end, unsigned offset)
+{
+    static uint8_t elsewhere;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t where = window_page(i % PAGES);
+        self_code *run = (self_code *)where;
+        copy_code(where, code, end);
+        for (unsigned k = 0; k < CALLS; k++)
+            if (run((uint64_t)&elsewhere, k, where + offset) != 0)
+                EXPECT(!"not changed yet");
+        for (unsigned k = 1; k < 4; k++) {
+            EXPECT(run(where + offset, i * 4 + k, where + offset) == ((i * 4 + k) & 0xff));
+            EXPECT(run((uint64_t)&elsewhere, 0, where + offset) == ((i * 4 + k) & 0xff));
+        }
+    }
+}
+
+static void loop_on_itself(void)
+{
+    for (unsigned i = 0; i < ROUNDS / 10; i++) {
+        uint64_t where = window_page(i % PAGES), own = where + (self_operand - self_loop);
+        copy_code(where, self_loop, self_operand_end);
+        for (unsigned k = 0; k < CALLS; k++) {
+            /* a loop that counts in its own first instruction, one whose operand doubles itself */
+            EXPECT(((self_code *)where)(0, 0, 0) == 199 * 200 / 2);
+            EXPECT(((self_code *)own)(0, 0, 0) == 32);
+        }
+    }
+}
+
 void smc_itself(void)
 {
-    uint32_t a, sum;
-
-    for (uint32_t i = 0; i < ROUNDS; i++) {
-        a = 0;
-        __asm__ volatile("movb %b1, 1f+1(%%rip); 1: movb $0, %b0" : "+a"(a) : "c"(i) : "memory");
-        EXPECT((a & 0xff) == (i & 0xff));
-        __asm__ volatile(
-            "movb %b1, 2f+1(%%rip); jmp 3f; nop; 3: xor %%edx, %%edx; nop; 2: movb $0, %b0"
-            : "+a"(a)
-            : "c"(i + 1)
-            : "memory", "edx", "cc");
-        EXPECT((a & 0xff) == ((i + 1) & 0xff));
-    }
-    for (unsigned i = 0; i < 10; i++) { /* a loop that changes its own first instruction */
-        __asm__ volatile("xor %%ecx, %%ecx; xor %%edx, %%edx; movb $0, 1f+1(%%rip);"
-                         "1: movb $0, %%al; movzbl %%al, %%eax; add %%eax, %%edx; inc %%ecx;"
-                         "movb %%cl, 1b+1(%%rip); cmp $200, %%ecx; jne 1b"
-                         : "=d"(sum)
-                         :
-                         : "memory", "rax", "rcx", "cc");
-        EXPECT(sum == 199 * 200 / 2);
-    }
-    for (unsigned i = 0; i < ROUNDS; i++) { /* an instruction that doubles its own operand */
-        __asm__ volatile("movb $1, 1f+6(%%rip); mov $5, %%ecx; 1: addb $1, 1b+6(%%rip);"
-                         "dec %%ecx; jnz 1b; movzbl 1b+6(%%rip), %0"
-                         : "=a"(a)
-                         :
-                         : "memory", "rcx", "cc");
-        EXPECT(a == 32);
-    }
+    window_open();
+    for (unsigned i = 0; i < PAGES; i++)
+        window_map(i, pool_page(i) | PTE_RW);
+    change_itself(self_next, self_next_end, 4);
+    change_itself(self_ahead, self_ahead_end, 8);
+    change_itself(self_caller, self_caller_end, 6);
+    loop_on_itself();
 }
 
 /* Ways to store one byte; the bytes around it keep what they are. */
@@ -149,28 +184,28 @@ static void (*const stores[])(uint64_t where, uint8_t v) = {
 };
 enum { STORES = sizeof stores / sizeof stores[0] };
 
-/* Page 0 runs; it is written there, and as page 1. */
+/* Pages run; they are written there, and at a second address. */
 void smc_stores(void)
 {
     window_open();
-    window_map(0, POOL | PTE_RW);
-    window_map(1, POOL | PTE_RW);
-    for (unsigned k = 0; k < STORES; k++)
-        for (unsigned i = 0; i < ROUNDS / 3; i++) {
-            uint8_t v = stores[k] == by_set ? i & 1 : (uint8_t)(i * 5 + k);
-            write_code(WINDOW + 0x100, 0x1234500);
-            EXPECT(call(WINDOW + 0x100) == 0x1234500);
-            stores[k](WINDOW + 0x101 + (i & 1) * PAGE, v);
-            EXPECT(call(WINDOW + 0x100) == (0x1234500 | v));
-        }
+    for (unsigned i = 0; i < 2 * PAGES; i++)
+        window_map(i, pool_page(i % PAGES) | PTE_RW);
+    for (unsigned i = 0; i < 2 * PAGES * STORES; i++) {
+        void (*store)(uint64_t, uint8_t) = stores[i % STORES];
+        uint64_t where = window_page(i % PAGES) + 0x100;
+        uint8_t v = store == by_set ? i & 1 : (uint8_t)(i * 5 + 3);
+        write_code(where, 0x1234500);
+        EXPECT(hot(where) == 0x1234500);
+        store(where + 1 + (i >> 6 & 1) * PAGES * PAGE, v);
+        EXPECT(call(where) == (0x1234500 | v));
+    }
     /* eight bytes from the page before into the code */
-    window_map(2, pool_page(2) | PTE_RW);
-    window_map(3, pool_page(3) | PTE_RW);
-    write_code(window_page(3), 0);
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        uint64_t whole = (uint64_t)(i & 0xff) << 40 | (uint64_t)MOV_EAX << 32 | i;
-        *(volatile uint64_t *)(window_page(3) - 4) = whole;
-        EXPECT(call(window_page(3)) == (i & 0xff) && *(uint32_t *)(window_page(3) - 4) == i);
+        uint64_t where = window_page(1 + i % 32), whole = (uint64_t)MOV_EAX << 32 | i;
+        write_code(where, 77);
+        EXPECT(hot(where) == 77);
+        *(volatile uint64_t *)(where - 4) = whole | (uint64_t)(i & 0xff) << 40;
+        EXPECT(call(where) == (i & 0xff) && *(uint32_t *)(where - 4) == i);
     }
 }
 
@@ -197,7 +232,7 @@ void smc_data_beside_code(void)
     EXPECT(*(volatile uint32_t *)(WINDOW + 0x800) == 20000);
     for (unsigned i = 0; i < ROUNDS; i++) { /* and now and then the code too */
         write_code(WINDOW + 7, i);
-        EXPECT(call(WINDOW) == i);
+        EXPECT(hot(WINDOW) == i);
     }
 }
 
@@ -220,10 +255,10 @@ void smc_mapping(void)
             window[0] = pool_page(i & 1) | PTE_P;
             write_cr3(read_cr3());
         }
-        EXPECT(call(WINDOW) == 1 + (i & 1));
+        EXPECT(hot(WINDOW) == 1 + (i & 1));
         window_map(1 + i % 5, POOL | PTE_P);
-        EXPECT(call(window_page(1 + i % 5) + 64) == window_page(1 + i % 5) + 64 + 7);
-        EXPECT(call(window_page(8) + 64) == window_page(8) + 64 + 7);
+        EXPECT(hot(window_page(1 + i % 5) + 64) == window_page(1 + i % 5) + 64 + 7);
+        EXPECT(hot(window_page(8) + 64) == window_page(8) + 64 + 7);
     }
     /* an instruction on two pages, the second of which changes */
     window_map(10, pool_page(2) | PTE_RW);
@@ -233,7 +268,7 @@ void smc_mapping(void)
         uint64_t first = window_page(11) - 2;
         window_map(11, pool_page(3 + (i & 1)) | PTE_RW);
         write_code(first, 0x11110000 + i * 256);
-        EXPECT(call(first) == 0x11110000 + i * 256);
+        EXPECT(hot(first) == 0x11110000 + i * 256);
         window_map(11, pool_page(4 - (i & 1)) | PTE_RW);
         at(window_page(11))[0] = 0x77;
         at(window_page(11))[1] = at(window_page(11))[2] = 0;
@@ -247,7 +282,7 @@ void smc_mapping(void)
         EXPECT(trap_vector == 14 && trap_error == 0x11 && trap_cr2 == window_page(8));
         __asm__ volatile("add $8, %%rsp" : : : "memory", "cc"); /* what CALL has pushed */
         window_map(8, POOL | PTE_RW);
-        EXPECT(call(window_page(8)) == 1);
+        EXPECT(hot(window_page(8)) == 1);
     }
 }
 
@@ -255,20 +290,23 @@ void smc_mapping(void)
 void smc_dma(void)
 {
     window_open();
-    window_map(0, POOL | PTE_RW);
-    write_code(WINDOW, 0);
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        EXPECT(call(WINDOW) == ((i + 255) & 0xff) || !i);
-        command(CMD_DMA_AT | (POOL + 1));
+    for (unsigned i = 0; i < PAGES; i++)
+        window_map(i, pool_page(i) | PTE_RW);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint64_t where = window_page(i % PAGES);
+        write_code(where, 0x7700);
+        EXPECT(hot(where) == 0x7700);
+        command(CMD_DMA_AT | (uint32_t)(pool_page(i % PAGES) + 1));
         command(CMD_DMA | (i & 0xff));
-        EXPECT(call(WINDOW) == (i & 0xff));
+        EXPECT(call(where) == (0x7700 | (i & 0xff)));
     }
 }
 
 /* Two processors: this one writes what the other runs. */
 
 static volatile uint32_t runner_calls, runner_value, runner_wrong, runner_stop, runner_synced;
-static volatile uint64_t poked; /* where INT3 stands now; 0: nowhere */
+static volatile uint64_t runner_where; /* what it calls */
+static volatile uint64_t poked;        /* where INT3 stands now */
 static volatile uint64_t poked_next;
 static uint32_t runner;
 
@@ -290,7 +328,7 @@ static void run_for_ever(void)
 {
     interrupts(true);
     while (!runner_stop) {
-        uint32_t v = call(WINDOW);
+        uint32_t v = call(runner_where);
         runner_value = v;
         if (v >= 0x10000)
             runner_wrong++;
@@ -299,6 +337,7 @@ static void run_for_ever(void)
     runner_stop = 2;
 }
 
+/* Behind it the other processor has executed IRET. */
 static void sync_runner(void)
 {
     uint32_t before = runner_synced;
@@ -308,23 +347,24 @@ static void sync_runner(void)
         __asm__ volatile("pause");
 }
 
-static void calls_again(void)
+static void wait_for_calls(uint32_t count)
 {
     uint32_t before = runner_calls;
 
-    while (runner_calls - before < 3)
+    while (runner_calls - before < count)
         __asm__ volatile("pause");
 }
 
 static void start_runner(void)
 {
     window_open();
-    window_map(0, POOL | PTE_RW);
-    window_map(1, POOL | PTE_RW);
+    for (unsigned i = 0; i < 2 * PAGES; i++)
+        window_map(i, pool_page(i % PAGES) | PTE_RW);
     trap_hook = poke_hook;
-    write_code(WINDOW, 0);
+    write_code(window_page(0), 0);
+    runner_where = window_page(0);
     runner = ap_start(run_for_ever);
-    calls_again();
+    wait_for_calls(3);
 }
 
 static void stop_runner(void)
@@ -339,42 +379,54 @@ void smc_other_cpu(void)
 {
     start_runner();
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        *(volatile uint32_t *)(WINDOW + (i & 1) * PAGE + 1) = i;
+        uint64_t where = window_page(i % PAGES);
+        write_code(where, 0x5555);
+        runner_where = where;
         sync_runner();
-        calls_again();
+        wait_for_calls(2 * CALLS);
+        EXPECT(runner_value == 0x5555);
+        *(volatile uint32_t *)(where + 1 + (i & 1) * PAGES * PAGE) = i;
+        sync_runner();
+        wait_for_calls(3);
         EXPECT(runner_value == i);
     }
     stop_runner();
 }
 
-/* As Linux changes its text: INT3, the rest, the first byte, each known to all before the next.
- * Five bytes are a NOP (then 1 is returned) or a jump (2). */
+/* As Linux changes its text: INT3, the rest, the first byte, each known to all before the next. */
+static void poke(uint64_t site, const uint8_t *new, uint64_t next)
+{
+    poked_next = next;
+    poked = site;
+    at(site)[0] = 0xcc;
+    sync_runner();
+    for (unsigned k = 1; k < 5; k++)
+        at(site)[k] = new[k];
+    sync_runner();
+    at(site)[0] = new[0];
+    sync_runner();
+}
+
+/* Five bytes are a NOP (then 1 is returned) or a jump (2). */
 void smc_text_poke(void)
 {
     static const uint8_t nop[5] = {0x0f, 0x1f, 0x44, 0, 0}, jmp[5] = {0xe9, 27, 0, 0, 0};
-    uint64_t site = WINDOW + 0x40;
 
     start_runner();
-    write_code(site + 5, 1);
-    write_code(site + 32, 2);
-    for (unsigned i = 0; i < 5; i++)
-        at(site)[i] = nop[i];
-    at(WINDOW)[1] = 0x3e; /* jmp site, one instruction at a time: first its distance */
-    sync_runner();
-    *(volatile uint16_t *)WINDOW = 0x3eeb;
-    sync_runner();
-    for (uint32_t i = 0; i < ROUNDS; i++) {
-        const uint8_t *new = i & 1 ? nop : jmp;
-        poked_next = i & 1 ? site + 5 : site + 32;
-        poked = site;
-        at(site)[0] = 0xcc;
+    for (unsigned i = 0; i < PAGES; i++) {
+        uint64_t site = window_page(i) + 0x41;
+        copy_code(site, nop, nop + 5);
+        write_code(site + 5, 1);
+        write_code(site + 32, 2);
+    }
+    for (uint32_t i = 0; i < 2 * ROUNDS; i++) {
+        uint64_t site = window_page(i / 2 % PAGES) + 0x41;
+        runner_where = site;
         sync_runner();
-        for (unsigned k = 1; k < 5; k++)
-            at(site)[k] = new[k];
-        sync_runner();
-        at(site)[0] = new[0];
-        sync_runner();
-        calls_again();
+        wait_for_calls(2 * CALLS);
+        EXPECT(runner_value == (i & 1 ? 2 : 1));
+        poke(site, i & 1 ? nop : jmp, i & 1 ? site + 5 : site + 32);
+        wait_for_calls(3);
         EXPECT(runner_value == (i & 1 ? 1 : 2));
     }
     stop_runner();
