@@ -231,7 +231,6 @@ static inline bool enter(struct bt_vcpu *vcpu, uint32_t code)
     if (jit->live && jit->live_mode != vcpu->mode)
         jit->live = 0;
     jit_enter(vcpu, code);
-    look_for_writes(vcpu);
     return true;
 }
 
@@ -297,6 +296,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     (void)block->step[0].run(vcpu, block->step);
     if (__builtin_expect(jit->watch != NULL, 0))
         jit->watch(vcpu, site, block->op);
+    look_for_writes(vcpu);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
         if (linear & (block->memory_size - 1u))
@@ -331,6 +331,7 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
         return 0;
     case JIT_SITE_LIVE:
         vcpu->rip = vcpu->jit.page + site->offset;
+        look_for_writes(vcpu);
         if (!attended(vcpu) && !unit_of(site)->dead && make_live(vcpu, site->need))
             return site->resume;
         break;
@@ -413,6 +414,7 @@ static void run(struct bt_vcpu *vcpu)
     do {
         struct bt_block *block = interp_block(vcpu);
         uint32_t epoch = cache->epoch;
+        look_for_writes(vcpu);
         struct jit_unit *unit = runs_now(vcpu) ? find_unit(vcpu, block) : NULL;
         if (unit && from && epoch == cache->epoch && !vcpu->jit.watch)
             lead(vcpu, from, unit);
@@ -438,7 +440,6 @@ void jit_run(struct bt_vcpu *vcpu)
         except_landed(vcpu);
     }
     atomic_store(&vcpu->jit.inside, true);
-    look_for_writes(vcpu);
     if (!attended(vcpu)) {
         flags_split(vcpu);
         run(vcpu);
