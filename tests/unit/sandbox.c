@@ -106,6 +106,24 @@ __attribute__((unused)) static void confined_threads_still_work(void)
     }
 }
 
+__attribute__((unused)) static void no_files_by_name(void)
+{
+    int status, have = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, 1); /* its version */
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        sandbox_no_files();
+        _exit(open("/dev/null", O_RDONLY) < 0 && open("/", O_RDONLY | O_DIRECTORY) < 0 &&
+                      memfd_create("x", 0) >= 0
+                  ? 0
+                  : 1);
+    }
+    (void)waitpid(pid, &status, 0);
+    if (have < 1)
+        (void)puts("# this kernel has no Landlock");
+    CHECK_EQ(WEXITSTATUS(status), have < 1);
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 int main(void)
 {
@@ -113,5 +131,6 @@ int main(void)
     return 0;
 }
 #else
-TAP_MAIN(TAP_CASE(forbidden_calls_kill), TAP_CASE(confined_threads_still_work))
+TAP_MAIN(TAP_CASE(forbidden_calls_kill), TAP_CASE(confined_threads_still_work),
+         TAP_CASE(no_files_by_name))
 #endif

@@ -18,7 +18,7 @@ LAYERS = {
     "vm/chipset": PARTS,
     "vm/dev": PARTS,
     "vm/firmware": PARTS + " config vm/chipset",
-    "vm/process": PARTS + " config disk/disk.h disk/aio.h vm/chipset vm/dev vm/firmware vm/engine/kvm",
+    "vm/process": PARTS + " config disk/disk.h disk/aio.h disk/given.h vm/chipset vm/dev vm/firmware vm/engine/kvm",
     "hostd/api": "base",
     "cli": "base config disk/disk.h disk/aio.h vm/process/run.h",
     "lab": "base",

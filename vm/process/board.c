@@ -149,7 +149,10 @@ static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct
                       int *slot)
 {
     for (unsigned i = 0; i < cfg->disk_count; i++) {
-        struct board_device *d = add_card(board, &virtio_blk_class, cfg->disks[i].slot, slot);
+        struct board_device *d;
+        if (!cfg->disks[i].file)
+            continue; /* a drive without a disc */
+        d = add_card(board, &virtio_blk_class, cfg->disks[i].slot, slot);
         if (!d)
             return false;
         d->params.blk =

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "disk/disk.h"
 #include "vm/firmware/linux_boot.h"
 #include "vm/machine/bytering.h"
 #include "vm/machine/dev.h"
@@ -71,6 +72,8 @@ enum link_kind {
     LINK_STARTED,      /* vmm: the guest runs */
     LINK_ENDED,        /* vmm, vmx: value is enum vm_end, text the reason */
     LINK_POWER_BUTTON, /* parent */
+    LINK_DISK_FILE,    /* parent to vmx, at its start: one file of disk `value` (disks.h) */
+    LINK_DISKS,        /* all of them */
     LINK_KIND_MAX
 };
 
@@ -80,6 +83,12 @@ struct link_entry {
     struct boot_start start;
 };
 
+/* A file of a disk, whose descriptor comes with the message. */
+struct link_file {
+    uint32_t flags; /* enum disk_file_flags */
+    char name[DISK_NAME_MAX];
+};
+
 struct link_message {
     uint32_t kind;
     uint32_t value; /* DEVICE_FDS, RESET_DEVICE: device number; REQUEST: enum machine_request;
@@ -87,6 +96,7 @@ struct link_message {
     union {
         struct link_entry entry; /* READY, RESET_DONE */
         char text[ERR_TEXT_MAX]; /* ENDED */
+        struct link_file file;   /* DISK_FILE */
     };
 };
 

@@ -15,6 +15,7 @@
 #include "vm/backend/nic.h"
 #include "vm/backend/nic_vhost.h"
 #include "vm/firmware/efi_load.h"
+#include "vm/process/disks.h"
 
 /* A regular file that is read once: kernel, initrd, firmware. */
 static int open_input(const char *what, const char *path, struct spawn_fds *fds, enum vm_fd number,
@@ -115,6 +116,13 @@ static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err 
     return 0;
 }
 
+/* Whatever is wrong with a disk is a bad file. */
+static int open_disks(const struct vmcfg *cfg, struct resources *res, struct err *err)
+{
+    res->disk_count = cfg->disk_count;
+    return disks_open(cfg, &res->disks, err) < 0 ? -EBADMSG : 0;
+}
+
 static int make_ring_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
 {
     for (int n = VM_FD_RING; n < VM_FD_RING + 2 * LINK_RINGS; n++) {
@@ -140,12 +148,25 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
     if (rc == 0)
         rc = make_ring_fds(vmm, vmx, err);
     if (rc == 0)
+        rc = open_disks(cfg, res, err);
+    if (rc == 0)
         rc = open_nics(cfg, vmx, err);
+    return rc;
+}
+
+int resources_hand_over(struct resources *res, int vmx_control, struct err *err)
+{
+    int rc = disks_send(res->disks, res->disk_count, vmx_control, err);
+
+    disks_free(res->disks, res->disk_count);
+    res->disks = NULL;
     return rc;
 }
 
 void resources_close(struct resources *res)
 {
+    disks_free(res->disks, res->disk_count);
+    res->disks = NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(res->socket_path); i++) {
         if (res->socket_path[i])
             (void)unlink(res->socket_path[i]);

@@ -219,6 +219,8 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
         rc = start_child(vm, CHILD_VMM, "vmm", &fds[CHILD_VMM], err);
     if (rc == 0)
         rc = start_child(vm, CHILD_VMX, "vmx", &fds[CHILD_VMX], err);
+    if (rc == 0)
+        rc = resources_hand_over(&vm->resources, vm->child[CHILD_VMX].control, err);
     for (int i = 0; i < CHILDREN; i++)
         spawn_fds_close(&fds[i]);
     if (rc < 0) {

@@ -15,6 +15,11 @@ enum sandbox_class {
     SANDBOX_CLASSES
 };
 
+/* From now on this process, threads to come included, opens nothing by name: Landlock, where the
+ * kernel has it. For the time before the filters, which say the same and more; nothing when it is
+ * missing. */
+void sandbox_no_files(void);
+
 /* Confines the calling thread for good. Ends the process if that cannot be done. Builds with
  * sanitizers are not confined: their run time makes calls of its own. */
 void sandbox_enter(enum sandbox_class class);

@@ -3,9 +3,10 @@
  * starts with.
  *
  * Threads: the main loop (console, link, timers), one that serves register accesses by call slots,
- * and those that devices have for their I/O. It opens disks, builds its half of the board when vmm
- * has sent the descriptors, loads the start program, confines itself and then serves until vmm or
- * the parent is gone. */
+ * and those that devices have for their I/O. It gets all files from the parent and opens none,
+ * which holds from its first moments on (sandbox_no_files). It builds its half of the board when
+ * vmm has sent the descriptors, loads the start program, confines itself and then serves until vmm
+ * or the parent is gone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,12 +28,14 @@
 #include "vm/process/board.h"
 #include "vm/process/boot.h"
 #include "vm/process/child.h"
+#include "vm/process/disks.h"
 #include "vm/process/sandbox.h"
 
 struct vmx {
     struct child_env env;
     struct board *board;
     struct boot *boot;
+    struct disk_given disks[VMCFG_DISKS_MAX]; /* what was handed over; in use as long as they are */
     struct blk *blk[VMCFG_DISKS_MAX];
     struct nic *nic[VMCFG_NICS_MAX];
     struct chr *serial, *console;
@@ -71,22 +74,27 @@ static void *server_main(void *arg)
 
 static int open_disk(struct vmx *v, unsigned i, struct err *err)
 {
-    static const char *const formats[] = {[VMCFG_FORMAT_RAW] = "raw", [VMCFG_FORMAT_VMDK] = "vmdk"};
-    const struct vmcfg_disk *disk = &v->env.cfg.disks[i];
-    struct disk_options options = {.flags = (disk->readonly ? DISK_READONLY : 0) | DISK_DEVICE,
-                                   .format = formats[disk->format]};
-    struct disk_dir *dir = calloc(1, sizeof *dir); /* lives as long as the disk: as long as we do */
+    struct disk_options options = disks_options(&v->env.cfg.disks[i]);
     struct aio *aio = NULL;
     struct disk *opened;
-    const char *name;
 
-    int rc = dir ? disk_dir_open_for(dir, disk->file, &name, err) : -ENOMEM;
+    if (!v->disks[i].count)
+        return 0; /* a drive without a disc */
+    int rc = aio_create(AIO_AUTO, &aio, err);
     if (rc == 0)
-        rc = aio_create(AIO_AUTO, &aio, err);
-    if (rc == 0)
-        rc = disk_open(&dir->host, name, &options, aio, &opened, err);
-    if (rc == 0)
-        rc = blk_disk_open(opened, &v->blk[i], err);
+        rc = disk_open(&v->disks[i].host, v->disks[i].file[0].name, &options, aio, &opened, err);
+    return rc < 0 ? rc : blk_disk_open(opened, &v->blk[i], err);
+}
+
+static int open_disks(struct vmx *v, struct err *err)
+{
+    unsigned count = v->env.cfg.disk_count;
+
+    for (unsigned i = 0; i < count; i++)
+        disk_given_init(&v->disks[i], NULL);
+    int rc = disks_receive(v->disks, count, VM_FD_CONTROL, err);
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        rc = open_disk(v, i, err);
     return rc;
 }
 
@@ -136,9 +144,8 @@ static int open_backends(struct vmx *v, struct err *err)
 
     if (rc == 0 && v->env.cfg.console.type != VMCFG_STREAM_NONE)
         rc = open_stream(v, &v->env.cfg.console, VM_FD_CONSOLE, &v->console, err);
-
-    for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
-        rc = open_disk(v, i, err);
+    if (rc == 0)
+        rc = open_disks(v, err);
     for (unsigned i = 0; i < v->env.cfg.nic_count && rc == 0; i++)
         rc = open_nic(v, i, err);
     return rc;
@@ -264,6 +271,7 @@ int main(void)
     struct vmx v = {0};
 
     int rc = child_init(&v.env, "vmx", &err);
+    sandbox_no_files();
     if (rc == 0)
         rc = build(&v, &err);
     if (rc < 0) {
