@@ -137,6 +137,9 @@ static void a_recursive_selection_finds_each_once(void)
               "<propSet><name>runtime.powerState</name>"
               "<val xsi:type=\"VirtualMachinePowerState\">poweredOff</val></propSet></returnval>");
     HAS_NOT(text, "Folder"); /* no property set asks for them */
+    text =
+        post(&rig, RETRIEVE(VM_PATHS("<pathSet>name</pathSet>") ALL_VMS ONE_VM("1") ONE_VM("1")));
+    CHECK_EQ(count(text, "<returnval>"), 5);
     end(&rig);
 }
 
@@ -235,7 +238,7 @@ static void pages_have_tokens(void)
 
 #define FILTER(spec)                                                                    \
     "<CreateFilter>" PC "<spec>" spec "</spec><partialUpdates>false</partialUpdates></" \
-                                      "CreateFilter>"
+    "CreateFilter>"
 #define WAIT(version, options)                                                \
     "<WaitForUpdatesEx>" PC "<version>" version "</version><options>" options \
     "</options></WaitForUpdatesEx>"
