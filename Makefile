@@ -4,6 +4,7 @@ MESON_TEST = meson test --print-errorlogs
 SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
 SECONDS   ?= 30
 STATES    ?= 20000
+MINUTES   ?= 30
 GUESTS    ?= secure_boot memtest installer fwts
 
 all: build/release/build.ninja ## build into build/release
@@ -34,6 +35,9 @@ fuzz: all build/fuzz/build.ninja ## fuzz and compare with random input, each tar
 
 guests: packages all ## Secure Boot, memtest86+, the Debian installer, the firmware test suite; 15 minutes
 	@status=0; for group in $(GUESTS); do tests/lab/run.py build/release $$group || status=1; done; exit $$status
+
+soak: packages all ## a guest of the software engine at hard work for MINUTES=30, results as the processor's
+	tests/native/soak.py build/release --seconds $$(($(MINUTES) * 60))
 
 crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, check what is left
 	SOCLE_TESTS=tests build/release/tests/disk/test-disk-crash $(STATES)
@@ -72,4 +76,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang fuzz guests crash-replay bench bench-engine format install clean help
+.PHONY: all packages demo check asan tsan clang fuzz guests soak crash-replay bench bench-engine format install clean help

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
-#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile
 # Needs root or passwordless sudo only when something is missing.
 set -eu
 
@@ -9,7 +9,8 @@ build="gcc clang make meson ninja-build pkg-config liburing-dev zlib1g-dev libse
 test="python3-pyvmomi acpica-tools busybox-static dmidecode ovmf seabios passt e2fsprogs qemu-utils mtools dosfstools xorriso python3 libclang-rt-14-dev mandoc clang-format grub-common grub-pc-bin grub-efi-amd64-bin libzydis-dev libzycore-dev"
 lab="gcc make libc6-dev libunwind-dev kmod python3"
 fuzz="clang llvm libclang-rt-14-dev"
-bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux linux-perf binutils"
+bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux"
+profile="linux-perf binutils"
 
 wanted=""
 for purpose in "$@"; do
@@ -19,6 +20,7 @@ for purpose in "$@"; do
     lab) wanted="$wanted $lab" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     bench) wanted="$wanted $bench" ;;
+    profile) wanted="$wanted $profile" ;;
     *) echo "packages.sh: no purpose \"$purpose\"" >&2; exit 2 ;;
     esac
 done

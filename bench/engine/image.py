@@ -8,6 +8,7 @@ Below build/bench-engine:
     grub.img        a disk from which either firmware starts GRUB, and GRUB the kernel with boot.cpio.gz
 """
 
+import fcntl
 import gzip
 import os
 import random
@@ -22,7 +23,7 @@ LAB = os.path.realpath(os.environ.get("SOCLE_LAB_DIR", f"{ROOT}/build/lab"))
 FOLDER = f"{ROOT}/build/bench-engine"
 KERNEL = f"{LAB}/6.1-cloud/vmlinuz"
 APPEND = "console=ttyS0 quiet panic=-1"
-SCRIPTS = ("workload", "mix.py", "mix.sql")
+SCRIPTS = ("workload", "mix.py", "mix.sql", "database.sql")
 TEXT_SIZE = 6_000_000
 FOLDERS = ("proc", "sys", "dev", "tmp", "bench", "root")
 
@@ -48,6 +49,36 @@ def text():
     return " ".join(chosen)
 
 
+def large_function(dice, number):
+    """A function of C that a compiler has to think about: loops, a switch, an array, calls to earlier ones."""
+    def term():
+        return dice.choice(["a", "b", "c", "t[a & 15]", str(dice.randint(1, 99))])
+
+    def expression():
+        return " ".join([term(), *(f"{dice.choice('+-*^|&')} ({term()} {dice.choice('+-*')} {term()})"
+                                   for _ in range(dice.randint(1, 4)))])
+    lines = [f"unsigned f{number}(unsigned a, unsigned b)", "{", "    unsigned t[16] = {0}, c = a;"]
+    lines += [f"    for (unsigned i = 0; i < (b & {dice.randint(3, 31)}); i++) {{",
+              f"        t[(i + {dice.randint(0, 15)}) & 15] += {expression()};",
+              f"        c ^= {expression()};", "    }", f"    switch (c % {dice.randint(4, 9)}) {{"]
+    for case in range(dice.randint(3, 8)):
+        lines.append(f"    case {case}: {dice.choice('abc')} += {expression()}; break;")
+    lines.append("    }")
+    if number:
+        lines.append(f"    c += f{dice.randrange(number)}({expression()}, b / 2);")
+    return [*lines, f"    return {expression()};", "}"]
+
+
+def large_source():
+    dice = random.Random(11)
+    return "\n".join(line for number in range(700) for line in large_function(dice, number)) + "\n"
+
+
+def write_data(path, data):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(data)
+
+
 def make_root(root):
     shutil.copytree(f"{LAB}/workloads", root, symlinks=True)
     os.unlink(f"{root}/.complete")
@@ -61,8 +92,8 @@ def make_root(root):
     micro = f"{HERE}/guest/micro.c"
     run("gcc", "-O2", "-D_GNU_SOURCE", "-static", "-o", f"{root}/bench/micro", micro, "-lm", "-lpthread")
     run("gcc", "-E", "-P", "-O2", "-D_GNU_SOURCE", micro, "-o", f"{root}/bench/unit.i")
-    with open(f"{root}/bench/text", "w", encoding="ascii") as file:
-        file.write(text())
+    write_data(f"{root}/bench/text", text())
+    write_data(f"{root}/bench/large.c", large_source())
 
 
 def pack(root, path):
@@ -88,13 +119,7 @@ def fresh(stamp):
                                          (*sources, f"{HERE}/image.py", f"{LAB}/workloads/.complete"))
 
 
-def prepare():
-    """Makes what is not there or older than what it comes from."""
-    run(f"{ROOT}/tools/packages.sh", "bench")
-    run(f"{ROOT}/lab/fetch", "workloads", "busybox", "peer", "6.1-cloud")
-    stamp = f"{FOLDER}/complete"
-    if fresh(stamp):
-        return
+def make(stamp):
     print("bench: making the guest", file=sys.stderr)
     shutil.rmtree(FOLDER, ignore_errors=True)
     os.makedirs(FOLDER)
@@ -103,5 +128,15 @@ def prepare():
     pack_boot(f"{FOLDER}/boot.cpio.gz")
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         make_image(f"{FOLDER}/grub.img", folder, KERNEL, f"{FOLDER}/boot.cpio.gz", APPEND)
-    with open(stamp, "w", encoding="ascii"):
-        pass
+    write_data(stamp, "")
+
+
+def prepare():
+    """Makes what is not there or older than what it comes from; one at a time."""
+    run(f"{ROOT}/tools/packages.sh", "bench")
+    run(f"{ROOT}/lab/fetch", "workloads", "busybox", "peer", "6.1-cloud")
+    stamp = f"{FOLDER}/complete"
+    with open(f"{FOLDER}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not fresh(stamp):
+            make(stamp)

@@ -49,6 +49,9 @@ SCALING = "scaling"  # the workload "parallel" on one and on two virtual CPUs
 SCALING_MUST = 1.8
 PARALLEL = "parallel"
 
+# Not measured, but run for long by tests/native/soak.py.
+HEAVY = ("compile", "database", "forkstorm", PARALLEL)
+
 NAMES = [*BOOTS, *WORKLOADS, SCALING]
 
 
