@@ -35,7 +35,7 @@ static uint64_t entry(uint64_t linear, enum flat_view view)
 {
     uint64_t *at = slot_at(flat_base(rig.cpu), linear, view);
 
-    (void)flat_populate(rig.cpu, (uintptr_t)at);
+    (void)flat_populate(rig.cpu, (uintptr_t)at, linear);
     return *at;
 }
 
@@ -128,6 +128,8 @@ static void notes(void)
     map(PML4, LINEAR, 0x300000 | P | W | U);
     map(PML4, LINEAR + PAGE, 0x301000 | P | U);
     CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(LINEAR, FLAT_STORE));
+    uint64_t none = LINEAR + 24 + entry(LINEAR, FLAT_EXEC);
+    CHECK_EQ(none * 4, (uintptr_t)(flat_miss_map(rig.cpu) + 25)); /* without a signal */
     CHECK_EQ(note_load(LINEAR + 8), NONE);
     CHECK_EQ(target(LINEAR + 24, FLAT_LOAD), 0x300018);
     CHECK(is_empty(LINEAR, FLAT_STORE)); /* its D bit is not set yet */
@@ -446,7 +448,7 @@ static bool dead(uint64_t address, uint64_t len)
 enum class { LOAD, STORE, EXEC, EMPTY, CLASSES };
 
 /* An entry of a class for the page of `linear`, entered as the engine enters it, and in *ret_place
- * where it leads: in RAM, or (EXEC) in the code maps. */
+ * where it leads: in RAM, or in the code maps (EXEC; EMPTY, for look-ups). */
 static uint64_t make_entry(enum class class, uint64_t linear, uint64_t page, uint64_t *ret_place)
 {
     struct bt_tlb_entry *e = &rig.cpu->tlb->entry[(linear >> 12) & (MMU_TLB_SIZE - 1)];
@@ -459,7 +461,7 @@ static uint64_t make_entry(enum class class, uint64_t linear, uint64_t page, uin
                                .number = page,
                                .rights = MMU_ENTRY_WRITE | MMU_ENTRY_EXECUTE};
     e->tag[MMU_READ] = e->page | rig.cpu->tlb->space[0].context;
-    *ret_place = 0;
+    *ret_place = (uintptr_t)(flat_miss_map(rig.cpu) + 1);
     if (class == EXEC) {
         flat_note_code(rig.cpu, linear, map);
         *ret_place = (uintptr_t)map;
@@ -489,12 +491,12 @@ static void check_sum(enum class class, uint64_t value, uint64_t linear, uint64_
     exact = 0;
     for (unsigned k = 0; k < 64; k++) {
         uint64_t at = fourfold % BIT64(41) + k * BIT64(41);
-        if (at == fourfold && class == EXEC && at == place + offset * 4)
+        if ((at == fourfold || class == EMPTY) && class >= EXEC && at == place + offset * 4)
             exact++;
         else if (!dead(at, 4))
             wrong++;
     }
-    CHECK_EQ(exact, class == EXEC);
+    CHECK_EQ(exact, class >= EXEC);
     if (!CHECK_EQ(wrong, 0))
         (void)printf("# class %u, entry of %llx is %llx\n", class, (unsigned long long)linear,
                      (unsigned long long)value);
@@ -571,7 +573,7 @@ static void random_accesses(void)
 {
     enum { ENTRIES = 3000, TRIES = 100 };
     static const enum flat_view of_class[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC, FLAT_LOAD};
-    unsigned right = 0, wrong = 0, faults = 0;
+    unsigned right = 0, misses = 0, wrong = 0, faults = 0;
     struct sigaction old, old_bus, handler = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
     REQUIRE(open_flat(0));
@@ -591,6 +593,7 @@ static void random_accesses(void)
             /* What may be touched at all. */
             bool ram = !lookup && at - (uintptr_t)flat_rig.ram < RAM;
             bool map = lookup && at - (uintptr_t)flat_rig.maps < MAP_BYTES;
+            bool miss = lookup && at - (uintptr_t)flat_miss_map(rig.cpu) < FLAT_MAP_BYTES + 4;
             if (!touch(at))
                 faults++;
             else if (ram && same && at - place < PAGE)
@@ -598,6 +601,8 @@ static void random_accesses(void)
             else if (map && class == EXEC && view == FLAT_EXEC && at - place < FLAT_MAP_BYTES &&
                      !((linear ^ other) << 2 >> 14))
                 right++;
+            else if (miss && at % 4 == 0)
+                misses++;
             else
                 wrong++;
         }
@@ -606,7 +611,7 @@ static void random_accesses(void)
     (void)sigaction(SIGSEGV, &old, NULL);
     (void)sigaction(SIGBUS, &old_bus, NULL);
     CHECK_EQ(wrong, 0);
-    CHECK(right > 100 && faults > 100000);
+    CHECK(right > 100 && misses > 100 && faults > 100000);
     rig_close();
 }
 

@@ -23,7 +23,7 @@
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/mmu.h"
 
-enum { PAGE = 4096, CHUNK = 4096, CHUNK_SLOTS = CHUNK / 8, CHUNKS = 1 << 20 };
+enum { PAGE = 4096, CHUNK = 4096, CHUNK_SLOTS = CHUNK / 8, CHUNKS = (1 << 29) / CHUNK_SLOTS };
 enum { SLOTS = 1 << 29 };
 /* Of all vCPUs: half of the mappings that Linux gives a process, less what others need. */
 enum { CHUNKS_OF_PROCESS = 24000, CHUNKS_MIN = 256, CHUNKS_MAX = 12000 };
@@ -45,14 +45,17 @@ struct log {
 
 struct table {
     uint64_t *entry;
-    unsigned count; /* chunks with memory */
-    uint32_t *list; /* them: flat->chunks_max */
-    uint64_t has[CHUNKS / 64];
+    unsigned count;  /* chunks with memory */
+    uint32_t *list;  /* them: flat->chunks_max */
+    uint32_t *stand; /* for each chunk: HAS_MEMORY, and bits 39 and up of the difference between the
+                        linear addresses that its slots stand for and the slots' own */
 };
+#define HAS_MEMORY (UINT32_C(1) << 31)
 
 struct flat {
     uint8_t *ram; /* flat_ram */
     uint64_t ram_pages;
+    uint64_t empty;              /* sum of an empty entry and the address it stands for */
     unsigned chunks, chunks_max; /* of all tables */
     bool user_global;            /* a space's table has a global page */
     struct log log[LOGS];
@@ -69,9 +72,21 @@ static unsigned table_of(unsigned log)
     return MIN(log, (unsigned)SUPERVISOR);
 }
 
-static uint64_t empty_entry(uint32_t slot)
+static uint64_t empty_entry(const struct flat *flat, const struct table *table, uint32_t slot)
 {
-    return FLAT_EMPTY + 1 - ((uint64_t)slot << 12);
+    uint64_t stand = table->stand[slot / CHUNK_SLOTS];
+
+    return flat->empty - (stand << 39) - ((uint64_t)slot << 12);
+}
+
+static void make_empty(struct flat *flat, struct table *table, uint32_t slot)
+{
+    table->entry[slot] = empty_entry(flat, table, slot);
+}
+
+static uint64_t host_of(const struct flat *flat, uint64_t number)
+{
+    return (uintptr_t)flat->ram + number * PAGE;
 }
 
 static uint32_t slot_of(uint64_t linear, enum flat_view view)
@@ -92,18 +107,20 @@ static void *map_private(uint64_t size, int prot)
 static int make_memory(struct flat *flat)
 {
     uint64_t list = align_up((uint64_t)flat->chunks_max * sizeof(uint32_t), PAGE);
+    uint64_t stand = CHUNKS * sizeof(uint32_t);
     uint64_t stores = align_up(flat->ram_pages * sizeof flat->stores[0], PAGE);
     uint64_t log = (uint64_t)LOG_MAX * sizeof(struct record);
 
-    flat->memory_size = list * TABLES + stores + log * LOGS;
+    flat->memory_size = (list + stand) * TABLES + stores + log * LOGS;
     flat->memory = map_private(flat->memory_size, PROT_READ | PROT_WRITE);
     flat->tables = map_private(TABLES * FLAT_TABLE_SIZE, PROT_NONE);
     if (!flat->memory || !flat->tables)
         return -ENOMEM;
     (void)madvise(flat->tables, TABLES * FLAT_TABLE_SIZE, MADV_DONTDUMP);
     uint8_t *at = flat->memory;
-    for (unsigned i = 0; i < TABLES; i++, at += list) {
+    for (unsigned i = 0; i < TABLES; i++, at += list + stand) {
         flat->table[i].list = (uint32_t *)(void *)at;
+        flat->table[i].stand = (uint32_t *)(void *)(at + list);
         flat->table[i].entry = (uint64_t *)(void *)(flat->tables + i * FLAT_TABLE_SIZE);
     }
     flat->stores = (uint16_t *)(void *)at;
@@ -127,6 +144,7 @@ int flat_create(struct bt_vcpu *vcpu)
         return -ENOMEM;
     flat->ram = flat_ram(vm->flat);
     flat->ram_pages = vm->gmem->size / PAGE;
+    flat->empty = FLAT_EMPTY + (uintptr_t)flat_miss_map(vcpu) / 4 + 1;
     flat->chunks_max = max;
     vcpu->flat = flat;
     int rc = make_memory(flat);
@@ -151,9 +169,7 @@ void flat_destroy(struct bt_vcpu *vcpu)
 
 static bool has_chunk(const struct table *table, uint32_t slot)
 {
-    unsigned chunk = slot / CHUNK_SLOTS;
-
-    return table->has[chunk / 64] >> chunk % 64 & 1;
+    return table->stand[slot / CHUNK_SLOTS] != 0;
 }
 
 /* Takes all memory from a table. One mapping in place of many. */
@@ -166,7 +182,7 @@ static void strip(struct flat *flat, unsigned t)
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return;
     for (unsigned i = 0; i < table->count; i++)
-        table->has[table->list[i] / 64] = 0;
+        table->stand[table->list[i]] = 0;
     flat->chunks -= table->count;
     table->count = 0;
     for (unsigned i = 0; i < LOGS; i++)
@@ -185,16 +201,16 @@ static void strip_largest(struct flat *flat)
     strip(flat, largest);
 }
 
-static void fill_empty(uint64_t *entry, uint32_t slot)
+static void empty_chunk(struct flat *flat, struct table *table, uint32_t slot)
 {
-    uint64_t value = empty_entry(slot);
+    uint64_t value = empty_entry(flat, table, slot);
 
     for (unsigned i = 0; i < CHUNK_SLOTS; i++, value -= PAGE)
-        entry[i] = value;
+        table->entry[slot + i] = value;
 }
 
-/* Async-signal-safe, as is all that it calls. */
-static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot)
+/* Around `slot`, met by an address near `linear`. Async-signal-safe, as is all that it calls. */
+static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot, uint64_t linear)
 {
     struct table *table = &flat->table[t];
     unsigned chunk = slot / CHUNK_SLOTS;
@@ -211,14 +227,15 @@ static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot)
     errno = saved;
     if (rc)
         return false;
-    fill_empty(entry, chunk * CHUNK_SLOTS);
-    table->has[chunk / 64] |= BIT64(chunk % 64);
+    uint64_t difference = linear - ((uint64_t)slot << 12);
+    table->stand[chunk] = HAS_MEMORY | (uint32_t)((difference + BIT64(38)) >> 39);
+    empty_chunk(flat, table, chunk * CHUNK_SLOTS);
     table->list[table->count++] = chunk;
     flat->chunks++;
     return true;
 }
 
-bool flat_populate(struct bt_vcpu *vcpu, uint64_t address)
+bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near)
 {
     struct flat *flat = vcpu->flat;
 
@@ -227,7 +244,7 @@ bool flat_populate(struct bt_vcpu *vcpu, uint64_t address)
     uint64_t offset = address - (uintptr_t)flat->tables;
     unsigned t = (unsigned)(offset / FLAT_TABLE_SIZE);
     uint32_t slot = (uint32_t)(offset % FLAT_TABLE_SIZE / 8);
-    return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot);
+    return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot, near);
 }
 
 uint64_t flat_base(const struct bt_vcpu *vcpu)
@@ -242,19 +259,21 @@ uint64_t flat_base(const struct bt_vcpu *vcpu)
 static void empty_log(struct flat *flat, unsigned l)
 {
     struct log *log = &flat->log[l];
-    uint64_t *entry = flat->table[table_of(l)].entry;
 
     for (uint32_t i = 0; i < log->count; i++)
-        entry[log->at[i].slot] = empty_entry(log->at[i].slot);
+        make_empty(flat, &flat->table[table_of(l)], log->at[i].slot);
     log->count = 0;
 }
 
-static void enter(struct flat *flat, unsigned l, uint32_t slot, uint64_t value, uint32_t page)
+/* What is at `host` for the page of `linear`, if that is a view of it. */
+static void enter(struct flat *flat, unsigned l, uint64_t linear, enum flat_view view,
+                  uint64_t host, uint32_t page)
 {
+    uint32_t slot = slot_of(linear, view);
     unsigned t = table_of(l);
-    uint64_t *at = &flat->table[t].entry[slot];
+    uint64_t *at = &flat->table[t].entry[slot], value = host - linear;
 
-    if (!has_chunk(&flat->table[t], slot) && !add_chunk(flat, t, slot))
+    if (!has_chunk(&flat->table[t], slot) && !add_chunk(flat, t, slot, linear))
         return;
     if (*at == value)
         return;
@@ -284,14 +303,15 @@ static unsigned log_for(struct bt_vcpu *vcpu, uint32_t rights, bool execute)
 static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint64_t number)
 {
     struct flat *flat = vcpu->flat;
+    struct table *table = &flat->table[table_of(l)];
     uint32_t slot = slot_of(linear, FLAT_STORE);
 
     flat->stores[number] |= (uint16_t)BIT(l);
-    enter(flat, l, slot, (uintptr_t)flat->ram + number * PAGE - linear, (uint32_t)number | STORE);
+    enter(flat, l, linear, FLAT_STORE, host_of(flat, number), (uint32_t)number | STORE);
     /* As in the TLB: who sets the page's bit afterwards asks for the entry to go. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (block_page_has_code(vcpu->vm, number) && has_chunk(&flat->table[table_of(l)], slot))
-        flat->table[table_of(l)].entry[slot] = empty_entry(slot);
+    if (block_page_has_code(vcpu->vm, number) && has_chunk(table, slot))
+        make_empty(flat, table, slot);
 }
 
 void flat_note(struct bt_vcpu *vcpu, uint64_t linear)
@@ -305,7 +325,7 @@ void flat_note(struct bt_vcpu *vcpu, uint64_t linear)
     if (l == LOGS)
         return;
     linear &= MMU_PAGE;
-    enter(flat, l, slot_of(linear, FLAT_LOAD), (uintptr_t)flat->ram + e->number * PAGE - linear, 0);
+    enter(flat, l, linear, FLAT_LOAD, host_of(flat, e->number), 0);
     if (e->rights & MMU_ENTRY_WRITE)
         enter_store(vcpu, l, linear, e->number);
 }
@@ -314,14 +334,19 @@ void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map)
 {
     struct flat *flat = vcpu->flat;
     const struct bt_tlb_entry *e = flat ? mmu_entry(vcpu, linear) : NULL;
+    const uint8_t *host;
 
-    if (!e || !(e->rights & MMU_ENTRY_EXECUTE) || vcpu->tlb->context == MMU_CONTEXT_SLOW)
+    if (!flat || vcpu->tlb->context == MMU_CONTEXT_SLOW)
+        return;
+    if (!e) { /* who remembers jumps has not asked the TLB */
+        (void)mmu_code_page(vcpu, linear, &host);
+        e = mmu_entry(vcpu, linear);
+    }
+    if (!e || !(e->rights & MMU_ENTRY_EXECUTE))
         return;
     unsigned l = log_for(vcpu, e->rights, true);
-    if (l == LOGS)
-        return;
-    linear &= MMU_PAGE;
-    enter(flat, l, slot_of(linear, FLAT_EXEC), FLAT_EXEC_BASE + (uintptr_t)map / 4 - linear, 0);
+    if (l != LOGS)
+        enter(flat, l, linear & MMU_PAGE, FLAT_EXEC, FLAT_EXEC_BASE + (uintptr_t)map / 4, 0);
 }
 
 /* Emptying */
@@ -356,7 +381,7 @@ void flat_leave_space(struct bt_vcpu *vcpu)
 }
 
 /* `count` slots from `slot` on, in all views; within one chunk or whole ones. */
-static void empty_slots(struct table *table, uint64_t linear, unsigned count)
+static void empty_slots(struct flat *flat, struct table *table, uint64_t linear, unsigned count)
 {
     static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC};
 
@@ -366,10 +391,10 @@ static void empty_slots(struct table *table, uint64_t linear, unsigned count)
             if (!has_chunk(table, slot + i))
                 continue;
             else if (count >= CHUNK_SLOTS)
-                fill_empty(&table->entry[slot + i], slot + i);
+                empty_chunk(flat, table, slot + i);
             else
                 for (unsigned k = 0; k < count; k++)
-                    table->entry[slot + k] = empty_entry(slot + k);
+                    make_empty(flat, table, slot + k);
     }
 }
 
@@ -386,7 +411,7 @@ static void empty_logged(struct flat *flat, unsigned l, uint64_t linear, uint64_
             i++;
             continue;
         }
-        flat->table[table_of(l)].entry[slot] = empty_entry(slot);
+        make_empty(flat, &flat->table[table_of(l)], slot);
         log->at[i] = log->at[--log->count];
     }
 }
@@ -404,16 +429,16 @@ void flat_flush_range(struct bt_vcpu *vcpu, uint64_t linear, uint64_t bytes)
         if (bytes > 4 * MIB(1))
             empty_logged(flat, i, linear, bytes);
         else if (i <= SUPERVISOR)
-            empty_slots(&flat->table[i], linear, (unsigned)(bytes / PAGE));
+            empty_slots(flat, &flat->table[i], linear, (unsigned)(bytes / PAGE));
     }
 }
 
 /* Is this record's store still what its slot has? */
-static bool stands(const struct flat *flat, const struct record *r, const uint64_t *entry)
+static bool stands(const struct flat *flat, const struct table *table, const struct record *r)
 {
-    uint64_t host = (uintptr_t)flat->ram + (uint64_t)(r->page & ~STORE) * PAGE;
+    uint64_t host = host_of(flat, r->page & ~STORE);
 
-    return !((entry[r->slot] + ((uint64_t)r->slot << 12) - host) << (64 - 39));
+    return !((table->entry[r->slot] + ((uint64_t)r->slot << 12) - host) << (64 - 39));
 }
 
 enum drop { DROP_ALL, DROP_CODE, DROP_PAGE };
@@ -422,7 +447,7 @@ static void drop_stores(struct bt_vcpu *vcpu, unsigned l, enum drop what, uint64
 {
     struct flat *flat = vcpu->flat;
     struct log *log = &flat->log[l];
-    uint64_t *entry = flat->table[table_of(l)].entry;
+    struct table *table = &flat->table[table_of(l)];
 
     for (uint32_t i = 0; i < log->count;) {
         struct record r = log->at[i];
@@ -436,8 +461,8 @@ static void drop_stores(struct bt_vcpu *vcpu, unsigned l, enum drop what, uint64
             i++;
             continue;
         }
-        if (stands(flat, &r, entry)) {
-            entry[r.slot] = empty_entry(r.slot);
+        if (stands(flat, table, &r)) {
+            make_empty(flat, table, r.slot);
             if (code)
                 block_written(vcpu, number);
         }

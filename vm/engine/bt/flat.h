@@ -9,8 +9,8 @@
  *
  * A table is 4 GiB of address space (2^29 entries of 8 bytes), of which the host gives memory to
  * what is used. A page's index is bits 12 to 40 of its address; its three entries (enum flat_view)
- * are where the index has bit 28, bit 27 or neither of them flipped: `view` above is that bit, as
- * the displacement.
+ * are at that index and at those a half and a quarter of the table further (mod 2^29): `view` above
+ * is that distance, as the displacement.
  *
  * Entries are differences:
  *   load, store  host address of the page in the view of guest RAM, less its linear address
@@ -18,21 +18,28 @@
  *                a code map is 4096 words of 32 bits, one for each offset in the page: where
  *                translated code for it begins (cache.h). So the sum T1 + T2, times 4, is the
  *                address of the word.
- *   empty        FLAT_EMPTY + 1 less the address that its index stands for: the sum of an aligned
- *                address and an empty entry is odd and negative, which is what the inline check
- *                looks for; whatever is accessed there faults.
+ *   empty        FLAT_EMPTY + 1 + the address of the vCPU's miss map / 4, less the linear address
+ *                that its slot is taken to stand for: the sum of an aligned address and an empty
+ *                entry is odd and negative, which is what the inline check looks for, and whatever
+ *                is accessed there faults; four times the sum is in the miss map, a code map (and a
+ *                word) all of whose words are the way out. So neither takes a signal. Which linear
+ *                address a slot stands for is guessed from who first met its part of the table;
+ *                where the guess is wrong, a look-up of code faults.
  *
  * No tags, and no way out. The same slot is used by addresses, and views, that differ in bits 39
  * and up; so whatever an address is paired with, the sum is off by a multiple of 2^39 (mod 2^64).
  * All those places are reserved without access when the VM is made:
- *   - guest RAM's view with a page on either side, the empty page, and the quarter addresses of
- *     the code maps, in each of the 256 windows of 2^39 bytes: for data accesses by any entry;
- *   - four times the addresses of RAM's view and of the empty page, and the code maps' own
- *     addresses, in each of the 64 windows of 2^41: for look-ups of code by any entry;
+ *   - guest RAM's view with a page on either side, and the quarter addresses of the code maps, in
+ *     each of the 256 windows of 2^39 bytes: for data accesses by any entry;
+ *   - four times the addresses of RAM's view, and the code maps' own addresses, in each of the 64
+ *     windows of 2^41: for look-ups of code by any entry;
  * and everything else is not canonical or the host kernel's. So an access by any 64-bit linear
  * address whatever through any entry whatever ends in guest RAM or in a signal, and a look-up of
  * code in a code map or in a signal. Untouched parts of a table have no access either (their zeros
  * would be entries); they are filled with empty entries when they are first met.
+ *
+ * Not exact: a jump to an address that is not canonical, and differs from that of a page with code
+ * in bits 62 and 63 alone, arrives there (the factor 4 drops those bits) instead of faulting.
  *
  * Who may use which: one table for each of MMU_SPACES address spaces with what user code may
  * access, and one, shared by all of them, with what the supervisor may: pages that are the
@@ -74,6 +81,8 @@ void flat_vm_destroy(struct flat_view_map *map);
 /* Room for code maps: `map_bytes` at this address, without memory until they are written. Low
  * enough for FLAT_EXEC_BASE + address / 4 to mean what it should. */
 uint8_t *flat_maps(struct flat_view_map *map);
+/* Of a vCPU: 4097 words, which jit/cache.c fills before anything is looked up. */
+uint32_t *flat_miss_map(const struct bt_vcpu *vcpu);
 /* Where the view has guest RAM, in the order of the memfd. */
 uint8_t *flat_ram(struct flat_view_map *map);
 
@@ -88,13 +97,14 @@ uint64_t flat_poison(void);
 /* After a slow access to `linear` has been done by the interpreter: enters its page, as far as the
  * TLB (mmu.h) has it now, for the current privilege. Nothing when it is not RAM or not allowed. */
 void flat_note(struct bt_vcpu *vcpu, uint64_t linear);
-/* The page of `linear` executes by this code map. The caller has looked it up for execution, by
- * the TLB, in the current mode. */
+/* The page of `linear` executes by this code map. The caller knows that it may, in the current
+ * mode; but may raise a page fault. */
 void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map);
 
 /* For the signal handler: is `address` in a part of one of this vCPU's tables that was never
- * filled? Then it is now, and the instruction may run again. Async-signal-safe. */
-bool flat_populate(struct bt_vcpu *vcpu, uint64_t address);
+ * filled? Then it is now, and the instruction may run again. `near`: a linear address as the one
+ * that was looked up, within 2^38. Async-signal-safe. */
+bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near);
 
 /* mmu.c: what it drops from the TLB goes from the tables too. The current space: */
 void flat_flush(struct bt_vcpu *vcpu);     /* all but global pages */

@@ -8,10 +8,10 @@
  *
  * S is taken in each of the 256 windows of 2^39 bytes; in one of them RAM is mapped. 4S, the same
  * times four (mod 2^41), is taken in each of the 64 windows of 2^41; in one of them the code maps
- * are. The empty page, and its fourfold, are at the beginning of the windows. Nothing of this may
- * overlap anything, which the host's kernel checks (MAP_FIXED_NOREPLACE): where something of the
- * process is in the way, another s is tried. With 57-bit addresses the kernel still gives out none
- * above 2^47 that nobody asks for. */
+ * are, and behind them those that empty entries lead to. Nothing of this may overlap anything,
+ * which the host's kernel checks (MAP_FIXED_NOREPLACE): where something of the process is in the
+ * way, another s is tried. With 57-bit addresses the kernel still gives out none above 2^47 that
+ * nobody asks for. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,21 +27,22 @@ enum { PAGE = 4096, HUGE_PAGE = 2 << 20, TRIES = 64 };
 enum { WINDOWS = 256, LOOKUP_WINDOWS = WINDOWS / 4 };
 #define WINDOW        (UINT64_C(1) << 39)
 #define LOOKUP_WINDOW (4 * WINDOW)
+#define MISS_BYTES    (2 * (uint64_t)FLAT_MAP_BYTES) /* used: one, and the next page */
 
 /* Which windows hold the mappings: far from where programs and libraries are. */
 enum { RAM_WINDOW = 80, MAPS_WINDOW = 8 };
 
 struct flat_view_map {
-    uint64_t residue, length; /* S */
-    uint64_t map_bytes, ram_bytes;
-    uint64_t ram_offset; /* in S */
-    unsigned taken;      /* windows of S and 4S, in the order of window() */
+    uint64_t residue, length;      /* S */
+    uint64_t map_bytes, ram_bytes; /* map_bytes: with the miss maps */
+    uint64_t miss;                 /* where those begin */
+    uint64_t ram_offset;           /* in S */
+    unsigned taken;                /* windows of S and 4S, in the order of window() */
 };
 
-/* The empty page of all VMs and what vCPUs are called by. Once made they stay. */
+/* What vCPUs are called by. Once made it stays. */
 static struct {
     pthread_mutex_t lock;
-    bool made;
     uint8_t *poison;
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -59,40 +60,19 @@ static int reserve(uint64_t address, uint64_t size)
     return -EEXIST;
 }
 
-/* The empty page, into which accesses at odd addresses reach from below, and its fourfold. Nobody
- * can have memory at the very bottom (vm.mmap_min_addr). */
-static int reserve_empty(void)
-{
-    int rc = 0;
-
-    for (unsigned page = 0; page < 5 && !rc; page++) {
-        rc = reserve((uint64_t)page * PAGE, PAGE);
-        if (rc == -EPERM || rc == -EACCES || rc == -EINVAL)
-            rc = 0;
-    }
-    for (unsigned i = 1; i < WINDOWS && !rc; i++)
-        rc = reserve(i * WINDOW, i % 4 ? 2 * PAGE : 5 * PAGE);
-    return rc;
-}
-
-static int make_shared(void)
+static int make_poison(void)
 {
     int rc = 0;
 
     (void)pthread_mutex_lock(&shared.lock);
-    if (!shared.made) {
-        rc = reserve_empty();
+    if (!shared.poison) {
         void *poison = mmap(NULL, FLAT_TABLE_SIZE, PROT_NONE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (!rc && poison == MAP_FAILED)
+        if (poison == MAP_FAILED)
             rc = -errno;
-        shared.poison = poison;
-        shared.made = true; /* what failed once would again */
-        if (rc)
-            shared.poison = NULL;
+        else
+            shared.poison = poison;
     }
-    if (!rc && !shared.poison)
-        rc = -ENOMEM;
     (void)pthread_mutex_unlock(&shared.lock);
     return rc;
 }
@@ -176,6 +156,13 @@ uint8_t *flat_maps(struct flat_view_map *map)
     return (uint8_t *)(uintptr_t)(MAPS_WINDOW * LOOKUP_WINDOW + quarter * 4 % LOOKUP_WINDOW);
 }
 
+uint32_t *flat_miss_map(const struct bt_vcpu *vcpu)
+{
+    struct flat_view_map *map = vcpu->vm->flat;
+
+    return (uint32_t *)(void *)(flat_maps(map) + map->miss + vcpu->index * MISS_BYTES);
+}
+
 /* A memfd of huge pages is mapped in whole ones: what is behind the RAM would come along. */
 static bool whole_pages(const struct gmem *gmem)
 {
@@ -211,11 +198,12 @@ int flat_vm_create(struct bt_vm *vm, uint64_t map_bytes, struct flat_view_map **
     struct flat_view_map *map = calloc(1, sizeof *map);
     if (!map)
         return err_sys(err, -ENOMEM, "the translator's tables");
-    map->map_bytes = align_up(map_bytes, FLAT_MAP_BYTES);
+    map->miss = align_up(map_bytes, FLAT_MAP_BYTES);
+    map->map_bytes = map->miss + vm->model.cpus * MISS_BYTES;
     map->ram_bytes = gmem->size;
     map->ram_offset = align_up(map->map_bytes / 4 + PAGE, HUGE_PAGE);
     map->length = map->ram_offset + map->ram_bytes + PAGE;
-    int rc = make_shared();
+    int rc = make_poison();
     if (!rc)
         rc = find_place(map);
     if (!rc)

@@ -116,6 +116,8 @@ static int put_stubs(struct jit_cache *cache, struct bt_vcpu *vcpu)
     cache->miss = (uint32_t)encode_here(&e);
     encode_store_imm32(&e, at(&vcpu->jit.site), (uint32_t)(uintptr_t)site);
     encode_jmp(&e, cache->leave);
+    for (unsigned i = 0; i <= MAP_WORDS; i++)
+        flat_miss_map(vcpu)[i] = cache->miss;
     cache->code_kept = cache->code_used = align_up((uint64_t)(e.at - cache->write), 64);
     cache->arena_kept = cache->arena_used;
     return 0;

@@ -93,7 +93,8 @@ static bool on_trap(struct bt_vcpu *vcpu, int signal, const siginfo_t *info, uco
         !jit_cache_holds(vcpu->jit.cache, (uint64_t)context->uc_mcontext.gregs[REG_RIP]))
         return false;
     if (signal == SIGSEGV && vcpu->jit.base != flat_poison() &&
-        flat_populate(vcpu, (uintptr_t)info->si_addr))
+        flat_populate(vcpu, (uintptr_t)info->si_addr,
+                      (uint64_t)context->uc_mcontext.gregs[REG_R10] << 12)) /* JIT_T2 */
         return true;
     return leave(vcpu, context);
 }
