@@ -36,11 +36,24 @@ struct emit_access {
     struct emit_address address;
     uint8_t size; /* bytes, 1 to 32 */
     bool write;
+    bool will_write; /* a store there follows at once: by its entry */
     bool spread;  /* its size is no guess at its alignment: SSE's unaligned moves, x87's 10 bytes */
     bool free_t1; /* T1 is wanted for something else by the access itself */
     bool certain; /* the access itself must not trap */
     bool strict;  /* atomic: what is not aligned is for the interpreter */
     unsigned live; /* flags that must survive */
+};
+
+/* The last access: while T1, T2 and the registers of its address stay, one more at the same address
+ * needs no look-up. Whoever resumes in between has lost T1 and T2: `site` is then not to be
+ * resumed.
+ */
+struct emit_held {
+    bool valid, write;
+    uint8_t size;
+    unsigned site;
+    struct emit_address address;
+    struct encode_mem mem;
 };
 
 /* Code out of line, behind the unit. */
@@ -68,9 +81,11 @@ struct emit {
     uint8_t *begin; /* of the unit */
     uint32_t code;  /* run address: where links enter */
     struct emit_known known[CPU_GPRS];
+    struct emit_held held;
     uint8_t live_vec;           /* JIT_LIVE_*: checked already */
     bool accessed;              /* the table has been looked at on every way to here */
     const struct bt_insn *insn; /* the current one */
+    unsigned at;                /* which that is of `insns` */
     uint16_t offset, index;     /* in the page; in the unit */
     uint8_t live;               /* status flags wanted by it or after it */
     uint8_t live_out;           /* by what comes after it */
@@ -78,6 +93,12 @@ struct emit {
     struct bt_insn insns[TRANSLATE_INSNS_MAX];
     uint16_t offsets[TRANSLATE_INSNS_MAX + 1];
     uint8_t lives[TRANSLATE_INSNS_MAX], live_after[TRANSLATE_INSNS_MAX];
+    /* A loop of its own: its instructions are there twice; `turn` is the jump back in the first
+     * copy, `second` where the other begins (0: no loop), in code and in what is known there. */
+    unsigned turn, second;
+    uint32_t second_code;
+    uint8_t second_live_vec;
+    struct emit_known second_known[CPU_GPRS];
     unsigned count, translated;
     bool split; /* behind them is an instruction on two pages */
 };
@@ -100,8 +121,16 @@ struct jit_site *emit_site(struct emit *t, enum jit_site_kind kind);
 struct emit_late *emit_late(struct emit *t, enum emit_late_kind kind, uint8_t *place);
 void emit_leave(struct emit *t, const struct jit_site *site); /* here */
 
+/* T1 or T2 have been lost, or may be. */
+static inline void emit_drop(struct emit *t)
+{
+    t->held.valid = false;
+}
+
 /* emit_memory.c */
 struct emit_address emit_operand(const struct emit *t); /* the instruction's memory operand */
+struct emit_address emit_operand_of(const struct bt_insn *insn, unsigned offset);
+bool emit_same_address(const struct emit_address *a, const struct emit_address *b);
 void emit_linear(struct emit *t, const struct emit_address *a); /* T1 = the address; T2 is lost */
 /* The look-up and the check. The access is then to be made, once, at the operand that is returned:
  * T2, which must stay, and T1, unless free_t1. */
@@ -117,6 +146,7 @@ bool emit_lea(struct emit *t);
 /* What is known of registers, behind the current instruction. Of RSP it is checked, and the unit
  * left, if need be. */
 void emit_learn(struct emit *t);
+uint32_t emit_written(const struct bt_insn *insn); /* general registers, as bits */
 
 /* emit_vector.c */
 bool emit_vector(struct emit *t);

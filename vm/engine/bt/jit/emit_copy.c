@@ -74,6 +74,47 @@ static bool in_slot(const struct bt_insn *insn, unsigned i)
     return insn->operand[i].kind == BT_OPERAND_GPR && emit_in_slot(insn->operand[i].reg);
 }
 
+/* RAX, RCX or RDX, of what is copied at all. */
+static bool writes_implicit(unsigned op)
+{
+    switch (op) {
+    case BT_OP_MUL:
+    case BT_OP_IMUL_WIDE:
+    case BT_OP_DIV:
+    case BT_OP_IDIV:
+    case BT_OP_CBW:
+    case BT_OP_CWD:
+    case BT_OP_LAHF:
+    case BT_OP_CMPXCHG:
+    case BT_OP_CMPXCHG8B:
+    case BT_OP_CMPXCHG16B:
+    case BT_OP_LOOP:
+    case BT_OP_LOOPE:
+    case BT_OP_LOOPNE:
+    case BT_OP_PCMPESTRI:
+    case BT_OP_PCMPISTRI:
+    case BT_OP_VPCMPESTRI:
+    case BT_OP_VPCMPISTRI:
+        return true;
+    default:
+        return false;
+    }
+}
+
+uint32_t emit_written(const struct bt_insn *insn)
+{
+    uint32_t mask = 0;
+
+    if (writes_implicit(insn->op))
+        mask |= 1u << CPU_RAX | 1u << CPU_RCX | 1u << CPU_RDX;
+    if (insn->properties & BT_INSN_STACK)
+        mask |= 1u << CPU_RSP | (insn->op == BT_OP_LEAVE ? 1u << CPU_RBP : 0);
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == BT_OPERAND_GPR && writes(insn, i))
+            mask |= 1u << insn->operand[i].reg; /* of AH to BH, too, their register's number */
+    return mask;
+}
+
 static const uint8_t keep_all[BT_OPERANDS_MAX] = {BT_REG_NONE, BT_REG_NONE, BT_REG_NONE,
                                                   BT_REG_NONE};
 
@@ -140,6 +181,9 @@ static bool copy_registers(struct emit *t)
         changed.operand[slot] =
             (struct bt_operand){.kind = BT_OPERAND_MEM, .size = insn->operand[slot].size};
     }
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (in_slot(insn, i))
+            emit_drop(t);
     fetch(t, insn, slot);
     if (!encode_insn(t->e, &changed, keep_all, slot >= 0 ? &mem : NULL))
         return false;
@@ -185,6 +229,40 @@ static bool is_spread(const struct bt_insn *insn, unsigned size)
     }
 }
 
+/* Nothing but registers, none of them in a slot. */
+static bool is_quiet(const struct bt_insn *insn)
+{
+    if (insn->has_mem || insn->properties & (BT_INSN_ENDS_BLOCK | BT_INSN_STACK | BT_INSN_STRING))
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (in_slot(insn, i))
+            return false;
+    return true;
+}
+
+/* Whether a store to the operand that is loaded now follows, with nothing in between. */
+static bool will_write(const struct emit *t)
+{
+    struct emit_address a = emit_operand(t);
+    uint32_t mask = 0;
+
+    mask |= a.base == BT_REG_NONE ? 0 : 1u << a.base;
+    mask |= a.index == BT_REG_NONE ? 0 : 1u << a.index;
+    for (unsigned i = t->at; !(emit_written(&t->insns[i]) & mask);) {
+        if (++i == t->count)
+            return false;
+        const struct bt_insn *insn = &t->insns[i];
+        if (is_quiet(insn))
+            continue;
+        struct emit_address b = emit_operand_of(insn, t->offsets[i]);
+        if (!insn->has_mem || insn->properties & BT_INSN_ENDS_BLOCK || !emit_same_address(&a, &b))
+            return false;
+        if (insn->properties & BT_INSN_WRITES)
+            return true;
+    }
+    return false;
+}
+
 /* At most one register in a slot; T1 stands for it. */
 static bool map_slots(const struct bt_insn *insn, uint8_t map[BT_OPERANDS_MAX], int *ret_reg)
 {
@@ -226,6 +304,7 @@ static bool copy_memory(struct emit *t)
         .address = emit_operand(t),
         .size = operand->size,
         .write = insn->properties & BT_INSN_WRITES,
+        .will_write = will_write(t),
         .spread = is_spread(insn, operand->size),
         .free_t1 = slot >= 0,
         .strict = insn->prefixes & BT_PREFIX_LOCK || insn->op == BT_OP_XCHG ||
@@ -342,43 +421,20 @@ static void check_stack(struct emit *t)
     emit_restore_flags(t, saved);
 }
 
-static bool only_explicit(unsigned op)
-{
-    switch (op) {
-    case BT_OP_ADD:
-    case BT_OP_SUB:
-    case BT_OP_AND:
-    case BT_OP_OR:
-    case BT_OP_XOR:
-    case BT_OP_CMP:
-    case BT_OP_TEST:
-    case BT_OP_MOV:
-    case BT_OP_MOVZX:
-    case BT_OP_MOVSX:
-    case BT_OP_MOVSXD:
-    case BT_OP_LEA:
-    case BT_OP_INC:
-    case BT_OP_DEC:
-    case BT_OP_SETCC:
-    case BT_OP_CMOVCC:
-    case BT_OP_SHL:
-    case BT_OP_SHR:
-    case BT_OP_SAR:
-    case BT_OP_PUSH:
-    case BT_OP_NOP:
-        return true;
-    default:
-        return false;
-    }
-}
-
 void emit_learn(struct emit *t)
 {
     const struct bt_insn *insn = t->insn;
     bool stack = false;
 
-    if (!only_explicit(insn->op))
+    if (writes_implicit(insn->op))
         t->known[CPU_RAX] = t->known[CPU_RCX] = t->known[CPU_RDX] = (struct emit_known){0, 0};
+    if (t->held.valid) {
+        uint32_t mask = emit_written(insn);
+        const struct emit_address *a = &t->held.address;
+        if ((a->base != BT_REG_NONE && mask >> a->base & 1) ||
+            (a->index != BT_REG_NONE && mask >> a->index & 1))
+            emit_drop(t);
+    }
     for (unsigned i = insn->operand_count; i-- > 0;) {
         if (insn->operand[i].kind != BT_OPERAND_GPR || !writes(insn, i))
             continue;

@@ -27,6 +27,7 @@ static void poll(struct emit *t, int64_t target)
 {
     if (t->accessed || target > t->offset || !in_page(target))
         return;
+    emit_drop(t);
     encode_flat_entry(t->e, T2, BT_REG_NONE, FLAT_LOAD);
     t->accessed = true;
 }
@@ -40,10 +41,23 @@ static void link_later(struct emit *t, uint8_t *place, int64_t target)
     (void)emit_late(t, LATE_LEAVE, place);
 }
 
+/* May the second copy of a loop begin again, with what is known now? */
+static bool covers(const struct emit *t)
+{
+    if (!t->second || t->at < t->second || t->second_live_vec & ~t->live_vec)
+        return false;
+    for (unsigned i = 0; i < CPU_GPRS; i++) {
+        struct emit_known want = t->second_known[i], have = t->known[i];
+        if (have.bits < want.bits || (have.residue & ((1u << want.bits) - 1)) != want.residue)
+            return false;
+    }
+    return true;
+}
+
 static void jump_from(struct emit *t, uint8_t *place, int64_t target)
 {
     if (target == t->in->offset)
-        encode_patch(t->e, place, t->code);
+        encode_patch(t->e, place, covers(t) ? t->second_code : t->code);
     else if (in_page(target))
         link_later(t, place, target);
     else
@@ -101,6 +115,8 @@ bool emit_jump(struct emit *t)
     }
     if (unreachable(emit_target(t)))
         return false;
+    if (t->second && t->at == t->turn) /* into the second copy */
+        return true;
     poll(t, emit_target(t));
     emit_goto(t, emit_target(t));
     return true;
@@ -152,6 +168,10 @@ bool emit_jcc(struct emit *t)
 
     if (t->insn->size != 8 || unreachable(target))
         return false;
+    if (t->second && t->at == t->turn) {
+        jump_from(t, encode_jcc_later(t->e, t->insn->cond ^ 1u), t->offset + t->insn->length);
+        return true;
+    }
     poll(t, target);
     jump_from(t, encode_jcc_later(t->e, t->insn->cond), target);
     return true;

@@ -19,9 +19,8 @@ enum { CROSSED = 0x1000 };
 
 /* --- addresses --- */
 
-struct emit_address emit_operand(const struct emit *t)
+struct emit_address emit_operand_of(const struct bt_insn *insn, unsigned offset)
 {
-    const struct bt_insn *insn = t->insn;
     struct emit_address a = {.base = insn->base,
                              .index = insn->index,
                              .scale = insn->scale,
@@ -31,8 +30,20 @@ struct emit_address emit_operand(const struct emit *t)
                              .disp = insn->disp};
 
     if (a.page)
-        a.disp += t->offset + insn->length;
+        a.disp += offset + insn->length;
     return a;
+}
+
+struct emit_address emit_operand(const struct emit *t)
+{
+    return emit_operand_of(t->insn, t->offset);
+}
+
+bool emit_same_address(const struct emit_address *a, const struct emit_address *b)
+{
+    return a->base == b->base && a->index == b->index &&
+           (a->index == BT_REG_NONE || a->scale == b->scale) && a->seg == b->seg &&
+           a->page == b->page && a->narrow == b->narrow && a->disp == b->disp;
 }
 
 static struct encode_mem segment_base(const struct emit *t, unsigned seg)
@@ -78,6 +89,7 @@ void emit_linear(struct emit *t, const struct emit_address *a)
     bool simple = !a->narrow && !a->page && a->index == BT_REG_NONE &&
                   (a->base == BT_REG_NONE || !emit_in_slot(a->base)) && a->disp == (int32_t)a->disp;
 
+    emit_drop(t);
     if (a->seg && simple) {
         encode_load(t->e, T1, segment_base(t, a->seg));
         if (a->base == BT_REG_NONE)
@@ -159,6 +171,7 @@ enum emit_saved emit_save_flags(struct emit *t, unsigned live)
 {
     if (!live)
         return SAVED_NOT;
+    emit_drop(t);
     encode_mov(t->e, T1, CPU_RAX);
     encode_save_flags(t->e, live & EMIT_OF);
     return live & EMIT_OF ? SAVED_FLAGS_OF : SAVED_FLAGS;
@@ -256,7 +269,7 @@ static void check_sum(struct emit *t, const struct emit_access *access, unsigned
     emit_restore_flags(t, saved);
 }
 
-struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
+static struct encode_mem find(struct emit *t, const struct emit_access *access)
 {
     const struct emit_address *a = &access->address;
     enum placement place = placement(t, access);
@@ -269,7 +282,7 @@ struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
     t->accessed = true;
     if (place == PLACE_SPREAD)
         check_spread(t, access, linear);
-    look_up(t, linear, access->write);
+    look_up(t, linear, access->write || access->will_write);
     if (!checked)
         return access->free_t1 ? encode_indexed(a->base, T2, (int32_t)a->disp)
                                : encode_indexed(linear, T2, 0);
@@ -279,6 +292,32 @@ struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
     if (guess)
         learn(t, a, access->size);
     return encode_at(T2, 0);
+}
+
+static bool is_held(const struct emit *t, const struct emit_access *access)
+{
+    const struct emit_held *held = &t->held;
+
+    return held->valid && emit_same_address(&held->address, &access->address) &&
+           access->size <= held->size && (held->write || !access->write) && !access->strict &&
+           !(access->free_t1 && held->mem.base == T1);
+}
+
+struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
+{
+    if (is_held(t, access)) {
+        t->site[t->held.site].resume = 0;
+        return t->held.mem;
+    }
+    unsigned site = t->site_count;
+    struct encode_mem mem = find(t, access);
+    t->held = (struct emit_held){.valid = !(access->free_t1 && mem.base == T1),
+                                 .write = access->write || access->will_write,
+                                 .size = access->size,
+                                 .site = site,
+                                 .address = access->address,
+                                 .mem = mem};
+    return mem;
 }
 
 uint64_t translate_linear(const uint8_t *code, const uint64_t gpr[CPU_GPRS])

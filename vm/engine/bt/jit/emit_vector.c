@@ -62,6 +62,7 @@ static void check_live(struct emit *t, unsigned need)
                                          : JIT_LIVE_VEC;
     struct jit_site *site = emit_site(t, JIT_SITE_LIVE);
 
+    emit_drop(t);
     site->need = (uint8_t)need;
     site->resume = (uint32_t)encode_here(t->e);
     enum emit_saved saved = emit_save_flags(t, t->live);

@@ -48,6 +48,8 @@ static unsigned behind(const struct emit *t, unsigned i)
     int64_t next = t->offsets[i] + insn->length;
     unsigned live = 0;
 
+    if (t->second && i == t->turn)
+        return t->lives[i + 1] | (insn->op == BT_OP_JCC ? ahead(t, next, AHEAD_JUMPS) : 0);
     if (!(insn->properties & BT_INSN_ENDS_BLOCK))
         return i + 1 < t->count ? t->lives[i + 1] : ahead(t, next, AHEAD_JUMPS);
     switch (insn->op) {

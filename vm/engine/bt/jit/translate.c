@@ -12,6 +12,10 @@
  * What is copied is what `parts` names: an instruction that is not in that table, or fails
  * encode_insn's check, cannot get into host code.
  *
+ * A unit that jumps back to its beginning contains its loop twice: in the second copy the low bits
+ * of its pointers are known, if every round leaves them so, and the vector registers have been
+ * asked for; that copy is what goes round.
+ *
  * A unit goes on behind a jump that may not be taken. It ends at one that is always taken, at what
  * changes the mode, at the end of the page, and when it is full.
  *
@@ -149,6 +153,7 @@ static void step(struct emit *t)
 {
     struct jit_site *site = emit_site(t, JIT_SITE_STEP);
 
+    emit_drop(t);
     emit_leave(t, site);
     if (may_fall_through(t->insn))
         site->resume = (uint32_t)encode_here(t->e);
@@ -162,6 +167,7 @@ static bool attempt(struct emit *t, emit_part *part)
     uint8_t *at = t->e->at, live_vec = t->live_vec;
     unsigned sites = t->site_count, lates = t->late_count;
     bool accessed = t->accessed;
+    struct emit_held held = t->held;
 
     memcpy(known, t->known, sizeof known);
     if (part && part(t))
@@ -171,6 +177,7 @@ static bool attempt(struct emit *t, emit_part *part)
     t->late_count = lates;
     t->live_vec = live_vec;
     t->accessed = accessed;
+    t->held = held;
     memcpy(t->known, known, sizeof known);
     return false;
 }
@@ -194,6 +201,23 @@ static void one(struct emit *t)
 
 /* --- a unit --- */
 
+/* A jump back to where the unit begins, the first one, and room for the loop a second time? */
+static bool is_loop(const struct emit *t, const struct bt_insn *insn, unsigned next)
+{
+    return (insn->op == BT_OP_JCC || insn->op == BT_OP_JMP) && insn->size == 8 &&
+           insn->operand[0].kind == BT_OPERAND_REL && !t->second &&
+           (int64_t)next + insn->imm[0] == t->in->offset && 2 * t->count <= TRANSLATE_INSNS_MAX;
+}
+
+static void repeat(struct emit *t)
+{
+    t->turn = t->count - 1;
+    t->second = t->count;
+    memcpy(t->insns + t->count, t->insns, t->count * sizeof *t->insns);
+    memcpy(t->offsets + t->count, t->offsets, t->count * sizeof *t->offsets);
+    t->count *= 2;
+}
+
 static void gather(struct emit *t)
 {
     const struct translate_input *in = t->in;
@@ -208,6 +232,8 @@ static void gather(struct emit *t)
         }
         t->offsets[t->count++] = (uint16_t)at;
         at += length;
+        if (is_loop(t, insn, at))
+            repeat(t);
         if (!may_fall_through(insn) ||
             (insn->properties & BT_INSN_ENDS_BLOCK && t->count >= UNIT_REACH))
             break;
@@ -222,6 +248,15 @@ static void begin(struct emit *t)
     encode_store(t->e, EMIT_FIELD(t, jit.page), T1);
     t->code = (uint32_t)encode_here(t->e);
     forget(t);
+}
+
+/* What the first round has shown of the registers holds from here on. */
+static void begin_second(struct emit *t)
+{
+    emit_drop(t);
+    t->second_code = (uint32_t)encode_here(t->e);
+    t->second_live_vec = t->live_vec;
+    memcpy(t->second_known, t->known, sizeof t->known);
 }
 
 /* Behind the last instruction, if that is reached. */
@@ -262,7 +297,10 @@ static void translate(struct emit *t)
     emit_liveness(t);
     begin(t);
     for (unsigned i = 0; i < t->count; i++) {
-        t->index = (uint16_t)i;
+        if (t->second && i == t->second)
+            begin_second(t);
+        t->at = i;
+        t->index = (uint16_t)(i >= t->second && i < 2 * t->second ? i - t->second : i);
         t->offset = t->offsets[i];
         t->insn = &t->insns[i];
         t->live = t->lives[i] | t->live_after[i];

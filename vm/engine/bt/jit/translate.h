@@ -71,7 +71,7 @@ struct jit_unit {
 };
 
 /* No instruction has more than four sites, and one is behind them. */
-enum { TRANSLATE_INSNS_MAX = 48, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX + 1 };
+enum { TRANSLATE_INSNS_MAX = 64, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX + 1 };
 
 struct translate_input {
     const uint8_t *bytes; /* of the page: 4096 */
