@@ -139,6 +139,13 @@ static void notes(void)
     CHECK_EQ(note_load(LINEAR + PAGE), NONE);
     CHECK_EQ(target(LINEAR + PAGE, FLAT_LOAD), 0x301000);
     CHECK(is_empty(LINEAR + PAGE, FLAT_STORE));
+    /* Code, which the TLB may have forgotten. */
+    map(PML4, LINEAR + (uint64_t)MMU_TLB_SIZE * PAGE, 0x302000 | P | U);
+    CHECK_EQ(note_load(LINEAR + (uint64_t)MMU_TLB_SIZE * PAGE), NONE);
+    CHECK(!mmu_entry(rig.cpu, LINEAR));
+    flat_note_code(rig.cpu, LINEAR, (uint32_t *)(void *)(flat_rig.maps + FLAT_MAP_BYTES));
+    CHECK_EQ((LINEAR + 8 + entry(LINEAR, FLAT_EXEC)) * 4,
+             (uintptr_t)flat_rig.maps + FLAT_MAP_BYTES + 32);
     flat_note(rig.cpu, DEVICE);
     CHECK(is_empty(DEVICE, FLAT_LOAD));
     flat_flush(rig.cpu);
@@ -169,8 +176,16 @@ static void privileges(void)
     system_set_cr(rig.cpu, 4, rig.cpu->cr4 | BT_CR4_SMAP);
     CHECK(is_empty(LINEAR, FLAT_LOAD));
     rig.cpu->rflags |= BT_FLAG_AC;
-    CHECK_EQ(note_load(LINEAR), NONE); /* allowed now, but not for long */
-    CHECK(is_empty(LINEAR, FLAT_LOAD));
+    CHECK_EQ(note_load(LINEAR), NONE);
+    CHECK_EQ(note_load(KERNEL), NONE);
+    CHECK_EQ(target(LINEAR, FLAT_STORE), 0x300000);
+    CHECK_EQ(target(KERNEL, FLAT_LOAD), 0x301000);
+    rig.cpu->rflags &= ~(uint64_t)BT_FLAG_AC;
+    CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(LINEAR, FLAT_STORE));
+    rig.cpu->rflags |= BT_FLAG_AC;
+    CHECK_EQ(target(LINEAR, FLAT_LOAD), 0x300000);
+    flat_flush(rig.cpu);
+    CHECK(is_empty(LINEAR, FLAT_LOAD) && is_empty(KERNEL, FLAT_LOAD));
     rig_close();
 }
 
@@ -681,7 +696,8 @@ static void check_page(uint64_t linear)
 {
     uint64_t size, pte = leaf_of(root_of(model.root), linear, &size);
     uint64_t frame = (pte & (BIT64(47) - 1) & ~(size - 1)) | (linear & (size - 1) & MMU_PAGE);
-    bool user = rig.cpu->cpl == 3, smap = rig.cpu->cr4 & BT_CR4_SMAP;
+    bool user = rig.cpu->cpl == 3;
+    bool smap = rig.cpu->cr4 & BT_CR4_SMAP && !(rig.cpu->rflags & BT_FLAG_AC);
     bool allowed = pte & P && (user ? pte & U : !(pte & U && smap));
     uint64_t load = target(linear, FLAT_LOAD), store = target(linear, FLAT_STORE);
     uint64_t exec = (linear + entry(linear, FLAT_EXEC)) * 4 - (uintptr_t)flat_rig.maps;
@@ -700,11 +716,15 @@ static void check_all(void)
 {
     unsigned cpl = rig.cpu->cpl;
 
+    uint64_t flags = rig.cpu->rflags;
     for (unsigned level = 0; level <= 3; level += 3) {
         set_cpl(level);
-        for (unsigned i = 0; i < PAGES; i++)
-            check_page(model.linear[i]);
+        for (unsigned i = 0; i < 2 * PAGES; i++) {
+            rig.cpu->rflags = (flags & ~(uint64_t)BT_FLAG_AC) | (i & 1 ? BT_FLAG_AC : 0);
+            check_page(model.linear[i / 2]);
+        }
     }
+    rig.cpu->rflags = flags;
     set_cpl(cpl);
 }
 
@@ -800,6 +820,8 @@ static void random_step(void)
         CHECK_EQ(engine_bt.dirty_enable(rig.vm, random64() & 1), 0), mmu_drop_writable(rig.cpu);
     else if (dice < 20)
         set_cpl(random64() & 1 ? 3 : 0);
+    else if (dice < 24)
+        rig.cpu->rflags ^= BT_FLAG_AC;
     else
         visit(model.linear[random64() % PAGES]);
 }

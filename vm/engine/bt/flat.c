@@ -7,8 +7,8 @@
  * those that the host's kernel allows it (vm.max_map_count); a vCPU that needs more loses its
  * largest table.
  *
- * What is entered is logged: the slot, and for stores the page of RAM. One log for each address
- * space's table, two for the supervisor's: pages of the current space, and global ones. A record
+ * What is entered is logged: the slot, and for stores the page of RAM. One log for each table of an
+ * address space, two for the supervisor's: pages of the current space, and global ones. A record
  * may outlive its entry (INVLPG, or another address with the same slot): then it empties a slot for
  * nothing. */
 #include "vm/engine/bt/flat.h"
@@ -28,8 +28,9 @@ enum { SLOTS = 1 << 29 };
 /* Of all vCPUs: half of the mappings that Linux gives a process, less what others need. */
 enum { CHUNKS_OF_PROCESS = 24000, CHUNKS_MIN = 256, CHUNKS_MAX = 12000 };
 
-/* The table behind those of the spaces; and the logs: a space's has its table's number. */
-enum { SUPERVISOR = MMU_SPACES, TABLES };
+/* Tables: each space's for its user, then each space's for the supervisor with AC, then the
+ * supervisor's; and the logs: a space's has its table's number. */
+enum { WITH_AC = MMU_SPACES, SUPERVISOR = 2 * MMU_SPACES, TABLES };
 enum { LOG_LOCAL = SUPERVISOR, LOG_GLOBAL, LOGS, LOG_MAX = 1 << 18 };
 
 struct record {
@@ -57,10 +58,10 @@ struct flat {
     uint64_t ram_pages;
     uint64_t empty;              /* sum of an empty entry and the address it stands for */
     unsigned chunks, chunks_max; /* of all tables */
-    bool user_global;            /* a space's table has a global page */
+    bool global;                 /* a space's tables have global pages */
     struct log log[LOGS];
     struct table table[TABLES];
-    uint16_t *stores; /* for each page of RAM: the logs that may have a store to it, by bit */
+    uint32_t *stores; /* for each page of RAM: the logs that may have a store to it, by bit */
     uint8_t *memory;  /* the lists, `stores` and the logs */
     uint64_t memory_size;
     uint8_t *tables;  /* TABLES times FLAT_TABLE_SIZE */
@@ -123,7 +124,7 @@ static int make_memory(struct flat *flat)
         flat->table[i].stand = (uint32_t *)(void *)(at + list);
         flat->table[i].entry = (uint64_t *)(void *)(flat->tables + i * FLAT_TABLE_SIZE);
     }
-    flat->stores = (uint16_t *)(void *)at;
+    flat->stores = (uint32_t *)(void *)at;
     at += stores;
     for (unsigned i = 0; i < LOGS; i++, at += log)
         flat->log[i].at = (struct record *)(void *)at;
@@ -247,11 +248,18 @@ bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near)
     return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot, near);
 }
 
+static unsigned table_now(const struct bt_vcpu *vcpu)
+{
+    if (vcpu->cpl == 3)
+        return vcpu->tlb->space[0].table;
+    if (vcpu->rflags & BT_FLAG_AC && vcpu->cr4 & BT_CR4_SMAP)
+        return WITH_AC + vcpu->tlb->space[0].table;
+    return SUPERVISOR;
+}
+
 uint64_t flat_base(const struct bt_vcpu *vcpu)
 {
-    unsigned t = vcpu->cpl == 3 ? vcpu->tlb->space[0].table : SUPERVISOR;
-
-    return (uintptr_t)vcpu->flat->table[t].entry;
+    return (uintptr_t)vcpu->flat->table[table_now(vcpu)].entry;
 }
 
 /* Entering */
@@ -289,15 +297,16 @@ static unsigned log_for(struct bt_vcpu *vcpu, uint32_t rights, bool execute)
 {
     bool user_page = rights & MMU_ENTRY_USER, global = rights & MMU_ENTRY_GLOBAL;
 
-    if (vcpu->cpl != 3) {
+    unsigned t = table_now(vcpu);
+    if (t == SUPERVISOR) {
         if (user_page && !execute && vcpu->cr4 & BT_CR4_SMAP)
             return LOGS;
         return global ? LOG_GLOBAL : LOG_LOCAL;
     }
-    if (!user_page && vcpu->cr0 & BT_CR0_PG)
+    if (t < WITH_AC && !user_page && vcpu->cr0 & BT_CR0_PG)
         return LOGS;
-    vcpu->flat->user_global |= global;
-    return vcpu->tlb->space[0].table;
+    vcpu->flat->global |= global;
+    return t;
 }
 
 static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint64_t number)
@@ -306,7 +315,7 @@ static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint6
     struct table *table = &flat->table[table_of(l)];
     uint32_t slot = slot_of(linear, FLAT_STORE);
 
-    flat->stores[number] |= (uint16_t)BIT(l);
+    flat->stores[number] |= BIT(l);
     enter(flat, l, linear, FLAT_STORE, host_of(flat, number), (uint32_t)number | STORE);
     /* As in the TLB: who sets the page's bit afterwards asks for the entry to go. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -355,7 +364,7 @@ void flat_flush(struct bt_vcpu *vcpu)
 {
     if (!vcpu->flat)
         return;
-    empty_log(vcpu->flat, vcpu->tlb->space[0].table);
+    flat_flush_space(vcpu, vcpu->tlb->space[0].table);
     empty_log(vcpu->flat, LOG_LOCAL);
 }
 
@@ -365,13 +374,15 @@ void flat_flush_all(struct bt_vcpu *vcpu)
         return;
     for (unsigned i = 0; i < LOGS; i++)
         empty_log(vcpu->flat, i);
-    vcpu->flat->user_global = false;
+    vcpu->flat->global = false;
 }
 
 void flat_flush_space(struct bt_vcpu *vcpu, unsigned table)
 {
-    if (vcpu->flat)
-        empty_log(vcpu->flat, table);
+    if (!vcpu->flat)
+        return;
+    empty_log(vcpu->flat, table);
+    empty_log(vcpu->flat, WITH_AC + table);
 }
 
 void flat_leave_space(struct bt_vcpu *vcpu)
@@ -424,7 +435,7 @@ void flat_flush_range(struct bt_vcpu *vcpu, uint64_t linear, uint64_t bytes)
         return;
     linear = align_down(linear, bytes);
     for (unsigned i = 0; i < LOGS; i++) {
-        if (i < SUPERVISOR && i != vcpu->tlb->space[0].table && !flat->user_global)
+        if (i < SUPERVISOR && i % MMU_SPACES != vcpu->tlb->space[0].table && !flat->global)
             continue;
         if (bytes > 4 * MIB(1))
             empty_logged(flat, i, linear, bytes);

@@ -44,7 +44,9 @@
  * Who may use which: one table for each of MMU_SPACES address spaces with what user code may
  * access, and one, shared by all of them, with what the supervisor may: pages that are the
  * supervisor's own, and those of the user only while CR4.SMAP is clear. Global pages therefore stay
- * when CR3 changes.
+ * when CR3 changes. While CR4.SMAP and RFLAGS.AC are set, the supervisor has a third one, again for
+ * each space, with pages of either kind. So whatever changes privilege, the space, or AC changes
+ * GS's base: flat_base.
  *
  * Each table logs what was filled, so that emptying costs no more than filling did. A vCPU's tables
  * are its own: no locks. The view is the VM's. Accesses must not cross pages: the inline check, or
@@ -89,7 +91,7 @@ uint8_t *flat_ram(struct flat_view_map *map);
 int flat_create(struct bt_vcpu *vcpu); /* makes vcpu->flat (NULL stays when the VM has none) */
 void flat_destroy(struct bt_vcpu *vcpu);
 
-/* What GS's base has to be for the vCPU's current privilege and address space. */
+/* What GS's base has to be for the vCPU's current privilege, address space and AC. */
 uint64_t flat_base(const struct bt_vcpu *vcpu);
 /* A base with which every look-up faults: how a running vCPU is called (jit.h). One a process. */
 uint64_t flat_poison(void);
