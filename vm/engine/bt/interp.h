@@ -53,14 +53,7 @@ void interp_sync(struct bt_vcpu *vcpu);
 
 static inline uint64_t interp_wrap(const struct bt_vcpu *vcpu, uint64_t rip)
 {
-    switch (vcpu->mode & BT_MODE_CODE) {
-    case BT_MODE_CODE64:
-        return rip;
-    case BT_MODE_CODE32:
-        return (uint32_t)rip;
-    default:
-        return (uint16_t)rip;
-    }
+    return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
 static inline void interp_advance(struct bt_vcpu *vcpu, const struct bt_insn *insn)
