@@ -11,6 +11,7 @@
 #include "base/range.h"
 #include "tests/tap.h"
 #include "vm/engine/cpu_state.h"
+#include "vm/engine/host_cpu.h"
 #include "vm/engine/irqchip_state.h"
 
 enum { EAX = CPUID_EAX, EBX = CPUID_EBX, ECX = CPUID_ECX, EDX = CPUID_EDX };
@@ -286,7 +287,26 @@ static void msr_policy(void)
     CHECK(!msr_policy_find(0x12345678));
 }
 
-TAP_MAIN(TAP_CASE(hides_what_cannot_be_kept), TAP_CASE(options), TAP_CASE(xsave_components),
-         TAP_CASE(paravirtual_leaf), TAP_CASE(apic_ids), TAP_CASE(topology_leaves),
-         TAP_CASE(refusals), TAP_CASE(state_round_trip), TAP_CASE(irqchip_round_trip),
-         TAP_CASE(msr_policy))
+static void addresses_have_the_models_bits(void)
+{
+    struct cpu_model model = {.cpus = 1, .phys_bits = 40};
+    unsigned host_bits = host_phys_bits();
+    struct cpuid_table t = build(&model, true);
+
+    CHECK_EQ(reg(&t, 0x80000008, 0, EAX), 0x3028);
+    model.phys_bits = 52; /* more than there are */
+    t = build(&model, true);
+    CHECK_EQ(reg(&t, 0x80000008, 0, EAX), 0x3030);
+    model.phys_bits = 0;
+    t = build(&model, true);
+    CHECK_EQ(reg(&t, 0x80000008, 0, EAX), 0x3030);
+    CHECK_EQ(host_guest_phys_bits(MIB(512)), MIN(40u, host_bits));
+    CHECK_EQ(host_guest_phys_bits(GIB(508)), MIN(40u, host_bits)); /* to 512 GiB */
+    CHECK_EQ(host_guest_phys_bits(GIB(512)), MIN(41u, host_bits));
+    CHECK_EQ(host_guest_phys_bits(GIB(16384)), MIN(46u, host_bits));
+}
+
+TAP_MAIN(TAP_CASE(addresses_have_the_models_bits), TAP_CASE(hides_what_cannot_be_kept),
+         TAP_CASE(options), TAP_CASE(xsave_components), TAP_CASE(paravirtual_leaf),
+         TAP_CASE(apic_ids), TAP_CASE(topology_leaves), TAP_CASE(refusals),
+         TAP_CASE(state_round_trip), TAP_CASE(irqchip_round_trip), TAP_CASE(msr_policy))

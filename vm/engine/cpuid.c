@@ -344,6 +344,9 @@ static void apply_model(const struct cpu_model *model, const struct cpuid_table 
     e = find(table, 0x80000001, 0);
     if (e && host_ext && model->nested)
         e->reg[ECX] |= host_ext->reg[ECX] & BIT(2);
+    e = find(table, 0x80000008, 0);
+    if (e && model->phys_bits) /* the rest: linear bits; no other number for guests of the guest */
+        e->reg[EAX] = (e->reg[EAX] & 0xff00) | MIN(model->phys_bits, e->reg[EAX] & 0xff);
     e = find(table, 0x80000007, 0);
     if (e && model->unstable_tsc)
         e->reg[EDX] &= ~BIT(8);

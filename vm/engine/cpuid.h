@@ -21,9 +21,10 @@ struct cpu_model {
     unsigned cores_per_socket; /* 0: all in one socket */
     unsigned threads_per_core; /* 0: 1 */
     enum cpu_hypervisor hypervisor;
-    bool nested;       /* show VMX or SVM */
-    bool unstable_tsc; /* hide the invariant TSC: the machine may move to a host of another rate */
-    uint32_t tsc_khz;  /* 0: the engine's own */
+    bool nested;        /* show VMX or SVM */
+    bool unstable_tsc;  /* hide the invariant TSC: the machine may move to a host of another rate */
+    uint32_t tsc_khz;   /* 0: the engine's own */
+    unsigned phys_bits; /* of a physical address (host_cpu.h); 0: as many as there can be */
 };
 
 enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX, CPUID_REGS };

@@ -102,7 +102,9 @@ static int reset_vcpu(const struct engine *engine, struct engine_vcpu *vcpu, voi
 
 static struct cpu_model model_of(const struct vmcfg *cfg)
 {
-    return (struct cpu_model){.cpus = cfg->cpus, .cores_per_socket = cfg->cores_per_socket};
+    return (struct cpu_model){.cpus = cfg->cpus,
+                              .cores_per_socket = cfg->cores_per_socket,
+                              .phys_bits = host_guest_phys_bits(cfg->memory)};
 }
 
 /* How the first processor starts, and what all of them are. */
@@ -404,8 +406,10 @@ static int build_board(struct vmm *v, struct err *err)
                             .irq_ctx = v,
                             .request = request,
                             .request_ctx = v};
-    struct pci_wiring wiring = {
-        .engine = v->engine, .vm = v->vm, .bus = v->bus, .phys_bits = host_phys_bits()};
+    struct pci_wiring wiring = {.engine = v->engine,
+                                .vm = v->vm,
+                                .bus = v->bus,
+                                .phys_bits = host_guest_phys_bits(v->env.cfg.memory)};
 
     rc = attach_rings(v);
     if (rc == 0)

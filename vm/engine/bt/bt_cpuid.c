@@ -72,13 +72,6 @@ static const struct {
     {0x80000021, 0, EDX, 0, 0},
 };
 
-/* No more than 40: UEFI firmware without 1-GiB pages maps all there is by pages of 2 MiB, and 1 TiB
- * takes 4 MiB of tables already. */
-unsigned bt_phys_bits(void)
-{
-    return MIN(host_phys_bits(), 40u);
-}
-
 static void apply_rules(struct cpuid_entry *e)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
@@ -91,7 +84,7 @@ static void apply_rules(struct cpuid_entry *e)
 static void fix_sizes(struct cpuid_entry *e)
 {
     if (e->leaf == 0x80000008)
-        e->reg[EAX] = BT_LINEAR_BITS << 8 | bt_phys_bits();
+        e->reg[EAX] = BT_LINEAR_BITS << 8 | host_phys_bits();
     if (e->leaf == 0xd && e->subleaf == 0)
         e->reg[EBX] = e->reg[ECX] = vec_image_size(VEC_XCR0);
 }

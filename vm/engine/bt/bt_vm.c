@@ -15,6 +15,7 @@
 #include "vm/engine/bt/irqchip.h"
 #include "vm/engine/bt/system.h"
 #include "vm/engine/bt/vec.h"
+#include "vm/engine/host_cpu.h"
 
 /* Doorbells */
 
@@ -156,8 +157,9 @@ static int build_cpuid(struct bt_vm *vm, struct err *err)
     const struct cpuid_entry *vendor = cpuid_find(supported, 0, 0);
     vm->amd = vendor && vendor->reg[CPUID_EBX] != 0x756e6547; /* "Genu"ineIntel */
     vm->tsc_khz = measure_tsc_khz();
-    vm->phys_bits = bt_phys_bits();
     rc = cpuid_build(&vm->model, supported, vm->tsc_khz, &vm->cpuid, err);
+    const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
+    vm->phys_bits = sizes ? sizes->reg[CPUID_EAX] & 0xff : host_phys_bits();
     const struct cpuid_entry *xsave = cpuid_find(&vm->cpuid, 0xd, 0);
     vm->cr4 = system_cr4_offered(&vm->cpuid);
     vm->invpcid = cpuid_has(&vm->cpuid, "invpcid");

@@ -40,4 +40,3 @@ void smm_enter(struct bt_vcpu *vcpu);
 /* What the engine can do, for cpuid_build: the host's leaves, without what the interpreter lacks
  * and with what it has of its own (bt_cpuid.c). */
 int bt_cpuid_supported(struct cpuid_table *ret_table);
-unsigned bt_phys_bits(void); /* of guest physical addresses */
