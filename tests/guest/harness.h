@@ -31,8 +31,8 @@ struct machine {
     struct err err;
 
     uint32_t result[RESULTS_MAX];
-    unsigned results;
-    unsigned failed_line; /* of the guest program; 0: none */
+    unsigned results, results_in_smm; /* those that the guest sent from there */
+    unsigned failed_line;             /* of the guest program; 0: none */
     volatile bool done;
 
     uint8_t echo_port[ECHO_PORT_SIZE], echo_mmio[ECHO_MMIO_SIZE];

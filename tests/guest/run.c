@@ -564,14 +564,20 @@ static void nmi(void)
     CHECK(run_well(&m));
 }
 
-static void system_management(void)
+static uint32_t smi_to_one(struct machine *m, uint32_t command)
+{
+    (void)command;
+    return (uint32_t)engine->vcpu_smi(m->vm, 0);
+}
+
+static void by_smi(uint32_t (*raise)(struct machine *m, uint32_t command))
 {
     cleanup_machine struct machine m = MACHINE_INIT;
     struct engine_memory tseg = {.base = GUEST_TSEG, .size = 0x100000, .smm_only = true};
     uint32_t secret = 0x5ec2e7, open = 0x0badcafe;
 
     REQUIRE(machine_open(&m, 1) && machine_start(&m, PROGRAM_smm));
-    m.command = nmi_command;
+    m.command = raise;
     CHECK_EQ(gmem_write(m.gmem, gpa(GUEST_TSEG), &secret, sizeof secret), 0);
     CHECK_EQ(gmem_write(m.gmem, gpa(GUEST_TSEG - 4), &open, sizeof open), 0);
     tseg.host = m.gmem->range[0].host + GUEST_TSEG;
@@ -579,6 +585,13 @@ static void system_management(void)
     CHECK(run_well(&m));
     CHECK_EQ(m.results, 1);
     CHECK_EQ(m.result[0], secret);
+    CHECK_EQ(m.results_in_smm, 1);
+}
+
+static void system_management(void)
+{
+    by_smi(nmi_command);
+    by_smi(smi_to_one);
 }
 
 static void identification(void)
@@ -587,6 +600,7 @@ static void identification(void)
 
     CHECK(open_and_run(&m, PROGRAM_cpuid));
     REQUIRE(m.results == 36);
+    CHECK_EQ(m.results_in_smm, 0);
     CHECK(m.result[0] >= 0xd);
     CHECK(m.result[4 + 2] & BIT(31));              /* a hypervisor */
     CHECK(!(m.result[4 + 2] & (BIT(3) | BIT(5)))); /* no MONITOR, no VMX */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in L1: OVMF starts a kernel that it is given, and its Secure Boot build keeps the rules.
+"""Runs in L1, and with the software engine (tests/native): OVMF starts a kernel that it is given, and its Secure Boot build keeps the rules.
 
 The rules are OVMF's own: a kernel handed over by whoever starts the VM need not be signed, but what
 lies on a disk must be.
@@ -8,7 +8,6 @@ lies on a disk must be.
 import os
 
 import vm as lab
-from vm import Vm
 
 BOOT_S = 280  # OVMF measures out its time in exits
 SECURE_VMX = """.encoding = "UTF-8"
@@ -23,15 +22,18 @@ SECURE_BOOT = f"od -An -tu1 {VARIABLES}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e09
 SOCLE_TEST = f"{VARIABLES}/SocleTest-0b4b1f7c-4f4e-4f6c-9d1e-2f6a3d8a1c55"
 
 
-class Firmware(Vm):
-    def boot(self):
-        self.expect(lab.READY, BOOT_S)
-        self.expect(lab.COMMANDS)
-        return self
+FOLDER, GRUB = "/tmp/secure", "/job/grub.img"
+MACHINE = lab.Vm
+
+
+def boot(vm):
+    vm.expect(lab.READY, BOOT_S)
+    vm.expect(lab.COMMANDS)
+    return vm
 
 
 def kernel(tap):
-    vm = Firmware("--firmware", "uefi", memory="512M", append="socle.word=given").boot()
+    vm = boot(MACHINE("--firmware", "uefi", memory="512M", append="socle.word=given"))
     tap.match("OVMF starts the kernel with its command line", r"socle\.word=given",
               vm.command("cat /proc/cmdline"))
     tap.equal("as a UEFI kernel", vm.command("ls -d /sys/firmware/efi/runtime-map"),
@@ -41,11 +43,11 @@ def kernel(tap):
 
 
 def secure_boot(tap):
-    os.makedirs("/tmp/secure", exist_ok=True)
-    with open("/tmp/secure/secure.vmx", "w", encoding="ascii") as file:
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(f"{FOLDER}/secure.vmx", "w", encoding="ascii") as file:
         file.write(SECURE_VMX)
-    words = ("/tmp/secure/secure.vmx", "--cpus", "2", "--serial", "stdio")
-    vm = Firmware(*words, memory="512M").boot()
+    words = (f"{FOLDER}/secure.vmx", "--cpus", "2", "--serial", "stdio")
+    vm = boot(MACHINE(*words, memory="512M"))
     vm.command(f"mount -t efivarfs efivarfs {VARIABLES}")
     listed = vm.command(f"ls {VARIABLES} | cut -d- -f1").split()
     tap.check("the guest has the firmware's variables", {"SecureBoot", "PK", "db"} <= set(listed),
@@ -57,11 +59,11 @@ def secure_boot(tap):
     tap.equal("a variable is written, by way of system management mode",
               vm.command(f"printf '\\7\\0\\0\\0kept' >{SOCLE_TEST}"), "")
     vm.send("reboot -f\n")
-    tap.check("after a reset it comes up again", vm.boot())
+    tap.check("after a reset it comes up again", boot(vm))
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
-    with open("/tmp/secure/secure.nvram", "rb") as file:
+    with open(f"{FOLDER}/secure.nvram", "rb") as file:
         tap.check("it is in the file", "S\0o\0c\0l\0e\0T\0e\0s\0t\0".encode() in file.read())
-    vm = Firmware(*words, "--disk", "/job/grub.img", kernel=False)
+    vm = MACHINE(*words, "--disk", f"{GRUB},readonly", kernel=False)
     denied = vm.expect(r"BdsDxe: failed to (load|start) Boot\d+ .*: "
                        r"(Access Denied|Security Violation)", BOOT_S)
     tap.check("GRUB without a signature is refused", denied)
@@ -69,4 +71,5 @@ def secure_boot(tap):
     tap.equal("and ended from outside", vm.end(), lab.STOPPED)
 
 
-lab.main([kernel, secure_boot])
+if __name__ == "__main__":
+    lab.main([kernel, secure_boot])

@@ -19,6 +19,7 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(1, f"{HERE}/../lab")
+import secure_boot as secure  # noqa: E402
 import vm as lab  # noqa: E402
 from grub_image import make_image  # noqa: E402
 from run import KERNEL, LAB, OVMF, SEABIOS, newer  # noqa: E402
@@ -28,6 +29,7 @@ BUSYBOX, MAWK = f"{LAB}/busybox/busybox", "/usr/bin/mawk"
 MIB = 1 << 20
 ENGINE = ("--engine", "bt")
 IDLE_S, IDLE_SHARE = 3, 0.10
+OVMF_SECURE = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M.secboot", "VARS_4M.ms")]
 COMPUTE_S, FIRMWARE_S = 240, 240  # the machine may be busy
 
 WORK = ""  # where what is prepared lies
@@ -251,6 +253,17 @@ def ovmf(tap):
     by_grub(tap, "OVMF", "uefi", "efi")
 
 
+# secure
+
+def secure_boot(tap):
+    """Two processors, system management mode, flash that only it writes to."""
+    if missing := [path for path in OVMF_SECURE if not os.path.exists(path)]:
+        tap.skip("OVMF's Secure Boot build", f"{missing[0]} is not there")
+        return
+    secure.MACHINE, secure.FOLDER, secure.GRUB = Vm, TEMP, f"{WORK}/grub.img"
+    secure.secure_boot(tap)
+
+
 GROUPS = {
     "boot": [one_processor, two_processors, four_processors, slots],
     "end": [triple_fault, killed],
@@ -258,6 +271,7 @@ GROUPS = {
     "compute": [compute],
     "net": [by_user],
     "firmware": [seabios, ovmf],
+    "secure": [secure_boot],
 }
 
 
@@ -283,7 +297,7 @@ def prepare(group):
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL], check=True)
         make_initrd(initrd)
-        if group == "firmware":
+        if group in ("firmware", "secure"):
             make_disk(f"{WORK}/grub.img", kernel, initrd)
     lab.KERNEL = ("--kernel", kernel, "--initrd", initrd)
 

@@ -338,6 +338,25 @@ static int smi(struct engine_vm *engine_vm)
     return 0;
 }
 
+static int vcpu_smi(struct engine_vm *engine_vm, unsigned index)
+{
+    struct bt_vm *vm = bt_vm_of(engine_vm);
+    struct bt_vcpu *vcpu = index < vm->model.cpus ? atomic_load(&vm->vcpu[index]) : NULL;
+
+    if (!vcpu)
+        return -EINVAL;
+    bt_vcpu_request(vcpu, BT_REQUEST_SMI);
+    return 0;
+}
+
+static bool in_smm(struct engine_vm *engine_vm, unsigned index)
+{
+    struct bt_vm *vm = bt_vm_of(engine_vm);
+    const struct bt_vcpu *vcpu = index < vm->model.cpus ? atomic_load(&vm->vcpu[index]) : NULL;
+
+    return vcpu && vcpu->smm;
+}
+
 const struct engine engine_bt = {
     .name = "bt",
     .probe = bt_probe,
@@ -366,4 +385,6 @@ const struct engine engine_bt = {
     .vcpu_set_state = vcpu_set_state,
     .vcpu_nmi = vcpu_nmi,
     .smi = smi,
+    .vcpu_smi = vcpu_smi,
+    .in_smm = in_smm,
 };
