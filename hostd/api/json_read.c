@@ -120,7 +120,7 @@ static int read_any(struct reader *r, const json_t *json, struct vim_any *ret_va
     const json_t *boxed = json_object_get(json, "_value");
     struct vim_shape shape = {.kind = VIM_STRING};
     if (name) {
-        if (value_shape(name, &shape) < 0)
+        if (value_shape(name, &shape) < 0 || (shape.kind == VIM_ANY && !shape.list))
             return err_set(r->err, -EINVAL, "there is no type \"%.80s\"", name);
         json = boxed ? boxed : json;
         return shape.list ? read_array(r, json, shape, ret_value)

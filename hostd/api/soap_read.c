@@ -100,7 +100,8 @@ static int read_any(struct arena *arena, const struct soap_element *e, struct vi
                     struct err *err)
 {
     struct vim_shape shape = {.kind = VIM_STRING};
-    if (e->xsi_type && value_shape(e->xsi_type, &shape) < 0)
+    if (e->xsi_type && (value_shape(e->xsi_type, &shape) < 0 ||
+                        (shape.kind == VIM_ANY && !shape.list))) /* anyType is no type of a value */
         return err_set(err, -EINVAL, "there is no type \"%s\"", e->xsi_type);
     if (!e->xsi_type && e->first)
         return err_set(err, -EINVAL, "a value of any type must name its type");

@@ -41,11 +41,20 @@ static void date_from_days(int64_t days, int64_t *ret_year, unsigned *ret_month,
     *ret_year = year + era * 400 + (*ret_month <= 2);
 }
 
+/* The years that four digits can say. */
+static int64_t time_min(void)
+{
+    return days_from_date(1, 1, 1) * USEC_PER_DAY;
+}
+
+static int64_t time_max(void)
+{
+    return days_from_date(10000, 1, 1) * USEC_PER_DAY - 1;
+}
+
 const char *text_time(char text[TEXT_TIME_MAX], int64_t usec)
 {
-    const int64_t min = days_from_date(1, 1, 1) * USEC_PER_DAY;
-    const int64_t max = days_from_date(10000, 1, 1) * USEC_PER_DAY - 1;
-    usec = usec < min ? min : usec > max ? max : usec;
+    usec = usec < time_min() ? time_min() : usec > time_max() ? time_max() : usec;
     int64_t days = usec / USEC_PER_DAY - (usec % USEC_PER_DAY < 0);
     int64_t rest = usec - days * USEC_PER_DAY;
     int64_t year;
@@ -104,8 +113,11 @@ int text_parse_time(const char *text, int64_t *ret_usec)
     int64_t zone;
     if (parse_zone(p, &zone) < 0)
         return -EINVAL;
-    *ret_usec = days_from_date(year, month, day) * USEC_PER_DAY +
-                ((int64_t)hour * 3600 + minute * 60 + second) * 1000000 + fraction - zone;
+    int64_t usec = days_from_date(year, month, day) * USEC_PER_DAY +
+                   ((int64_t)hour * 3600 + minute * 60 + second) * 1000000 + fraction - zone;
+    if (usec < time_min() || usec > time_max())
+        return -EINVAL;
+    *ret_usec = usec;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/range.h"
+#include "hostd/api/vim_types.gen.h"
 
 static const struct {
     const char *name;
@@ -47,14 +48,13 @@ static int single_shape(const char *name, struct vim_shape *ret_shape)
         }
     const struct vim_type *type = vim_find_type(name);
     const struct vim_enum *e = vim_find_enum(name);
-    const struct vim_managed *managed =
-        vim_find_managed(!strcmp(name, "ManagedObjectReference") ? "ManagedObject" : name);
+    bool ref = !strcmp(name, "ManagedObjectReference") || vim_find_managed(name);
     if (type)
         *ret_shape = (struct vim_shape){.kind = VIM_DATA, .of = (uint16_t)(type - vim_types)};
     else if (e)
         *ret_shape = (struct vim_shape){.kind = VIM_ENUM, .of = (uint16_t)(e - vim_enums)};
-    else if (managed)
-        *ret_shape = (struct vim_shape){.kind = VIM_REF, .of = (uint16_t)(managed - vim_managed)};
+    else if (ref) /* of which type says the reference itself */
+        *ret_shape = (struct vim_shape){.kind = VIM_REF, .of = VIM_M_ManagedObject};
     else
         return -ENOENT;
     return 0;

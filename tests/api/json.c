@@ -53,6 +53,10 @@ static void properties_are_got(void)
     text = ask(&rig, "GET", V "VirtualMachine/1/config", NULL, &status);
     HAS(text, "{\"_typeName\":\"OptionValue\",\"key\":\"a.b\",\"value\":{\"_typeName\":\"string\","
               "\"_value\":\"x < y\"}}");
+    HAS(text, "\"uuid\":");
+    HAS(text, "\"instanceUuid\":"); /* 4.0 */
+    HAS_NOT(ask(&rig, "GET", "/sdk/vim25/2.5/VirtualMachine/1/config", NULL, &status),
+            "instanceUuid");
     (void)ask(&rig, "GET", V "VirtualMachine/1/guest", NULL, &status);
     CHECK_EQ(status, 204);
     rig_destroy(&rig);

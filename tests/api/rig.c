@@ -140,6 +140,7 @@ static struct vim_any get_vm_config(struct mo *mo, struct call *call)
     vm->reads++;
     config->name = vm->name;
     config->uuid = "564d0000-0000-0000-0000-000000000001";
+    config->instanceUuid = "524d0000-0000-0000-0000-000000000001";
     config->version = "vmx-14";
     config->guestId = "otherGuest64";
     config->hardware = VIM_NEW(call->arena, VirtualHardware);
@@ -246,8 +247,8 @@ void rig_destroy(struct rig *rig)
 
 /* --- requests --- */
 
-static struct session *find_session(struct sdk_request *sdk, const char *key,
-                                    struct mo_scope **ret_scope)
+struct session *rig_find_session(struct sdk_request *sdk, const char *key,
+                                 struct mo_scope **ret_scope)
 {
     struct rig *rig = sdk->api->ctx;
     if (!rig->logged_in || strcmp(key, "key") != 0)
@@ -278,7 +279,7 @@ void rig_send(struct rig *rig, struct rig_request *req, const char *method, cons
                 .session_key = rig->logged_in ? "key" : NULL,
                 .body = body,
                 .body_len = body ? strlen(body) : 0,
-                .find_session = find_session,
+                .find_session = rig_find_session,
                 .respond = respond,
             },
     };

@@ -37,6 +37,8 @@ struct rig_request {
 void rig_post(struct rig *rig, struct rig_request *req, const char *action, const char *body);
 void rig_send(struct rig *rig, struct rig_request *req, const char *method, const char *path,
               const char *action, const char *body);
+struct session *rig_find_session(struct sdk_request *sdk, const char *key,
+                                 struct mo_scope **ret_scope);
 void rig_release(struct rig_request *req);
 /* Runs the loop until the request is answered or `ms` have passed. */
 bool rig_wait(struct rig *rig, struct rig_request *req, int ms);
