@@ -141,17 +141,21 @@ static unsigned hash_of(uint64_t page, unsigned start, uint32_t mode)
 static const uint8_t no_memory[BT_INSN_MAX] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
+static uint64_t next_page(const struct bt_vcpu *vcpu, uint64_t linear)
+{
+    uint64_t next = (linear | (PAGE - 1)) + 1;
+
+    return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 ? next : (uint32_t)next;
+}
+
 /* The instruction at the end of a page that goes on in the next one. */
 static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, const struct code_page *first,
                             struct code_page *ret_second, struct bt_insn *ret_insn)
 {
     unsigned head = PAGE - linear % PAGE;
     uint8_t bytes[BT_INSN_MAX];
-    uint64_t next = linear + head;
 
-    if ((vcpu->mode & BT_MODE_CODE) != BT_MODE_CODE64)
-        next = (uint32_t)next;
-    code_page(vcpu, next, ret_second);
+    code_page(vcpu, next_page(vcpu, linear), ret_second);
     memcpy(bytes, first->host ? first->host + linear % PAGE : no_memory, head);
     memcpy(bytes + head, ret_second->host ? ret_second->host : no_memory, BT_INSN_MAX - head);
     if (!bt_decode(bytes, BT_INSN_MAX, vcpu->mode & BT_MODE_CODE, ret_insn))
@@ -230,13 +234,13 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
                                .mode = vcpu->mode,
                                .start = linear % PAGE,
                                .count = (uint16_t)count,
-                               .crosses = second.word != page->word,
                                .single = single,
                                .op = scratch[0].op,
                                .word = {page->word, second.word},
                                .generation = {page->generation, second.generation}};
     for (unsigned i = 0; i < count; i++)
         block->bytes += insn[i].length;
+    block->crosses = block->start + block->bytes > PAGE;
     fill_block(vcpu, block, insn);
     return block;
 }
@@ -272,6 +276,17 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
     return block;
 }
 
+/* Whether a block goes on where the next page is now. */
+static bool goes_on(struct bt_vcpu *vcpu, uint64_t linear, const struct bt_block *block)
+{
+    struct code_page second;
+
+    if (!block->crosses)
+        return true;
+    code_page(vcpu, next_page(vcpu, linear), &second);
+    return second.word && second.number == block->page[1];
+}
+
 static struct bt_block *look_up(struct bt_vcpu *vcpu, uint64_t linear, bool single)
 {
     struct bt_interp *interp = vcpu->interp;
@@ -288,13 +303,12 @@ static struct bt_block *look_up(struct bt_vcpu *vcpu, uint64_t linear, bool sing
             continue;
         }
         if (block->page[0] == page.number && block->start == start && block->mode == vcpu->mode &&
-            block->single == single && !block->crosses)
+            block->single == single && goes_on(vcpu, linear, block))
             return block;
         at = &block->chain;
     }
     struct bt_block *block = make(vcpu, linear, single, &page);
-    /* Where a crossing one goes on is known only here and now. */
-    if (!block->crosses && block->word[0]) {
+    if (block->word[0] && block->word[1]) {
         block->chain = interp->hash[slot];
         interp->hash[slot] = block;
     }

@@ -45,7 +45,7 @@ static __attribute__((noinline)) struct bt_block *jump_missed(struct bt_vcpu *vc
 {
     struct bt_block *block = fetch(vcpu, false);
 
-    if (unlimited(vcpu) && block->word[0])
+    if (unlimited(vcpu) && block->word[0] && block->word[1])
         *jump_slot(vcpu) =
             (struct bt_jump){.rip = vcpu->rip, .context = context_of(vcpu), .block = block};
     return block;
