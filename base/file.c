@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+int file_load(int dir_fd, const char *path, size_t max, struct buf *out, struct err *err)
+{
+    enum { STEP = 16 << 10 };
+    cleanup_fd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t start = out->len;
+
+    if (fd < 0 && errno == ENOENT)
+        return -ENOENT;
+    if (fd < 0)
+        return err_sys(err, -errno, "cannot open \"%s\"", path);
+    for (;;) {
+        uint8_t *at = buf_grow(out, STEP);
+        if (!at)
+            return err_sys(err, -ENOMEM, "cannot read \"%s\"", path);
+        ssize_t n = read(fd, at, STEP);
+        out->len -= STEP - (size_t)(n > 0 ? n : 0);
+        if (n < 0 && errno != EINTR)
+            return err_sys(err, -errno, "cannot read \"%s\"", path);
+        if (out->len - start > max)
+            return err_set(err, -EFBIG, "\"%s\" is larger than %zu bytes", path, max);
+        if (n == 0)
+            return 0;
+    }
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        data += n > 0 ? n : 0;
+        len -= (size_t)(n > 0 ? n : 0);
+    }
+    return 0;
+}
+
+/* The rename is durable once the folder is. */
+static int sync_folder(int dir_fd, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX] = ".";
+
+    if (slash)
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    cleanup_fd int fd = openat(dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, size_t len,
+                 struct err *err)
+{
+    char beside[PATH_MAX];
+    int rc;
+
+    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+        return err_sys(err, -ENAMETOOLONG, "cannot write \"%s\"", path);
+    (void)unlinkat(dir_fd, beside, 0);
+    cleanup_fd int fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    rc = fd < 0 ? -errno : write_all(fd, data, len);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = -errno;
+    if (rc == 0 && renameat(dir_fd, beside, dir_fd, path) < 0)
+        rc = -errno;
+    if (rc < 0 && fd >= 0)
+        (void)unlinkat(dir_fd, beside, 0);
+    if (rc == 0)
+        rc = sync_folder(dir_fd, path);
+    return rc < 0 ? err_sys(err, rc, "cannot write \"%s\"", path) : 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole small files: read at once, replaced at once. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Appends the file's content; -EFBIG when it has more than `max` bytes. `path` is under `dir_fd`
+ * (AT_FDCWD: the working directory). -ENOENT comes without a message: often it is no failure. */
+int file_load(int dir_fd, const char *path, size_t max, struct buf *out, struct err *err);
+
+/* Puts new content at `path` so that a crash at any moment leaves the old or the new, never a
+ * mixture, and that the new one is on stable storage when this returns: a file beside it, fsync,
+ * rename, fsync of the folder. */
+int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, size_t len,
+                 struct err *err);
