@@ -65,7 +65,7 @@ enum link_kind {
     LINK_BUILD,
     LINK_READY,
     LINK_REQUEST,
-    LINK_RESET,
+    LINK_RESET, /* parent -> vmm too */
     LINK_RESET_DONE,
     LINK_RESET_DEVICE,
     /* Between either of them and the parent, on a socket of their own: */

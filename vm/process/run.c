@@ -41,6 +41,8 @@ struct vm {
     bool ended;
     enum vm_end end;
     struct err err;
+    void (*started)(void *ctx); /* NULL: nobody waits for it */
+    void *started_ctx;
 };
 
 /* The first reason counts: what follows from it (the other process ending, a broken pipe) is no
@@ -67,6 +69,8 @@ static void on_control(void *ctx, uint32_t events)
         m.text[sizeof m.text - 1] = '\0';
         end(child->vm, (enum vm_end)m.value, m.text);
     }
+    if (rc == 0 && m.kind == LINK_STARTED && child->vm->started)
+        child->vm->started(child->vm->started_ctx);
     if (rc < 0)
         loop_del(&child->control_source); /* the exit follows */
 }
@@ -231,11 +235,27 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
     return 0;
 }
 
-int vm_power_button(struct vm *vm)
+static int tell_vmm(struct vm *vm, enum link_kind kind)
 {
-    struct link_message m = {.kind = LINK_POWER_BUTTON};
+    struct link_message m = {.kind = kind};
 
     return link_send(vm->child[CHILD_VMM].control, &m, NULL, 0);
+}
+
+int vm_power_button(struct vm *vm)
+{
+    return tell_vmm(vm, LINK_POWER_BUTTON);
+}
+
+int vm_reset(struct vm *vm)
+{
+    return tell_vmm(vm, LINK_RESET);
+}
+
+void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx)
+{
+    vm->started = started;
+    vm->started_ctx = ctx;
 }
 
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)

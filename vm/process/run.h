@@ -33,5 +33,8 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
              struct err *err);
 /* Presses the power button; what the guest does about it is its own decision. */
 int vm_power_button(struct vm *vm);
+int vm_reset(struct vm *vm); /* as the reset button does it */
+/* Called once, from the loop, when the guest's first instruction is about to run. */
+void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx);
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
 void vm_destroy(struct vm *vm); /* accepts NULL */

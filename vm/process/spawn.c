@@ -91,3 +91,37 @@ int spawn(const char *name, const struct spawn_fds *fds, pid_t *ret_pid, struct 
     (void)posix_spawnattr_destroy(&attr);
     return rc ? err_sys(err, -rc, "cannot start %s", path) : 0;
 }
+
+int spawn_program(const char *name, const char *const *argv, int fd3, int error_fd, pid_t *ret_pid,
+                  struct err *err)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    char path[PATH_MAX], *envp[] = {NULL};
+    sigset_t none;
+
+    if (find_program(name, path, sizeof path) < 0)
+        return err_set(err, -ENOENT,
+                       "cannot find the program socle-%s beside socle or in " SOCLE_LIBEXECDIR,
+                       name);
+    /* Out of the way of the numbers that are given out. */
+    cleanup_fd int moved3 = fcntl(fd3, F_DUPFD_CLOEXEC, 10);
+    cleanup_fd int moved2 = fcntl(error_fd, F_DUPFD_CLOEXEC, 10);
+    (void)sigemptyset(&none);
+    (void)posix_spawnattr_init(&attr);
+    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    (void)posix_spawnattr_setsigmask(&attr, &none);
+    (void)posix_spawn_file_actions_init(&actions);
+    int rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(&actions, moved2, STDERR_FILENO);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(&actions, moved3, 3);
+    if (rc == 0)
+        rc = posix_spawn(ret_pid, path, &actions, &attr, (char *const *)argv, envp);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)posix_spawnattr_destroy(&attr);
+    return rc ? err_sys(err, -rc, "cannot start %s", path) : 0;
+}

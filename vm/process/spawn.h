@@ -24,3 +24,8 @@ int spawn_fds_share(struct spawn_fds *fds, enum vm_fd number, int fd);
  * process group of its own. Its standard input and output are /dev/null, its standard error ours.
  */
 int spawn(const char *name, const struct spawn_fds *fds, pid_t *ret_pid, struct err *err);
+
+/* Runs a program of ours, found in the same way, with `fd3` as descriptor 3 and `error_fd` as its
+ * standard error; the rest as above. */
+int spawn_program(const char *name, const char *const *argv, int fd3, int error_fd, pid_t *ret_pid,
+                  struct err *err);

@@ -237,6 +237,8 @@ static void on_control(void *ctx, uint32_t events)
         loop_stop(v->env.loop, 0); /* the parent wants an end, or has ended */
     else if (m.kind == LINK_POWER_BUTTON)
         acpi_pm_power_button(ich9_lpc_pm(board_find(v->board, &ich9_lpc_class)->dev));
+    else if (m.kind == LINK_RESET)
+        request(v, MACHINE_RESET);
 }
 
 /* --- building --- */

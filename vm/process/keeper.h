@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM whose starter may go away: the program socle-keeper runs the pair (run.h) detached from
+ * everybody, and whoever knows its socket can watch and steer it, as often and as many at a time as
+ * they like. hostd's VMs are run so: they do not notice that hostd ends, and the next hostd finds
+ * them again.
+ *
+ *   starter   memfd with the dictionary (vmcfg_encode) as descriptor 3; argv: PATH of the socket
+ *   keeper    listens at PATH, then forks and lets the first process exit with 0: from then on
+ *             connecting works. What fails before that goes to standard error, status 1.
+ *   both      one SOCK_SEQPACKET message = one struct keeper_message
+ *
+ * When the VM ends the keeper writes PATH.end (the last message, as a file), tells everybody, takes
+ * PATH away and ends. A PATH that nobody listens at, without PATH.end, means that the keeper was
+ * killed, and the VM with it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/vmcfg.h"
+#include "vm/process/run.h"
+
+enum { KEEPER_FD_CONFIG = 3 };
+
+enum keeper_kind {
+    /* keeper -> client; the first of these comes at once */
+    KEEPER_STARTING, /* the pair is on its way */
+    KEEPER_RUNNING,  /* the guest runs */
+    KEEPER_ENDED,    /* value: enum vm_end; text: why, or "" */
+    /* client -> keeper */
+    KEEPER_POWER_BUTTON,
+    KEEPER_RESET,
+    KEEPER_STOP, /* power off, as the switch does it */
+    KEEPER_KIND_MAX
+};
+
+struct keeper_message {
+    uint32_t kind;
+    uint32_t value;
+    int64_t started_us; /* RUNNING: since 1970, when the guest began; else 0 */
+    char text[ERR_TEXT_MAX];
+};
+
+/* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working
+ * directory, which the keeper keeps. Blocks until the keeper listens. */
+int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err);
+
+/* A non-blocking connection: -ECONNREFUSED or -ENOENT when nobody listens. */
+int keeper_connect(const char *path, int *ret_fd);
+int keeper_send(int fd, enum keeper_kind kind);
+/* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. */
+int keeper_receive(int fd, struct keeper_message *ret_message);
+
+/* What PATH.end says; -ENOENT without one. keeper_forget takes it and PATH away. */
+int keeper_last_words(const char *path, struct keeper_message *ret_message);
+void keeper_forget(const char *path);

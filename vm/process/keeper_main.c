@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program socle-keeper: parent of one VM's pair, in a session of its own. It knows nothing of
+ * inventories or APIs; it holds the VM's end together and passes on what it is told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "vm/process/keeper.h"
+#include "vm/process/run.h"
+
+enum { CLIENTS_MAX = 16, CONFIG_MAX = 1 << 20 };
+
+struct client {
+    struct keeper *keeper;
+    struct loop_source source; /* not in a loop: the place is free */
+};
+
+struct keeper {
+    const char *path;
+    struct loop *loop;
+    struct loop_source listen;
+    struct client client[CLIENTS_MAX];
+    struct vm *vm;
+    struct keeper_message state; /* what a new client is told */
+};
+
+static void hang_up(struct client *client)
+{
+    int fd = client->source.fd;
+
+    loop_del(&client->source);
+    (void)close_fd(fd);
+}
+
+/* A client that does not read is no reason to wait. */
+static void tell(struct client *client)
+{
+    if (send(client->source.fd, &client->keeper->state, sizeof client->keeper->state,
+             MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        hang_up(client);
+}
+
+static void tell_all(struct keeper *keeper)
+{
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        if (keeper->client[i].source.loop)
+            tell(&keeper->client[i]);
+}
+
+static void on_client(void *ctx, uint32_t events)
+{
+    struct client *client = ctx;
+    struct keeper *keeper = client->keeper;
+    struct keeper_message m;
+    int rc = keeper_receive(client->source.fd, &m);
+
+    (void)events;
+    if (rc < 0 && rc != -EAGAIN)
+        hang_up(client);
+    if (rc < 0)
+        return;
+    if (m.kind == KEEPER_POWER_BUTTON)
+        (void)vm_power_button(keeper->vm);
+    else if (m.kind == KEEPER_RESET)
+        (void)vm_reset(keeper->vm);
+    else if (m.kind == KEEPER_STOP)
+        loop_stop(keeper->loop, VM_END_STOPPED);
+}
+
+static void on_listen(void *ctx, uint32_t events)
+{
+    struct keeper *keeper = ctx;
+    int fd = accept4(keeper->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    unsigned i = 0;
+
+    (void)events;
+    while (i < CLIENTS_MAX && keeper->client[i].source.loop)
+        i++;
+    if (fd < 0 || i == CLIENTS_MAX) {
+        (void)close_fd(fd);
+        return;
+    }
+    struct client *client = &keeper->client[i];
+    client->keeper = keeper;
+    if (loop_add_fd(keeper->loop, &client->source, fd, EPOLLIN, on_client, client) < 0)
+        (void)close_fd(fd);
+    else
+        tell(client);
+}
+
+static void on_started(void *ctx)
+{
+    struct keeper *keeper = ctx;
+
+    keeper->state.kind = KEEPER_RUNNING;
+    keeper->state.started_us = clock_realtime(&clock_host) / 1000;
+    tell_all(keeper);
+}
+
+static int read_config(struct vmcfg *cfg, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(KEEPER_FD_CONFIG, &st) < 0 || st.st_size <= 0 || st.st_size > CONFIG_MAX)
+        return err_set(err, -EINVAL, "no configuration was handed over");
+    cleanup_free char *text = malloc((size_t)st.st_size);
+    if (!text || pread(KEEPER_FD_CONFIG, text, (size_t)st.st_size, 0) != st.st_size)
+        return err_sys(err, -errno, "cannot read the configuration");
+    (void)close(KEEPER_FD_CONFIG);
+    return vmcfg_decode(text, (size_t)st.st_size, cfg, err);
+}
+
+static int listen_at(const char *path, int *ret_fd, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (snprintf(address.sun_path, sizeof address.sun_path, "%s", path) >=
+        (int)sizeof address.sun_path)
+        return err_sys(err, -ENAMETOOLONG, "cannot listen at \"%s\"", path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fd, CLIENTS_MAX) < 0)
+        return err_sys(err, -errno, "cannot listen at \"%s\"", path);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* From now on nobody's child, and no terminal's. */
+static int detach(struct err *err)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return err_sys(err, -errno, "cannot fork");
+    if (pid > 0)
+        _exit(EXIT_SUCCESS);
+    (void)setsid();
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static void run(struct keeper *keeper, const struct vmcfg *cfg)
+{
+    struct err err = ERR_INIT;
+    enum vm_end end = VM_END_STOPPED;
+    int rc = vm_start(cfg, -1, keeper->loop, &keeper->vm, &err);
+
+    if (rc == 0) {
+        vm_on_started(keeper->vm, on_started, keeper);
+        rc = loop_run(keeper->loop);
+        if (!vm_ended(keeper->vm, &end, &err) && rc < 0)
+            end = VM_END_DIED;
+    } else {
+        end = VM_END_BAD_FILE;
+    }
+    vm_destroy(keeper->vm);
+    keeper->state = (struct keeper_message){.kind = KEEPER_ENDED, .value = end};
+    (void)snprintf(keeper->state.text, sizeof keeper->state.text, "%s", err.text);
+}
+
+static void leave_word(const struct keeper *keeper)
+{
+    struct err err = ERR_INIT;
+    char end[sizeof(struct sockaddr_un) + 8];
+
+    (void)snprintf(end, sizeof end, "%s.end", keeper->path);
+    if (file_replace(AT_FDCWD, end, 0600, &keeper->state, sizeof keeper->state, &err) < 0)
+        log_error("%s", err.text);
+}
+
+static int start(struct keeper *keeper, struct vmcfg *cfg, struct err *err)
+{
+    int fd = -1, rc = read_config(cfg, err);
+
+    if (rc == 0)
+        rc = listen_at(keeper->path, &fd, err);
+    if (rc == 0)
+        rc = detach(err);
+    if (rc == 0)
+        rc = loop_create(&keeper->loop);
+    if (rc == 0)
+        rc = loop_add_fd(keeper->loop, &keeper->listen, fd, EPOLLIN, on_listen, keeper);
+    return rc < 0 && !err->code ? err_sys(err, rc, "event loop") : rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct keeper keeper = {.path = argc > 1 ? argv[1] : "", .state.kind = KEEPER_STARTING};
+    struct err err = ERR_INIT;
+    struct vmcfg cfg;
+
+    log_open("keeper", LOG_INFO, -1);
+    vmcfg_init(&cfg);
+    if (start(&keeper, &cfg, &err) < 0) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return EXIT_FAILURE;
+    }
+    run(&keeper, &cfg);
+    leave_word(&keeper);
+    (void)unlink(keeper.path);
+    tell_all(&keeper);
+    return EXIT_SUCCESS;
+}
