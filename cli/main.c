@@ -6,6 +6,7 @@
 #include "base/range.h"
 #include "cli/cmd_disk.h"
 #include "cli/cmd_run.h"
+#include "cli/cmd_up.h"
 #include "cli/exit.h"
 #include "cli/options.h"
 
@@ -16,6 +17,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "run a virtual machine in the foreground", cmd_run},
+    {"up", "bring a host up: the vSphere API over HTTPS", cmd_up},
+    {"down", "end a host that is up", cmd_down},
     {"disk", "create, inspect, check and convert disk images", cmd_disk},
     {"help", "show this, or the help of a command", cmd_help},
 };

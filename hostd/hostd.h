@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What hostd consists of. Each part has its own header and knows of the others only what it was
+ * given; this is where main puts them together, and where a managed object finds them
+ * (hostd_of(call)). */
+#pragma once
+
+#include <stdbool.h>
+
+#include "hostd/api/call.h"
+#include "hostd/session/account.h"
+
+struct hostd {
+    struct loop *loop;
+    struct api api; /* api.ctx is this struct */
+    int root_fd;    /* the host's folder, also the working directory */
+    struct worker *worker;
+    struct accounts accounts;
+    struct sessions *sessions;
+    struct perms *perms;
+    struct tasks *tasks;
+    struct events *events;
+    struct inventory *inventory;
+    bool ending; /* on its way out: nothing new is begun */
+};
+
+static inline struct hostd *hostd_of(const struct call *call)
+{
+    return call->api->ctx;
+}

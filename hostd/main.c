@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program socle-hostd. Its working directory is the host's folder (hostd/up/rootdir.h); it gets
+ * two listening sockets as descriptors, 3 from the front and 4 from local programs, which outlive
+ * it. SIGTERM ends it in good order; VMs go on in any case. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "hostd/api/collector.h"
+#include "hostd/event/event.h"
+#include "hostd/hostd.h"
+#include "hostd/model/inventory.h"
+#include "hostd/perm/perm.h"
+#include "hostd/session/session.h"
+#include "hostd/task/task.h"
+#include "hostd/task/worker.h"
+#include "hostd/web.h"
+
+enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4 };
+
+static const struct api_ops ops = {.authorize = entity_authorize, .visible = entity_visible};
+
+struct process {
+    struct hostd hostd;
+    struct http_handler handler;
+    struct http_server *front, *local;
+    struct loop_source signals;
+};
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    struct process *process = ctx;
+
+    (void)events;
+    loop_stop(process->hostd.loop, 0);
+}
+
+static int catch_signals(struct process *process)
+{
+    sigset_t set;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno
+                  : loop_add_fd(process->hostd.loop, &process->signals, fd, EPOLLIN, on_signal,
+                                process);
+}
+
+/* A thousand clients and their waits are a thousand descriptors. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int start_parts(struct hostd *hostd, struct err *err)
+{
+    hostd->root_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (hostd->root_fd < 0)
+        return err_sys(err, -errno, "the host's folder");
+    hostd->api =
+        (struct api){.loop = hostd->loop, .ops = &ops, .ctx = hostd, .parent = entity_parent};
+    int rc = registry_create(&hostd->api.registry);
+    if (rc == 0)
+        rc = worker_create(hostd->loop, WORKERS, &hostd->worker);
+    if (rc == 0)
+        rc = accounts_load(&hostd->accounts, hostd->root_fd, err);
+    if (rc == 0)
+        rc = perms_create(hostd->root_fd, "ha-folder-root", &hostd->perms, err);
+    if (rc == 0)
+        rc = sessions_create(hostd->loop, &hostd->sessions);
+    if (rc == 0)
+        rc = tasks_create(hostd, &hostd->tasks);
+    if (rc == 0)
+        rc = events_create(hostd, &hostd->events);
+    if (rc == 0)
+        rc = inventory_create(hostd, &hostd->inventory, err);
+    if (rc == 0)
+        rc = collector_init(&hostd->api);
+    if (rc == 0)
+        rc = view_init(&hostd->api);
+    return rc < 0 && !err->code ? err_sys(err, rc, "start") : rc;
+}
+
+static int start(struct process *process, struct err *err)
+{
+    struct hostd *hostd = &process->hostd;
+    int rc = loop_create(&hostd->loop);
+
+    if (rc == 0)
+        rc = catch_signals(process);
+    if (rc == 0)
+        rc = start_parts(hostd, err);
+    process->handler = web_handler(hostd);
+    if (rc == 0)
+        rc = http_server_create(hostd->loop, FD_HTTP, false, &process->handler, &process->front);
+    if (rc == 0)
+        rc = http_server_create(hostd->loop, FD_LOCAL, true, &process->handler, &process->local);
+    return rc < 0 && !err->code ? err_sys(err, rc, "start") : rc;
+}
+
+/* Requests first, then what they may wait for, then what these use. */
+static void stop(struct process *process)
+{
+    struct hostd *hostd = &process->hostd;
+
+    hostd->ending = true;
+    http_server_destroy(process->front);
+    http_server_destroy(process->local);
+    worker_destroy(hostd->worker);
+    sessions_destroy(hostd->sessions);
+    collector_exit(&hostd->api);
+    view_exit(&hostd->api);
+    tasks_destroy(hostd->tasks);
+    inventory_destroy(hostd->inventory);
+    events_destroy(hostd->events);
+    perms_destroy(hostd->perms);
+    accounts_free(&hostd->accounts);
+    registry_destroy(hostd->api.registry);
+    loop_del(&process->signals);
+    loop_destroy(hostd->loop);
+}
+
+int main(void)
+{
+    struct process process = {0};
+    struct err err = ERR_INIT;
+    int log_fd = open("log/hostd.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    log_open("hostd", LOG_INFO, log_fd);
+    raise_limits();
+    if (start(&process, &err) < 0) {
+        log_error("%s", err.text);
+        (void)fprintf(stderr, "socle-hostd: %s\n", err.text);
+        return EXIT_FAILURE;
+    }
+    log_info("hostd " SOCLE_VERSION " is up");
+    int rc = loop_run(process.hostd.loop);
+    log_info("hostd ends");
+    stop(&process);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The classes of the fixed objects, one a file. */
+#pragma once
+
+#include "hostd/api/mo.h"
+
+extern const struct mo_class service_instance_class, session_manager_class, folder_class,
+    datacenter_class, compute_resource_class, host_system_class, task_manager_class,
+    authorization_manager_class, local_account_manager_class, user_directory_class,
+    search_index_class, option_manager_class, license_manager_class, file_manager_class,
+    virtual_disk_manager_class, environment_browser_class, event_manager_class, perf_manager_class,
+    host_network_system_class, host_datastore_system_class, host_storage_system_class,
+    host_autostart_manager_class, diagnostic_manager_class, datastore_browser_class,
+    host_date_time_system_class, host_service_system_class, host_firewall_system_class,
+    host_virtual_nic_manager_class;

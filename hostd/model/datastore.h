@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Datastores: in hosted mode the folders below datastores/ of the host's folder, each known by its
+ * name and by an id that stays when it is renamed. Clients see it mounted at
+ * /vmfs/volumes/<id>; paths in .vmx files are meant so (datastore/dspath.h). */
+#pragma once
+
+#include <jansson.h>
+
+#include "hostd/datastore/dspath.h"
+#include "hostd/model/inventory.h"
+
+struct datastore {
+    struct entity e;
+    int fd; /* its folder */
+    struct single *browser;
+    char browser_id[ENTITY_ID_MAX + 32];
+};
+
+/* Finds the folders that are there; `known` (may be NULL) has their ids. */
+int datastores_scan(struct inventory *inventory, json_t *known, struct err *err);
+void datastores_destroy(struct inventory *inventory);
+
+/* By name, or by id; NULL. */
+struct datastore *datastore_find(struct inventory *inventory, const char *name);
+
+/* A path of the API's ("[ds] a/b") or of a .vmx file ("/vmfs/volumes/..."), to the datastore and
+ * the relative name. NULL when it is none or the datastore is not there. */
+struct datastore *datastore_resolve(struct inventory *inventory, const char *text,
+                                    struct dspath *ret_path);
+
+/* The name by which Linux knows a file on it, relative to the working directory. */
+void datastore_real_path(const struct datastore *datastore, const char *rel, char *text,
+                         size_t size);
+/* Where clients believe it is mounted. */
+void datastore_mount_path(const struct datastore *datastore, char *text, size_t size);

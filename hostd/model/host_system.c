@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HostSystem ha-host: the machine under us, as host/machine.h knows it. What this host can not do
+ * says so in its capabilities. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/range.h"
+#include "hostd/about.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/classes.h"
+#include "hostd/model/host_network.h"
+#include "hostd/model/virtual_machine.h"
+#include "hostd/up/cert.h"
+
+enum { VCPUS_MAX = 768, PORT = 443 };
+
+static const struct machine *machine_of(struct call *call)
+{
+    return &hostd_of(call)->inventory->machine;
+}
+
+/* --- hardware --- */
+
+/* A register as clients take it apart: "0000:0000:0000:0000:0110:0110:0110:0001", from bit 31. */
+static const char *bits(struct arena *arena, uint32_t v)
+{
+    char text[40], *at = text;
+
+    for (int i = 31; i >= 0; i--) {
+        *at++ = v >> i & 1 ? '1' : '0';
+        if (i && i % 4 == 0)
+            *at++ = ':';
+    }
+    *at = '\0';
+    return arena_strdup(arena, text);
+}
+
+static struct vim_HostCpuIdInfo *cpuid_info(struct arena *arena, const struct machine_cpuid *c)
+{
+    struct vim_HostCpuIdInfo *info = VIM_NEW(arena, HostCpuIdInfo);
+
+    info->level = (int32_t)c->leaf;
+    info->vendor = "";
+    info->eax = bits(arena, c->eax);
+    info->ebx = bits(arena, c->ebx);
+    info->ecx = bits(arena, c->ecx);
+    info->edx = bits(arena, c->edx);
+    return info;
+}
+
+static const char *cpu_vendor(const struct machine *m)
+{
+    return !strcmp(m->cpu_vendor, "GenuineIntel")   ? "intel"
+           : !strcmp(m->cpu_vendor, "AuthenticAMD") ? "amd"
+                                                    : "unknown";
+}
+
+static void add_packages(struct arena *arena, const struct machine *m,
+                         struct vim_HostHardwareInfo *h)
+{
+    unsigned each = MAX(m->threads / m->packages, 1u);
+
+    for (unsigned i = 0; i < m->packages; i++) {
+        struct vim_HostCpuPackage *p = VIM_NEW(arena, HostCpuPackage);
+        p->index = (int16_t)i;
+        p->vendor = cpu_vendor(m);
+        p->hz = (int64_t)m->cpu_hz;
+        p->busHz = 100000000;
+        p->description = m->cpu_model;
+        for (unsigned t = 0; t < each; t++)
+            VIM_ADD(arena, &p->threadId, (int16_t)(i * each + t));
+        for (unsigned c = 0; c < m->cpuid_count; c++)
+            VIM_ADD(arena, &p->cpuFeature, cpuid_info(arena, &m->cpuid[c]));
+        VIM_ADD(arena, &h->cpuPkg, p);
+    }
+}
+
+static struct vim_HostSystemInfo *system_info(struct arena *arena, const struct machine *m)
+{
+    struct vim_HostSystemInfo *s = VIM_NEW(arena, HostSystemInfo);
+    struct vim_HostSystemIdentificationInfo *tag = VIM_NEW(arena, HostSystemIdentificationInfo);
+
+    s->vendor = m->vendor;
+    s->model = m->model;
+    s->uuid = m->uuid;
+    s->serialNumber = *m->serial ? m->serial : NULL;
+    tag->identifierValue = *m->serial ? m->serial : "unknown";
+    tag->identifierType = VIM_NEW(arena, ElementDescription);
+    tag->identifierType->key = "ServiceTag";
+    tag->identifierType->label = "Service tag";
+    tag->identifierType->summary = "Service tag of the system";
+    VIM_ADD(arena, &s->otherIdentifyingInfo, tag);
+    return s;
+}
+
+static struct vim_HostHardwareInfo *hardware(struct call *call)
+{
+    const struct machine *m = machine_of(call);
+    struct arena *arena = call->arena;
+    struct vim_HostHardwareInfo *h = VIM_NEW(arena, HostHardwareInfo);
+
+    h->systemInfo = system_info(arena, m);
+    h->cpuInfo = VIM_NEW(arena, HostCpuInfo);
+    h->cpuInfo->numCpuPackages = (int16_t)m->packages;
+    h->cpuInfo->numCpuCores = (int16_t)m->cores;
+    h->cpuInfo->numCpuThreads = (int16_t)m->threads;
+    h->cpuInfo->hz = (int64_t)m->cpu_hz;
+    add_packages(arena, m, h);
+    h->memorySize = (int64_t)m->memory;
+    h->numaInfo = VIM_NEW(arena, HostNumaInfo);
+    h->numaInfo->type = "NUMA";
+    h->numaInfo->numNodes = 1;
+    for (unsigned c = 0; c < m->cpuid_count; c++)
+        VIM_ADD(arena, &h->cpuFeature, cpuid_info(arena, &m->cpuid[c]));
+    h->biosInfo = VIM_NEW(arena, HostBIOSInfo);
+    h->biosInfo->biosVersion = m->bios_version;
+    h->biosInfo->vendor = m->bios_vendor;
+    return h;
+}
+
+static struct vim_any get_hardware(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return vim_any_data(hardware(call));
+}
+
+/* --- runtime and summary --- */
+
+static struct vim_HostRuntimeInfo *runtime(struct call *call)
+{
+    struct vim_HostRuntimeInfo *r = VIM_NEW(call->arena, HostRuntimeInfo);
+
+    r->connectionState = VIM_HostSystemConnectionState_connected;
+    r->powerState = VIM_HostSystemPowerState_poweredOn;
+    r->standbyMode = "none";
+    r->inMaintenanceMode = false;
+    r->inQuarantineMode = vim_bool(false);
+    r->bootTime = vim_time(machine_of(call)->boot_us);
+    r->hostMaxVirtualDiskCapacity = vim_long(INT64_C(62) << 40);
+    r->cryptoState = "incapable";
+    r->healthSystemRuntime = VIM_NEW(call->arena, HealthSystemRuntime);
+    r->healthSystemRuntime->systemHealthInfo = VIM_NEW(call->arena, HostSystemHealthInfo);
+    VIM_EMPTY(&r->healthSystemRuntime->systemHealthInfo->numericSensorInfo);
+    return r;
+}
+
+static struct vim_any get_runtime(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return vim_any_data(runtime(call));
+}
+
+/* Load since it was asked last, so that a client that asks now and then sees what goes on. */
+static int32_t cpu_mhz_in_use(const struct machine *m, const struct machine_load *now)
+{
+    static struct machine_load before;
+    static int32_t last;
+    uint64_t total = now->total_us - before.total_us;
+
+    if (before.total_us && total > 500000)
+        last = (int32_t)((double)(now->busy_us - before.busy_us) / (double)total *
+                         (double)m->cores * (double)(m->cpu_hz / 1000000));
+    if (!before.total_us || total > 500000)
+        before = *now;
+    return last;
+}
+
+static struct vim_HostListSummaryQuickStats *quick_stats(struct call *call)
+{
+    const struct machine *m = machine_of(call);
+    struct vim_HostListSummaryQuickStats *q = VIM_NEW(call->arena, HostListSummaryQuickStats);
+    struct machine_load load;
+
+    machine_load(&load);
+    q->overallCpuUsage = vim_int(cpu_mhz_in_use(m, &load));
+    q->overallMemoryUsage = vim_int((int32_t)((m->memory - load.memory_available) >> 20));
+    q->uptime = vim_int((int32_t)((clock_realtime(&clock_host) / 1000 - m->boot_us) / 1000000));
+    return q;
+}
+
+static struct vim_HostHardwareSummary *hardware_summary(struct call *call)
+{
+    const struct machine *m = machine_of(call);
+    struct vim_HostHardwareSummary *h = VIM_NEW(call->arena, HostHardwareSummary);
+
+    h->vendor = m->vendor;
+    h->model = m->model;
+    h->uuid = m->uuid;
+    h->memorySize = (int64_t)m->memory;
+    h->cpuModel = m->cpu_model;
+    h->cpuMhz = (int32_t)(m->cpu_hz / 1000000);
+    h->numCpuPkgs = (int16_t)m->packages;
+    h->numCpuCores = (int16_t)m->cores;
+    h->numCpuThreads = (int16_t)m->threads;
+    h->numNics = (int32_t)host_network_nics(call->arena).count;
+    return h;
+}
+
+static struct vim_any get_summary(struct mo *mo, struct call *call)
+{
+    struct vim_HostListSummary *s = VIM_NEW(call->arena, HostListSummary);
+    char print[CERT_THUMBPRINT_MAX];
+
+    s->host = mo_ref(mo);
+    s->hardware = hardware_summary(call);
+    s->runtime = runtime(call);
+    s->config = VIM_NEW(call->arena, HostConfigSummary);
+    s->config->name = ENTITY_OF(entity, mo)->name;
+    s->config->port = PORT;
+    s->config->product = about_info(call->arena);
+    if (cert_thumbprint("SHA1", print) == 0)
+        s->config->sslThumbprint = arena_strdup(call->arena, print);
+    s->quickStats = quick_stats(call);
+    s->overallStatus = VIM_ManagedEntityStatus_green;
+    return vim_any_data(s);
+}
+
+/* --- configuration --- */
+
+static struct vim_any get_capability(struct mo *mo, struct call *call)
+{
+    struct vim_HostCapability *c = VIM_NEW(call->arena, HostCapability);
+
+    (void)mo;
+    c->recursiveResourcePoolsSupported = true;
+    c->cpuMemoryResourceConfigurationSupported = true;
+    c->maxSupportedVMs = c->maxRunningVMs = c->maxRegisteredVMs = vim_int(VMS_MAX);
+    c->maxHostRunningVms = vim_int(VMS_MAX);
+    c->maxSupportedVcpus = c->maxHostSupportedVcpus = vim_int(VCPUS_MAX);
+    c->highGuestMemSupported = true;
+    c->nestedHVSupported = false;
+    VIM_ADD(call->arena, &c->replayCompatibilityIssues, "");
+    c->replayCompatibilityIssues.count = 0;
+    return vim_any_data(c);
+}
+
+static struct vim_HostStorageDeviceInfo *storage_device(struct arena *arena)
+{
+    struct vim_HostStorageDeviceInfo *s = VIM_NEW(arena, HostStorageDeviceInfo);
+
+    VIM_EMPTY(&s->hostBusAdapter);
+    VIM_EMPTY(&s->scsiLun);
+    return s;
+}
+
+static struct vim_any get_config(struct mo *mo, struct call *call)
+{
+    const struct machine *m = machine_of(call);
+    struct vim_HostConfigInfo *c = VIM_NEW(call->arena, HostConfigInfo);
+
+    c->host = mo_ref(mo);
+    c->product = about_info(call->arena);
+    c->hyperThread = VIM_NEW(call->arena, HostHyperThreadScheduleInfo);
+    c->hyperThread->available = c->hyperThread->active = c->hyperThread->config =
+        m->threads > m->cores;
+    c->virtualMachineReservation = VIM_NEW(call->arena, VirtualMachineMemoryReservationInfo);
+    c->virtualMachineReservation->virtualMachineMax = (int64_t)m->memory;
+    c->virtualMachineReservation->allocationPolicy = "swapSome";
+    c->storageDevice = storage_device(call->arena);
+    c->network = host_network_info(call);
+    c->dateTimeInfo = VIM_NEW(call->arena, HostDateTimeInfo);
+    c->dateTimeInfo->timeZone = VIM_NEW(call->arena, HostDateTimeSystemTimeZone);
+    c->dateTimeInfo->timeZone->key = c->dateTimeInfo->timeZone->name = "UTC";
+    c->dateTimeInfo->timeZone->description = "UTC";
+    c->service = VIM_NEW(call->arena, HostServiceInfo);
+    VIM_EMPTY(&c->service->service);
+    c->lockdownMode = VIM_HostLockdownMode_lockdownDisabled;
+    c->adminDisabled = vim_bool(false);
+    VIM_EMPTY(&c->option);
+    return vim_any_data(c);
+}
+
+static struct vim_any get_config_manager(struct mo *mo, struct call *call)
+{
+    struct vim_HostConfigManager *c = VIM_NEW(call->arena, HostConfigManager);
+
+    (void)mo;
+    c->datastoreSystem = VIM_REF(HostDatastoreSystem, "ha-datastoresystem");
+    c->storageSystem = VIM_REF(HostStorageSystem, "storageSystem");
+    c->networkSystem = VIM_REF(HostNetworkSystem, "networkSystem");
+    c->advancedOption = VIM_REF(OptionManager, "ha-adv-options");
+    c->autoStartManager = VIM_REF(HostAutoStartManager, "ha-autostart-mgr");
+    c->licenseManager = VIM_REF(LicenseManager, "ha-license-manager");
+    c->accountManager = VIM_REF(HostLocalAccountManager, "ha-localacctmgr");
+    c->userDirectory = VIM_REF(UserDirectory, "ha-user-directory");
+    return vim_any_data(c);
+}
+
+static struct vim_any get_vms(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(VirtualMachine), NULL);
+}
+
+static struct vim_any get_datastores(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
+}
+
+static struct vim_any get_networks(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(Network), NULL);
+}
+
+static struct vim_any get_browser(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    (void)call;
+    return vim_any_ref(VIM_REF(HostDatastoreBrowser, "ha-host-datastorebrowser"));
+}
+
+static struct vim_ResourceAllocationInfo *all_of(struct arena *arena, int64_t amount)
+{
+    struct vim_ResourceAllocationInfo *a = VIM_NEW(arena, ResourceAllocationInfo);
+
+    a->reservation = vim_long(amount);
+    a->limit = vim_long(amount);
+    a->expandableReservation = vim_bool(false);
+    a->shares = VIM_NEW(arena, SharesInfo);
+    a->shares->shares = 1000;
+    a->shares->level = VIM_SharesLevel_normal;
+    return a;
+}
+
+static struct vim_any get_system_resources(struct mo *mo, struct call *call)
+{
+    const struct machine *m = machine_of(call);
+    struct vim_HostSystemResourceInfo *s = VIM_NEW(call->arena, HostSystemResourceInfo);
+
+    (void)mo;
+    s->key = "host";
+    s->config = VIM_NEW(call->arena, ResourceConfigSpec);
+    s->config->cpuAllocation = all_of(call->arena, (int64_t)(m->cpu_hz / 1000000 * m->cores));
+    s->config->memoryAllocation = all_of(call->arena, (int64_t)(m->memory >> 20));
+    return vim_any_data(s);
+}
+
+static const struct mo_property properties[] = {
+    MO_PROPERTY(HostSystem, summary, get_summary),
+    MO_PROPERTY(HostSystem, hardware, get_hardware),
+    MO_PROPERTY(HostSystem, runtime, get_runtime),
+    MO_PROPERTY(HostSystem, capability, get_capability),
+    MO_PROPERTY(HostSystem, config, get_config),
+    MO_PROPERTY(HostSystem, configManager, get_config_manager),
+    MO_PROPERTY(HostSystem, vm, get_vms),
+    MO_PROPERTY(HostSystem, datastore, get_datastores),
+    MO_PROPERTY(HostSystem, network, get_networks),
+    MO_PROPERTY(HostSystem, datastoreBrowser, get_browser),
+    MO_PROPERTY(HostSystem, systemResources, get_system_resources),
+};
+const struct mo_class host_system_class = {
+    .type = VIM_MANAGED(HostSystem),
+    .base = &entity_class,
+    .props = properties,
+    .prop_count = ARRAY_SIZE(properties),
+};

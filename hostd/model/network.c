@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/model/network.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/range.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/virtual_machine.h"
+
+static struct vim_any get_summary(struct mo *mo, struct call *call)
+{
+    struct vim_NetworkSummary *s = VIM_NEW(call->arena, NetworkSummary);
+
+    s->network = mo_ref(mo);
+    s->name = arena_strdup(call->arena, ENTITY_OF(entity, mo)->name);
+    s->accessible = true;
+    return vim_any_data(s);
+}
+
+static struct vim_any get_hosts(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(HostSystem), NULL);
+}
+
+static struct vim_any get_vms(struct mo *mo, struct call *call)
+{
+    return vm_refs(call, vm_on_network, mo);
+}
+
+static const struct mo_property properties[] = {
+    MO_PROPERTY(Network, summary, get_summary),
+    MO_PROPERTY(Network, host, get_hosts),
+    MO_PROPERTY(Network, vm, get_vms),
+};
+static const struct mo_class network_class = {
+    .type = VIM_MANAGED(Network),
+    .base = &entity_class,
+    .props = properties,
+    .prop_count = ARRAY_SIZE(properties),
+};
+
+int network_add_default(struct inventory *inventory)
+{
+    struct entity *network = calloc(1, sizeof *network);
+
+    if (!network)
+        return -ENOMEM;
+    int rc = entity_add(inventory->hostd, network, &network_class, "HaNetwork-" NETWORK_DEFAULT,
+                        NETWORK_DEFAULT, &inventory->network_folder.e);
+    if (rc < 0)
+        free(network);
+    return rc;
+}
+
+void networks_destroy(struct inventory *inventory)
+{
+    struct entity *e;
+
+    while ((e = inventory_next(inventory, VIM_MANAGED(Network), NULL))) {
+        mo_remove(&e->mo);
+        free(e);
+    }
+}

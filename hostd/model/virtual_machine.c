@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/model/virtual_machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/range.h"
+#include "disk/disk.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/guest_os.h"
+#include "hostd/up/rootdir.h"
+
+static int64_t now_us(void)
+{
+    return clock_realtime(&clock_host) / 1000;
+}
+
+/* --- names of files --- */
+
+const char *vm_path_text(struct arena *arena, const struct virtual_machine *vm)
+{
+    return arena_printf(arena, "[%s] %s", vm->datastore->e.name, vm->rel);
+}
+
+void vm_folder(const struct virtual_machine *vm, char folder[DSPATH_MAX])
+{
+    const char *slash = strrchr(vm->rel, '/');
+
+    (void)snprintf(folder, DSPATH_MAX, "%.*s", slash ? (int)(slash - vm->rel) : 0, vm->rel);
+}
+
+struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
+                          struct dspath *ret_path)
+{
+    char folder[DSPATH_MAX], joined[2 * DSPATH_MAX];
+
+    if (*name == '/' || *name == '[')
+        return datastore_resolve(vm->e.hostd->inventory, name, ret_path);
+    vm_folder(vm, folder);
+    (void)snprintf(joined, sizeof joined, "%s/%s", folder, name);
+    (void)snprintf(ret_path->datastore, sizeof ret_path->datastore, "%s", vm->datastore->e.name);
+    return dspath_normalize(joined, ret_path->rel) ? vm->datastore : NULL;
+}
+
+const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, const char *name)
+{
+    struct dspath path;
+    struct datastore *datastore = vm_file(vm, name, &path);
+
+    return datastore ? arena_printf(arena, "[%s] %s", datastore->e.name, path.rel)
+                     : arena_strdup(arena, name);
+}
+
+/* --- the registry --- */
+
+int vm_power_state(const struct virtual_machine *vm)
+{
+    return vm->power == VM_ON || vm->power == VM_STOPPING ? VIM_VirtualMachinePowerState_poweredOn
+                                                          : VIM_VirtualMachinePowerState_poweredOff;
+}
+
+struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
+                                   const char *rel)
+{
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        struct virtual_machine *vm = vm_of(&e->mo);
+        if (vm->datastore == datastore && !strcmp(vm->rel, rel))
+            return vm;
+    }
+    return NULL;
+}
+
+static void measure(struct virtual_machine *vm, const char *slot, const char *file)
+{
+    struct vm_disk *out = &vm->disk[vm->disk_count];
+    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK};
+    struct dspath path;
+    struct datastore *datastore = vm_file(vm, file, &path);
+    char real[PATH_MAX];
+    const char *name;
+    struct disk_dir dir;
+    struct aio *aio = NULL;
+    struct disk *disk = NULL;
+
+    if (!datastore || vm->disk_count == VM_DISKS_MAX)
+        return;
+    *out = (struct vm_disk){0};
+    (void)snprintf(out->slot, sizeof out->slot, "%s", slot);
+    datastore_real_path(datastore, path.rel, real, sizeof real);
+    if (disk_dir_open_for(&dir, real, &name, NULL) < 0)
+        return;
+    if (aio_create(AIO_PLAIN, &aio, NULL) == 0 &&
+        disk_open(&dir.host, name, &options, aio, &disk, NULL) == 0) {
+        struct disk_info info;
+        disk_get_info(disk, &info);
+        out->capacity = info.size;
+        out->room = info.room;
+        out->thin = info.thin;
+        vm->disk_count++;
+    }
+    disk_close(disk);
+    aio_destroy(aio);
+    disk_dir_close(&dir);
+}
+
+void vm_measure_disks(struct virtual_machine *vm)
+{
+    const char *key;
+    size_t at = 0;
+
+    vm->disk_count = 0;
+    while (vm->vmx && (key = vmxfile_next_key(vm->vmx, &at))) {
+        const char *dot = strchr(key, '.');
+        char slot[16], type[40];
+        if (!dot || strcasecmp(dot, ".fileName") || !memchr(key, ':', (size_t)(dot - key)) ||
+            dot - key >= (ptrdiff_t)sizeof slot)
+            continue;
+        (void)snprintf(slot, sizeof slot, "%.*s", (int)(dot - key), key);
+        (void)snprintf(type, sizeof type, "%s.deviceType", slot);
+        const char *kind = vmxfile_get(vm->vmx, type);
+        if (!kind || !strcasestr(kind, "cdrom"))
+            measure(vm, slot, vmxfile_get(vm->vmx, key));
+    }
+}
+
+static void take_name(struct virtual_machine *vm)
+{
+    const char *name = vm->vmx ? vmxfile_get(vm->vmx, "displayName") : NULL;
+    const char *slash = strrchr(vm->rel, '/');
+
+    if (name && *name)
+        (void)snprintf(vm->e.name, sizeof vm->e.name, "%.*s", ENTITY_NAME_MAX, name);
+    else if (!*vm->e.name)
+        (void)snprintf(vm->e.name, sizeof vm->e.name, "%.*s", ENTITY_NAME_MAX,
+                       slash ? slash + 1 : vm->rel);
+}
+
+void vm_reload(struct virtual_machine *vm)
+{
+    struct vmxfile *vmx = NULL;
+    char path[PATH_MAX];
+
+    vm->trouble = ERR_INIT;
+    datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
+    if (vmxfile_load(path, &vmx, &vm->trouble) < 0)
+        vmx = NULL;
+    vmxfile_destroy(vm->vmx);
+    vm->vmx = vmx;
+    vm->modified_us = now_us();
+    vm->change++;
+    take_name(vm);
+    vm_measure_disks(vm);
+}
+
+static void tell_changes(struct virtual_machine *vm)
+{
+    static const unsigned props[] = {VIM_P_VirtualMachine_config,   VIM_P_VirtualMachine_summary,
+                                     VIM_P_ManagedEntity_name,      VIM_P_VirtualMachine_network,
+                                     VIM_P_VirtualMachine_layoutEx, VIM_P_VirtualMachine_layout,
+                                     VIM_P_VirtualMachine_storage,  VIM_P_VirtualMachine_datastore};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(props); i++)
+        mo_changed(&vm->e.mo, props[i]);
+}
+
+void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx)
+{
+    vmxfile_destroy(vm->vmx);
+    vm->vmx = vmx;
+    vm->trouble = ERR_INIT;
+    vm->modified_us = now_us();
+    vm->change++;
+    take_name(vm);
+    vm_measure_disks(vm);
+    tell_changes(vm);
+}
+
+static void tell_children(struct virtual_machine *vm)
+{
+    struct inventory *inventory = vm->e.hostd->inventory;
+
+    mo_changed(&inventory->vm_folder.e.mo, VIM_P_Folder_childEntity);
+    mo_changed(&inventory->host.mo, VIM_P_HostSystem_vm);
+    mo_changed(&vm->datastore->e.mo, VIM_P_Datastore_vm);
+    if (vm->pool)
+        mo_changed(&vm->pool->e.mo, VIM_P_ResourcePool_vm);
+}
+
+int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore, const char *rel,
+           struct resource_pool *pool, struct virtual_machine **ret_vm, struct err *err)
+{
+    struct virtual_machine *vm = calloc(1, sizeof *vm);
+    char text[16];
+
+    if (!vm)
+        return err_sys(err, -ENOMEM, "virtual machine");
+    vm->datastore = datastore;
+    vm->pool = pool;
+    vm->created_us = now_us();
+    (void)snprintf(vm->rel, sizeof vm->rel, "%s", rel);
+    (void)snprintf(text, sizeof text, "%u", id ? id : inventory->next_vm);
+    (void)snprintf(vm->keeper_path, sizeof vm->keeper_path, ROOTDIR_VMS "/%s.sock", text);
+    vm->e.hostd = inventory->hostd;
+    vm_reload(vm);
+    char name[ENTITY_NAME_MAX + 1];
+    (void)snprintf(name, sizeof name, "%s", vm->e.name);
+    int rc = entity_add(inventory->hostd, &vm->e, &virtual_machine_class, text, name,
+                        &inventory->vm_folder.e);
+    if (rc < 0) {
+        vmxfile_destroy(vm->vmx);
+        free(vm);
+        return err_sys(err, rc, "virtual machine %s", text);
+    }
+    inventory->next_vm = MAX(inventory->next_vm, (id ? id : inventory->next_vm) + 1);
+    tell_children(vm);
+    *ret_vm = vm;
+    return 0;
+}
+
+void vm_remove(struct virtual_machine *vm)
+{
+    vm_hang_up(vm);
+    task_forget_entity(vm->e.hostd, &vm->e);
+    entity_remove(&vm->e);
+    tell_children(vm);
+    vmxfile_destroy(vm->vmx);
+    free(vm);
+}
+
+json_t *vm_to_json(struct virtual_machine *vm)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", vm->e.id, "datastore", vm->datastore->e.id,
+                     "path", vm->rel, "pool", vm->pool ? vm->pool->e.id : "ha-root-pool", "created",
+                     (json_int_t)vm->created_us);
+}
+
+int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
+{
+    const char *id, *datastore_id, *path, *pool_id;
+    struct virtual_machine *vm;
+    json_int_t created = 0;
+    char *end;
+
+    if (json_unpack(item, "{s:s, s:s, s:s, s:s, s?I}", "id", &id, "datastore", &datastore_id,
+                    "path", &path, "pool", &pool_id, "created", &created) < 0)
+        return err_set(err, -EBADMSG, "an entry is damaged");
+    unsigned long number = strtoul(id, &end, 10);
+    struct datastore *datastore = datastore_find(inventory, datastore_id);
+    if (!datastore || *end || !number || number > INT32_MAX)
+        return err_set(err, -ENOENT, "\"%s\": its datastore is not there", path);
+    struct mo *pool = mo_find(inventory->hostd->api.registry, pool_id);
+    if (!pool || !vim_managed_is(pool->class->type, VIM_MANAGED(ResourcePool)))
+        pool = &inventory->root_pool->e.mo;
+    int rc = vm_add(inventory, (unsigned)number, datastore, path, ENTITY_OF(resource_pool, pool),
+                    &vm, err);
+    if (rc < 0)
+        return rc;
+    vm->created_us = created;
+    vm_adopt(vm);
+    return 0;
+}
+
+void vms_destroy(struct inventory *inventory)
+{
+    struct entity *e;
+
+    while ((e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), NULL))) {
+        struct virtual_machine *vm = vm_of(&e->mo);
+        vm_hang_up(vm);
+        mo_remove(&e->mo);
+        vmxfile_destroy(vm->vmx);
+        free(vm);
+    }
+}
+
+/* --- who has which VMs --- */
+
+struct vim_any vm_refs(struct call *call, bool (*test)(struct virtual_machine *vm, struct mo *what),
+                       struct mo *what)
+{
+    VIM_LIST(struct vim_ref) list = {0};
+    struct inventory *inventory = hostd_of(call)->inventory;
+
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
+        if (test(vm_of(&e->mo), what) && entity_visible(call, &e->mo))
+            VIM_ADD(call->arena, &list, mo_ref(&e->mo));
+    if (!list.items)
+        VIM_EMPTY(&list);
+    return VIM_ANY_LIST(VIM_REF, VIM_M_VirtualMachine, &list);
+}
+
+bool vm_in_pool(struct virtual_machine *vm, struct mo *pool)
+{
+    return vm->pool && &vm->pool->e.mo == pool;
+}
+
+/* Every card of today's VMs ends in the one network that there is. */
+bool vm_on_network(struct virtual_machine *vm, struct mo *network)
+{
+    (void)network;
+    return vm_count_devices(vm, "ethernet") > 0;
+}
+
+bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore)
+{
+    return &vm->datastore->e.mo == datastore;
+}
+
+void vm_move_pool(struct inventory *inventory, struct resource_pool *from, struct resource_pool *to)
+{
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
+        if (vm_of(&e->mo)->pool == from) {
+            vm_of(&e->mo)->pool = to;
+            mo_changed(&e->mo, VIM_P_VirtualMachine_resourcePool);
+        }
+}
+
+/* --- properties --- */
+
+static struct vim_any get_config(struct mo *mo, struct call *call)
+{
+    return vim_any_data(vm_config_info(call->arena, vm_of(mo)));
+}
+
+static struct vim_VirtualMachineRuntimeInfo *runtime(struct arena *arena,
+                                                     const struct virtual_machine *vm)
+{
+    struct vim_VirtualMachineRuntimeInfo *r = VIM_NEW(arena, VirtualMachineRuntimeInfo);
+
+    r->host = VIM_REF(HostSystem, "ha-host");
+    r->connectionState = vm->vmx ? VIM_VirtualMachineConnectionState_connected
+                                 : VIM_VirtualMachineConnectionState_invalid;
+    r->powerState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
+    r->faultToleranceState = VIM_VirtualMachineFaultToleranceState_notConfigured;
+    r->recordReplayState = VIM_VirtualMachineRecordReplayState_inactive;
+    if (vm->boot_us && vm->power != VM_OFF)
+        r->bootTime = vim_time(vm->boot_us);
+    if (vm->power == VM_OFF)
+        r->cleanPowerOff = vim_bool(vm->clean_off);
+    if (vm->vmx) {
+        r->maxMemoryUsage = vim_int((int32_t)(vm_memory(vm) >> 20));
+        r->maxCpuUsage =
+            vim_int((int32_t)(vm->e.hostd->inventory->machine.cpu_hz / 1000000 * vm_cpus(vm)));
+    }
+    return r;
+}
+
+static struct vim_any get_runtime(struct mo *mo, struct call *call)
+{
+    return vim_any_data(runtime(call->arena, vm_of(mo)));
+}
+
+static const struct guest_os *guest_os(const struct virtual_machine *vm)
+{
+    return guest_os_by_vmx(vm->vmx ? vmxfile_get(vm->vmx, "guestOS") : NULL);
+}
+
+static struct vim_VirtualMachineConfigSummary *config_summary(struct arena *arena,
+                                                              const struct virtual_machine *vm)
+{
+    struct vim_VirtualMachineConfigInfo *config = vm_config_info(arena, vm);
+    struct vim_VirtualMachineConfigSummary *s = VIM_NEW(arena, VirtualMachineConfigSummary);
+
+    s->name = arena_strdup(arena, vm->e.name);
+    s->vmPathName = vm_path_text(arena, vm);
+    if (!config)
+        return s;
+    s->memorySizeMB = vim_int(config->hardware->memoryMB);
+    s->numCpu = vim_int(config->hardware->numCPU);
+    s->numEthernetCards = vim_int((int32_t)vm_count_devices(vm, "ethernet"));
+    s->numVirtualDisks = vim_int((int32_t)vm->disk_count);
+    s->uuid = config->uuid;
+    s->instanceUuid = config->instanceUuid;
+    s->guestId = config->guestId;
+    s->guestFullName = config->guestFullName;
+    s->annotation = config->annotation;
+    s->cpuReservation = vim_int(0);
+    s->memoryReservation = vim_int(0);
+    return s;
+}
+
+static int64_t committed(const struct virtual_machine *vm)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        sum += (int64_t)vm->disk[i].room;
+    return sum;
+}
+
+static int64_t uncommitted(const struct virtual_machine *vm)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        if (vm->disk[i].capacity > vm->disk[i].room)
+            sum += (int64_t)(vm->disk[i].capacity - vm->disk[i].room);
+    return sum;
+}
+
+static struct vim_VirtualMachineQuickStats *quick_stats(struct arena *arena,
+                                                        const struct virtual_machine *vm)
+{
+    struct vim_VirtualMachineQuickStats *q = VIM_NEW(arena, VirtualMachineQuickStats);
+
+    q->guestHeartbeatStatus = VIM_ManagedEntityStatus_gray;
+    q->overallCpuUsage = vim_int(0);
+    q->guestMemoryUsage = vim_int(0);
+    q->hostMemoryUsage = vim_int(vm->power == VM_ON ? (int32_t)(vm_memory(vm) >> 20) : 0);
+    q->uptimeSeconds =
+        vim_int(vm->power == VM_ON ? (int32_t)((now_us() - vm->boot_us) / 1000000) : 0);
+    return q;
+}
+
+static struct vim_any get_summary(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct vim_VirtualMachineSummary *s = VIM_NEW(call->arena, VirtualMachineSummary);
+
+    s->vm = mo_ref(mo);
+    s->runtime = runtime(call->arena, vm);
+    s->config = config_summary(call->arena, vm);
+    s->guest = VIM_NEW(call->arena, VirtualMachineGuestSummary);
+    s->guest->toolsStatus = VIM_VirtualMachineToolsStatus_toolsNotInstalled;
+    s->guest->toolsVersionStatus = s->guest->toolsVersionStatus2 = "guestToolsNotInstalled";
+    s->guest->toolsRunningStatus = "guestToolsNotRunning";
+    s->storage = VIM_NEW(call->arena, VirtualMachineStorageSummary);
+    s->storage->committed = s->storage->unshared = committed(vm);
+    s->storage->uncommitted = uncommitted(vm);
+    s->storage->timestamp = vm->modified_us;
+    s->quickStats = quick_stats(call->arena, vm);
+    s->overallStatus = VIM_ManagedEntityStatus_green;
+    return vim_any_data(s);
+}
+
+static struct vim_any get_guest(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct vim_GuestInfo *g = VIM_NEW(call->arena, GuestInfo);
+
+    g->toolsStatus = VIM_VirtualMachineToolsStatus_toolsNotInstalled;
+    g->toolsVersionStatus = g->toolsVersionStatus2 = "guestToolsNotInstalled";
+    g->toolsRunningStatus = "guestToolsNotRunning";
+    g->toolsVersion = "0";
+    g->guestState = vm->power == VM_ON ? "running" : "notRunning";
+    g->guestFamily = guest_os(vm)->family;
+    g->guestOperationsReady = vim_bool(false);
+    g->interactiveGuestOperationsReady = vim_bool(false);
+    g->guestStateChangeSupported = vim_bool(vm->power == VM_ON);
+    VIM_EMPTY(&g->net);
+    return vim_any_data(g);
+}
+
+static struct vim_any get_capability(struct mo *mo, struct call *call)
+{
+    struct vim_VirtualMachineCapability *c = VIM_NEW(call->arena, VirtualMachineCapability);
+
+    (void)mo;
+    c->bootOptionsSupported = true;
+    c->multipleCoresPerSocketSupported = true;
+    c->secureBootSupported = vim_bool(true);
+    return vim_any_data(c);
+}
+
+static struct vim_any get_browser(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    (void)call;
+    return vim_any_ref(VIM_REF(EnvironmentBrowser, "ha-env-browser"));
+}
+
+static struct vim_any get_pool(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+
+    (void)call;
+    return vm->pool ? mo_value(&vm->pool->e.mo) : vim_any_none();
+}
+
+static struct vim_any get_datastores(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_ref) list = {0};
+
+    VIM_ADD(call->arena, &list, mo_ref(&vm_of(mo)->datastore->e.mo));
+    return VIM_ANY_LIST(VIM_REF, VIM_M_Datastore, &list);
+}
+
+static struct vim_any get_networks(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_ref) list = {0};
+    struct inventory *inventory = hostd_of(call)->inventory;
+
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Network), e));)
+        if (vm_on_network(vm_of(mo), &e->mo))
+            VIM_ADD(call->arena, &list, mo_ref(&e->mo));
+    if (!list.items)
+        VIM_EMPTY(&list);
+    return VIM_ANY_LIST(VIM_REF, VIM_M_Network, &list);
+}
+
+static struct vim_any get_heartbeat(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    (void)call;
+    return VIM_ANY_ENUM(ManagedEntityStatus, gray);
+}
+
+static void add_file(struct arena *arena, struct vim_VirtualMachineFileLayoutEx *layout,
+                     const char *name, const char *type, int64_t size)
+{
+    struct vim_VirtualMachineFileLayoutExFileInfo *f =
+        VIM_NEW(arena, VirtualMachineFileLayoutExFileInfo);
+
+    f->key = (int32_t)layout->file.count;
+    f->name = name;
+    f->type = type;
+    f->size = size;
+    f->uniqueSize = vim_long(size);
+    f->accessible = vim_bool(true);
+    VIM_ADD(arena, &layout->file, f);
+}
+
+static void add_disk_layout(struct arena *arena, struct vim_VirtualMachineFileLayoutEx *layout,
+                            const struct virtual_machine *vm, const struct vm_disk *disk)
+{
+    char key[40];
+    struct vim_VirtualMachineFileLayoutExDiskLayout *d =
+        VIM_NEW(arena, VirtualMachineFileLayoutExDiskLayout);
+    struct vim_VirtualMachineFileLayoutExDiskUnit *unit =
+        VIM_NEW(arena, VirtualMachineFileLayoutExDiskUnit);
+
+    (void)snprintf(key, sizeof key, "%s.fileName", disk->slot);
+    const char *file = vmxfile_get(vm->vmx, key);
+    if (!file)
+        return;
+    VIM_ADD(arena, &unit->fileKey, (int32_t)layout->file.count);
+    add_file(arena, layout, vm_file_text(arena, vm, file), "diskDescriptor", (int64_t)disk->room);
+    VIM_ADD(arena, &d->chain, unit);
+    d->key = vm_key_of_slot(disk->slot);
+    VIM_ADD(arena, &layout->disk, d);
+}
+
+static struct vim_any get_layout_ex(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct vim_VirtualMachineFileLayoutEx *layout =
+        VIM_NEW(call->arena, VirtualMachineFileLayoutEx);
+    struct stat st;
+
+    layout->timestamp = vm->modified_us;
+    if (dspath_stat(vm->datastore->fd, vm->rel, &st) == 0)
+        add_file(call->arena, layout, vm_path_text(call->arena, vm), "config", st.st_size);
+    for (unsigned i = 0; vm->vmx && i < vm->disk_count; i++)
+        add_disk_layout(call->arena, layout, vm, &vm->disk[i]);
+    return vim_any_data(layout);
+}
+
+static struct vim_any get_storage(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct vim_VirtualMachineStorageInfo *info = VIM_NEW(call->arena, VirtualMachineStorageInfo);
+    struct vim_VirtualMachineUsageOnDatastore *usage =
+        VIM_NEW(call->arena, VirtualMachineUsageOnDatastore);
+
+    usage->datastore = mo_ref(&vm->datastore->e.mo);
+    usage->committed = usage->unshared = committed(vm);
+    usage->uncommitted = uncommitted(vm);
+    VIM_ADD(call->arena, &info->perDatastoreUsage, usage);
+    info->timestamp = vm->modified_us;
+    return vim_any_data(info);
+}
+
+static void refresh_storage(struct mo *mo, struct call *call)
+{
+    (void)call;
+    vm_measure_disks(vm_of(mo));
+    mo_changed(mo, VIM_P_VirtualMachine_storage);
+    mo_changed(mo, VIM_P_VirtualMachine_summary);
+}
+
+static const struct mo_property properties[] = {
+    MO_PROPERTY(VirtualMachine, config, get_config),
+    MO_PROPERTY(VirtualMachine, runtime, get_runtime),
+    MO_PROPERTY(VirtualMachine, summary, get_summary),
+    MO_PROPERTY(VirtualMachine, guest, get_guest),
+    MO_PROPERTY(VirtualMachine, capability, get_capability),
+    MO_PROPERTY(VirtualMachine, environmentBrowser, get_browser),
+    MO_PROPERTY(VirtualMachine, resourcePool, get_pool),
+    MO_PROPERTY(VirtualMachine, datastore, get_datastores),
+    MO_PROPERTY(VirtualMachine, network, get_networks),
+    MO_PROPERTY(VirtualMachine, guestHeartbeatStatus, get_heartbeat),
+    MO_PROPERTY(VirtualMachine, layoutEx, get_layout_ex),
+    MO_PROPERTY(VirtualMachine, storage, get_storage),
+};
+static const struct mo_method methods[] = {
+    MO_METHOD(PowerOnVM_Task, vm_power_on),         MO_METHOD(PowerOffVM_Task, vm_power_off),
+    MO_METHOD(ResetVM_Task, vm_reset_task),         MO_METHOD(ShutdownGuest, vm_shutdown_guest),
+    MO_METHOD(RebootGuest, vm_reboot_guest),        MO_METHOD(UnregisterVM, vm_unregister),
+    MO_METHOD(Destroy_Task, vm_destroy_task),       MO_METHOD(Rename_Task, vm_rename),
+    MO_METHOD(ReconfigVM_Task, vm_reconfigure),     MO_METHOD(Reload, vm_reload_method),
+    MO_METHOD(RefreshStorageInfo, refresh_storage),
+};
+const struct mo_class virtual_machine_class = {
+    .type = VIM_MANAGED(VirtualMachine),
+    .base = &entity_class,
+    .props = properties,
+    .methods = methods,
+    .prop_count = ARRAY_SIZE(properties),
+    .method_count = ARRAY_SIZE(methods),
+};

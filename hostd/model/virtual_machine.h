@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual machines. The truth about what a VM is stands in its .vmx file on the datastore; `vmx` is
+ * that file as it was read or written last. What a VM does at the moment is known by its keeper
+ * (vm/process/keeper.h); hostd is one of the keeper's listeners.
+ *
+ *   virtual_machine.c  the object: runtime, summary, guest ...; registry of VMs
+ *   vm_config.c        `config`: the dictionary as the API's structs
+ *   vm_device.c        devices of the dictionary as the API's structs
+ *   vm_edit.c          a ConfigSpec applied to a dictionary, with the files that this needs
+ *   vm_edit_device.c   deviceChange of it
+ *   vm_create.c        create, register, unregister, destroy, rename, reconfigure: tasks
+ *   vm_power.c         power, reset, guest shutdown; the keeper; adoption
+ *
+ * At most one operation at a time changes a VM (`task`); another is refused with TaskInProgress. */
+#pragma once
+
+#include <jansson.h>
+#include <limits.h>
+
+#include "base/loop.h"
+#include "config/vmxfile.h"
+#include "hostd/model/datastore.h"
+#include "hostd/model/resource_pool.h"
+#include "hostd/task/task.h"
+#include "vm/process/keeper.h"
+
+enum { VM_DISKS_MAX = 64 };
+
+struct vim_VirtualMachineConfigInfo;
+struct vim_VirtualHardware;
+
+enum vm_power { VM_OFF, VM_STARTING, VM_ON, VM_STOPPING };
+
+struct virtual_machine {
+    struct entity e; /* id: a positive number */
+    struct datastore *datastore;
+    char rel[DSPATH_MAX]; /* of the .vmx on it */
+    struct vmxfile *vmx;  /* NULL: could not be read; `trouble` says why */
+    struct err trouble;
+    int64_t modified_us, created_us;
+    unsigned change; /* counts changes of vmx */
+    struct resource_pool *pool;
+    struct task *task; /* the operation under way */
+
+    /* Capacities of its disks (bytes) by the device's name in the .vmx, "scsi0:0". */
+    struct vm_disk {
+        char slot[16];
+        uint64_t capacity, room;
+        bool thin;
+    } disk[VM_DISKS_MAX];
+    unsigned disk_count;
+
+    enum vm_power power;
+    char keeper_path[40]; /* run/vm/ID.sock */
+    struct loop_source keeper;
+    int64_t boot_us;
+    bool clean_off;
+};
+
+static inline struct virtual_machine *vm_of(struct mo *mo)
+{
+    return ENTITY_OF(virtual_machine, mo);
+}
+
+extern const struct mo_class virtual_machine_class;
+
+/* --- registry --- */
+
+/* Reads the .vmx and adds the VM. `id` 0: the next free number. */
+int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore, const char *rel,
+           struct resource_pool *pool, struct virtual_machine **ret_vm, struct err *err);
+void vm_remove(struct virtual_machine *vm); /* from the inventory, not its files */
+/* Reads the .vmx again; vm->trouble has what was wrong. */
+void vm_reload(struct virtual_machine *vm);
+/* Takes a new dictionary over; tells watchers. */
+void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx);
+void vm_measure_disks(struct virtual_machine *vm);
+struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
+                                   const char *rel);
+
+json_t *vm_to_json(struct virtual_machine *vm);
+int vm_from_json(struct inventory *inventory, json_t *item, struct err *err);
+void vms_destroy(struct inventory *inventory);
+
+/* References of the VMs for which `test(vm, what)` says yes and that the caller may see. */
+struct vim_any vm_refs(struct call *call, bool (*test)(struct virtual_machine *vm, struct mo *what),
+                       struct mo *what);
+bool vm_in_pool(struct virtual_machine *vm, struct mo *pool);
+bool vm_on_network(struct virtual_machine *vm, struct mo *network);
+bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore);
+void vm_move_pool(struct inventory *inventory, struct resource_pool *from,
+                  struct resource_pool *to);
+
+/* "[datastore1] dir/x.vmx" and its folder's relative name. */
+const char *vm_path_text(struct arena *arena, const struct virtual_machine *vm);
+void vm_folder(const struct virtual_machine *vm, char folder[DSPATH_MAX]);
+
+/* What a file name in the .vmx means: "x.vmdk" beside it, "/vmfs/volumes/...", "[ds] ...". */
+struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
+                          struct dspath *ret_path);
+const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, const char *name);
+
+/* --- values --- */
+
+struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
+                                                    const struct virtual_machine *vm);
+void vm_devices(struct arena *arena, const struct virtual_machine *vm,
+                struct vim_VirtualHardware *hardware);
+unsigned vm_count_devices(const struct virtual_machine *vm, const char *prefix);
+uint64_t vm_memory(const struct virtual_machine *vm); /* bytes */
+unsigned vm_cpus(const struct virtual_machine *vm);
+/* "scsi0:0" of a device's key, and back; false: no disk or CD has such a key. */
+bool vm_slot_of_key(int32_t key, char slot[16]);
+int32_t vm_key_of_slot(const char *slot); /* -1: none */
+
+/* --- methods --- */
+
+void vm_create(struct mo *mo, struct call *call);
+void vm_create_in_pool(struct mo *mo, struct call *call);
+void vm_register(struct mo *mo, struct call *call);
+void vm_register_in_pool(struct mo *mo, struct call *call);
+void vm_unregister(struct mo *mo, struct call *call);
+void vm_destroy_task(struct mo *mo, struct call *call);
+void vm_rename(struct mo *mo, struct call *call);
+void vm_reconfigure(struct mo *mo, struct call *call);
+void vm_reload_method(struct mo *mo, struct call *call);
+
+void vm_power_on(struct mo *mo, struct call *call);
+void vm_power_on_many(struct mo *mo, struct call *call);
+void vm_power_off(struct mo *mo, struct call *call);
+void vm_reset_task(struct mo *mo, struct call *call);
+void vm_suspend(struct mo *mo, struct call *call);
+void vm_shutdown_guest(struct mo *mo, struct call *call);
+void vm_reboot_guest(struct mo *mo, struct call *call);
+
+/* Finds the VM's keeper again, or what its last words were. At start, for each VM. */
+void vm_adopt(struct virtual_machine *vm);
+void vm_hang_up(struct virtual_machine *vm); /* forgets the keeper; the VM goes on */
+
+int vm_power_state(const struct virtual_machine *vm); /* enum vim_VirtualMachinePowerState */
+
+/* --- operations --- */
+
+/* A fault if the VM can not be changed now: false. */
+bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task);
+/* The VM in a state that an operation needs: fails the task and answers false if not. */
+bool vm_require_power(struct task *task, struct virtual_machine *vm, int state);
+void vm_fail_power(struct task *task, struct virtual_machine *vm, int requested);
+void vm_end(struct virtual_machine *vm); /* the operation is over; before the task ends */

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VMs come, change and go: each method checks what it is asked on the loop's thread, gives the work
+ * on the datastore to a worker, and takes over what came out of it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/range.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
+#include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_edit.h"
+#include "hostd/session/session.h"
+#include "hostd/task/worker.h"
+
+/* One piece of work with the datastore, from the method to the end of its task. */
+struct work {
+    struct hostd *hostd;
+    struct task *task;
+    struct virtual_machine *vm; /* NULL: there is none yet */
+    struct resource_pool *pool;
+    struct plan plan;
+    char name[ENTITY_NAME_MAX + 1];
+    char folder[DSPATH_MAX];
+};
+
+static void work_free(struct work *work)
+{
+    plan_free(&work->plan);
+    free(work);
+}
+
+static void run_plan(void *arg)
+{
+    plan_run(&((struct work *)arg)->plan);
+}
+
+static void save_inventory(struct task *task, struct inventory *inventory, struct vim_any result)
+{
+    struct err err = ERR_INIT;
+    int rc = inventory_save(inventory, &err);
+
+    if (rc < 0)
+        task_fail_errno(task, rc, &err, NULL);
+    else
+        task_succeed(task, result);
+}
+
+static void post(struct work *work, void (*run)(void *arg), void (*done)(void *arg))
+{
+    int rc = worker_post(work->hostd->worker, run, done, work);
+
+    if (rc == 0)
+        return;
+    if (work->vm)
+        vm_end(work->vm);
+    task_fail_errno(work->task, rc, NULL, NULL);
+    work_free(work);
+}
+
+/* --- create --- */
+
+static struct resource_pool *pool_of(struct call *call, struct vim_ref ref)
+{
+    struct mo *mo = call_resolve(call, ref);
+
+    if (mo && vim_managed_is(mo->class->type, VIM_MANAGED(ResourcePool)))
+        return ENTITY_OF(resource_pool, mo);
+    if (mo)
+        call_fault_argument(call, "pool");
+    return NULL;
+}
+
+/* A folder name that any file system takes. */
+static void folder_name(const char *name, char out[ENTITY_NAME_MAX + 1])
+{
+    (void)snprintf(out, ENTITY_NAME_MAX + 1, "%s", name);
+    for (char *c = out; *c; c++)
+        if (strchr("/\\:*?\"<>|[]%", *c) || (unsigned char)*c < ' ')
+            *c = '_';
+    if (*out == '.')
+        *out = '_';
+}
+
+static bool is_free(const struct plan *plan, const char *rel)
+{
+    struct stat st;
+
+    return dspath_stat(plan->datastore->fd, rel, &st) == -ENOENT;
+}
+
+/* "[ds]": a folder of the VM's name, or NAME_1 ... where that is taken; "[ds] a/b.vmx": just so. */
+static bool choose_place(struct call *call, struct plan *plan, const char *path, const char *name)
+{
+    struct dspath parsed;
+    char stem[ENTITY_NAME_MAX + 1], folder[ENTITY_NAME_MAX + 16];
+
+    plan->datastore = datastore_resolve(hostd_of(call)->inventory, path, &parsed);
+    if (!plan->datastore) {
+        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
+        fault->datastorePath = path;
+        call_fault(call, &fault->self);
+        return false;
+    }
+    if (call_authorize(call, &plan->datastore->e.mo, "Datastore.AllocateSpace"))
+        return false;
+    plan->make_folder = true;
+    size_t len = strlen(parsed.rel);
+    if (len > 4 && !strcasecmp(parsed.rel + len - 4, ".vmx")) {
+        (void)snprintf(plan->rel, sizeof plan->rel, "%s", parsed.rel);
+    } else {
+        folder_name(name, stem);
+        (void)snprintf(folder, sizeof folder, "%s", *parsed.rel ? parsed.rel : stem);
+        for (unsigned n = 1; !*parsed.rel && !is_free(plan, folder) && n < 1000; n++)
+            (void)snprintf(folder, sizeof folder, "%s_%u", stem, n);
+        (void)snprintf(plan->rel, sizeof plan->rel, "%s/%s.vmx", folder, stem);
+    }
+    if (is_free(plan, plan->rel))
+        return true;
+    struct vim_FileAlreadyExists *fault = VIM_NEW(call->arena, FileAlreadyExists);
+    fault->file = arena_printf(call->arena, "[%s] %s", plan->datastore->e.name, plan->rel);
+    call_fault(call, &fault->self);
+    return false;
+}
+
+static void created(void *arg)
+{
+    struct work *work = arg;
+    struct inventory *inventory = work->hostd->inventory;
+    struct plan *plan = &work->plan;
+    struct virtual_machine *vm;
+
+    if (plan->rc == 0)
+        plan->rc = vm_add(inventory, 0, plan->datastore, plan->rel, work->pool, &vm, &plan->err);
+    if (plan->rc < 0) {
+        task_fail_errno(work->task, plan->rc, &plan->err, plan->failed_file);
+    } else {
+        EVENT_POST(work->hostd, VmCreatedEvent, &vm->e, work->task->user,
+                   "New virtual machine %s (%s) was created on %s", vm->e.name, plan->rel,
+                   inventory->host.name);
+        save_inventory(work->task, inventory, mo_value(&vm->e.mo));
+    }
+    work_free(work);
+}
+
+static void create(struct call *call, struct entity *folder, struct resource_pool *pool,
+                   const struct vim_VirtualMachineConfigSpec *spec)
+{
+    struct hostd *hostd = hostd_of(call);
+    struct work *work = calloc(1, sizeof *work);
+    bool ok = work && spec && spec->files && spec->files->vmPathName;
+
+    if (work) {
+        work->hostd = hostd;
+        work->pool = pool;
+    }
+    if (!ok)
+        call_fault_argument(call, "configSpec.files.vmPathName");
+    ok = ok && entity_check_name(call, &hostd->inventory->vm_folder.e, NULL, spec->name) &&
+         choose_place(call, &work->plan, spec->files->vmPathName, spec->name);
+    if (ok && plan_new_vmx(&work->plan, spec->name) < 0) {
+        call_fault_argument(call, "configSpec.name");
+        ok = false;
+    }
+    ok = ok && vm_edit(call, NULL, &work->plan, spec) && (work->task = task_start(call, folder));
+    if (ok)
+        post(work, run_plan, created);
+    else if (work)
+        work_free(work);
+}
+
+void vm_create(struct mo *mo, struct call *call)
+{
+    const struct vim_CreateVM_Task_args *args = call->args;
+    struct resource_pool *pool = pool_of(call, args->pool);
+
+    if (ENTITY_OF(entity, mo) != &hostd_of(call)->inventory->vm_folder.e)
+        CALL_FAULT(call, NotSupported);
+    else if (pool)
+        create(call, ENTITY_OF(entity, mo), pool, args->config);
+}
+
+void vm_create_in_pool(struct mo *mo, struct call *call)
+{
+    const struct vim_CreateChildVM_Task_args *args = call->args;
+
+    create(call, ENTITY_OF(entity, mo), ENTITY_OF(resource_pool, mo), args->config);
+}
+
+/* --- register --- */
+
+static void load_registered(struct call *call, struct entity *folder, struct resource_pool *pool,
+                            struct datastore *datastore, const char *rel, const char *name)
+{
+    struct inventory *inventory = hostd_of(call)->inventory;
+    struct task *task = task_start(call, folder);
+    struct virtual_machine *vm = NULL;
+    struct err err = ERR_INIT;
+    char file[DSPATH_MAX + DSPATH_NAME_MAX + 4];
+    struct stat st;
+
+    if (!task)
+        return;
+    dspath_format(datastore->e.name, rel, file, sizeof file);
+    int rc = dspath_stat(datastore->fd, rel, &st);
+    if (rc == 0)
+        rc = vm_add(inventory, 0, datastore, rel, pool, &vm, &err);
+    if (rc == 0 && !vm->vmx) {
+        err = vm->trouble;
+        rc = err.code;
+        vm_remove(vm);
+    }
+    if (rc < 0) {
+        task_fail_errno(task, rc, &err, file);
+        return;
+    }
+    if (name && *name) { /* the file learns it, as ESXi does it */
+        char path[PATH_MAX];
+        datastore_real_path(datastore, rel, path, sizeof path);
+        if (vmxfile_set(vm->vmx, "displayName", name) == 0)
+            (void)vmxfile_save(vm->vmx, path, &err);
+        (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
+    }
+    EVENT_POST(inventory->hostd, VmRegisteredEvent, &vm->e, task->user, "Registered %s on %s",
+               vm->e.name, inventory->host.name);
+    save_inventory(task, inventory, mo_value(&vm->e.mo));
+}
+
+static void register_vm(struct call *call, struct entity *folder, struct resource_pool *pool,
+                        const char *path, const char *name)
+{
+    struct inventory *inventory = hostd_of(call)->inventory;
+    struct dspath parsed;
+    struct datastore *datastore = datastore_resolve(inventory, path, &parsed);
+
+    if (!datastore) {
+        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
+        fault->datastorePath = path;
+        call_fault(call, &fault->self);
+        return;
+    }
+    struct virtual_machine *taken = vm_by_path(inventory, datastore, parsed.rel);
+    if (taken) {
+        struct vim_AlreadyExists *fault = VIM_NEW(call->arena, AlreadyExists);
+        fault->name = arena_strdup(call->arena, path);
+        call_fault(call, &fault->self);
+        return;
+    }
+    if (name && *name && !entity_check_name(call, &inventory->vm_folder.e, NULL, name))
+        return;
+    load_registered(call, folder, pool, datastore, parsed.rel, name);
+}
+
+void vm_register(struct mo *mo, struct call *call)
+{
+    const struct vim_RegisterVM_Task_args *args = call->args;
+    struct inventory *inventory = hostd_of(call)->inventory;
+    struct resource_pool *pool = args->pool.id ? pool_of(call, args->pool) : inventory->root_pool;
+
+    if (args->asTemplate)
+        CALL_FAULT(call, NotSupported);
+    else if (pool)
+        register_vm(call, ENTITY_OF(entity, mo), pool, args->path, args->name);
+}
+
+void vm_register_in_pool(struct mo *mo, struct call *call)
+{
+    const struct vim_RegisterChildVM_Task_args *args = call->args;
+
+    register_vm(call, ENTITY_OF(entity, mo), ENTITY_OF(resource_pool, mo), args->path, args->name);
+}
+
+/* --- unregister, destroy --- */
+
+static bool fault_power(struct call *call, const struct virtual_machine *vm)
+{
+    struct vim_InvalidPowerState *fault = VIM_NEW(call->arena, InvalidPowerState);
+
+    if (vm->power == VM_OFF)
+        return false;
+    fault->existingState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
+    fault->requestedState = VIM_VirtualMachinePowerState_poweredOff;
+    call_fault(call, &fault->self);
+    return true;
+}
+
+void vm_unregister(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct inventory *inventory = hostd_of(call)->inventory;
+    struct err err = ERR_INIT;
+
+    if (fault_power(call, vm))
+        return;
+    if (vm->task) {
+        CALL_FAULT(call, TaskInProgress);
+        return;
+    }
+    EVENT_POST(hostd_of(call), VmRemovedEvent, &vm->e, call->session->user,
+               "Removed %s on %s from the inventory", vm->e.name, inventory->host.name);
+    vm_remove(vm);
+    if (inventory_save(inventory, &err) < 0)
+        CALL_FAULT_TEXT(call, SystemError, "%s", err.text);
+}
+
+/* What belongs to the VM: its disks and .vmx, and what has its name. The folder goes if nothing
+ * else is in it. */
+static void remove_files(void *arg)
+{
+    struct work *work = arg;
+    struct plan *plan = &work->plan;
+    static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
+    char stem[DSPATH_MAX], rel[DSPATH_MAX + 8];
+    size_t len = strlen(plan->rel);
+
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        (void)dspath_remove(plan->disk[i].fd, plan->disk[i].rel);
+        size_t n = strlen(plan->disk[i].rel);
+        (void)snprintf(rel, sizeof rel, "%.*s-flat.vmdk", (int)MIN(n - MIN(n, 5u), 1000u),
+                       plan->disk[i].rel);
+        (void)dspath_remove(plan->disk[i].fd, rel);
+    }
+    plan->rc = dspath_remove(plan->datastore->fd, plan->rel);
+    if (plan->rc == -ENOENT)
+        plan->rc = 0;
+    (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
+    for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        (void)snprintf(rel, sizeof rel, "%s%s", stem, suffixes[i]);
+        (void)dspath_remove(plan->datastore->fd, rel);
+    }
+    const char *last;
+    int parent = *work->folder ? dspath_open_parent(plan->datastore->fd, work->folder, &last) : -1;
+    if (parent >= 0)
+        (void)unlinkat(parent, last, AT_REMOVEDIR);
+    (void)close_fd(parent);
+}
+
+static void destroyed(void *arg)
+{
+    struct work *work = arg;
+    struct virtual_machine *vm = work->vm;
+    struct inventory *inventory = work->hostd->inventory;
+
+    vm_end(vm);
+    if (work->plan.rc < 0) {
+        task_fail_errno(work->task, work->plan.rc, &work->plan.err, work->plan.rel);
+    } else {
+        EVENT_POST(work->hostd, VmRemovedEvent, &vm->e, work->task->user,
+                   "Removed %s on %s and its files", vm->e.name, inventory->host.name);
+        vm_remove(vm);
+        save_inventory(work->task, inventory, vim_any_none());
+    }
+    work_free(work);
+}
+
+static void plan_all_disks(struct work *work)
+{
+    struct virtual_machine *vm = work->vm;
+    struct plan *plan = &work->plan;
+
+    for (unsigned i = 0; vm->vmx && i < vm->disk_count; i++) {
+        char key[40];
+        struct dspath path;
+        (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
+        const char *file = vmxfile_get(vm->vmx, key);
+        struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
+        if (!datastore)
+            continue;
+        struct plan_disk *out = &plan->disk[plan->disk_count++];
+        out->fd = datastore->fd;
+        (void)snprintf(out->rel, sizeof out->rel, "%s", path.rel);
+    }
+}
+
+static struct work *begin_work(struct call *call, struct virtual_machine *vm)
+{
+    struct work *work = calloc(1, sizeof *work);
+
+    if (!work) {
+        CALL_FAULT(call, SystemError);
+        return NULL;
+    }
+    work->hostd = hostd_of(call);
+    work->vm = vm;
+    work->plan.datastore = vm->datastore;
+    (void)snprintf(work->plan.rel, sizeof work->plan.rel, "%s", vm->rel);
+    vm_folder(vm, work->folder);
+    return work;
+}
+
+void vm_destroy_task(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct work *work;
+    struct task *task;
+
+    if (call_authorize(call, mo, "VirtualMachine.Inventory.Delete") || !vm_begin(call, vm, &task))
+        return;
+    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
+        return;
+    work = begin_work(call, vm);
+    if (!work) {
+        vm_end(vm);
+        task_fail_errno(task, -ENOMEM, NULL, NULL);
+        return;
+    }
+    work->task = task;
+    plan_all_disks(work);
+    post(work, remove_files, destroyed);
+}
+
+/* --- reconfigure, rename --- */
+
+static int copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
+{
+    cleanup_buf struct buf text = {0};
+
+    vmxfile_write(vm->vmx, &text);
+    return text.failed ? -ENOMEM : vmxfile_parse(vm->rel, text.data, text.len, ret_vmx, NULL);
+}
+
+static void reconfigured(void *arg)
+{
+    struct work *work = arg;
+    struct virtual_machine *vm = work->vm;
+
+    vm_end(vm);
+    if (work->plan.rc < 0) {
+        task_fail_errno(work->task, work->plan.rc, &work->plan.err, work->plan.failed_file);
+    } else {
+        vm_set_vmx(vm, TAKE_PTR(work->plan.vmx));
+        EVENT_POST(work->hostd, VmReconfiguredEvent, &vm->e, work->task->user,
+                   "Reconfigured %s on %s", vm->e.name, work->hostd->inventory->host.name);
+        task_succeed(work->task, vim_any_none());
+    }
+    work_free(work);
+}
+
+/* Which privileges a change needs, by what it changes. */
+static bool may_change(struct call *call, struct mo *mo,
+                       const struct vim_VirtualMachineConfigSpec *spec)
+{
+    const struct {
+        bool asked;
+        const char *priv;
+    } parts[] = {
+        {spec->name, "VirtualMachine.Config.Rename"},
+        {spec->annotation, "VirtualMachine.Config.Annotation"},
+        {spec->numCPUs.set || spec->numCoresPerSocket.set, "VirtualMachine.Config.CPUCount"},
+        {spec->memoryMB.set, "VirtualMachine.Config.Memory"},
+        {spec->extraConfig.count, "VirtualMachine.Config.AdvancedConfig"},
+        {spec->guestId || spec->bootOptions || spec->firmware || spec->flags || spec->uuid ||
+             spec->instanceUuid,
+         "VirtualMachine.Config.Settings"},
+        {spec->cpuAllocation || spec->memoryAllocation, "VirtualMachine.Config.Resource"},
+        {spec->version, "VirtualMachine.Config.UpgradeVirtualHardware"},
+        {spec->deviceChange.count, "VirtualMachine.Config.EditDevice"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+        if (parts[i].asked && call_authorize(call, mo, parts[i].priv))
+            return false;
+    return true;
+}
+
+static bool same_version(struct call *call, const struct virtual_machine *vm, const char *version)
+{
+    const char *now = arena_printf(call->arena, "%s-%u", vm->e.id, vm->change);
+
+    if (!version || !*version || !strcmp(version, now))
+        return true;
+    CALL_FAULT(call, ConcurrentAccess);
+    return false;
+}
+
+/* Hardware of a running VM stays as it is; the rest may change. */
+static bool may_change_running(struct call *call, const struct virtual_machine *vm,
+                               const struct vim_VirtualMachineConfigSpec *spec)
+{
+    bool hardware = spec->numCPUs.set || spec->numCoresPerSocket.set || spec->memoryMB.set ||
+                    spec->deviceChange.count || spec->firmware || spec->version || spec->uuid;
+
+    return !hardware || !fault_power(call, vm);
+}
+
+static void change_vm(struct call *call, struct virtual_machine *vm,
+                      const struct vim_VirtualMachineConfigSpec *spec)
+{
+    struct inventory *inventory = hostd_of(call)->inventory;
+    struct work *work;
+
+    if (!vm->vmx) {
+        CALL_FAULT_TEXT(call, InvalidVmConfig, "%s", vm->trouble.text);
+        return;
+    }
+    if (!same_version(call, vm, spec->changeVersion) || !may_change(call, &vm->e.mo, spec) ||
+        !may_change_running(call, vm, spec) ||
+        (spec->name && !entity_check_name(call, &inventory->vm_folder.e, &vm->e, spec->name)))
+        return;
+    work = begin_work(call, vm);
+    if (!work)
+        return;
+    if (copy_vmx(vm, &work->plan.vmx) < 0)
+        CALL_FAULT(call, SystemError);
+    else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->task))
+        post(work, run_plan, reconfigured);
+    if (call->fault)
+        work_free(work);
+}
+
+void vm_reconfigure(struct mo *mo, struct call *call)
+{
+    const struct vim_ReconfigVM_Task_args *args = call->args;
+
+    change_vm(call, vm_of(mo), args->spec);
+}
+
+void vm_rename(struct mo *mo, struct call *call)
+{
+    const struct vim_Rename_Task_args *args = call->args;
+    struct vim_VirtualMachineConfigSpec *spec = VIM_NEW(call->arena, VirtualMachineConfigSpec);
+
+    spec->name = args->newName;
+    change_vm(call, vm_of(mo), spec);
+}
+
+void vm_reload_method(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+
+    (void)call;
+    if (vm->task)
+        return;
+    vm_reload(vm);
+    mo_changed(mo, VIM_P_VirtualMachine_config);
+    mo_changed(mo, VIM_P_VirtualMachine_summary);
+    mo_changed(mo, VIM_P_ManagedEntity_name);
+}

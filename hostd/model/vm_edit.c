@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/model/vm_edit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/range.h"
+#include "config/vmcfg.h"
+#include "disk/disk.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/guest_os.h"
+
+enum { ANNOTATION_MAX = 32 << 10 };
+
+static bool bad(struct call *call, const char *property)
+{
+    call_fault_argument(call, property);
+    return false;
+}
+
+static bool set(struct call *call, struct plan *plan, const char *key, const char *value)
+{
+    if (!value || vmxfile_set(plan->vmx, key, value) == 0)
+        return true;
+    return bad(call, key);
+}
+
+static bool set_number(struct call *call, struct plan *plan, const char *key, int64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%lld", (long long)value);
+    return set(call, plan, key, text);
+}
+
+static bool set_flag(struct call *call, struct plan *plan, const char *key,
+                     struct vim_opt_bool value)
+{
+    return !value.set || set(call, plan, key, value.v ? "TRUE" : "FALSE");
+}
+
+static bool set_uuid(struct call *call, struct plan *plan, const char *key, const char *value)
+{
+    char text[VMCFG_UUID_TEXT];
+    uint8_t uuid[16];
+
+    if (!value || !*value)
+        return true;
+    if (vmcfg_uuid_parse(value, uuid) < 0)
+        return bad(call, "uuid");
+    vmcfg_uuid_format(uuid, text);
+    return set(call, plan, key, text);
+}
+
+/* --- parts of the spec --- */
+
+static bool edit_identity(struct call *call, struct plan *plan,
+                          const struct vim_VirtualMachineConfigSpec *spec)
+{
+    const struct guest_os *os = spec->guestId ? guest_os_by_id(spec->guestId) : NULL;
+    const char *guest = os ? os->vmx : spec->guestId && *spec->guestId ? "other" : NULL;
+
+    if (spec->annotation && strlen(spec->annotation) > ANNOTATION_MAX)
+        return bad(call, "configSpec.annotation");
+    return set(call, plan, "displayName", spec->name) && set(call, plan, "guestOS", guest) &&
+           set(call, plan, "annotation", spec->annotation) &&
+           set_uuid(call, plan, "uuid.bios", spec->uuid) &&
+           set_uuid(call, plan, "vc.uuid", spec->instanceUuid);
+}
+
+static bool edit_version(struct call *call, struct plan *plan, const char *version)
+{
+    char *end;
+
+    if (!version || !*version)
+        return true;
+    long number = !strncmp(version, "vmx-", 4) ? strtol(version + 4, &end, 10) : 0;
+    if (number < 4 || number > 30 || *end)
+        return bad(call, "configSpec.version");
+    return set_number(call, plan, "virtualHW.version", number);
+}
+
+static bool edit_size(struct call *call, struct plan *plan,
+                      const struct vim_VirtualMachineConfigSpec *spec)
+{
+    if (spec->numCPUs.set && (spec->numCPUs.v < 1 || spec->numCPUs.v > VMCFG_CPUS_MAX))
+        return bad(call, "configSpec.numCPUs");
+    if (spec->numCoresPerSocket.set && spec->numCoresPerSocket.v < 1)
+        return bad(call, "configSpec.numCoresPerSocket");
+    if (spec->memoryMB.set && (spec->memoryMB.v < 4 || spec->memoryMB.v % 4 ||
+                               (uint64_t)spec->memoryMB.v > VMCFG_MEMORY_MAX >> 20))
+        return bad(call, "configSpec.memoryMB");
+    return (!spec->numCPUs.set || set_number(call, plan, "numvcpus", spec->numCPUs.v)) &&
+           (!spec->numCoresPerSocket.set ||
+            set_number(call, plan, "cpuid.coresPerSocket", spec->numCoresPerSocket.v)) &&
+           (!spec->memoryMB.set || set_number(call, plan, "memSize", spec->memoryMB.v));
+}
+
+static bool edit_boot(struct call *call, struct plan *plan,
+                      const struct vim_VirtualMachineConfigSpec *spec)
+{
+    const struct vim_VirtualMachineBootOptions *boot = spec->bootOptions;
+
+    if (spec->firmware && *spec->firmware && strcmp(spec->firmware, "efi") &&
+        strcmp(spec->firmware, "bios"))
+        return bad(call, "configSpec.firmware");
+    if (spec->firmware && *spec->firmware && !set(call, plan, "firmware", spec->firmware))
+        return false;
+    if (!boot)
+        return true;
+    return (!boot->bootDelay.set || set_number(call, plan, "bios.bootDelay", boot->bootDelay.v)) &&
+           set_flag(call, plan, "bios.forceSetupOnce", boot->enterBIOSSetup) &&
+           set_flag(call, plan, "uefi.secureBoot.enabled", boot->efiSecureBootEnabled);
+}
+
+/* Keys that make files of the host the VM's are not to be had by somebody who may only edit a VM.
+ */
+static bool is_reserved(const char *key)
+{
+    static const char *const reserved[] = {"socle.kernel", "socle.initrd", "nvram"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(reserved); i++)
+        if (!strcasecmp(key, reserved[i]))
+            return true;
+    return false;
+}
+
+static const char *text_of(struct call *call, const struct vim_any *value)
+{
+    switch (value->shape.kind) {
+    case VIM_STRING:
+        return value->str;
+    case VIM_BOOL:
+        return value->b ? "TRUE" : "FALSE";
+    case VIM_BYTE:
+        return arena_printf(call->arena, "%d", value->byte);
+    case VIM_SHORT:
+        return arena_printf(call->arena, "%d", value->s);
+    case VIM_INT:
+        return arena_printf(call->arena, "%d", value->i);
+    case VIM_LONG:
+        return arena_printf(call->arena, "%lld", (long long)value->l);
+    default:
+        return NULL;
+    }
+}
+
+static bool edit_extra(struct call *call, struct plan *plan,
+                       const struct vim_VirtualMachineConfigSpec *spec)
+{
+    for (size_t i = 0; i < spec->extraConfig.count; i++) {
+        const struct vim_OptionValue *option = spec->extraConfig.items[i];
+        const char *value = text_of(call, &option->value);
+        if (!value || !*option->key || is_reserved(option->key))
+            return bad(call, "configSpec.extraConfig");
+        if (!*value)
+            vmxfile_remove(plan->vmx, option->key);
+        else if (!set(call, plan, option->key, value))
+            return false;
+    }
+    return true;
+}
+
+static bool edit_flags(struct call *call, struct plan *plan,
+                       const struct vim_VirtualMachineConfigSpec *spec)
+{
+    return !spec->flags || set_flag(call, plan, "disk.EnableUUID", spec->flags->diskUuidEnabled);
+}
+
+bool vm_edit(struct call *call, const struct virtual_machine *vm, struct plan *plan,
+             const struct vim_VirtualMachineConfigSpec *spec)
+{
+    return edit_identity(call, plan, spec) && edit_version(call, plan, spec->version) &&
+           edit_size(call, plan, spec) && edit_boot(call, plan, spec) &&
+           edit_flags(call, plan, spec) && vm_edit_devices(call, vm, plan, spec) &&
+           edit_extra(call, plan, spec);
+}
+
+/* --- new ones --- */
+
+int plan_new_vmx(struct plan *plan, const char *name)
+{
+    static const char *const keys[][2] = {
+        {".encoding", "UTF-8"},
+        {"config.version", "8"},
+        {"virtualHW.version", "21"},
+        {"memSize", "1024"},
+        {"numvcpus", "1"},
+        {"guestOS", "other-64"},
+        {"pciBridge0.present", "TRUE"},
+        {"vmci0.present", "TRUE"},
+        {"hpet0.present", "TRUE"},
+        {"firmware", "bios"},
+    };
+    static const char *const uuids[] = {"uuid.bios", "vc.uuid"};
+    int rc = vmxfile_create(plan->rel, &plan->vmx);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++)
+        rc = vmxfile_set(plan->vmx, keys[i][0], keys[i][1]);
+    for (unsigned i = 0; i < ARRAY_SIZE(uuids) && rc == 0; i++) {
+        char text[VMCFG_UUID_TEXT];
+        uint8_t uuid[16];
+        if (getrandom(uuid, sizeof uuid, 0) != sizeof uuid)
+            return -errno;
+        uuid[6] = (uuid[6] & 0x0f) | 0x40;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
+        vmcfg_uuid_format(uuid, text);
+        rc = vmxfile_set(plan->vmx, uuids[i], text);
+    }
+    return rc < 0 ? rc : vmxfile_set(plan->vmx, "displayName", name);
+}
+
+/* --- on the datastore, on a worker thread --- */
+
+static int make_disk(struct plan *plan, const struct plan_disk *disk)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_FLAT,
+                             .provision = disk->eager  ? DISK_EAGER
+                                          : disk->thin ? DISK_THIN
+                                                       : DISK_LAZY,
+                             .size = disk->size,
+                             .adapter = disk->adapter};
+    struct disk_dir dir;
+    struct aio *aio = NULL;
+    const char *name;
+    int rc = disk_dir_open_for(&dir, disk->path, &name, &plan->err);
+
+    if (rc < 0)
+        return rc;
+    rc = aio_create(AIO_PLAIN, &aio, &plan->err);
+    if (rc == 0)
+        rc = disk_create(&dir.host, name, &spec, aio, NULL, NULL, &plan->err);
+    aio_destroy(aio);
+    disk_dir_close(&dir);
+    return rc;
+}
+
+/* The descriptor, and the extent that our own flat disks have. */
+static void delete_disk(const struct plan_disk *disk)
+{
+    char flat[DSPATH_MAX + 8];
+    size_t len = strlen(disk->rel);
+
+    (void)dspath_remove(disk->fd, disk->rel);
+    if (len > 5 && !strcasecmp(disk->rel + len - 5, ".vmdk")) {
+        (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)len - 5, disk->rel);
+        (void)dspath_remove(disk->fd, flat);
+    }
+}
+
+static int save_vmx(struct plan *plan)
+{
+    char path[PATH_MAX];
+
+    datastore_real_path(plan->datastore, plan->rel, path, sizeof path);
+    return vmxfile_save(plan->vmx, path, &plan->err);
+}
+
+static int make_folder(struct plan *plan)
+{
+    const char *last;
+    char folder[DSPATH_MAX];
+    const char *slash = strrchr(plan->rel, '/');
+
+    if (!slash)
+        return 0;
+    (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - plan->rel), plan->rel);
+    int parent = dspath_open_parent(plan->datastore->fd, folder, &last);
+    int rc = parent < 0 ? parent : mkdirat(parent, last, 0755) < 0 ? -errno : 0;
+    (void)close_fd(parent);
+    if (rc == -EEXIST)
+        rc = 0;
+    return rc < 0 ? err_sys(&plan->err, rc, "cannot make the folder \"%s\"", folder) : 0;
+}
+
+static void note_file(struct plan *plan, const char *rel)
+{
+    dspath_format(plan->datastore->e.name, rel, plan->failed_file, sizeof plan->failed_file);
+}
+
+void plan_run(struct plan *plan)
+{
+    unsigned made = 0;
+    int rc = plan->make_folder ? make_folder(plan) : 0;
+
+    note_file(plan, plan->rel);
+    for (; made < plan->disk_count && rc == 0; made++) {
+        if (!plan->disk[made].size)
+            continue;
+        rc = make_disk(plan, &plan->disk[made]);
+        if (rc < 0) {
+            note_file(plan, plan->disk[made].rel);
+            break;
+        }
+    }
+    if (rc == 0)
+        rc = save_vmx(plan);
+    for (unsigned i = 0; i < made && rc < 0; i++)
+        if (plan->disk[i].size)
+            delete_disk(&plan->disk[i]);
+    for (unsigned i = 0; i < plan->disk_count && rc == 0; i++)
+        if (!plan->disk[i].size)
+            delete_disk(&plan->disk[i]);
+    plan->rc = rc;
+}
+
+void plan_free(struct plan *plan)
+{
+    vmxfile_destroy(plan->vmx);
+    plan->vmx = NULL;
+}

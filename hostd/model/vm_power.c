@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Power. hostd starts a keeper (vm/process/keeper.h) on a worker thread and then listens to it;
+ * what a VM is doing is what its keeper said last. Nothing here is asked twice: a keeper that is
+ * gone means a VM that is off, and its last words say why. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/range.h"
+#include "config/vmcfg.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
+#include "hostd/model/virtual_machine.h"
+#include "hostd/session/session.h"
+#include "hostd/task/worker.h"
+
+static void changed(struct virtual_machine *vm)
+{
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_summary);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_guest);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_config); /* connected devices */
+}
+
+/* --- operations --- */
+
+bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
+{
+    if (vm->task) {
+        struct vim_TaskInProgress *fault = VIM_NEW(call->arena, TaskInProgress);
+        fault->task = mo_ref(&vm->task->mo);
+        call_fault(call, &fault->self);
+        return false;
+    }
+    *ret_task = task_start(call, &vm->e);
+    if (*ret_task)
+        vm->task = *ret_task;
+    return *ret_task;
+}
+
+void vm_end(struct virtual_machine *vm)
+{
+    vm->task = NULL;
+}
+
+void vm_fail_power(struct task *task, struct virtual_machine *vm, int requested)
+{
+    struct arena arena = {0};
+    struct vim_InvalidPowerState *fault = VIM_NEW(&arena, InvalidPowerState);
+
+    fault->existingState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
+    fault->requestedState = (enum vim_VirtualMachinePowerState)requested;
+    vm_end(vm);
+    task_fail(task, &fault->self, NULL);
+    arena_free(&arena);
+}
+
+bool vm_require_power(struct task *task, struct virtual_machine *vm, int state)
+{
+    if (vm_power_state(vm) == state)
+        return true;
+    vm_fail_power(task, vm, state);
+    return false;
+}
+
+static void fail(struct virtual_machine *vm, const char *text)
+{
+    struct task *task = vm->task;
+    struct arena arena = {0};
+
+    vm_end(vm);
+    if (task)
+        task_fail(task, &VIM_NEW(&arena, GenericVmConfigFault)->self, text);
+    arena_free(&arena);
+}
+
+static void succeed(struct virtual_machine *vm)
+{
+    struct task *task = vm->task;
+
+    vm_end(vm);
+    if (task)
+        task_succeed(task, vim_any_none());
+}
+
+/* --- the keeper's words --- */
+
+void vm_hang_up(struct virtual_machine *vm)
+{
+    int fd = vm->keeper.fd;
+
+    if (!vm->keeper.loop)
+        return;
+    loop_del(&vm->keeper);
+    (void)close_fd(fd);
+}
+
+static const char *user_of(const struct task *task)
+{
+    return task ? task->user : "";
+}
+
+static void now_off(struct virtual_machine *vm, enum vm_end end, const char *text)
+{
+    struct hostd *hostd = vm->e.hostd;
+    enum vm_power before = vm->power;
+    bool asked = before == VM_STOPPING;
+
+    vm_hang_up(vm);
+    keeper_forget(vm->keeper_path);
+    vm->power = VM_OFF;
+    vm->boot_us = 0;
+    vm->clean_off = end == VM_END_POWER_OFF;
+    if (before == VM_STARTING) {
+        EVENT_POST(hostd, VmFailedToPowerOnEvent, &vm->e, user_of(vm->task),
+                   "Failed to power on %s on %s: %s", vm->e.name, hostd->inventory->host.name,
+                   text);
+        fail(vm, text);
+    } else {
+        EVENT_POST(hostd, VmPoweredOffEvent, &vm->e, asked ? user_of(vm->task) : "",
+                   "%s on %s is powered off%s%s", vm->e.name, hostd->inventory->host.name,
+                   *text ? ": " : "", text);
+        if (asked)
+            succeed(vm);
+    }
+    changed(vm);
+}
+
+static void now_on(struct virtual_machine *vm, int64_t since)
+{
+    bool started = vm->power == VM_STARTING;
+
+    vm->power = VM_ON;
+    vm->boot_us = since;
+    if (started) {
+        EVENT_POST(vm->e.hostd, VmPoweredOnEvent, &vm->e, user_of(vm->task),
+                   "%s on %s is powered on", vm->e.name, vm->e.hostd->inventory->host.name);
+        succeed(vm);
+    }
+    changed(vm);
+}
+
+/* Nobody is at the other end: what did it leave? */
+static void keeper_gone(struct virtual_machine *vm)
+{
+    struct keeper_message m;
+
+    if (keeper_last_words(vm->keeper_path, &m) == 0 && m.kind == KEEPER_ENDED)
+        now_off(vm, (enum vm_end)m.value, m.text);
+    else
+        now_off(vm, VM_END_DIED, "the process that kept it was killed, or the machine restarted");
+}
+
+static void on_keeper(void *ctx, uint32_t events)
+{
+    struct virtual_machine *vm = ctx;
+    struct keeper_message m;
+    int rc = keeper_receive(vm->keeper.fd, &m);
+
+    (void)events;
+    if (rc == -EAGAIN)
+        return;
+    if (rc < 0)
+        keeper_gone(vm);
+    else if (m.kind == KEEPER_ENDED)
+        now_off(vm, (enum vm_end)m.value, m.text);
+    else if (m.kind == KEEPER_RUNNING && vm->power != VM_STOPPING)
+        now_on(vm, m.started_us);
+}
+
+static int listen_to_keeper(struct virtual_machine *vm)
+{
+    int fd, rc = keeper_connect(vm->keeper_path, &fd);
+
+    if (rc < 0)
+        return rc;
+    rc = loop_add_fd(vm->e.hostd->loop, &vm->keeper, fd, EPOLLIN, on_keeper, vm);
+    if (rc < 0)
+        (void)close_fd(fd);
+    return rc;
+}
+
+/* A VM that nobody switched off while we were away still has its socket, or its last words. */
+void vm_adopt(struct virtual_machine *vm)
+{
+    struct keeper_message m;
+    int rc = listen_to_keeper(vm);
+
+    if (rc == 0) {
+        vm->power = VM_ON; /* its first message says so in more detail */
+        return;
+    }
+    if (rc == -ECONNREFUSED || keeper_last_words(vm->keeper_path, &m) == 0) {
+        vm->power = VM_ON;
+        keeper_gone(vm);
+    }
+}
+
+/* --- starting --- */
+
+struct starting {
+    struct virtual_machine *vm; /* stays: an operation is under way */
+    struct vmcfg cfg;
+    struct err err;
+    int rc;
+};
+
+/* Names that mean datastores become names that mean files. */
+static int translate(struct virtual_machine *vm, char **path, struct err *err)
+{
+    struct dspath parsed;
+    char real[PATH_MAX];
+
+    if (!*path || (strncmp(*path, "/vmfs/", 6) && **path != '['))
+        return 0;
+    struct datastore *datastore = datastore_resolve(vm->e.hostd->inventory, *path, &parsed);
+    if (!datastore)
+        return err_set(err, -ENOENT, "\"%s\": its datastore is not there", *path);
+    datastore_real_path(datastore, parsed.rel, real, sizeof real);
+    free(*path);
+    *path = strdup(real);
+    return *path ? 0 : err_sys(err, -ENOMEM, "names");
+}
+
+static int translate_all(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
+{
+    int rc = translate(vm, &cfg->nvram, err);
+
+    for (unsigned i = 0; i < cfg->disk_count && rc == 0; i++)
+        rc = translate(vm, &cfg->disks[i].file, err);
+    if (rc == 0)
+        rc = translate(vm, &cfg->kernel, err);
+    if (rc == 0)
+        rc = translate(vm, &cfg->initrd, err);
+    return rc;
+}
+
+static int default_nvram(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
+{
+    char path[PATH_MAX];
+
+    if (cfg->nvram || cfg->firmware != VMCFG_FIRMWARE_UEFI)
+        return 0;
+    datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
+    size_t len = strlen(path),
+           stem = len > 4 && !strcasecmp(path + len - 4, ".vmx") ? len - 4 : len;
+    if (asprintf(&cfg->nvram, "%.*s.nvram", (int)stem, path) < 0)
+        cfg->nvram = NULL;
+    return cfg->nvram ? 0 : err_sys(err, -ENOMEM, "names");
+}
+
+/* What the VM is, from its file as it is on the datastore now. In hosted mode the network is the
+ * user-mode one, whatever the port group's name. */
+static int read_config(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
+{
+    cleanup_buf struct buf warnings = {0};
+    char folder[DSPATH_MAX], real[PATH_MAX];
+
+    if (!vm->vmx)
+        return err_set(err, -EBADMSG, "%s", vm->trouble.text);
+    vm_folder(vm, folder);
+    datastore_real_path(vm->datastore, folder, real, sizeof real);
+    int rc = vmcfg_from_vmx(cfg, vm->vmx, real, &warnings, err);
+    if (rc == 0)
+        rc = translate_all(vm, cfg, err);
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        cfg->nics[i].type = VMCFG_NIC_USER;
+    if (rc == 0)
+        rc = vmcfg_finish(cfg, err);
+    if (rc == 0)
+        rc = default_nvram(vm, cfg, err);
+    if (warnings.len)
+        log_info("VM %s: %s", vm->e.id, buf_cstr(&warnings));
+    return rc;
+}
+
+static void start_work(void *arg)
+{
+    struct starting *starting = arg;
+
+    starting->rc = keeper_start(&starting->cfg, starting->vm->keeper_path, &starting->err);
+}
+
+static void start_done(void *arg)
+{
+    struct starting *starting = arg;
+    struct virtual_machine *vm = starting->vm;
+    int rc = starting->rc;
+
+    if (rc == 0)
+        rc = listen_to_keeper(vm);
+    if (rc < 0 && starting->rc == 0)
+        keeper_gone(vm); /* it has ended already */
+    else if (rc < 0)
+        now_off(vm, VM_END_DIED, starting->err.text);
+    vmcfg_free(&starting->cfg);
+    free(starting);
+}
+
+static void power_on(struct virtual_machine *vm, struct task *task)
+{
+    struct starting *starting;
+
+    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
+        return;
+    starting = calloc(1, sizeof *starting);
+    if (!starting) {
+        fail(vm, "out of memory");
+        return;
+    }
+    starting->vm = vm;
+    vmcfg_init(&starting->cfg);
+    vm->power = VM_STARTING;
+    keeper_forget(vm->keeper_path);
+    int rc = read_config(vm, &starting->cfg, &starting->err);
+    if (rc == 0)
+        rc = worker_post(vm->e.hostd->worker, start_work, start_done, starting);
+    if (rc == 0)
+        return;
+    now_off(vm, VM_END_BAD_FILE, starting->err.text);
+    vmcfg_free(&starting->cfg);
+    free(starting);
+}
+
+/* --- methods --- */
+
+void vm_power_on(struct mo *mo, struct call *call)
+{
+    struct task *task;
+
+    if (vm_begin(call, vm_of(mo), &task))
+        power_on(vm_of(mo), task);
+}
+
+void vm_power_off(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct task *task;
+
+    if (!vm_begin(call, vm, &task) ||
+        !vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
+        return;
+    vm->power = VM_STOPPING;
+    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
+        keeper_gone(vm);
+}
+
+void vm_reset_task(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+    struct task *task;
+
+    if (!vm_begin(call, vm, &task) ||
+        !vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
+        return;
+    if (keeper_send(vm->keeper.fd, KEEPER_RESET) < 0) {
+        fail(vm, "the VM does not answer");
+        return;
+    }
+    EVENT_POST(vm->e.hostd, VmResettingEvent, &vm->e, task->user, "%s on %s is reset", vm->e.name,
+               vm->e.hostd->inventory->host.name);
+    succeed(vm);
+}
+
+/* Until there are tools in the guest, it is asked by ACPI: by the power button. */
+static bool require_guest(struct call *call, struct virtual_machine *vm)
+{
+    if (vm->power == VM_ON)
+        return true;
+    struct vim_InvalidPowerState *fault = VIM_NEW(call->arena, InvalidPowerState);
+    fault->existingState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
+    fault->requestedState = VIM_VirtualMachinePowerState_poweredOn;
+    call_fault(call, &fault->self);
+    return false;
+}
+
+void vm_shutdown_guest(struct mo *mo, struct call *call)
+{
+    struct virtual_machine *vm = vm_of(mo);
+
+    if (!require_guest(call, vm))
+        return;
+    if (keeper_send(vm->keeper.fd, KEEPER_POWER_BUTTON) < 0)
+        CALL_FAULT(call, ToolsUnavailable);
+    else
+        EVENT_POST(vm->e.hostd, VmGuestShutdownEvent, &vm->e, call->session->user,
+                   "Guest OS shut down for %s", vm->e.name);
+}
+
+/* ACPI has no button for it. */
+void vm_reboot_guest(struct mo *mo, struct call *call)
+{
+    if (require_guest(call, vm_of(mo)))
+        CALL_FAULT(call, ToolsUnavailable);
+}
+
+/* One task for the question, one for each VM. */
+void vm_power_on_many(struct mo *mo, struct call *call)
+{
+    const struct vim_PowerOnMultiVM_Task_args *args = call->args;
+    struct vim_ClusterPowerOnVmResult *result = VIM_NEW(call->arena, ClusterPowerOnVmResult);
+    struct task *all = task_start(call, entity_from(mo));
+    struct vim_any answer = call->result;
+
+    if (!all)
+        return;
+    for (size_t i = 0; i < args->vm.count; i++) {
+        struct mo *one = call_resolve(call, args->vm.items[i]);
+        struct task *task;
+        if (!one || !vm_begin(call, vm_of(one), &task))
+            continue;
+        struct vim_ClusterAttemptedVmInfo *info = VIM_NEW(call->arena, ClusterAttemptedVmInfo);
+        info->vm = mo_ref(one);
+        info->task = mo_ref(&task->mo);
+        VIM_ADD(call->arena, &result->attempted, info);
+        power_on(vm_of(one), task);
+    }
+    call->fault = NULL;
+    call_return(call, answer);
+    task_succeed(all, vim_any_data(result));
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/task/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/range.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/session/session.h"
+
+enum { SWEEP_S = 10 };
+#define SECONDS(n) ((uint64_t)(n)*1000000000)
+
+struct tasks {
+    struct hostd *hostd;
+    struct task *first; /* newest first */
+    unsigned count;
+    int32_t serial;
+    struct loop_source sweep;
+};
+
+static int64_t now_us(void)
+{
+    return clock_realtime(&clock_host) / 1000;
+}
+
+static void changed(struct task *task)
+{
+    mo_changed(&task->mo, VIM_P_Task_info);
+}
+
+static bool ended(const struct task *task)
+{
+    return task->state == VIM_TaskInfoState_success || task->state == VIM_TaskInfoState_error;
+}
+
+/* --- properties and methods --- */
+
+static struct vim_any get_info(struct mo *mo, struct call *call)
+{
+    struct task *task = container_of(mo, struct task, mo);
+    struct vim_TaskInfo *info = VIM_NEW(call->arena, TaskInfo);
+    struct vim_TaskReasonUser *reason = VIM_NEW(call->arena, TaskReasonUser);
+
+    reason->userName = arena_strdup(call->arena, task->user);
+    info->key = arena_strdup(call->arena, task->id);
+    info->task = mo_ref(mo);
+    info->name = task->name;
+    info->descriptionId = arena_strdup(call->arena, task->description_id);
+    info->entity =
+        (struct vim_ref){task->entity_ref.type, arena_strdup(call->arena, task->entity_id)};
+    info->entityName = arena_strdup(call->arena, task->entity_name);
+    info->state = (enum vim_TaskInfoState)task->state;
+    info->cancelled = task->cancelled;
+    info->cancelable = task->cancel && !ended(task);
+    if (task->error)
+        info->error = (struct vim_LocalizedMethodFault *)(void *)vim_copy(
+                          call->arena,
+                          &(struct vim_any){.shape = {VIM_DATA, false, VIM_T_LocalizedMethodFault},
+                                            .data = &task->error->self})
+                          .data;
+    info->result = vim_copy(call->arena, &task->result);
+    if (task->state == VIM_TaskInfoState_running && task->progress)
+        info->progress = vim_int(task->progress);
+    info->reason = (struct vim_TaskReason *)(void *)reason;
+    info->queueTime = task->queued_us;
+    if (task->started_us)
+        info->startTime = vim_time(task->started_us);
+    if (task->ended_us)
+        info->completeTime = vim_time(task->ended_us);
+    info->eventChainId = task->chain;
+    return vim_any_data(info);
+}
+
+static void invoke_cancel(struct mo *mo, struct call *call)
+{
+    struct task *task = container_of(mo, struct task, mo);
+
+    if (ended(task)) {
+        CALL_FAULT(call, InvalidState);
+    } else if (!task->cancel) {
+        CALL_FAULT(call, NotSupported);
+    } else {
+        task->cancelled = true;
+        task->cancel(task);
+        changed(task);
+    }
+}
+
+static const struct mo_property properties[] = {MO_PROPERTY(Task, info, get_info)};
+static const struct mo_method methods[] = {MO_METHOD(CancelTask, invoke_cancel)};
+static const struct mo_class task_class = {
+    .type = VIM_MANAGED(Task),
+    .props = properties,
+    .methods = methods,
+    .prop_count = ARRAY_SIZE(properties),
+    .method_count = ARRAY_SIZE(methods),
+};
+
+struct vim_any task_recent(struct hostd *hostd, struct entity *entity, struct call *call)
+{
+    VIM_LIST(struct vim_ref) list = {0};
+
+    for (struct task *task = hostd->tasks->first; task; task = task->next)
+        if (!entity || task->entity == entity)
+            VIM_ADD(call->arena, &list, mo_ref(&task->mo));
+    if (!list.items)
+        VIM_EMPTY(&list);
+    return VIM_ANY_LIST(VIM_REF, VIM_M_Task, &list);
+}
+
+struct entity *task_entity(struct hostd *hostd, struct mo *mo)
+{
+    (void)hostd;
+    return container_of(mo, struct task, mo)->entity;
+}
+
+/* --- life --- */
+
+static void forget(struct tasks *tasks, struct task **at)
+{
+    struct task *task = *at;
+
+    *at = task->next;
+    tasks->count--;
+    mo_remove(&task->mo);
+    arena_free(&task->arena);
+    free(task);
+}
+
+/* "VirtualMachine.powerOn" of vim.VirtualMachine and powerOn. */
+static void describe(struct task *task, const struct vim_method *method)
+{
+    const char *dot = strrchr(method->owner->vmodl, '.');
+
+    (void)snprintf(task->description_id, sizeof task->description_id, "%s.%s",
+                   dot ? dot + 1 : method->owner->vmodl, method->vmodl);
+    (void)snprintf(task->id, sizeof task->id, "haTask-%.40s-%s.%s-%d", task->entity_id,
+                   method->owner->vmodl, method->vmodl, task->chain);
+}
+
+struct task *task_start(struct call *call, struct entity *entity)
+{
+    struct tasks *tasks = hostd_of(call)->tasks;
+    struct task *task = tasks->count < TASKS_MAX ? calloc(1, sizeof *task) : NULL;
+
+    if (!task) {
+        CALL_FAULT(call, TaskInProgress);
+        return NULL;
+    }
+    task->hostd = tasks->hostd;
+    task->entity = entity;
+    task->entity_ref = mo_ref(&entity->mo);
+    (void)snprintf(task->entity_id, sizeof task->entity_id, "%s", entity->id);
+    (void)snprintf(task->entity_name, sizeof task->entity_name, "%s", entity->name);
+    (void)snprintf(task->user, sizeof task->user, "%s", call->session ? call->session->user : "");
+    task->name = call->method->name;
+    task->chain = ++tasks->serial;
+    task->state = VIM_TaskInfoState_running;
+    task->queued_us = task->started_us = now_us();
+    describe(task, call->method);
+    task->mo.class = &task_class;
+    task->mo.id = task->id;
+    if (mo_add(call->api->registry, NULL, &task->mo) < 0) {
+        free(task);
+        CALL_FAULT(call, TaskInProgress);
+        return NULL;
+    }
+    task->next = tasks->first;
+    tasks->first = task;
+    tasks->count++;
+    mo_changed(&entity->mo, VIM_P_ManagedEntity_recentTask);
+    call_return(call, mo_value(&task->mo));
+    return task;
+}
+
+void task_progress(struct task *task, int percent)
+{
+    if (percent == task->progress)
+        return;
+    task->progress = percent;
+    changed(task);
+}
+
+static void end(struct task *task, enum vim_TaskInfoState state)
+{
+    task->state = state;
+    task->ended_us = now_us();
+    task->cancel = NULL;
+    task->ctx = NULL;
+    changed(task);
+}
+
+void task_succeed(struct task *task, struct vim_any result)
+{
+    task->result = vim_copy(&task->arena, &result);
+    end(task, VIM_TaskInfoState_success);
+}
+
+void task_fail(struct task *task, const struct vim_data *fault, const char *text)
+{
+    struct vim_any value = {.shape = {VIM_DATA, false, (uint16_t)(fault->type - vim_types)},
+                            .data = (struct vim_data *)(uintptr_t)fault};
+    struct vim_any copy = vim_copy(&task->arena, &value);
+
+    task->error = fault_localized(&task->arena, copy.data, arena_strdup(&task->arena, text));
+    end(task, VIM_TaskInfoState_error);
+}
+
+struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
+{
+    struct vim_FileFault *fault;
+
+    switch (file ? -rc : 0) {
+    case ENOENT:
+    case ENOTDIR:
+        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, FileNotFound);
+        break;
+    case EEXIST:
+    case ENOTEMPTY:
+        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, FileAlreadyExists);
+        break;
+    case ENOSPC:
+    case EDQUOT:
+        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, NoDiskSpace);
+        break;
+    case EBUSY:
+    case EWOULDBLOCK:
+    case EADDRINUSE:
+        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, FileLocked);
+        break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case EXDEV:
+    case ELOOP:
+        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, CannotAccessFile);
+        break;
+    case 0:
+        return &VIM_NEW(arena, SystemError)->self;
+    default:
+        fault = VIM_NEW(arena, FileFault);
+    }
+    fault->file = arena_strdup(arena, file);
+    return &fault->self;
+}
+
+void task_fail_errno(struct task *task, int rc, const struct err *err, const char *file)
+{
+    struct arena arena = {0};
+    struct vim_data *fault = fault_from_errno(&arena, rc, file);
+    /* A file's own faults have texts that clients know; the rest is said as we know it. */
+    bool standard = file && (rc == -ENOENT || rc == -EEXIST);
+
+    task_fail(task, fault, !standard && err && err->code ? err->text : NULL);
+    arena_free(&arena);
+}
+
+void task_forget_entity(struct hostd *hostd, struct entity *entity)
+{
+    for (struct task *task = hostd->tasks->first; task; task = task->next)
+        if (task->entity == entity)
+            task->entity = NULL;
+}
+
+static void on_sweep(void *ctx, uint32_t events)
+{
+    struct tasks *tasks = ctx;
+    int64_t before = now_us() - (int64_t)TASK_KEEP_S * 1000000;
+
+    (void)events;
+    for (struct task **at = &tasks->first; *at;)
+        if (ended(*at) && (*at)->ended_us < before)
+            forget(tasks, at);
+        else
+            at = &(*at)->next;
+    (void)loop_timer_arm(&tasks->sweep, clock_now() + SECONDS(SWEEP_S));
+}
+
+int tasks_create(struct hostd *hostd, struct tasks **ret_tasks)
+{
+    struct tasks *tasks = calloc(1, sizeof *tasks);
+    int rc = tasks ? loop_add_timer(hostd->loop, &tasks->sweep, on_sweep, tasks) : -ENOMEM;
+
+    if (rc < 0) {
+        free(tasks);
+        return rc;
+    }
+    tasks->hostd = hostd;
+    (void)loop_timer_arm(&tasks->sweep, clock_now() + SECONDS(SWEEP_S));
+    *ret_tasks = tasks;
+    return 0;
+}
+
+void tasks_destroy(struct tasks *tasks)
+{
+    if (!tasks)
+        return;
+    loop_del(&tasks->sweep);
+    while (tasks->first)
+        forget(tasks, &tasks->first);
+    free(tasks);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/up/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/range.h"
+#include "hostd/up/rootdir.h"
+
+#define FRONT_CONF "run/front.conf"
+
+/* Whom the workers are when we are root. A container may have neither of the two: then root. */
+static const struct passwd *front_user(void)
+{
+    const struct passwd *user = getpwnam("www-data"); /* as Debian's nginx has it */
+
+    return user ? user : getpwnam("nobody");
+}
+
+gid_t front_group(void)
+{
+    const struct passwd *user = geteuid() == 0 ? front_user() : NULL;
+
+    return user ? user->pw_gid : (gid_t)-1;
+}
+
+static void put_user(struct buf *conf)
+{
+    const struct passwd *user = front_user();
+    const struct group *group = user ? getgrgid(user->pw_gid) : NULL;
+
+    if (user && group)
+        buf_printf(conf, "user %s %s;\n", user->pw_name, group->gr_name);
+    else
+        buf_put_str(conf, "user root;\n");
+}
+
+static void put_listen(struct buf *conf, const struct front_config *config)
+{
+    const char *open = strchr(config->address, ':') ? "[" : "";
+
+    buf_printf(conf, "    listen %s%s%s:%u ssl backlog=1024;\n", open, config->address,
+               *open ? "]" : "", config->port);
+}
+
+/* Bodies of API calls are collected here first, so that slow clients cost hostd nothing; files are
+ * passed on as they come. Answers may take hours: that is what waiting for updates is. */
+/* Certificates are looked for from the configuration's folder on, all else from ours. */
+static void put_server(struct buf *conf)
+{
+    static const char *const streamed[] = {"/folder", "/nfc/", "/guestFile"};
+
+    buf_put_str(conf, "    ssl_certificate ../" ROOTDIR_CERT ";\n"
+                      "    ssl_certificate_key ../" ROOTDIR_KEY ";\n"
+                      "    ssl_protocols TLSv1.2 TLSv1.3;\n"
+                      "    ssl_session_cache shared:tls:4m;\n"
+                      "    proxy_http_version 1.1;\n"
+                      "    proxy_set_header Host $http_host;\n"
+                      "    proxy_set_header X-Real-IP $remote_addr;\n"
+                      "    proxy_set_header X-Forwarded-For \"\";\n"
+                      "    proxy_set_header Connection $to_hostd;\n"
+                      "    proxy_set_header Upgrade $http_upgrade;\n"
+                      "    proxy_connect_timeout 10s;\n"
+                      "    proxy_send_timeout 120s;\n"
+                      "    proxy_read_timeout 25h;\n"
+                      "    location / {\n"
+                      "      client_max_body_size 16m;\n"
+                      "      proxy_pass http://hostd;\n"
+                      "    }\n");
+    for (unsigned i = 0; i < ARRAY_SIZE(streamed); i++)
+        buf_printf(conf,
+                   "    location %s {\n"
+                   "      client_max_body_size 0;\n"
+                   "      proxy_request_buffering off;\n"
+                   "      proxy_max_temp_file_size 0;\n"
+                   "      proxy_buffers 16 64k;\n"
+                   "      proxy_busy_buffers_size 256k;\n"
+                   "      proxy_pass http://hostd;\n"
+                   "    }\n",
+                   streamed[i]);
+}
+
+static void put_conf(struct buf *conf, const struct front_config *config)
+{
+    static const char *const folders[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
+
+    if (geteuid() == 0)
+        put_user(conf);
+    buf_put_str(conf, "# Written at each start; changes are lost.\n"
+                      "daemon off;\n"
+                      "pid run/front.pid;\n"
+                      "worker_processes 1;\n"
+                      "worker_rlimit_nofile 8192;\n"
+                      "events { worker_connections 4000; }\n"
+                      "http {\n"
+                      "  access_log off;\n"
+                      "  server_tokens off;\n"
+                      "  default_type application/octet-stream;\n"
+                      "  keepalive_timeout 75s;\n"
+                      "  client_header_timeout 20s;\n"
+                      "  client_body_timeout 60s;\n"
+                      "  send_timeout 60s;\n"
+                      "  reset_timedout_connection on;\n"
+                      "  large_client_header_buffers 4 16k;\n");
+    for (unsigned i = 0; i < ARRAY_SIZE(folders); i++)
+        buf_printf(conf, "  %s_temp_path run/front/%s;\n", folders[i], folders[i]);
+    buf_put_str(conf, "  map $http_upgrade $to_hostd { default upgrade; '' ''; }\n"
+                      "  upstream hostd { server unix:" ROOTDIR_HTTP "; keepalive 64; }\n"
+                      "  server {\n");
+    put_listen(conf, config);
+    put_server(conf);
+    buf_put_str(conf, "  }\n}\n");
+}
+
+/* In the child, after fork: only async-signal-safe calls. */
+static void exec_nginx(const char *folder)
+{
+    static const char *const places[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx"};
+    char *env[] = {NULL};
+    sigset_t none;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)setpgid(0, 0); /* the terminal's Ctrl-C is for us alone */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR);
+    (void)dup2(null, STDIN_FILENO);
+    (void)dup2(null, STDOUT_FILENO);
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        const char *argv[] = {"socle-front",   "-p", folder,     "-e",
+                              "log/front.log", "-c", FRONT_CONF, NULL};
+        (void)execve(places[i], (char *const *)argv, env);
+    }
+    _exit(127);
+}
+
+int front_start(const struct front_config *config, pid_t *ret_pid, struct err *err)
+{
+    cleanup_buf struct buf conf = {0};
+    char cwd[4096], folder[4100];
+
+    put_conf(&conf, config);
+    if (conf.failed || !getcwd(cwd, sizeof cwd))
+        return err_sys(err, -ENOMEM, "the front's configuration");
+    (void)snprintf(folder, sizeof folder, "%s/", cwd);
+    if (access("/usr/sbin/nginx", X_OK) < 0 && access("/usr/local/sbin/nginx", X_OK) < 0)
+        return err_set(err, -ENOENT, "nginx is not installed; on Debian: apt-get install nginx");
+    int rc = mkdir("run/front", 0711) < 0 && errno != EEXIST ? -errno : 0;
+    if (rc < 0)
+        return err_sys(err, rc, "cannot make the folder \"run/front\"");
+    rc = file_replace(AT_FDCWD, FRONT_CONF, 0600, conf.data, conf.len, err);
+    if (rc < 0)
+        return rc;
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_sys(err, -errno, "cannot start nginx");
+    if (pid == 0)
+        exec_nginx(folder);
+    *ret_pid = pid;
+    return 0;
+}

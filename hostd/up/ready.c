@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/up/ready.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
+DEFINE_CLEANUP(SSL *, SSL_free)
+
+/* An address that means "all" is asked at the loopback. */
+static int dial(const char *address, uint16_t port)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    const struct timeval limit = {.tv_sec = 2};
+    bool is6 = inet_pton(AF_INET6, address, &v6.sin6_addr) == 1;
+
+    if (!is6 && inet_pton(AF_INET, address, &v4.sin_addr) != 1)
+        return -EINVAL;
+    if (is6 && IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
+        v6.sin6_addr = in6addr_loopback;
+    if (!is6 && v4.sin_addr.s_addr == htonl(INADDR_ANY))
+        v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    cleanup_fd int fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+        return -errno;
+    if (connect(fd, is6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
+                is6 ? sizeof v6 : sizeof v4) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+int ready_check(const char *address, uint16_t port)
+{
+    static const char request[] = "GET /sdk/vimServiceVersions.xml HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Connection: close\r\n\r\n";
+    char answer[16] = "";
+    cleanup_fd int fd = dial(address, port);
+
+    if (fd < 0)
+        return fd;
+    SSL_CTX *ctx CLEANUP(SSL_CTX_free_cleanup_) = SSL_CTX_new(TLS_client_method());
+    SSL *ssl CLEANUP(SSL_free_cleanup_) = ctx ? SSL_new(ctx) : NULL;
+    if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1 ||
+        SSL_write(ssl, request, sizeof request - 1) <= 0 ||
+        SSL_read(ssl, answer, sizeof answer - 1) < 12)
+        return -EIO;
+    return strncmp(answer, "HTTP/1.1 200", 12) ? -EAGAIN : 0;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is the host ready? What a client would see: a request through the front's TLS, answered by hostd.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* 0: hostd answered by way of the front. Takes some milliseconds, at most two seconds. */
+int ready_check(const char *address, uint16_t port);

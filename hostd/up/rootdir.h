@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The folder that a host in hosted mode lives in (`socle up --root DIR`). All of our processes have
+ * it as their working directory and name what is in it relative to it, so that no path becomes too
+ * long for a socket's address.
+ *
+ *   lock                    held by `socle up` as long as it runs
+ *   password                root's first password, if one was generated; mode 0600
+ *   config/                 accounts, roles, permissions, inventory, settings: JSON, replaced whole
+ *   tls/                    cert.pem, key.pem
+ *   datastores/NAME/        a datastore each
+ *   state.db                events and tasks (SQLite)
+ *   run/                    sockets, process ids, the front's configuration
+ *   log/                    hostd.log, front.log
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define ROOTDIR_PASSWORD   "password"
+#define ROOTDIR_CERT       "tls/cert.pem"
+#define ROOTDIR_KEY        "tls/key.pem"
+#define ROOTDIR_HTTP       "run/http.sock"
+#define ROOTDIR_LOCAL      "run/local.sock"
+#define ROOTDIR_DATASTORES "datastores"
+#define ROOTDIR_VMS        "run/vm"
+
+/* Makes it at first use (with everything that hostd expects to find), changes into it and takes the
+ * lock. -EBUSY: another `socle up` has it, the message says which process. `password` NULL: one is
+ * generated and written to ROOTDIR_PASSWORD. *ret_fresh: this was the first use. The lock lasts as
+ * long as the process. */
+int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct err *err);
+
+/* For `socle down`: changes into it; the process that holds the lock, 0 if none does. */
+int rootdir_enter(const char *path, pid_t *ret_holder, struct err *err);

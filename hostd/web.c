@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "hostd/api/sdk.h"
+#include "hostd/datastore/folder_http.h"
+#include "hostd/session/session.h"
+
+enum { API_BODY_MAX = 16 << 20 };
+
+static bool is_under(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return !strncmp(path, prefix, len) && (!path[len] || path[len] == '/');
+}
+
+/* --- the API --- */
+
+/* One request to the API on its way. */
+struct api_request {
+    struct sdk_request sdk;
+    struct http_exchange *x;
+    struct hostd *hostd;
+    struct session *session; /* what it came with; entered */
+    char secret[SESSION_SECRET_TEXT];
+    char method[8];
+};
+
+static struct session *find_session(struct sdk_request *sdk, const char *secret,
+                                    struct mo_scope **ret_scope)
+{
+    struct api_request *request = sdk->ctx;
+    struct session *session = session_find(request->hostd->sessions, secret);
+
+    if (session && !request->session) {
+        session_enter(session);
+        request->session = session;
+    }
+    if (session)
+        *ret_scope = &session->scope;
+    return session;
+}
+
+/* A login's answer carries the new session in both of its forms. */
+static const char *session_headers(const struct session *session, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "Set-Cookie: vmware_soap_session=\"%s\"; Path=/; HttpOnly; Secure\r\n"
+                   "vmware-api-session-id: %s\r\nCache-Control: no-cache\r\n",
+                   session->secret, session->secret);
+    return text;
+}
+
+static void respond(struct sdk_request *sdk, const struct call *call, int status,
+                    const char *content_type, struct buf *body)
+{
+    struct api_request *request = sdk->ctx;
+    const char *headers = "Cache-Control: no-cache\r\n";
+    char text[512];
+
+    if (call && call->session && call->session != request->session)
+        headers = session_headers(call->session, text, sizeof text);
+    if (request->session)
+        session_leave(request->hostd->sessions, request->session);
+    http_answer(request->x, status, content_type, headers, body);
+    sdk_release(sdk);
+    free(request);
+}
+
+static void api_gone(struct http_exchange *x)
+{
+    struct api_request *request = x->user;
+
+    sdk_release(&request->sdk);
+    if (request->session)
+        session_leave(request->hostd->sessions, request->session);
+    free(request);
+}
+
+static const char *method_name(enum http_method method)
+{
+    return method == HTTP_POST ? "POST" : method == HTTP_GET ? "GET" : "";
+}
+
+static void api_serve(struct hostd *hostd, struct http_exchange *x)
+{
+    struct api_request *request = calloc(1, sizeof *request);
+    const char *header = http_header(&x->head, "vmware-api-session-id");
+
+    if (!request) {
+        http_answer_text(x, 503, "out of memory");
+        return;
+    }
+    request->x = x;
+    request->hostd = hostd;
+    request->sdk = (struct sdk_request){.api = &hostd->api,
+                                        .method = method_name(x->head.method),
+                                        .path = x->head.path,
+                                        .soap_action = http_header(&x->head, "SOAPAction"),
+                                        .content_type = http_header(&x->head, "Content-Type"),
+                                        .peer = x->peer,
+                                        .agent = http_header(&x->head, "User-Agent"),
+                                        .body = x->body,
+                                        .body_len = x->body_len,
+                                        .find_session = find_session,
+                                        .respond = respond,
+                                        .ctx = request};
+    if (header && strlen(header) < sizeof request->secret)
+        request->sdk.session_key = header;
+    else if (http_cookie(&x->head, "vmware_soap_session", request->secret, sizeof request->secret))
+        request->sdk.session_key = request->secret;
+    x->user = request;
+    x->gone = api_gone;
+    sdk_handle(&request->sdk);
+}
+
+/* --- the rest --- */
+
+static const char welcome[] =
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Socle</title></head>\n"
+    "<body><h1>Socle " SOCLE_VERSION "</h1>\n"
+    "<p>This host speaks the vSphere Web Services API at <code>/sdk</code>; "
+    "<a href=\"/folder\">its datastores</a> can be browsed.</p></body></html>\n";
+
+static void welcome_serve(struct http_exchange *x)
+{
+    struct buf body = {0};
+
+    buf_put_str(&body, welcome);
+    http_answer(x, 200, "text/html; charset=utf-8", NULL, &body);
+}
+
+static size_t body_max(void *ctx, const struct http_exchange *x)
+{
+    (void)ctx;
+    if (is_under(x->head.path, "/sdk"))
+        return API_BODY_MAX;
+    return is_under(x->head.path, "/folder") ? HTTP_STREAM : 4096;
+}
+
+static void serve(void *ctx, struct http_exchange *x)
+{
+    struct hostd *hostd = ctx;
+    bool reads = x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
+
+    if (is_under(x->head.path, "/sdk"))
+        api_serve(hostd, x);
+    else if (is_under(x->head.path, "/folder"))
+        folder_http_serve(hostd, x);
+    else if (reads && !strcmp(x->head.path, "/"))
+        welcome_serve(x);
+    else
+        http_answer_text(x, 404, "there is nothing here");
+}
+
+struct http_handler web_handler(struct hostd *hostd)
+{
+    return (struct http_handler){.body_max = body_max, .request = serve, .ctx = hostd};
+}
