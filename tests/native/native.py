@@ -18,11 +18,12 @@ import time
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(1, f"{HERE}/../lab")
+sys.path[1:1] = [f"{HERE}/../lab", f"{HERE}/../../lab"]
 import secure_boot as secure  # noqa: E402
 import vm as lab  # noqa: E402
 from grub_image import make_image  # noqa: E402
 from run import KERNEL, LAB, OVMF, SEABIOS, newer  # noqa: E402
+from tree import Tree  # noqa: E402
 
 ROOT = os.path.realpath(f"{HERE}/../..")
 BUSYBOX, MAWK = f"{LAB}/busybox/busybox", "/usr/bin/mawk"
@@ -149,6 +150,24 @@ def slots(tap):
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
 
 
+def thirty_two_bits(tap):
+    """Debian's i386 kernel by the 32-bit entry, with one program."""
+    program, initrd = f"{TEMP}/init32", f"{TEMP}/initrd32"
+    subprocess.run(["cc", "-m32", "-O1", "-ffreestanding", "-fno-pic", "-nostdlib", "-static", "-o", program,
+                    f"{HERE}/init32.c"], check=True)
+    tree = Tree()
+    tree.add_char_device("dev/console", 5, 1)
+    tree.add_data("init", read_file(program), 0o755)
+    with open(initrd, "wb") as file:
+        tree.write_cpio(file)
+    vm = Vm("--kernel", f"{LAB}/installer-i386/linux", "--initrd", initrd, "--append", "console=ttyS0 panic=-1",
+            "--serial", "stdio", kernel=False)
+    vm.expect("SOCLE-INIT-32", lab.BOOT_S)
+    tap.match("an i386 kernel runs its first program", r"Linux version \S+-686", vm.text)
+    tap.check("and another beside it", vm.expect("SOCLE-CHILD-RIGHT"))
+    tap.equal("power off", vm.end(), lab.POWER_OFF)
+
+
 # end
 
 def triple_fault(tap):
@@ -265,7 +284,7 @@ def secure_boot(tap):
 
 
 GROUPS = {
-    "boot": [one_processor, two_processors, four_processors, slots],
+    "boot": [one_processor, two_processors, four_processors, slots, thirty_two_bits],
     "end": [triple_fault, killed],
     "disk": [content],
     "compute": [compute],
@@ -295,7 +314,8 @@ def prepare(group):
     kernel, initrd = f"{LAB}/{KERNEL}/vmlinuz", f"{WORK}/initrd"
     with open(f"{WORK}/lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL], check=True)
+        subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL,
+                        *(("installer-i386",) if group == "boot" else ())], check=True)
         make_initrd(initrd)
         if group in ("firmware", "secure"):
             make_disk(f"{WORK}/grub.img", kernel, initrd)

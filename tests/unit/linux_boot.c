@@ -131,7 +131,7 @@ static void bzimage_starts(void)
     char text[32];
 
     REQUIRE(!boot(&vm, MIB(256), image, len, "ramdisk!", 8, "console=ttyS0"));
-    CHECK(vm.start.long_mode);
+    CHECK_EQ(vm.start.protocol, BOOT_LINUX_64);
     CHECK_EQ(vm.start.entry, 0x1000200);
     CHECK_EQ(vm.start.info, BOOT_ZERO_PAGE);
     CHECK_EQ(load(&vm, 0x1000000, 8), 0xc3c3c3c3c3c3c3c3);
@@ -254,6 +254,31 @@ static void page_tables_are_identity(void)
     done(&vm);
 }
 
+/* A kernel without the 64-bit entry: __BOOT_CS is a 32-bit segment, EBX is 0. */
+static void bzimage_32_starts(void)
+{
+    size_t len = bzimage(image);
+    struct cpu_state *cpu = calloc(1, sizeof *cpu);
+    struct machine vm;
+
+    REQUIRE(cpu);
+    le16_store(image + 0x236, 0);
+    REQUIRE(!boot(&vm, MIB(256), image, len, NULL, 0, ""));
+    CHECK_EQ(vm.start.protocol, BOOT_LINUX_32);
+    CHECK_EQ(vm.start.entry, 0x1000000);
+    CHECK_EQ(load(&vm, BOOT_GDT + 0x10, 8), 0x00cf9b000000ffff);
+    cpu->cr0 = 0x60000010;
+    boot_start_apply(&vm.start, cpu);
+    CHECK_EQ(cpu->cr0, 0x60000011);
+    CHECK_EQ(cpu->efer, 0);
+    CHECK_EQ(cpu->rip, 0x1000000);
+    CHECK_EQ(cpu->gpr[CPU_RSI], BOOT_ZERO_PAGE);
+    CHECK_EQ(cpu->gpr[CPU_RBX], 0);
+    CHECK_EQ(cpu->seg[CPU_CS].attributes & (CPU_SEG_L | CPU_SEG_DB), CPU_SEG_DB);
+    free(cpu);
+    done(&vm);
+}
+
 static void small_ram_moves_the_kernel_down(void)
 {
     size_t len = bzimage(image);
@@ -270,7 +295,7 @@ static void pvh_starts(void)
     struct machine vm;
 
     REQUIRE(!boot(&vm, MIB(256), image, len, "ramdisk!", 8, "quiet"));
-    CHECK(!vm.start.long_mode);
+    CHECK_EQ(vm.start.protocol, BOOT_PVH);
     CHECK_EQ(vm.start.entry, 0x1000040);
     CHECK_EQ(load(&vm, vm.start.info, 4), 0x336ec578);
     CHECK_EQ(load(&vm, vm.start.info + 12, 4), 1);
@@ -337,7 +362,6 @@ static void bad_bzimages_are_named(void)
         {"boot flag", 0x1fe, 2, 0, "neither a bzImage nor an ELF"},
         {"protocol", 0x206, 2, 0x0205, "protocol 2.05"},
         {"zImage", 0x211, 1, 0, "zImage"},
-        {"32 bit", 0x236, 2, 0, "32-bit kernel"},
         {"syssize over the file", 0x1f4, 4, 0x10000, "truncated"},
         {"syssize at its limit", 0x1f4, 4, UINT32_MAX, "truncated"},
         {"syssize 0", 0x1f4, 4, 0, "no code"},
@@ -406,6 +430,6 @@ static void truncated_and_odd_files_are_named(void)
 
 TAP_MAIN(TAP_CASE(bzimage_starts), TAP_CASE(tables_are_where_the_map_says),
          TAP_CASE(memory_types_follow_ram), TAP_CASE(page_tables_are_identity),
-         TAP_CASE(small_ram_moves_the_kernel_down), TAP_CASE(pvh_starts), TAP_CASE(bss_is_cleared),
-         TAP_CASE(bad_bzimages_are_named), TAP_CASE(bad_elfs_are_named),
-         TAP_CASE(truncated_and_odd_files_are_named))
+         TAP_CASE(bzimage_32_starts), TAP_CASE(small_ram_moves_the_kernel_down),
+         TAP_CASE(pvh_starts), TAP_CASE(bss_is_cleared), TAP_CASE(bad_bzimages_are_named),
+         TAP_CASE(bad_elfs_are_named), TAP_CASE(truncated_and_odd_files_are_named))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bzImage: setup header, zero page, and the 64-bit entry 0x200 bytes into the protected-mode part
+/* bzImage: setup header, zero page, and the 64-bit entry 0x200 bytes into the protected-mode part,
+ * or, for kernels that have none, the 32-bit entry at its beginning
  * (Documentation/arch/x86/boot.rst, zero-page.rst). The real-mode part is not used. Protocols
- * before 2.12 and kernels without the 64-bit entry are refused: every 64-bit kernel since 3.8 has
- * it. */
+ * before 2.12 are refused: every kernel since 3.8 has a later one. */
 #include <errno.h>
 #include <string.h>
 
@@ -78,8 +78,6 @@ static int check_header(const struct boot_file *kernel, const uint8_t *h, uint64
                              version >> 8, version & 0xff);
     if (!(h[LOAD_FLAGS] & LOADED_HIGH))
         return boot_file_bad(kernel, err, "is a zImage; a bzImage is needed");
-    if (!(le16_load(h + XLOADFLAGS) & XLF_KERNEL_64))
-        return boot_file_bad(kernel, err, "has no 64-bit entry point: it is a 32-bit kernel");
     return 0;
 }
 
@@ -170,9 +168,10 @@ static int zero_page(const struct linux_boot *boot, const uint8_t *h, const stru
 }
 
 /* Null, unused, code, data: __BOOT_CS is 0x10. */
-static int gdt(struct gmem *gmem)
+static int gdt(struct gmem *gmem, bool is64)
 {
-    static const uint64_t entry[] = {0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0, 0};
+    const uint64_t code = is64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff;
+    const uint64_t entry[] = {0, 0, code, 0x00cf93000000ffff, 0, 0};
     uint8_t bytes[sizeof entry];
 
     for (unsigned i = 0; i < ARRAY_SIZE(entry); i++)
@@ -208,16 +207,18 @@ int bzimage_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len
     uint64_t end = image.base + image.span;
     uint64_t initrd_limit = (uint64_t)le32_load(head + INITRD_ADDR_MAX) + 1;
     uint64_t cmdline_max = le32_load(head + CMDLINE_SIZE);
+    bool is64 = le16_load(head + XLOADFLAGS) & XLF_KERNEL_64;
 
     rc = boot_file_load(&boot->kernel, image.offset, boot->gmem, gpa(image.base), image.size, err);
     rc = rc ? rc : linux_boot_cmdline(boot, cmdline_max ? cmdline_max : 255, err);
     rc = rc ? rc : linux_boot_initrd(boot, end, initrd_limit, &initrd, err);
     rc = rc ? rc : zero_page(boot, head, &image, initrd);
-    rc = rc ? rc : gdt(boot->gmem);
+    rc = rc ? rc : gdt(boot->gmem, is64);
     rc = rc ? rc : page_tables(boot->gmem);
     if (rc < 0)
         return err && err->code ? rc : err_sys(err, rc, "kernel \"%s\"", boot->kernel.name);
-    *ret_start = (struct boot_start){
-        .long_mode = true, .entry = image.base + ENTRY_64, .info = BOOT_ZERO_PAGE};
+    *ret_start = (struct boot_start){.protocol = is64 ? BOOT_LINUX_64 : BOOT_LINUX_32,
+                                     .entry = image.base + (is64 ? ENTRY_64 : 0),
+                                     .info = BOOT_ZERO_PAGE};
     return 0;
 }

@@ -199,6 +199,7 @@ int elf_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len,
     rc = rc ? rc : start_info(boot, initrd);
     if (rc < 0)
         return err && err->code ? rc : err_sys(err, rc, "kernel \"%s\"", boot->kernel.name);
-    *ret_start = (struct boot_start){.entry = elf.entry, .info = BOOT_PVH_INFO};
+    *ret_start =
+        (struct boot_start){.protocol = BOOT_PVH, .entry = elf.entry, .info = BOOT_PVH_INFO};
     return 0;
 }

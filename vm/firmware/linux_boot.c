@@ -143,8 +143,9 @@ void boot_start_apply_common(const struct boot_start *start, struct cpu_state *s
 
 void boot_start_apply(const struct boot_start *start, struct cpu_state *state)
 {
+    bool long_mode = start->protocol == BOOT_LINUX_64;
     const uint16_t code =
-        CPU_SEG_G | CPU_SEG_P | CPU_SEG_S | 0xb | (start->long_mode ? CPU_SEG_L : CPU_SEG_DB);
+        CPU_SEG_G | CPU_SEG_P | CPU_SEG_S | 0xb | (long_mode ? CPU_SEG_L : CPU_SEG_DB);
     const uint16_t data = CPU_SEG_G | CPU_SEG_DB | CPU_SEG_P | CPU_SEG_S | 0x3;
 
     state->seg[CPU_CS] = flat(SEL_CS, code);
@@ -159,14 +160,12 @@ void boot_start_apply(const struct boot_start *start, struct cpu_state *state)
     state->rflags = 2;
     state->rip = start->entry;
     state->cr0 |= 1; /* PE */
-    if (start->long_mode) {
+    state->gpr[start->protocol == BOOT_PVH ? CPU_RBX : CPU_RSI] = start->info;
+    if (long_mode) {
         state->cr0 |= UINT64_C(1) << 31;
         state->cr0 &= ~UINT64_C(0x60000000); /* caches on */
         state->cr3 = BOOT_PAGE_TABLES;
         state->cr4 |= 1 << 5; /* PAE */
         state->efer |= 0x500; /* LME, LMA */
-        state->gpr[CPU_RSI] = start->info;
-    } else {
-        state->gpr[CPU_RBX] = start->info;
     }
 }

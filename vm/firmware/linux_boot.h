@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels that start without firmware: a Linux bzImage by the 64-bit boot protocol
- * (Documentation/arch/x86/boot.rst, from 2.12 on), or an ELF file with a PVH entry point (Xen,
+ * (Documentation/arch/x86/boot.rst, from 2.12 on), or the 32-bit one where the kernel has no other,
+ * or an ELF file with a PVH entry point (Xen,
  * docs/misc/pvh.pandoc; Linux's vmlinux has one). The format is found out from the content.
  *
  * Everything in these files is foreign: lengths and addresses are checked against the file and
@@ -28,11 +29,15 @@ enum {
     BOOT_CMDLINE_MAX = 0xffff,
 };
 
+/* By which protocol a kernel is entered: 64-bit mode with paging, or 32-bit protected mode without.
+ */
+enum boot_protocol { BOOT_LINUX_64, BOOT_LINUX_32, BOOT_PVH };
+
 /* How the first processor starts. */
 struct boot_start {
-    bool long_mode; /* 64-bit with paging, or 32-bit protected mode without */
+    enum boot_protocol protocol;
     uint64_t entry;
-    uint64_t info;     /* RSI (long mode) or EBX: the zero page or the PVH structure */
+    uint64_t info;     /* the zero page (in RSI), or the PVH structure (in EBX) */
     uint8_t phys_bits; /* of the machine's physical addresses */
     uint64_t ram_end;  /* behind the last byte of RAM */
 };
