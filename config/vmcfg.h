@@ -117,8 +117,9 @@ struct vmcfg {
     uint8_t uuid[16];          /* as written; all zero before vmcfg_finish: a random one */
 
     enum vmcfg_firmware firmware;
-    bool secure_boot; /* uefi only */
-    char *nvram;      /* firmware variables; NULL: forgotten at the end */
+    bool secure_boot;   /* uefi only */
+    char *nvram;        /* firmware variables; NULL: forgotten at the end */
+    char *firmware_log; /* file for what the firmware says at its debug port; NULL: no such port */
     char *kernel, *initrd, *append;
 
     struct vmcfg_disk *disks; /* ordered by bus, controller, unit */

@@ -95,7 +95,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK_EQ(a->slots, b->slots);
     CHECK(a->firmware == b->firmware && a->secure_boot == b->secure_boot);
     CHECK(same_text(a->kernel, b->kernel) && same_text(a->initrd, b->initrd));
-    CHECK(same_text(a->append, b->append));
+    CHECK(same_text(a->append, b->append) && same_text(a->firmware_log, b->firmware_log));
     CHECK(a->serial.type == b->serial.type && same_text(a->serial.path, b->serial.path));
     CHECK(a->console.type == b->console.type && same_text(a->console.path, b->console.path));
     CHECK(same_text(a->vnc_addr, b->vnc_addr) && a->vnc_port == b->vnc_port);
@@ -168,6 +168,7 @@ static void make_random(struct vmcfg *cfg)
     } else {
         cfg->firmware = dice(3);
     }
+    cfg->firmware_log = dice(2) ? strdup("log") : NULL;
     cfg->nvram = dice(2) ? strdup("n.nvram") : NULL;
     cfg->console.type = dice(2) ? VMCFG_STREAM_FILE : VMCFG_STREAM_NONE;
     if (cfg->console.type == VMCFG_STREAM_FILE)

@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware's debug port. It keeps nothing, so its state is empty. */
+/* The firmware's debug port. What the guest wrote of a line is no state: it is lost with the VM. */
 #include "vm/chipset/debugcon.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/lock.h"
 
-enum { DEBUGCON_PORT = 0x402, DEBUGCON_HERE = 0xe9 };
+enum { DEBUGCON_PORT = 0x402, DEBUGCON_HERE = 0xe9, LINE_SIZE = 256 };
 
 struct debugcon {
-    struct bytering *out; /* borrowed, or NULL */
-    pthread_mutex_t lock; /* the ring's writing side */
+    int fd; /* borrowed */
+    pthread_mutex_t lock;
+    unsigned len;
+    char line[LINE_SIZE];
 };
+
+/* A log that can not be written holds nobody up. */
+static void flush(struct debugcon *d)
+{
+    if (d->len)
+        (void)!write(d->fd, d->line, d->len);
+    d->len = 0;
+}
 
 static uint64_t debugcon_read(void *dev, unsigned region, uint64_t offset, unsigned size)
 {
@@ -24,12 +35,12 @@ static void debugcon_write(void *dev, unsigned region, uint64_t offset, unsigned
                            uint64_t value)
 {
     struct debugcon *d = dev;
-    uint8_t byte = (uint8_t)value;
 
     (void)region, (void)offset, (void)size;
     LOCK_SCOPE(&d->lock);
-    if (d->out)
-        (void)bytering_write(d->out, &byte, 1);
+    d->line[d->len++] = (char)value;
+    if ((char)value == '\n' || d->len == LINE_SIZE)
+        flush(d);
 }
 
 static void debugcon_reset(void *dev)
@@ -57,6 +68,7 @@ static void debugcon_destroy(void *dev)
 
     if (!d)
         return;
+    flush(d);
     (void)pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -69,7 +81,7 @@ static int debugcon_create(const struct dev_env *env, const void *params, void *
 
     if (!d)
         return err_sys(err, -ENOMEM, "cannot create %s", env->name);
-    d->out = p->out;
+    d->fd = p->fd;
     (void)pthread_mutex_init(&d->lock, NULL);
     *ret_dev = d;
     return 0;
@@ -80,7 +92,7 @@ static const struct state_table debugcon_state = {
 
 const struct dev_class debugcon_class = {
     .name = "debugcon",
-    .place = DEV_IN_VMM,
+    .place = DEV_IN_VMX,
     .layout = debugcon_layout,
     .create = debugcon_create,
     .destroy = debugcon_destroy,

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Port 0x402: where SeaBIOS and OVMF write their debug log once they read 0xe9 there (Bochs, "port
- * e9 hack"; SeaBIOS, src/hw/serialio.c). Lives in `vmm`. Not part of a machine unless asked for:
- * each character is an exit. What the ring has no room for is dropped. */
+/* Port 0x402: where SeaBIOS and debug builds of OVMF write their log once they read 0xe9 there
+ * (Bochs, "port e9 hack"; SeaBIOS, src/hw/serialio.c). Lives in `vmx`, as files do. Not part of a
+ * machine unless asked for: each character is an exit and a call to the other process. */
 #pragma once
 
-#include "vm/machine/bytering.h"
 #include "vm/machine/dev.h"
 
 struct debugcon_params {
-    struct bytering *out; /* borrowed; NULL: swallowed */
+    int fd; /* written line by line; borrowed; -1: swallowed */
 };
 
 extern const struct dev_class debugcon_class;

@@ -65,6 +65,15 @@ static bool add_bridges(struct board *board, const struct vmcfg *cfg,
     return true;
 }
 
+static bool add_debugcon(struct board *board, const struct vmcfg *cfg)
+{
+    struct board_device *d = cfg->firmware_log ? add(board, &debugcon_class, -1) : NULL;
+
+    if (d)
+        d->params.debugcon.fd = VM_FD_FIRMWARE_LOG;
+    return d || !cfg->firmware_log;
+}
+
 static bool add_isa(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
 {
     struct board_device *rtc = add(board, &rtc_cmos_class, -1);
@@ -204,9 +213,9 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     if (!all.hooks)
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
-        !add_firmware(board, cfg, parts) || !add_ports(board, cfg, parts) ||
-        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
-        !add_small(board, cfg, parts, &slot))
+        !add_firmware(board, cfg, parts) || !add_debugcon(board, cfg) ||
+        !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > end)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",

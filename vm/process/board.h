@@ -10,6 +10,7 @@
 #pragma once
 
 #include "config/vmcfg.h"
+#include "vm/chipset/debugcon.h"
 #include "vm/chipset/fw_cfg.h"
 #include "vm/chipset/hpet.h"
 #include "vm/chipset/ich9_lpc.h"
@@ -55,6 +56,7 @@ struct board_device {
     struct board_device *bridge; /* the root port before it; NULL: on bus 0 */
     struct dev_layout layout;
     union {
+        struct debugcon_params debugcon;
         struct fw_cfg_params fw_cfg;
         struct hpet_params hpet;
         struct ich9_lpc_params lpc;

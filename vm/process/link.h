@@ -43,6 +43,7 @@ enum vm_fd {
     VM_FD_KERNEL,
     VM_FD_INITRD,
     VM_FD_VGA_ROM,
+    VM_FD_FIRMWARE_LOG,
     /* both */
     VM_FD_FIRMWARE, /* SeaBIOS, or OVMF's code */
     VM_FD_NVRAM,    /* firmware variables, read-write */

@@ -116,6 +116,18 @@ static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err 
     return 0;
 }
 
+static int open_firmware_log(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err *err)
+{
+    int fd;
+
+    if (!cfg->firmware_log)
+        return 0;
+    int rc = chr_open_file(cfg->firmware_log, &fd, err);
+    if (rc == 0 && (rc = spawn_fds_put(vmx, VM_FD_FIRMWARE_LOG, fd)) < 0)
+        (void)err_sys(err, rc, "firmware log");
+    return rc;
+}
+
 /* Whatever is wrong with a disk is a bad file. */
 static int open_disks(const struct vmcfg *cfg, struct resources *res, struct err *err)
 {
@@ -147,6 +159,8 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
         rc = open_firmware(cfg, vmm, vmx, err);
     if (rc == 0)
         rc = make_ring_fds(vmm, vmx, err);
+    if (rc == 0)
+        rc = open_firmware_log(cfg, vmx, err);
     if (rc == 0)
         rc = open_disks(cfg, res, err);
     if (rc == 0)
