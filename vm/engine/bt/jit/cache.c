@@ -28,7 +28,9 @@ enum { HEAT = 8, DROPS_PER_DOUBLING = 8, DOUBLINGS_MAX = 7 };
 
 struct node {
     struct jit_unit unit;
-    struct node *next; /* of the page */
+    struct node *next;      /* of the page */
+    uint32_t careful_count; /* of the page, when this was made */
+    bool replaced;          /* by one that is more careful */
 };
 
 /* --- Memory --- */
@@ -118,6 +120,7 @@ static int put_stubs(struct jit_cache *cache, struct bt_vcpu *vcpu)
     encode_jmp(&e, cache->leave);
     for (unsigned i = 0; i <= MAP_WORDS; i++)
         flat_miss_map(vcpu)[i] = cache->miss;
+    translate_stubs(&e, vcpu, cache->leave, &cache->stubs);
     cache->code_kept = cache->code_used = align_up((uint64_t)(e.at - cache->write), 64);
     cache->arena_kept = cache->arena_used;
     return 0;
@@ -199,6 +202,8 @@ static void drop_page(struct jit_cache *cache, struct jit_page *page)
     for (struct node *n = (struct node *)page->first; n; n = n->next)
         n->unit.dead = true;
     page->first = NULL;
+    page->careful = NULL;
+    page->careful_count = 0;
     page->drops++;
     cache->stats.dropped++;
 }
@@ -314,7 +319,7 @@ static void publish(struct jit_cache *cache, struct jit_page *page, struct node 
 }
 
 /* -ENOSPC: no room; -ENOTSUP: interpret; -EAGAIN: the bytes are changing. */
-static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offset, uint64_t careful,
+static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offset,
                      struct jit_unit **ret_unit)
 {
     struct jit_cache *cache = vcpu->jit.cache;
@@ -333,10 +338,11 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
     struct translate_input in = {.bytes = vcpu->vm->gmem->host + page->number * PAGE,
                                  .offset = (uint16_t)offset,
                                  .mode = page->mode,
-                                 .careful = careful,
+                                 .careful = page->careful,
                                  .vcpu = vcpu,
                                  .leave = cache->leave,
-                                 .miss = cache->miss};
+                                 .miss = cache->miss,
+                                 .stubs = &cache->stubs};
     memset(node, 0, sizeof *node);
     int rc = translate_block(&in, &e, (uint32_t)(uintptr_t)node, (uint32_t)(uintptr_t)site, site,
                              mark, &node->unit);
@@ -350,6 +356,7 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
     unit->site = site;
     unit->mark = (struct jit_mark *)(void *)(site + unit->site_count);
     unit->page = page;
+    node->careful_count = page->careful_count;
     memcpy(unit->mark, mark, (unit->mark_count + 1u) * sizeof *mark);
     cache->arena_used = (uint64_t)((uint8_t *)(unit->mark + unit->mark_count + 1) - cache->arena);
     publish(cache, page, node, &e);
@@ -388,7 +395,7 @@ struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block)
         return NULL;
     if (!page)
         page = page_make(cache, block);
-    int rc = page ? make_unit(vcpu, page, block->start, 0, &unit) : -ENOSPC;
+    int rc = page ? make_unit(vcpu, page, block->start, &unit) : -ENOSPC;
     if (rc == -ENOSPC) /* the next time will do */
         jit_drop_all(vcpu);
     else if (rc == -ENOTSUP)
@@ -408,17 +415,38 @@ static void put_distance(const struct jit_cache *cache, uint32_t place, uint32_t
     memcpy(writable(cache, place), &distance, sizeof distance);
 }
 
-struct jit_unit *jit_cache_remake(struct bt_vcpu *vcpu, struct jit_unit *unit)
+/* False: no room. */
+static bool note_careful(struct jit_cache *cache, struct jit_page *page, unsigned offset)
+{
+    uint64_t bit = BIT64(offset % 64);
+
+    if (!page->careful && (page->careful = jit_cache_take(cache, PAGE / 8)))
+        memset(page->careful, 0, PAGE / 8);
+    if (!page->careful)
+        return false;
+    page->careful_count += !(page->careful[offset / 64] & bit);
+    page->careful[offset / 64] |= bit;
+    return true;
+}
+
+bool jit_cache_be_careful(struct bt_vcpu *vcpu, struct jit_unit *unit, unsigned offset)
 {
     struct jit_cache *cache = vcpu->jit.cache;
+    struct node *node = (struct node *)unit;
     struct jit_unit *new;
 
-    if (make_unit(vcpu, unit->page, unit->offset, unit->careful, &new))
-        return NULL;
+    if (!note_careful(cache, unit->page, offset) ||
+        node->careful_count == ((struct jit_page *)unit->page)->careful_count)
+        return false;
+    if (node->replaced)
+        return true;
+    if (make_unit(vcpu, unit->page, unit->offset, &new))
+        return false;
     cache->stats.remade++;
+    node->replaced = true;
     *writable(cache, unit->code) = 0xe9; /* jmp */
     put_distance(cache, unit->code + 1, new->code);
-    return new;
+    return true;
 }
 
 void jit_cache_link(struct jit_cache *cache, const struct jit_site *from, const struct jit_unit *to)

@@ -25,6 +25,8 @@ struct jit_page {
     uint32_t *map; /* 4096 run addresses */
     struct jit_unit *first;
     struct jit_page *chain;
+    uint64_t *careful;      /* as in struct translate_input; NULL: none */
+    uint32_t careful_count; /* bits in it */
     uint32_t drops; /* how often its bytes changed: such pages are left to the interpreter */
 };
 
@@ -45,6 +47,7 @@ struct jit_cache {
     uint64_t code_kept, arena_kept; /* of the stubs: stays when all is dropped */
     unsigned maps_max, maps_used;
     uint32_t leave, miss;  /* run addresses of the stubs */
+    struct translate_stubs stubs;
     struct jit_site *trap; /* trap.c's, for instructions that have none */
     void *spare;           /* BLOCK_SINGLE_SIZE bytes, for when the arena is full */
     uint32_t epoch;        /* counts how often all was dropped */
@@ -70,8 +73,10 @@ void jit_cache_destroy(struct jit_cache *cache);
 /* The unit for the block at vcpu->rip, made now if there is none and the block is warm; NULL:
  * interpret. A full cache is emptied: `epoch` says so. */
 struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block);
-/* Of the same page and offset with `careful`; the old one leads there. NULL: as it was. */
-struct jit_unit *jit_cache_remake(struct bt_vcpu *vcpu, struct jit_unit *unit);
+/* The instruction at `offset` of the unit's page is to be checked for crossing only, in every unit
+ * that is made from here on. This one is made anew, and its beginning leads there. True: there is a
+ * better one, and who is in the middle of this one (which may be a loop) should look it up. */
+bool jit_cache_be_careful(struct bt_vcpu *vcpu, struct jit_unit *unit, unsigned offset);
 /* The jump of a site of kind JIT_SITE_LINK goes to `to` from now on. */
 void jit_cache_link(struct jit_cache *cache, const struct jit_site *from,
                     const struct jit_unit *to);

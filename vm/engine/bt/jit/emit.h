@@ -63,10 +63,14 @@ struct emit_late {
     uint8_t kind;   /* enum emit_late_kind */
     uint8_t saved;  /* enum emit_saved */
     bool recompute; /* T1 is lost */
+    bool write;     /* LATE_CROSS: a store */
+    uint8_t size;   /* LATE_CROSS */
+    uint16_t insn;  /* LATE_CROSS: index of the instruction */
+    uint32_t back;  /* LATE_CROSS: where it goes on: in front of the access, behind a store */
     struct emit_address address;
 };
 
-enum emit_late_kind { LATE_LEAVE, LATE_ACCESS, LATE_JUMP };
+enum emit_late_kind { LATE_LEAVE, LATE_ACCESS, LATE_JUMP, LATE_CROSS };
 enum emit_saved { SAVED_NOT, SAVED_FLAGS, SAVED_FLAGS_OF, SAVED_IN_SLOT = 4 };
 
 enum { LATE_MAX = 6 * TRANSLATE_INSNS_MAX + 1 };
@@ -139,6 +143,10 @@ struct emit_known emit_known_address(const struct emit *t, const struct emit_add
 /* Borrows RAX, by way of T1: the flags in `live` survive up to the restore. */
 enum emit_saved emit_save_flags(struct emit *t, unsigned live);
 void emit_restore_flags(struct emit *t, enum emit_saved saved);
+
+/* emit_cross.c */
+bool emit_may_cross(const struct emit *t, const struct emit_access *access);
+void emit_cross(struct emit *t, const struct emit_late *late);
 
 /* emit_copy.c: the same instruction on the host's registers. */
 bool emit_copy(struct emit *t);

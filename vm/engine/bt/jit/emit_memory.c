@@ -147,6 +147,13 @@ static void learn(struct emit *t, const struct emit_address *a, unsigned size)
 
 enum placement { PLACE_INSIDE /* surely in one page */, PLACE_GUESS, PLACE_SPREAD };
 
+static bool is_careful(const struct emit *t)
+{
+    unsigned offset = t->offsets[t->index];
+
+    return t->in->careful && t->in->careful[offset / 64] >> offset % 64 & 1;
+}
+
 static enum placement placement(const struct emit *t, const struct emit_access *access)
 {
     const struct emit_address *a = &access->address;
@@ -159,8 +166,7 @@ static enum placement placement(const struct emit *t, const struct emit_access *
         return PLACE_INSIDE;
     if (access->strict)
         return PLACE_GUESS;
-    if (access->spread || t->in->careful >> t->index & 1 || size & (size - 1) ||
-        k.residue & (size - 1))
+    if (access->spread || is_careful(t) || size & (size - 1) || k.residue & (size - 1))
         return PLACE_SPREAD;
     return PLACE_GUESS;
 }
@@ -226,8 +232,8 @@ static void look_up(struct emit *t, unsigned linear, bool write)
     encode_flat_entry(t->e, T2, T2, write ? FLAT_STORE : FLAT_LOAD);
 }
 
-static void slow(struct emit *t, const struct emit_access *access, unsigned linear, unsigned cond,
-                 enum emit_saved saved)
+static struct emit_late *slow(struct emit *t, const struct emit_access *access, unsigned linear,
+                              unsigned cond, enum emit_saved saved)
 {
     struct emit_late *late = emit_late(t, LATE_ACCESS, encode_jcc_later(t->e, cond));
 
@@ -235,18 +241,21 @@ static void slow(struct emit *t, const struct emit_access *access, unsigned line
     late->saved = (uint8_t)saved;
     late->recompute = linear != T1 || (saved != SAVED_NOT && !(saved & SAVED_IN_SLOT));
     late->address = access->address;
+    return late;
 }
 
 /* Out of line if the access begins and ends in different pages. */
-static void check_spread(struct emit *t, const struct emit_access *access, unsigned linear)
+static struct emit_late *check_spread(struct emit *t, const struct emit_access *access,
+                                      unsigned linear)
 {
     enum emit_saved saved = save_flags_in_slot(t, access->live);
 
     encode_lea(t->e, T2, encode_at(linear, access->size - 1), 4);
     encode_xor32(t->e, T2, linear);
     encode_test_imm32(t->e, T2, CROSSED);
-    slow(t, access, linear, ENCODE_NOT_ZERO, saved);
+    struct emit_late *late = slow(t, access, linear, ENCODE_NOT_ZERO, saved);
     emit_restore_flags(t, saved);
+    return late;
 }
 
 /* T2 = the host's address; out of line if that is none, or unaligned (`mask`, 0: do not look). */
@@ -265,8 +274,30 @@ static void check_sum(struct emit *t, const struct emit_access *access, unsigned
     }
     if (mask)
         encode_test_imm8(t->e, T2, mask);
-    slow(t, access, linear, mask ? ENCODE_NOT_ZERO : ENCODE_SIGN, saved);
+    (void)slow(t, access, linear, mask ? ENCODE_NOT_ZERO : ENCODE_SIGN, saved);
     emit_restore_flags(t, saved);
+}
+
+/* T2 = the host's address, whether looked at or not. */
+static void sum_up(struct emit *t, const struct emit_access *access, unsigned linear, bool checked)
+{
+    if (checked)
+        check_sum(t, access, linear, 0);
+    else {
+        encode_lea(t->e, T2, encode_indexed(linear, T2, 0), 8);
+        if (linear != T1) /* for translate_linear */
+            encode_mov(t->e, T1, linear);
+    }
+}
+
+/* What is out of line comes back in front of the access, or, if it stores, behind it. */
+static void be_crossed(struct emit *t, const struct emit_access *access, struct emit_late *late)
+{
+    late->kind = LATE_CROSS;
+    late->write = access->write;
+    late->size = access->size;
+    late->insn = (uint16_t)t->at;
+    late->back = access->write ? 0 : (uint32_t)encode_here(t->e);
 }
 
 static struct encode_mem find(struct emit *t, const struct emit_access *access)
@@ -280,9 +311,15 @@ static struct encode_mem find(struct emit *t, const struct emit_access *access)
     unsigned linear = linear_of(t, access);
 
     t->accessed = true;
+    struct emit_late *crossing = NULL;
     if (place == PLACE_SPREAD)
-        check_spread(t, access, linear);
+        crossing = check_spread(t, access, linear);
     look_up(t, linear, access->write || access->will_write);
+    if (crossing && emit_may_cross(t, access)) {
+        sum_up(t, access, linear, checked);
+        be_crossed(t, access, crossing);
+        return encode_at(T2, 0);
+    }
     if (!checked)
         return access->free_t1 ? encode_indexed(a->base, T2, (int32_t)a->disp)
                                : encode_indexed(linear, T2, 0);
@@ -309,9 +346,12 @@ struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
         t->site[t->held.site].resume = 0;
         return t->held.mem;
     }
-    unsigned site = t->site_count;
+    unsigned site = t->site_count, lates = t->late_count;
     struct encode_mem mem = find(t, access);
-    t->held = (struct emit_held){.valid = !(access->free_t1 && mem.base == T1),
+    bool crossed = false;
+    for (unsigned i = lates; i < t->late_count; i++)
+        crossed |= t->late[i].kind == LATE_CROSS;
+    t->held = (struct emit_held){.valid = !crossed && !(access->free_t1 && mem.base == T1),
                                  .write = access->write || access->will_write,
                                  .size = access->size,
                                  .site = site,

@@ -174,6 +174,21 @@ void encode_add(struct encode *e, unsigned dst, unsigned src)
     with_reg(e, 0x03, 8, dst, src, 0, 0);
 }
 
+void encode_sub(struct encode *e, unsigned dst, unsigned src)
+{
+    with_reg(e, 0x2b, 8, dst, src, 0, 0);
+}
+
+void encode_and_imm(struct encode *e, unsigned reg, int32_t mask)
+{
+    with_reg(e, 0x81, 8, 4, reg, (uint32_t)mask, 4);
+}
+
+void encode_rep_movsb(struct encode *e)
+{
+    raw(e, "\xf3\xa4", 2);
+}
+
 void encode_xor32(struct encode *e, unsigned dst, unsigned src)
 {
     with_reg(e, 0x33, 4, dst, src, 0, 0);
@@ -248,6 +263,17 @@ void encode_patch(struct encode *e, uint8_t *place, uint64_t target)
 void encode_jmp(struct encode *e, uint64_t target)
 {
     encode_patch(e, encode_jmp_later(e), target);
+}
+
+void encode_patch_imm32(struct encode *e, uint8_t *end, uint32_t value)
+{
+    if (!e->full)
+        memcpy(end - 4, &value, sizeof value);
+}
+
+void encode_jmp_mem(struct encode *e, struct encode_mem mem)
+{
+    with_mem(e, 0xff, 4, 4, mem, 0, 0);
 }
 
 void encode_jmp_reg(struct encode *e, unsigned reg)

@@ -56,6 +56,9 @@ void encode_rorx(struct encode *e, unsigned dst, unsigned src, unsigned count);
 /* mov dst, gs:[index32 * 8 + disp] */
 void encode_flat_entry(struct encode *e, unsigned dst, unsigned index, int32_t disp);
 void encode_add(struct encode *e, unsigned dst, unsigned src);
+void encode_sub(struct encode *e, unsigned dst, unsigned src);
+void encode_and_imm(struct encode *e, unsigned reg, int32_t mask); /* extended */
+void encode_rep_movsb(struct encode *e);
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);
 void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask);
 void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask);
@@ -72,7 +75,10 @@ void encode_jmp(struct encode *e, uint64_t target);
 uint8_t *encode_jmp_later(struct encode *e);
 uint8_t *encode_jcc_later(struct encode *e, unsigned cond);
 void encode_patch(struct encode *e, uint8_t *place, uint64_t target);
+/* The immediate that ends at `end`, which was e->at behind its instruction. */
+void encode_patch_imm32(struct encode *e, uint8_t *end, uint32_t value);
 void encode_jmp_reg(struct encode *e, unsigned reg);
+void encode_jmp_mem(struct encode *e, struct encode_mem mem);
 /* A jump on RCX or ECX, LOOP and its kin (opcodes E0 to E3): the place of its 8-bit distance. */
 uint8_t *encode_loop_later(struct encode *e, unsigned opcode, bool ecx);
 void encode_patch8(struct encode *e, uint8_t *place);

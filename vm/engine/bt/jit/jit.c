@@ -255,21 +255,13 @@ static struct bt_block *block_of(struct bt_vcpu *vcpu, struct jit_site *site)
     return block;
 }
 
-/* Unit `unit` was left for an address that its check refuses, whose page may well be there. */
-static __attribute__((noinline)) void met_unaligned(struct bt_vcpu *vcpu, struct jit_site *site)
+/* Its check refuses the address, though the page may well be there. True: not to be resumed. */
+static __attribute__((noinline)) bool met_unaligned(struct bt_vcpu *vcpu, struct jit_site *site)
 {
-    struct jit_unit *unit = unit_of(site);
-    unsigned i = 0;
-
-    if (++site->misses < UNALIGNED_MAX || unit->dead)
-        return;
+    if (++site->misses < UNALIGNED_MAX || unit_of(site)->dead)
+        return false;
     site->misses = 0;
-    while (i < unit->mark_count && unit->mark[i].offset != site->offset)
-        i++;
-    if (i >= 64 || unit->careful >> i & 1)
-        return;
-    unit->careful |= BIT64(i);
-    (void)jit_cache_remake(vcpu, unit);
+    return jit_cache_be_careful(vcpu, unit_of(site), site->offset);
 }
 
 static inline bool same_place(const struct bt_vcpu *vcpu, uint64_t epoch, uint64_t context,
@@ -299,8 +291,8 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     look_for_writes(vcpu);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
-        if (linear & (block->memory_size - 1u))
-            met_unaligned(vcpu, site);
+        if (linear & (block->memory_size - 1u) && met_unaligned(vcpu, site))
+            return 0;
         if (linear & site->align)
             return 0;
     }

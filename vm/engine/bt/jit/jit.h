@@ -68,6 +68,15 @@ enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */, J
 
 enum { JIT_STACK_ALIGN = 8 }; /* of RSP in translated code */
 
+/* While an access across two pages is made (emit_cross.c). */
+struct jit_cross {
+    uint64_t rax, rcx, rsi, rdi; /* the guest's */
+    uint64_t first, second;      /* host addresses of the operand's two parts */
+    uint64_t size, bytes;        /* of the operand, of its first part */
+    uint64_t back;               /* run address */
+    uint8_t copy[32];
+};
+
 /* For tests. Who watches is called where translated code has left, with RIP at the site, before
  * anything is done about it (JIT_WATCH_LEFT), and behind each instruction that the interpreter
  * carries out; the status flags live apart (flags.h). Nothing is linked then and nothing need be
@@ -95,7 +104,8 @@ struct jit_state {
     uint32_t live_mode;      /* vcpu->mode when `live` was decided */
     jit_watch_fn *watch;     /* NULL */
     uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
-    uint64_t traps;          /* statistics */
+    struct jit_cross cross;
+    uint64_t traps; /* statistics */
 };
 
 /* Of a VM, before the sandbox closes. Failing is no harm: `vm->jit` stays NULL and the engine

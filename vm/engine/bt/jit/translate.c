@@ -81,7 +81,12 @@ static void put_late(struct emit *t, const struct emit_late *late)
     emit_restore_flags(t, late->saved);
     if (late->recompute)
         emit_linear(t, &late->address);
-    emit_leave(t, &t->site[late->site]);
+    if (late->kind == LATE_CROSS) {
+        encode_store_imm32(t->e, EMIT_FIELD(t, jit.site), address_of(t, &t->site[late->site]));
+        emit_cross(t, late);
+    } else {
+        emit_leave(t, &t->site[late->site]);
+    }
 }
 
 /* --- what emits which instruction --- */
@@ -184,7 +189,7 @@ static bool attempt(struct emit *t, emit_part *part)
 
 static void one(struct emit *t)
 {
-    unsigned first = t->site_count;
+    unsigned first = t->site_count, lates = t->late_count;
 
     t->mark[t->mark_count++] = (struct jit_mark){
         .code = (uint32_t)(t->e->at - t->begin), .offset = t->offset, .length = t->insn->length};
@@ -197,6 +202,9 @@ static void one(struct emit *t)
     for (unsigned i = first; i < t->site_count; i++)
         if (t->site[i].kind == JIT_SITE_ACCESS && may_fall_through(t->insn))
             t->site[i].resume = (uint32_t)encode_here(t->e);
+    for (unsigned i = lates; i < t->late_count; i++)
+        if (t->late[i].kind == LATE_CROSS && t->late[i].write)
+            t->late[i].back = (uint32_t)encode_here(t->e);
 }
 
 /* --- a unit --- */
@@ -287,7 +295,6 @@ static void fill_in(const struct emit *t, struct jit_unit *unit)
         .site_count = (uint16_t)t->site_count,
         .mark = t->mark,
         .site = t->site,
-        .careful = t->in->careful,
     };
 }
 
@@ -329,7 +336,7 @@ int translate_block(const struct translate_input *in, struct encode *e, uint32_t
     translate(&t);
     if (e->full)
         return -ENOSPC;
-    if (!t.translated)
+    if (!t.count)
         return -ENOTSUP;
     fill_in(&t, ret_unit);
     return 0;

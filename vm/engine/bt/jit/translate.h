@@ -65,28 +65,39 @@ struct jit_unit {
     uint16_t mark_count, site_count;
     struct jit_mark *mark; /* mark_count, and one more at `end` */
     struct jit_site *site;
-    void *page;       /* the cache's (cache.h) */
-    bool dead;        /* its page has changed */
-    uint64_t careful; /* bit i: instruction i has been met unaligned: check for crossing */
+    void *page; /* the cache's (cache.h) */
+    bool dead;  /* its page has changed */
 };
 
 /* No instruction has more than four sites, and one is behind them. */
 enum { TRANSLATE_INSNS_MAX = 64, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX + 1 };
 
+/* Accesses across pages (emit_cross.c): run addresses. A trap in [load, end) goes on at `fail`. */
+struct translate_stubs {
+    uint32_t load, check, store, fail, end;
+};
+
 struct translate_input {
     const uint8_t *bytes; /* of the page: 4096 */
     uint16_t offset;
-    uint32_t mode;              /* BT_MODE_*: 64-bit, flat */
-    uint64_t careful;           /* as in struct jit_unit */
+    uint32_t mode; /* BT_MODE_*: 64-bit, flat */
+    /* NULL, or a bit for each offset in the page: the instruction there has been met with an
+     * address that is not a multiple of its operand's size: only crossing pages is refused. */
+    const uint64_t *careful;
     const struct bt_vcpu *vcpu; /* for the addresses of its fields alone */
     /* Run addresses of the cache's stubs: */
     uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
     uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
+    const struct translate_stubs *stubs; /* NULL: accesses across pages leave */
 };
 
 /* The linear address of the guest's access whose host instruction, at `code`, has trapped with
  * these registers; without meaning if that was a look-up. Async-signal-safe. */
 uint64_t translate_linear(const uint8_t *code, const uint64_t gpr[CPU_GPRS]);
+
+/* Writes the code that all units share. */
+void translate_stubs(struct encode *e, const struct bt_vcpu *vcpu, uint32_t leave,
+                     struct translate_stubs *ret_stubs);
 
 /* Writes code by `e`, sites and marks to the arrays (room for TRANSLATE_SITES_MAX and
  * TRANSLATE_INSNS_MAX + 1), and fills in *ret_unit but for `page`. `unit_address`, `site_address`:

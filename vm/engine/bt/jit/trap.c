@@ -75,6 +75,10 @@ static bool leave(struct bt_vcpu *vcpu, ucontext_t *context)
         regs[REG_RIP] = cache->miss;
         return true;
     }
+    if (run >= cache->stubs.load && run < cache->stubs.end) {
+        regs[REG_RIP] = cache->stubs.fail;
+        return true;
+    }
     if (!unit)
         return false;
     const struct jit_site *site = site_at(unit, run);
@@ -92,7 +96,7 @@ static bool on_trap(struct bt_vcpu *vcpu, int signal, const siginfo_t *info, uco
     if (!vcpu || !vcpu->jit.cache ||
         !jit_cache_holds(vcpu->jit.cache, (uint64_t)context->uc_mcontext.gregs[REG_RIP]))
         return false;
-    if (signal == SIGSEGV && vcpu->jit.base != flat_poison() &&
+    if ((signal == SIGSEGV || signal == SIGBUS) && vcpu->jit.base != flat_poison() &&
         flat_populate(vcpu, (uintptr_t)info->si_addr,
                       (uint64_t)context->uc_mcontext.gregs[REG_R10] << 12)) /* JIT_T2 */
         return true;
