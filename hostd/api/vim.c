@@ -36,7 +36,8 @@ const struct vim_method *vim_find_method(const char *name)
     return bsearch(name, vim_methods, vim_method_count, sizeof vim_methods[0], by_name);
 }
 
-/* Numbers between dots compare as numbers, what follows them as text: 6.7 < 6.7.1, 2.5 < 2.5u2. */
+/* Numbers between dots compare as numbers, what follows them as text: 6.7 < 6.7.1, 2.5 < 2.5u2.
+ * What is not said is 0: 7.0 is 7.0.0.0. */
 static int version_compare(const char *a, const char *a_end, const char *b)
 {
     while (a < a_end && *b) {
@@ -51,7 +52,9 @@ static int version_compare(const char *a, const char *a_end, const char *b)
         while (a < a_end && *b && *a == *b && (*a < '0' || *a > '9'))
             a++, b++;
     }
-    return a == a_end ? (*b ? -1 : 0) : (*b ? strncmp(a, b, (size_t)(a_end - a)) : 1);
+    if (a == a_end)
+        return b[strspn(b, ".0")] ? -1 : 0;
+    return *b ? strncmp(a, b, (size_t)(a_end - a)) : 1;
 }
 
 unsigned vim_find_version(const char *name, size_t len)

@@ -227,7 +227,7 @@ static void versions_of_actions(void)
         {NULL, "8.0.3.0"},
         {"", "8.0.3.0"},
         {"\"urn:vim25/6.5\"", "6.5"},
-        {"urn:vim25/7.0", "6.9.1"},
+        {"urn:vim25/7.0", "7.0.0.0"},
         {"urn:vim25/9.1.0.0", "8.0.3.0"},
         {"\"urn:vim25#Login\"", "8.0.3.0"},
         {"urn:internalvim25/5.0", "5.0"},
