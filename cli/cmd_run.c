@@ -228,8 +228,14 @@ static int nic_piece(struct vmcfg_nic *nic, const char *piece, struct err *err)
                    : 0;
     if (piece_is(piece, "slot", &value))
         return slot_piece(value, &nic->slot, err);
+    if (piece_is(piece, "queues", &value))
+        return parse_unsigned(value, 1, VMCFG_NIC_QUEUES_MAX, &nic->queues) < 0
+                   ? err_set(err, -EINVAL, "queues \"%s\" is not a number from 1 to %d", value,
+                             VMCFG_NIC_QUEUES_MAX)
+                   : 0;
     if (!piece_is(piece, "mac", &value))
-        return err_set(err, -EINVAL, "\"%s\" is not model=MODEL, mac=ADDRESS or slot=N", piece);
+        return err_set(err, -EINVAL, "\"%s\" is not model=MODEL, mac=ADDRESS, queues=N or slot=N",
+                       piece);
     nic->mac_static = true;
     return vmcfg_mac_parse(value, nic->mac) < 0
                ? err_set(err, -EINVAL, "\"%s\" is not an address like 00:50:56:00:00:01", value)
@@ -309,7 +315,7 @@ static const struct option run_options[] = {
     {"cdrom", "FILE", "add a CD drive with this image", set_cdrom},
     {"nic", "user|tap=IFNAME[,...]",
      "add a network card; ,model=virtio|vmxnet3|e1000|e1000e\n"
-     ",mac=ADDRESS ,slot=N",
+     ",mac=ADDRESS ,queues=N (tap: pairs of queues) ,slot=N",
      set_nic},
     {"serial", "TYPE",
      "serial port: stdio, unix=PATH, file=PATH or none\n"

@@ -199,9 +199,11 @@ static int derive(struct vmcfg *cfg, struct err *err)
         if (rc < 0)
             return err_sys(err, rc, "uuid");
     }
-    for (unsigned i = 0; i < cfg->nic_count; i++)
+    for (unsigned i = 0; i < cfg->nic_count; i++) {
         if (all_zero(cfg->nics[i].mac, 6))
             derive_mac(cfg->uuid, &cfg->nics[i]);
+        cfg->nics[i].queues = MAX(cfg->nics[i].queues, 1u);
+    }
     for (unsigned i = 0; i < cfg->disk_count; i++) {
         struct vmcfg_disk *disk = &cfg->disks[i];
         disk->readonly |= disk->cdrom;
@@ -369,6 +371,9 @@ static int check_nics(const struct vmcfg *cfg, struct err *err)
             if (!memcmp(cfg->nics[j].mac, nic->mac, 6))
                 return err_set(err, -EINVAL, "ethernet%u and ethernet%u have the same address %s",
                                cfg->nics[j].index, nic->index, mac);
+        if (nic->queues > VMCFG_NIC_QUEUES_MAX || (nic->queues > 1 && nic->type != VMCFG_NIC_TAP))
+            return err_set(err, -EINVAL, "ethernet%u: %u queues; a tap can have up to %d, others 1",
+                           nic->index, nic->queues, VMCFG_NIC_QUEUES_MAX);
         if (nic->type == VMCFG_NIC_TAP && !ifname_valid(nic->ifname))
             return err_set(err, -EINVAL, "ethernet%u: \"%s\" can not be a tap interface",
                            nic->index, nic->ifname);

@@ -25,6 +25,7 @@ enum {
     VMCFG_APPEND_MAX = 2047, /* a Linux kernel takes no longer command line */
     VMCFG_DISKS_MAX = 64,
     VMCFG_NICS_MAX = 10,
+    VMCFG_NIC_QUEUES_MAX = 8,
     VMCFG_IFNAME_MAX = 15,
     VMCFG_SLOTS_MAX = 4, /* slots with hot-plug: pciBridge4 to pciBridge7 */
 };
@@ -89,6 +90,7 @@ struct vmcfg_nic {
     bool mac_static;                   /* chosen by a person, not by us or a manager */
     bool connected;                    /* link is up at power-on */
     unsigned slot;                     /* as a disk's */
+    unsigned queues;                   /* pairs; 0 before vmcfg_finish: 1. Several: tap only */
 };
 
 enum vmcfg_stream_type {

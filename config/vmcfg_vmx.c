@@ -446,6 +446,9 @@ static int read_nic(const struct reading *r, unsigned index)
                                 "not virtio, vmxnet3, e1000, e1000e or vlance");
     rc = read_connection(r, device.text, nic);
     nic->slot = read_slot(r, device.text);
+    if (rc == 0)
+        rc = vmxfile_get_unsigned(r->vmx, device_key(device.text, "socle.queues").text, 1,
+                                  VMCFG_NIC_QUEUES_MAX, &nic->queues, r->err);
     return rc < 0 ? rc : read_mac(r, device.text, nic);
 }
 
@@ -705,6 +708,10 @@ static void write_nic(struct writing *w, const struct vmcfg *cfg, const struct v
     put_device(w, device, "connectionType", tap ? "tap" : "nat");
     put_device(w, device, "vnet", tap ? nic->ifname : NULL);
     put_bool(w, device_key(device.text, "startConnected").text, nic->connected);
+    if (nic->queues > 1)
+        put_number(w, device_key(device.text, "socle.queues").text, nic->queues);
+    else
+        put_device(w, device, "socle.queues", NULL);
     write_slot(w, cfg, device, nic->slot);
     write_mac(w, device, nic);
 }

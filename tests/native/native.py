@@ -245,6 +245,29 @@ def by_user(tap):
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
 
 
+def by_tap(tap):
+    """Two queues, to a tap interface of ours: only root can make one."""
+    name, host, guest = f"socle{os.getpid() % 100000}", "10.99.97.1", "10.99.97.2"
+    made = subprocess.run(f"ip tuntap add {name} mode tap multi_queue && ip addr add {host}/30 dev {name} && "
+                          f"ip link set {name} up", shell=True, check=False, stderr=subprocess.PIPE)
+    try:
+        if made.returncode:
+            tap.skip("a tap interface", made.stderr.decode().splitlines()[-1])
+            return
+        vm = Vm("--cpus", "2", "--nic", f"tap={name},queues=2").boot()
+        tap.equal("the card has two pairs of queues", vm.command("ls /sys/class/net/eth0/queues").split(),
+                  ["rx-0", "rx-1", "tx-0", "tx-1"])
+        vm.command(f"ip link set eth0 up; ip addr add {guest}/30 dev eth0")
+        for cpu in (1, 2):
+            tap.match(f"packets come back to processor {cpu - 1}", " 0% packet loss",
+                      vm.command(f"taskset {cpu} ping -c 5 -i 0.2 -w 10 {host}"))
+        used = vm.command("grep -E 'virtio0-output.[01]' /proc/interrupts").splitlines()
+        tap.check("both queues send", len(used) == 2 and all(sum(map(int, line.split()[1:3])) for line in used), used)
+        tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+    finally:
+        subprocess.run(["ip", "link", "del", name], check=False, stderr=subprocess.DEVNULL)
+
+
 # firmware
 
 def by_grub(tap, name, firmware, platform):
@@ -288,7 +311,7 @@ GROUPS = {
     "end": [triple_fault, killed],
     "disk": [content],
     "compute": [compute],
-    "net": [by_user],
+    "net": [by_user, by_tap],
     "firmware": [seabios, ovmf],
     "secure": [secure_boot],
 }

@@ -82,7 +82,7 @@ static void check_same_devices(const struct vmcfg *a, const struct vmcfg *b)
         CHECK(x->index == y->index && x->type == y->type && x->model == y->model);
         CHECK(!strcmp(x->ifname, y->ifname) && !memcmp(x->mac, y->mac, 6));
         CHECK(x->mac_static == y->mac_static && x->connected == y->connected);
-        CHECK_EQ(x->slot, y->slot);
+        CHECK(x->slot == y->slot && x->queues == y->queues);
     }
 }
 
@@ -121,6 +121,8 @@ static void add_random_nic(struct vmcfg *cfg, unsigned (*die)(unsigned sides))
     if (!nic)
         return;
     nic->type = die(VMCFG_NIC_TYPE_MAX);
+    if (nic->type == VMCFG_NIC_TAP)
+        nic->queues = die(VMCFG_NIC_QUEUES_MAX + 1);
     if (nic->type == VMCFG_NIC_TAP)
         (void)snprintf(nic->ifname, sizeof nic->ifname, "tap%u", die(1000));
     nic->model = die(VMCFG_NIC_MODEL_MAX);
@@ -285,6 +287,8 @@ static void refuses_nonsense(void)
         {"RemoteDisplay.vnc.enabled = \"TRUE\"\nRemoteDisplay.vnc.ip = \"localhost\"",
          "vnc \"localhost\": not an IPv4 or IPv6 address"},
         {"displayName = \"a|0Ab\"", "name: a control character"},
+        {"ethernet0.present = \"TRUE\"\nethernet0.socle.queues = \"2\"",
+         "ethernet0: 2 queues; a tap can have up to 8, others 1"},
         {"ethernet0.present = \"TRUE\"\nethernet1.present = \"TRUE\"\nethernet0.pciSlotNumber = "
          "\"192\"\nethernet1.pciSlotNumber = \"192\"",
          "ethernet1: slot 2 is taken"},

@@ -178,7 +178,8 @@ static bool add_nics(struct board *board, const struct vmcfg *cfg, const struct 
         struct board_device *d = add_card(board, &virtio_net_class, cfg->nics[i].slot, slot);
         if (!d)
             return false;
-        d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[i] : NULL};
+        d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[i] : NULL,
+                                                   .pairs = cfg->nics[i].queues};
     }
     return true;
 }

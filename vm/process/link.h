@@ -48,9 +48,7 @@ enum vm_fd {
     VM_FD_FIRMWARE, /* SeaBIOS, or OVMF's code */
     VM_FD_NVRAM,    /* firmware variables, read-write */
     VM_FD_RING,     /* two eventfds a ring: data, space (bytering.h) */
-    VM_FD_NIC = 24, /* one a network card, in order */
-    VM_FD_VHOST = 36,
-    VM_FD_END = 48
+    VM_FD_END = VM_FD_RING + 6
 };
 
 struct link_shared {
@@ -73,8 +71,9 @@ enum link_kind {
     LINK_STARTED,      /* vmm: the guest runs */
     LINK_ENDED,        /* vmm, vmx: value is enum vm_end, text the reason */
     LINK_POWER_BUTTON, /* parent */
-    LINK_DISK_FILE,    /* parent to vmx, at its start: one file of disk `value` (disks.h) */
-    LINK_DISKS,        /* all of them */
+    LINK_DISK_FILE,    /* parent to vmx, at its start: one file of disk `value` (handover.h) */
+    LINK_NIC, /* the same: the queues of network card `value`, then vhost for each or none */
+    LINK_END_OF_FILES, /* that was all */
     LINK_KIND_MAX
 };
 

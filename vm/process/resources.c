@@ -15,7 +15,6 @@
 #include "vm/backend/nic.h"
 #include "vm/backend/nic_vhost.h"
 #include "vm/firmware/efi_load.h"
-#include "vm/process/disks.h"
 
 /* A regular file that is read once: kernel, initrd, firmware. */
 static int open_input(const char *what, const char *path, struct spawn_fds *fds, enum vm_fd number,
@@ -98,22 +97,43 @@ static int open_firmware(const struct vmcfg *cfg, struct spawn_fds *vmm, struct 
     return rc;
 }
 
-static int open_nics(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err *err)
+/* One of the host's vhost descriptors for each queue, or none at all. */
+static int open_vhost(struct handover_nic *nic, unsigned queues)
 {
-    for (unsigned i = 0; i < cfg->nic_count; i++) {
-        const struct vmcfg_nic *nic = &cfg->nics[i];
-        int fd = -1;
-        int rc = nic->type == VMCFG_NIC_TAP ? nic_tap_open(nic->ifname, 1, &fd, err)
-                                            : nic_user_start(&fd, err);
-        if (rc == 0)
-            rc = spawn_fds_put(vmx, VM_FD_NIC + i, fd);
-        int vhost = rc == 0 && nic->type == VMCFG_NIC_TAP ? nic_vhost_open() : -1;
-        if (vhost >= 0)
-            rc = spawn_fds_put(vmx, VM_FD_VHOST + i, vhost);
-        if (rc < 0)
-            return err_prefix(err, rc, "network card %u", nic->index);
+    int rc = 0;
+
+    for (unsigned q = 0; q < queues && rc == 0; q++) {
+        int fd = nic_vhost_open();
+        if (fd < 0 && q == 0)
+            return 0;
+        rc = fd < 0 ? fd : handover_add_nic_fd(nic, fd);
     }
-    return 0;
+    return rc;
+}
+
+static int open_nic(const struct vmcfg_nic *cfg, struct handover_nic *nic, struct err *err)
+{
+    int fds[VMCFG_NIC_QUEUES_MAX];
+    bool tap = cfg->type == VMCFG_NIC_TAP;
+
+    int rc = tap ? nic_tap_open(cfg->ifname, cfg->queues, fds, err) : nic_user_start(fds, err);
+    for (unsigned q = 0; rc == 0 && q < cfg->queues; q++)
+        rc = handover_add_nic_fd(nic, fds[q]);
+    if (rc == 0 && tap && (rc = open_vhost(nic, cfg->queues)) < 0)
+        (void)err_sys(err, rc, "/dev/vhost-net");
+    return rc;
+}
+
+static int open_nics(const struct vmcfg *cfg, struct resources *res, struct err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < cfg->nic_count && rc == 0; i++) {
+        rc = open_nic(&cfg->nics[i], &res->handover.nic[i], err);
+        if (rc < 0)
+            (void)err_prefix(err, rc, "network card %u", cfg->nics[i].index);
+    }
+    return rc;
 }
 
 static int open_firmware_log(const struct vmcfg *cfg, struct spawn_fds *vmx, struct err *err)
@@ -126,13 +146,6 @@ static int open_firmware_log(const struct vmcfg *cfg, struct spawn_fds *vmx, str
     if (rc == 0 && (rc = spawn_fds_put(vmx, VM_FD_FIRMWARE_LOG, fd)) < 0)
         (void)err_sys(err, rc, "firmware log");
     return rc;
-}
-
-/* Whatever is wrong with a disk is a bad file. */
-static int open_disks(const struct vmcfg *cfg, struct resources *res, struct err *err)
-{
-    res->disk_count = cfg->disk_count;
-    return disks_open(cfg, &res->disks, err) < 0 ? -EBADMSG : 0;
 }
 
 static int make_ring_fds(struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
@@ -150,6 +163,7 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
                    struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
 {
     *res = (struct resources){0};
+    handover_init(&res->handover, cfg);
     int rc = open_streams(cfg, stdio_fd, res, vmx, err);
     if (rc == 0)
         rc = open_input("kernel", cfg->kernel, vmx, VM_FD_KERNEL, err);
@@ -162,25 +176,23 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
     if (rc == 0)
         rc = open_firmware_log(cfg, vmx, err);
     if (rc == 0)
-        rc = open_disks(cfg, res, err);
+        rc = handover_open_disks(&res->handover, cfg, err) < 0 ? -EBADMSG : 0; /* whatever it is */
     if (rc == 0)
-        rc = open_nics(cfg, vmx, err);
+        rc = open_nics(cfg, res, err);
     return rc;
 }
 
 int resources_hand_over(struct resources *res, int vmx_control, struct err *err)
 {
-    int rc = disks_send(res->disks, res->disk_count, vmx_control, err);
+    int rc = handover_send(&res->handover, vmx_control, err);
 
-    disks_free(res->disks, res->disk_count);
-    res->disks = NULL;
+    handover_free(&res->handover);
     return rc;
 }
 
 void resources_close(struct resources *res)
 {
-    disks_free(res->disks, res->disk_count);
-    res->disks = NULL;
+    handover_free(&res->handover);
     for (unsigned i = 0; i < ARRAY_SIZE(res->socket_path); i++) {
         if (res->socket_path[i])
             (void)unlink(res->socket_path[i]);

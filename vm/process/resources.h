@@ -6,14 +6,12 @@
 
 #include "base/err.h"
 #include "config/vmcfg.h"
+#include "vm/process/handover.h"
 #include "vm/process/spawn.h"
 
-struct disk_given;
-
 struct resources {
-    struct disk_given *disks; /* until they are handed over */
-    unsigned disk_count;
-    char *socket_path[2]; /* of serial ports that listen: removed at the end */
+    struct handover handover; /* until it is handed over */
+    char *socket_path[2];     /* of serial ports that listen: removed at the end */
 };
 
 /* Fills in both processes' descriptors. `stdio_fd` as for vm_start. */

@@ -28,14 +28,14 @@
 #include "vm/process/board.h"
 #include "vm/process/boot.h"
 #include "vm/process/child.h"
-#include "vm/process/disks.h"
+#include "vm/process/handover.h"
 #include "vm/process/sandbox.h"
 
 struct vmx {
     struct child_env env;
     struct board *board;
     struct boot *boot;
-    struct disk_given disks[VMCFG_DISKS_MAX]; /* what was handed over; in use as long as they are */
+    struct handover handover; /* disks use theirs as long as they are open */
     struct blk *blk[VMCFG_DISKS_MAX];
     struct nic *nic[VMCFG_NICS_MAX];
     struct chr *serial, *console;
@@ -74,39 +74,32 @@ static void *server_main(void *arg)
 
 static int open_disk(struct vmx *v, unsigned i, struct err *err)
 {
-    struct disk_options options = disks_options(&v->env.cfg.disks[i]);
+    struct disk_options options = handover_disk_options(&v->env.cfg.disks[i]);
+    struct disk_given *given = &v->handover.disk[i];
     struct aio *aio = NULL;
     struct disk *opened;
 
-    if (!v->disks[i].count)
+    if (!given->count)
         return 0; /* a drive without a disc */
     int rc = aio_create(AIO_AUTO, &aio, err);
     if (rc == 0)
-        rc = disk_open(&v->disks[i].host, v->disks[i].file[0].name, &options, aio, &opened, err);
+        rc = disk_open(&given->host, given->file[0].name, &options, aio, &opened, err);
     return rc < 0 ? rc : blk_disk_open(opened, &v->blk[i], err);
-}
-
-static int open_disks(struct vmx *v, struct err *err)
-{
-    unsigned count = v->env.cfg.disk_count;
-
-    for (unsigned i = 0; i < count; i++)
-        disk_given_init(&v->disks[i], NULL);
-    int rc = disks_receive(v->disks, count, VM_FD_CONTROL, err);
-    for (unsigned i = 0; i < count && rc == 0; i++)
-        rc = open_disk(v, i, err);
-    return rc;
 }
 
 static int open_nic(struct vmx *v, unsigned i, struct err *err)
 {
     const struct vmcfg_nic *nic = &v->env.cfg.nics[i];
+    struct handover_nic *given = &v->handover.nic[i];
     struct nic_params params = {.kind = nic->type == VMCFG_NIC_TAP ? NIC_TAP : NIC_USER,
-                                .fd = {VM_FD_NIC + (int)i},
-                                .queues = 1,
-                                .vhost_fd = {VM_FD_VHOST + (int)i},
-                                .vhost = fcntl(VM_FD_VHOST + (int)i, F_GETFD) >= 0};
+                                .queues = nic->queues,
+                                .vhost = given->count == 2 * nic->queues};
 
+    if (given->count != nic->queues && !params.vhost)
+        return err_set(err, -EBADMSG, "network card %u was not handed over", nic->index);
+    memcpy(params.fd, given->fd, nic->queues * sizeof given->fd[0]);
+    if (params.vhost)
+        memcpy(params.vhost_fd, given->fd + nic->queues, nic->queues * sizeof given->fd[0]);
     memcpy(params.mac, nic->mac, sizeof params.mac);
     int rc = nic_create(&params, &v->nic[i], err);
     if (rc == 0)
@@ -144,8 +137,11 @@ static int open_backends(struct vmx *v, struct err *err)
 
     if (rc == 0 && v->env.cfg.console.type != VMCFG_STREAM_NONE)
         rc = open_stream(v, &v->env.cfg.console, VM_FD_CONSOLE, &v->console, err);
+    handover_init(&v->handover, &v->env.cfg);
     if (rc == 0)
-        rc = open_disks(v, err);
+        rc = handover_receive(&v->handover, VM_FD_CONTROL, err);
+    for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
+        rc = open_disk(v, i, err);
     for (unsigned i = 0; i < v->env.cfg.nic_count && rc == 0; i++)
         rc = open_nic(v, i, err);
     return rc;

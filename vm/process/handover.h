@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `vmx` gets by message, because there may be any number of it: the files of the VM's disks,
+ * which the parent opens and locks by name (disk/given.h), and the queues of its network cards.
+ *
+ * On vmx's control socket, right after its start: DISK_FILE for each file, in the order of the
+ * configuration; NIC for each card; END_OF_FILES. */
+#pragma once
+
+#include "config/vmcfg.h"
+#include "disk/given.h"
+#include "vm/process/link.h"
+
+/* A card's descriptors: its queues, then /dev/vhost-net for each of them, or none. Owned; -1: taken
+ * or not there. */
+struct handover_nic {
+    int fd[2 * VMCFG_NIC_QUEUES_MAX];
+    unsigned count;
+};
+
+struct handover {
+    struct disk_given disk[VMCFG_DISKS_MAX];
+    struct handover_nic nic[VMCFG_NICS_MAX];
+    unsigned disk_count, nic_count; /* of the configuration */
+};
+
+void handover_init(struct handover *handover, const struct vmcfg *cfg);
+void handover_free(struct handover *handover); /* closes what nobody has taken */
+
+/* How both sides open a disk. */
+struct disk_options handover_disk_options(const struct vmcfg_disk *disk);
+/* The parent: all disks that the configuration names. */
+int handover_open_disks(struct handover *handover, const struct vmcfg *cfg, struct err *err);
+/* Takes the descriptor, also on failure: -EMFILE. */
+int handover_add_nic_fd(struct handover_nic *nic, int fd);
+
+int handover_send(const struct handover *handover, int socket, struct err *err);
+int handover_receive(struct handover *handover, int socket, struct err *err);
