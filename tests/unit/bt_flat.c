@@ -7,6 +7,7 @@
 
 #include "tests/unit/bt_machine.h"
 #include "vm/engine/bt/flat.h"
+#include "vm/engine/bt/flat_pages.h"
 
 enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128, G = 256, PAGE = 4096 };
 enum { PML4 = 0x10000, PML4_B = 0x20000, TABLES = 0x30000 };
@@ -571,6 +572,50 @@ static bool touch(uint64_t address)
     return !faulted;
 }
 
+static void watch_faults(bool on)
+{
+    static struct sigaction old, old_bus;
+    struct sigaction handler = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+    (void)sigaction(SIGSEGV, on ? &handler : &old, on ? &old : NULL);
+    (void)sigaction(SIGBUS, on ? &handler : &old_bus, on ? &old_bus : NULL);
+}
+
+/* Memory only where it was given, with its contents; and none after it was taken. */
+static void pages(void)
+{
+    uint64_t contents[FLAT_PAGE / 8];
+    unsigned watched = 0;
+
+    memset(contents, 0x5a, sizeof contents);
+    watch_faults(true);
+    for (unsigned split = 0; split < 2; split++) {
+        struct flat_pages p;
+        REQUIRE(flat_pages_create(&p, MIB(64), split) == 0);
+        watched += p.fd >= 0;
+        CHECK(!split || p.fd < 0);
+        uint64_t at = (uintptr_t)p.at;
+        for (unsigned round = 0; round < 3; round++) {
+            for (uint64_t i = 0; i < 64; i += 2)
+                CHECK_EQ(flat_pages_give(&p, (uint64_t *)(uintptr_t)(at + i * MIB(1)), contents),
+                         0);
+            CHECK(touch(at) && touch(at + FLAT_PAGE - 1) && !touch(at + FLAT_PAGE));
+            CHECK_EQ(*(uint64_t *)(uintptr_t)(at + MIB(62)), 0x5a5a5a5a5a5a5a5a);
+            CHECK(!touch(at + MIB(61)) && !touch(at + MIB(62) - 1));
+            *(uint64_t *)(uintptr_t)(at + 8) = round;
+            CHECK_EQ(flat_pages_take(&p, p.at, MIB(32)), 0);
+            CHECK(!touch(at) && touch(at + MIB(32)));
+            CHECK_EQ(flat_pages_take(&p, p.at, MIB(64)), 0);
+            CHECK(!touch(at + MIB(32)));
+        }
+        flat_pages_destroy(&p);
+        CHECK(!touch(at));
+    }
+    watch_faults(false);
+    if (!watched)
+        (void)printf("# no userfaultfd here\n");
+}
+
 /* An address that uses the slot which `view` of `linear` has, by any view, and its sum. */
 static uint64_t alias(uint64_t linear, enum flat_view view, enum flat_view *ret_view)
 {
@@ -589,11 +634,9 @@ static void random_accesses(void)
     enum { ENTRIES = 3000, TRIES = 100 };
     static const enum flat_view of_class[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC, FLAT_LOAD};
     unsigned right = 0, misses = 0, wrong = 0, faults = 0;
-    struct sigaction old, old_bus, handler = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
     REQUIRE(open_flat(0));
-    (void)sigaction(SIGSEGV, &handler, &old);
-    (void)sigaction(SIGBUS, &handler, &old_bus);
+    watch_faults(true);
     for (unsigned i = 0; i < ENTRIES; i++) {
         enum class class = i % CLASSES;
         uint64_t linear = random64() >> random64() % 64, place;
@@ -623,8 +666,7 @@ static void random_accesses(void)
         }
         mmu_flush_all(rig.cpu);
     }
-    (void)sigaction(SIGSEGV, &old, NULL);
-    (void)sigaction(SIGBUS, &old_bus, NULL);
+    watch_faults(false);
     CHECK_EQ(wrong, 0);
     CHECK(right > 100 && misses > 100 && faults > 100000);
     rig_close();
@@ -861,4 +903,4 @@ static void nothing_stale(void)
 
 TAP_MAIN(TAP_CASE(notes), TAP_CASE(privileges), TAP_CASE(spaces), TAP_CASE(pages_go),
          TAP_CASE(writability), TAP_CASE(device_memory), TAP_CASE(slow), TAP_CASE(bounded),
-         TAP_CASE(no_way_out), TAP_CASE(random_accesses), TAP_CASE(nothing_stale))
+         TAP_CASE(pages), TAP_CASE(no_way_out), TAP_CASE(random_accesses), TAP_CASE(nothing_stale))

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables themselves (flat.h): entering, emptying, and the memory under them.
+/* The tables themselves (flat.h): entering and emptying.
  *
- * A table gets memory in chunks, when one is first met, by translated code (flat_populate, in the
- * signal handler) or by an entry to be made; a fresh chunk is filled with empty entries. The number
- * of chunks is bounded, for their memory and because each may cost the process two mappings of
- * those that the host's kernel allows it (vm.max_map_count); a vCPU that needs more loses its
- * largest table.
+ * A table gets memory in chunks of one page (flat_pages.h), when one is first met, by translated
+ * code (flat_populate, in the signal handler) or by an entry to be made; a fresh chunk is filled
+ * with empty entries. The number of chunks is bounded; a vCPU that needs more loses its largest
+ * table.
  *
  * What is entered is logged: the slot, and for stores the page of RAM. One log for each table of an
  * address space, two for the supervisor's: pages of the current space, and global ones. A record
@@ -21,12 +20,13 @@
 #include "base/range.h"
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/bt_vm.h"
+#include "vm/engine/bt/flat_pages.h"
 #include "vm/engine/bt/mmu.h"
 
-enum { PAGE = 4096, CHUNK = 4096, CHUNK_SLOTS = CHUNK / 8, CHUNKS = (1 << 29) / CHUNK_SLOTS };
-enum { SLOTS = 1 << 29 };
-/* Of all vCPUs: half of the mappings that Linux gives a process, less what others need. */
-enum { CHUNKS_OF_PROCESS = 24000, CHUNKS_MIN = 256, CHUNKS_MAX = 12000 };
+enum { PAGE = 4096, SLOTS = 1 << 29, CHUNK_SLOTS = FLAT_PAGE / 8, CHUNKS = SLOTS / CHUNK_SLOTS };
+/* Of a vCPU, besides one for each 512 pages of RAM in each of two views; and of all vCPUs where a
+ * chunk takes two mappings: half of those that Linux gives a process, less what others need. */
+enum { CHUNKS_MAX = 16384, CHUNKS_SPLIT = 24000, CHUNKS_MIN = 256 };
 
 /* Tables: each space's for its user, then each space's for the supervisor with AC, then the
  * supervisor's; and the logs: a space's has its table's number. */
@@ -64,8 +64,9 @@ struct flat {
     uint32_t *stores; /* for each page of RAM: the logs that may have a store to it, by bit */
     uint8_t *memory;  /* the lists, `stores` and the logs */
     uint64_t memory_size;
-    uint8_t *tables;  /* TABLES times FLAT_TABLE_SIZE */
-    uint64_t emptied; /* tables, for want of chunks: statistics */
+    struct flat_pages tables;      /* TABLES times FLAT_TABLE_SIZE */
+    uint64_t fresh[FLAT_PAGE / 8]; /* a chunk to be */
+    uint64_t emptied;              /* tables, for want of chunks: statistics */
 };
 
 static unsigned table_of(unsigned log)
@@ -97,13 +98,6 @@ static uint32_t slot_of(uint64_t linear, enum flat_view view)
 
 /* Memory */
 
-static void *map_private(uint64_t size, int prot)
-{
-    void *at = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return at == MAP_FAILED ? NULL : at;
-}
-
 /* Lists, page bits and logs, in one mapping. */
 static int make_memory(struct flat *flat)
 {
@@ -113,16 +107,15 @@ static int make_memory(struct flat *flat)
     uint64_t log = (uint64_t)LOG_MAX * sizeof(struct record);
 
     flat->memory_size = (list + stand) * TABLES + stores + log * LOGS;
-    flat->memory = map_private(flat->memory_size, PROT_READ | PROT_WRITE);
-    flat->tables = map_private(TABLES * FLAT_TABLE_SIZE, PROT_NONE);
-    if (!flat->memory || !flat->tables)
+    uint8_t *at = mmap(NULL, flat->memory_size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
         return -ENOMEM;
-    (void)madvise(flat->tables, TABLES * FLAT_TABLE_SIZE, MADV_DONTDUMP);
-    uint8_t *at = flat->memory;
+    flat->memory = at;
     for (unsigned i = 0; i < TABLES; i++, at += list + stand) {
         flat->table[i].list = (uint32_t *)(void *)at;
         flat->table[i].stand = (uint32_t *)(void *)(at + list);
-        flat->table[i].entry = (uint64_t *)(void *)(flat->tables + i * FLAT_TABLE_SIZE);
+        flat->table[i].entry = (uint64_t *)(void *)(flat->tables.at + i * FLAT_TABLE_SIZE);
     }
     flat->stores = (uint32_t *)(void *)at;
     at += stores;
@@ -131,24 +124,33 @@ static int make_memory(struct flat *flat)
     return 0;
 }
 
+static int make_tables(struct flat *flat, unsigned cpus)
+{
+    int rc = flat_pages_create(&flat->tables, TABLES * FLAT_TABLE_SIZE, false);
+
+    flat->chunks_max = CHUNKS_MAX + (unsigned)(flat->ram_pages / CHUNK_SLOTS * 2);
+    if (rc || flat->tables.fd >= 0)
+        return rc;
+    flat->chunks_max = MIN(flat->chunks_max, CHUNKS_SPLIT / cpus);
+    return flat->chunks_max < CHUNKS_MIN ? -E2BIG : 0;
+}
+
 int flat_create(struct bt_vcpu *vcpu)
 {
     struct bt_vm *vm = vcpu->vm;
-    unsigned max = MIN(CHUNKS_OF_PROCESS / vm->model.cpus, (unsigned)CHUNKS_MAX);
 
     if (!vm->flat || vcpu->flat)
         return 0;
-    if (max < CHUNKS_MIN)
-        return -E2BIG;
     struct flat *flat = calloc(1, sizeof *flat);
     if (!flat)
         return -ENOMEM;
     flat->ram = flat_ram(vm->flat);
     flat->ram_pages = vm->gmem->size / PAGE;
     flat->empty = FLAT_EMPTY + (uintptr_t)flat_miss_map(vcpu) / 4 + 1;
-    flat->chunks_max = max;
     vcpu->flat = flat;
-    int rc = make_memory(flat);
+    int rc = make_tables(flat, vm->model.cpus);
+    if (!rc)
+        rc = make_memory(flat);
     if (rc)
         flat_destroy(vcpu);
     return rc;
@@ -162,8 +164,7 @@ void flat_destroy(struct bt_vcpu *vcpu)
         return;
     if (flat->memory)
         (void)munmap(flat->memory, flat->memory_size);
-    if (flat->tables)
-        (void)munmap(flat->tables, TABLES * FLAT_TABLE_SIZE);
+    flat_pages_destroy(&flat->tables);
     free(flat);
     vcpu->flat = NULL;
 }
@@ -173,15 +174,13 @@ static bool has_chunk(const struct table *table, uint32_t slot)
     return table->stand[slot / CHUNK_SLOTS] != 0;
 }
 
-/* Takes all memory from a table. One mapping in place of many. */
+/* Takes all memory from a table. */
 static void strip(struct flat *flat, unsigned t)
 {
     struct table *table = &flat->table[t];
 
-    /* Should this fail, it keeps its memory, and its chunks stay what they are. */
-    if (mmap(table->entry, FLAT_TABLE_SIZE, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return;
+    if (flat_pages_take(&flat->tables, table->entry, FLAT_TABLE_SIZE) && flat->tables.fd < 0)
+        return; /* it keeps its memory, and its chunks stay what they are */
     for (unsigned i = 0; i < table->count; i++)
         table->stand[table->list[i]] = 0;
     flat->chunks -= table->count;
@@ -202,35 +201,39 @@ static void strip_largest(struct flat *flat)
     strip(flat, largest);
 }
 
-static void empty_chunk(struct flat *flat, struct table *table, uint32_t slot)
+static void fill_chunk(const struct flat *flat, const struct table *table, uint32_t slot,
+                       uint64_t entry[CHUNK_SLOTS])
 {
     uint64_t value = empty_entry(flat, table, slot);
 
     for (unsigned i = 0; i < CHUNK_SLOTS; i++, value -= PAGE)
-        table->entry[slot + i] = value;
+        entry[i] = value;
 }
 
 /* Around `slot`, met by an address near `linear`. Async-signal-safe, as is all that it calls. */
 static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot, uint64_t linear)
 {
     struct table *table = &flat->table[t];
+    uint64_t difference = linear - ((uint64_t)slot << 12);
     unsigned chunk = slot / CHUNK_SLOTS;
-    uint64_t *entry = table->entry + (uint64_t)chunk * CHUNK_SLOTS;
-    int saved = errno;
+    int saved = errno, rc = -ENOMEM;
 
-    if (flat->chunks == flat->chunks_max)
+    if (flat->chunks >= flat->chunks_max)
         strip_largest(flat);
-    int rc = flat->chunks < flat->chunks_max ? mprotect(entry, CHUNK, PROT_READ | PROT_WRITE) : -1;
-    if (rc) { /* the host's kernel has no mapping left: give some back */
+    table->stand[chunk] = HAS_MEMORY | (uint32_t)((difference + BIT64(38)) >> 39);
+    fill_chunk(flat, table, chunk * CHUNK_SLOTS, flat->fresh);
+    uint64_t *entry = table->entry + (uint64_t)chunk * CHUNK_SLOTS;
+    if (flat->chunks < flat->chunks_max)
+        rc = flat_pages_give(&flat->tables, entry, flat->fresh);
+    if (rc && flat->chunks) { /* the host has nothing left: give some back */
         strip_largest(flat);
-        rc = mprotect(entry, CHUNK, PROT_READ | PROT_WRITE);
+        rc = flat_pages_give(&flat->tables, entry, flat->fresh);
     }
     errno = saved;
-    if (rc)
+    if (rc) {
+        table->stand[chunk] = 0;
         return false;
-    uint64_t difference = linear - ((uint64_t)slot << 12);
-    table->stand[chunk] = HAS_MEMORY | (uint32_t)((difference + BIT64(38)) >> 39);
-    empty_chunk(flat, table, chunk * CHUNK_SLOTS);
+    }
     table->list[table->count++] = chunk;
     flat->chunks++;
     return true;
@@ -240,9 +243,9 @@ bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near)
 {
     struct flat *flat = vcpu->flat;
 
-    if (!flat || address - (uintptr_t)flat->tables >= TABLES * FLAT_TABLE_SIZE)
+    if (!flat || address - (uintptr_t)flat->tables.at >= TABLES * FLAT_TABLE_SIZE)
         return false;
-    uint64_t offset = address - (uintptr_t)flat->tables;
+    uint64_t offset = address - (uintptr_t)flat->tables.at;
     unsigned t = (unsigned)(offset / FLAT_TABLE_SIZE);
     uint32_t slot = (uint32_t)(offset % FLAT_TABLE_SIZE / 8);
     return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot, near);
@@ -402,7 +405,7 @@ static void empty_slots(struct flat *flat, struct table *table, uint64_t linear,
             if (!has_chunk(table, slot + i))
                 continue;
             else if (count >= CHUNK_SLOTS)
-                empty_chunk(flat, table, slot + i);
+                fill_chunk(flat, table, slot + i, &table->entry[slot + i]);
             else
                 for (unsigned k = 0; k < count; k++)
                     make_empty(flat, table, slot + k);
