@@ -242,7 +242,6 @@ static struct vim_HostStorageDeviceInfo *storage_device(struct arena *arena)
 {
     struct vim_HostStorageDeviceInfo *s = VIM_NEW(arena, HostStorageDeviceInfo);
 
-    VIM_EMPTY(&s->hostBusAdapter);
     VIM_EMPTY(&s->scsiLun);
     return s;
 }
