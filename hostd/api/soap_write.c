@@ -121,6 +121,16 @@ static void put_ref(struct buf *out, const char *name, struct vim_ref ref, bool 
     close_tag(out, name);
 }
 
+/* The name of a type, as a value: of the nearest base that the client knows. */
+static const char *known_name(const char *name, unsigned version)
+{
+    const struct vim_type *type = vim_find_type(name);
+    const struct vim_managed *managed = type ? NULL : vim_find_managed(name);
+    if (type)
+        return known_type(type, version)->name;
+    return managed ? known_managed(managed, version)->name : name;
+}
+
 /* ArrayOfX in an anyType place. */
 static void put_array(struct buf *out, const char *name, const struct vim_any *list,
                       unsigned version)
@@ -144,7 +154,8 @@ static void put_array(struct buf *out, const char *name, const struct vim_any *l
     close_tag(out, name);
 }
 
-static void put_plain(struct buf *out, const char *name, const struct vim_any *value, bool typed)
+static void put_plain(struct buf *out, const char *name, const struct vim_any *value, bool typed,
+                      unsigned version)
 {
     char scalar[TEXT_TIME_MAX];
     bool is_enum = value->shape.kind == VIM_ENUM;
@@ -155,8 +166,10 @@ static void put_plain(struct buf *out, const char *name, const struct vim_any *v
     switch (value->shape.kind) {
     case VIM_STRING:
     case VIM_URI:
-    case VIM_TYPENAME:
         put_text(out, value->str);
+        break;
+    case VIM_TYPENAME:
+        put_text(out, known_name(value->str, version));
         break;
     case VIM_BINARY:
         text_base64(out, value->bin.data, value->bin.len);
@@ -198,7 +211,7 @@ void soap_write_value(struct buf *out, const char *name, const struct vim_any *v
         put_ref(out, name, value->ref, typed, version);
         break;
     default:
-        put_plain(out, name, value, typed);
+        put_plain(out, name, value, typed, version);
         break;
     }
 }

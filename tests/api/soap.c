@@ -295,6 +295,13 @@ static void nothing_newer_than_the_client_is_sent(void)
     out.len = 0;
     soap_write_value(&out, "s", &value, declared, vim_find_version("6.5", 3));
     HAS(buf_cstr(&out), "<firmware>efi</firmware>");
+    struct vim_EventDescriptionEventDetail *detail = VIM_NEW(&arena, EventDescriptionEventDetail);
+    detail->key = "HostSpecificationChangedEvent";
+    struct vim_any event = vim_any_data(detail);
+    struct buf cleanup_buf text = {0};
+    soap_write_value(&text, "e", &event, (struct vim_shape){.kind = VIM_ANY},
+                     vim_find_version("6.7.1", 5));
+    HAS(buf_cstr(&text), "<key>HostEvent</key>");
     HAS(buf_cstr(&out), "<device xsi:type=\"VirtualNVMEController\">");
 }
 

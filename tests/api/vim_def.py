@@ -46,6 +46,9 @@ CHANGED = set("""
     VcenterVStorageObjectManager.VstorageObjectVCenterQueryChangedDiskAreas
     HostProfileManager.UpdateHostCustomizations_Task
 """.split())
+# Dated back when they were published; clients of the versions between do not know them.
+LATER = {"HostSpecificationChangedEvent", "HostSpecificationRequireEvent", "HostSpecificationUpdateEvent",
+         "HostSubSpecificationDeleteEvent", "HostSubSpecificationUpdateEvent"}
 # Ours alone: in no published list, but on the wire.
 OURS = {("ManagedObject", "Fetch"), ("HostSystem", "RetrieveDynamicTypeManager"),
         ("HostSystem", "RetrieveManagedMethodExecuter")}
@@ -149,6 +152,8 @@ class Check:
                 self.same(f"{where}.{name} privilege", prop.priv, rest[0])
 
     def since(self, where, ours, version):
+        if where.split(".")[0] in LATER:
+            return
         self.same(where + " version", ours, self.model.versions[self.tables.version(version)])
 
     def base(self, where, ours, name):
