@@ -361,6 +361,20 @@ static unsigned mappings(void)
     return count;
 }
 
+/* In bytes. */
+static uint64_t resident(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    char line[128];
+    unsigned long long pages = 0;
+
+    if (f && fgets(line, sizeof line, f))
+        (void)sscanf(line, "%*u %llu", &pages);
+    if (f)
+        (void)fclose(f);
+    return pages * PAGE;
+}
+
 /* Addresses all over: the tables' memory stays bounded, and so do the host's mappings. */
 static void bounded(void)
 {
@@ -368,6 +382,7 @@ static void bounded(void)
 
     REQUIRE(open_flat(0));
     unsigned before = mappings(), most = 0;
+    uint64_t memory = resident(), peak = 0;
     for (uint64_t i = 0; i < PAGES; i++) {
         uint64_t linear = i * 0x5a5a5000 % BIT64(46);
         map(PML4, linear, 0x300000 | P | W | D);
@@ -380,8 +395,10 @@ static void bounded(void)
         REQUIRE(target(linear, FLAT_STORE) == 0x300000);
         if (i % 4000 == 0)
             most = MAX(most, mappings());
+        peak = MAX(peak, i % 100 ? 0 : resident());
     }
     CHECK(most - before < 50000);
+    CHECK(peak - memory < MIB(128));
     mmu_flush_all(rig.cpu);
     for (uint64_t i = 0; i < PAGES; i++)
         REQUIRE(is_empty(i * 0x5a5a5000 % BIT64(46), FLAT_LOAD));

@@ -218,14 +218,12 @@ static bool add_chunk(struct flat *flat, unsigned t, uint32_t slot, uint64_t lin
     unsigned chunk = slot / CHUNK_SLOTS;
     int saved = errno, rc = -ENOMEM;
 
-    if (flat->chunks >= flat->chunks_max)
-        strip_largest(flat);
     table->stand[chunk] = HAS_MEMORY | (uint32_t)((difference + BIT64(38)) >> 39);
     fill_chunk(flat, table, chunk * CHUNK_SLOTS, flat->fresh);
     uint64_t *entry = table->entry + (uint64_t)chunk * CHUNK_SLOTS;
     if (flat->chunks < flat->chunks_max)
         rc = flat_pages_give(&flat->tables, entry, flat->fresh);
-    if (rc && flat->chunks) { /* the host has nothing left: give some back */
+    if (rc && flat->chunks) { /* we, or the host, have no more: give some back */
         strip_largest(flat);
         rc = flat_pages_give(&flat->tables, entry, flat->fresh);
     }
