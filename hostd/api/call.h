@@ -32,7 +32,9 @@ struct call {
     struct vim_ref target;
     struct mo *mo;
     const struct vim_method *method;
-    void *args; /* struct vim_<method>_args, never NULL; required members are there */
+    /* struct vim_<method>_args, never NULL. Required members are there, but for those that are
+     * newer than the method or type that has them: zero when an old client does not send them. */
+    void *args;
 
     /* The outcome. */
     struct vim_any result;

@@ -13,6 +13,11 @@
 #include "hostd/api/property_path.h"
 #include "hostd/api/vim_types.gen.h"
 
+enum {
+    SPECS_MAX = 200,    /* of one request */
+    FOUND_MAX = 100000, /* objects, of all its specs */
+};
+
 struct retrieval {
     struct arena arena; /* specs, selections, ids */
     struct retrieval *next;
@@ -98,7 +103,8 @@ void collector_fetch(struct mo *mo, struct call *call)
 static void add_found(void *ctx, struct mo *mo, bool selected)
 {
     struct retrieval *retrieval = ctx;
-    if (!selected || !selection_paths(retrieval->selection, mo->class->type))
+    if (!selected || retrieval->found.count >= FOUND_MAX ||
+        !selection_paths(retrieval->selection, mo->class->type))
         return;
     struct vim_ref ref = {mo->class->type, arena_strdup(&retrieval->arena, mo->id)};
     VIM_ADD(&retrieval->arena, &retrieval->found, ((struct found){ref, retrieval->selection}));
@@ -108,6 +114,10 @@ static void add_found(void *ctx, struct mo *mo, bool selected)
 static int retrieval_start(struct call *call, size_t count, struct vim_PropertyFilterSpec **specs,
                            struct retrieval *retrieval)
 {
+    if (count > SPECS_MAX) {
+        call_fault_argument(call, "specSet");
+        return -E2BIG;
+    }
     for (size_t i = 0; i < count; i++) {
         struct vim_any spec = vim_any_data(specs[i]);
         if (retrieval->max)

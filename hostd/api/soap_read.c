@@ -26,7 +26,7 @@ static const char *trim(struct arena *arena, const char *text)
     size_t len = strlen(text);
     while (len && strchr(" \t\r\n", text[len - 1]))
         len--;
-    return text[len] ? arena_strndup(arena, text, len) : text;
+    return arena_strndup(arena, text, len);
 }
 
 static int read_ref(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
@@ -122,7 +122,7 @@ static int read_single(struct arena *arena, const struct soap_element *e, struct
     case VIM_DATA:
         return read_data(arena, e, shape, ret_value, err);
     default:
-        if (text_parse_value(arena, shape, e->text, ret_value) < 0)
+        if (text_parse_value(arena, shape, arena_strdup(arena, e->text), ret_value) < 0)
             return err_set(err, -EINVAL, "\"%.40s\" is no %s", e->text, vim_shape_name(shape));
         return 0;
     }
@@ -130,19 +130,13 @@ static int read_single(struct arena *arena, const struct soap_element *e, struct
 
 /* --- the request --- */
 
-static int bad_request(struct call *call, int code, const struct err *err)
-{
-    CALL_FAULT_TEXT(call, InvalidRequest, "The request is not valid: %s", err->text);
-    return code;
-}
-
 static void read_headers(struct call *call, const struct soap_element *envelope,
                          const char **ret_cookie)
 {
     const struct soap_element *header = soap_child(envelope, "Header");
     const struct soap_element *id = soap_child(header, "operationID");
     const struct soap_element *cookie = soap_child(header, "vcSessionCookie");
-    call->operation_id = id ? id->text : NULL;
+    call->operation_id = id ? trim(call->arena, id->text) : NULL;
     *ret_cookie = cookie ? trim(call->arena, cookie->text) : NULL;
 }
 
@@ -160,29 +154,36 @@ static int read_target(struct call *call, const struct soap_element *request, st
     return 0;
 }
 
+static int read_envelope(struct call *call, const struct soap_element *envelope,
+                         const char **ret_cookie, struct err *err)
+{
+    const struct soap_element *body = soap_child(envelope, "Body");
+    if (strcmp(envelope->name, "Envelope") != 0 || !body || !body->first)
+        return err_set(err, -EINVAL, "it is no SOAP envelope");
+    const struct soap_element *request = body->first;
+    read_headers(call, envelope, ret_cookie);
+    call->method = vim_find_method(request->name);
+    if (!call->method)
+        return err_set(err, -ENOENT, "there is no method \"%.80s\"", request->name);
+    struct vim_data *args = vim_new(call->arena, call->method->args);
+    call->args = args;
+    int r = read_target(call, request, err);
+    return r < 0 ? r : read_members(call->arena, request, args, err);
+}
+
 int soap_read(struct call *call, const char *action, const void *body, size_t len,
               const char **ret_cookie)
 {
     struct err err = ERR_INIT;
+    struct arena cleanup_arena tree; /* goes with this function: a call may wait for long */
     struct soap_element *envelope = NULL;
+    arena_init(&tree, arena_left(call->arena));
     *ret_cookie = NULL;
     call->version = soap_version(action);
-    int r = soap_parse(call->arena, body, len, &envelope, &err);
-    if (r < 0)
-        return bad_request(call, r, &err);
-    const struct soap_element *soap_body = soap_child(envelope, "Body");
-    if (strcmp(envelope->name, "Envelope") != 0 || !soap_body || !soap_body->first)
-        return bad_request(call, err_set(&err, -EINVAL, "it is no SOAP envelope"), &err);
-    const struct soap_element *request = soap_body->first;
-    read_headers(call, envelope, ret_cookie);
-    call->method = vim_find_method(request->name);
-    if (!call->method)
-        return bad_request(
-            call, err_set(&err, -ENOENT, "there is no method \"%.80s\"", request->name), &err);
-    struct vim_data *args = vim_new(call->arena, call->method->args);
-    call->args = args;
-    r = read_target(call, request, &err);
+    int r = soap_parse(&tree, body, len, &envelope, &err);
     if (!r)
-        r = read_members(call->arena, request, args, &err);
-    return r < 0 ? bad_request(call, r, &err) : 0;
+        r = read_envelope(call, envelope, ret_cookie, &err);
+    if (r < 0)
+        CALL_FAULT_TEXT(call, InvalidRequest, "The request is not valid: %s", err.text);
+    return r;
 }

@@ -137,7 +137,7 @@ int value_complete(const struct vim_data *data, const struct value_seen *seen, s
         for (unsigned i = 0; i < type->prop_count; i++) {
             const struct vim_property *prop = &type->props[i];
             unsigned index = member_index(data->type, prop);
-            if ((prop->flags & VIM_OPTIONAL) || prop->shape.list ||
+            if ((prop->flags & VIM_OPTIONAL) || prop->shape.list || prop->since > type->since ||
                 (seen->bits[index / 64] & BIT64(index % 64)))
                 continue;
             return err_set(err, -EINVAL, "%s of %s is missing", prop->name, data->type->name);

@@ -25,5 +25,7 @@ int value_set(struct arena *arena, struct vim_data *data, const struct vim_prope
 int value_append(struct arena *arena, struct vim_list *list, struct vim_shape shape,
                  const struct vim_any *value, struct err *err);
 
-/* Is everything there that must be? Lists may be empty. -EINVAL names what is missing. */
+/* Is everything there that must be? Lists may be empty, and what came to a type later than the type
+ * itself may be missing, for clients of the versions between do not send it: it is zero then.
+ * -EINVAL names what is missing. */
 int value_complete(const struct vim_data *data, const struct value_seen *seen, struct err *err);

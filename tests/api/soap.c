@@ -161,6 +161,32 @@ static void requests_in_all_their_dresses(void)
     CHECK_STR(args->spec->extraConfig.items[0]->value.str, "v");
 }
 
+/* FileQueryFlags.fileOwner is required since 4.0, its type is from 2.5: libvirt never sends it. */
+static void what_came_later_may_be_missing(void)
+{
+    struct arena cleanup_arena arena = {0};
+    int r;
+    struct call call = read_call(
+        &arena,
+        RIG_ENVELOPE(
+            "<SearchDatastore_Task><_this type='HostDatastoreBrowser'>b</_this>"
+            "<datastorePath>[d]</datastorePath><searchSpec><details><fileType>false</fileType>"
+            "<fileSize>true</fileSize><modification>false</modification></details>"
+            "</searchSpec></SearchDatastore_Task>"),
+        NULL, &r);
+    REQUIRE(r == 0);
+    struct vim_SearchDatastore_Task_args *args = call.args;
+    CHECK(args->searchSpec->details->fileSize && !args->searchSpec->details->fileType);
+    call = read_call(
+        &arena,
+        RIG_ENVELOPE("<SearchDatastore_Task><_this type='HostDatastoreBrowser'>b</_this>"
+                     "<datastorePath>[d]</datastorePath><searchSpec><details><fileSize>true"
+                     "</fileSize></details></searchSpec></SearchDatastore_Task>"),
+        NULL, &r);
+    CHECK(r < 0);
+    HAS(call.fault_text, "fileType of FileQueryFlags is missing");
+}
+
 static void bad_requests_say_why(void)
 {
     static const struct {
@@ -308,6 +334,7 @@ static void nothing_newer_than_the_client_is_sent(void)
 TAP_MAIN(TAP_CASE(content_needs_no_session), TAP_CASE(a_wrong_password_is_a_fault),
          TAP_CASE(all_else_needs_a_session), TAP_CASE(privileges_are_checked),
          TAP_CASE(what_is_not_there_has_its_fault), TAP_CASE(requests_in_all_their_dresses),
-         TAP_CASE(bad_requests_say_why), TAP_CASE(depth_size_and_memory_are_bounded),
-         TAP_CASE(versions_of_actions), TAP_CASE(values_are_written_as_clients_need_them),
+         TAP_CASE(what_came_later_may_be_missing), TAP_CASE(bad_requests_say_why),
+         TAP_CASE(depth_size_and_memory_are_bounded), TAP_CASE(versions_of_actions),
+         TAP_CASE(values_are_written_as_clients_need_them),
          TAP_CASE(nothing_newer_than_the_client_is_sent))
