@@ -86,6 +86,9 @@ struct emit {
     uint32_t code;  /* run address: where links enter */
     struct emit_known known[CPU_GPRS];
     struct emit_held held;
+    /* By bits of T1 and T2: which of the host's R10 and R11 are the guest's now, and which of those
+     * their slots do not know yet. Only between instructions on registers alone. */
+    uint16_t cached, dirty;
     uint8_t live_vec;           /* JIT_LIVE_*: checked already */
     bool accessed;              /* the table has been looked at on every way to here */
     const struct bt_insn *insn; /* the current one */
@@ -149,6 +152,8 @@ bool emit_may_cross(const struct emit *t, const struct emit_access *access);
 void emit_cross(struct emit *t, const struct emit_late *late);
 
 /* emit_copy.c: the same instruction on the host's registers. */
+bool emit_keeps(const struct emit *t); /* the current one leaves cached registers alone */
+void emit_flush(struct emit *t);       /* R10 and R11 to their slots; T1 and T2 are free again */
 bool emit_copy(struct emit *t);
 bool emit_lea(struct emit *t);
 /* What is known of registers, behind the current instruction. Of RSP it is checked, and the unit

@@ -146,26 +146,75 @@ static int slot_operand(const struct bt_insn *insn)
     return -1;
 }
 
-/* R10 and R11 through the host's; but for operand `except`. */
+/* --- R10 and R11 in the host's, for a while --- */
+
+static void want(struct emit *t, unsigned reg)
+{
+    if (t->cached >> reg & 1)
+        return;
+    encode_load(t->e, reg, emit_slot(t, reg));
+    t->cached |= (uint16_t)(1u << reg);
+}
+
+void emit_flush(struct emit *t)
+{
+    for (unsigned reg = T2; reg <= T1; reg++)
+        if (t->dirty >> reg & 1)
+            encode_store(t->e, emit_slot(t, reg), reg);
+    t->cached = t->dirty = 0;
+}
+
+static bool names_slot(const struct bt_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (in_slot(insn, i))
+            return true;
+    return (insn->base != BT_REG_NONE && emit_in_slot(insn->base)) ||
+           (insn->index != BT_REG_NONE && emit_in_slot(insn->index));
+}
+
+/* On registers alone, and nothing that may trap or leave. */
+static bool keeps(const struct bt_insn *insn)
+{
+    if (insn->op == BT_OP_LEA)
+        return !insn->rip_relative && insn->size >= 4 && !(emit_written(insn) >> CPU_RSP & 1);
+    return !insn->has_mem && insn->op != BT_OP_DIV && insn->op != BT_OP_IDIV &&
+           !(insn->properties &
+             (BT_INSN_ENDS_BLOCK | BT_INSN_STACK | BT_INSN_STRING | BT_INSN_VECTOR)) &&
+           !(emit_written(insn) >> CPU_RSP & 1);
+}
+
+bool emit_keeps(const struct emit *t)
+{
+    return keeps(t->insn);
+}
+
+/* Whether it pays to have the register and not to use its slot as operand. */
+static bool is_used_next(const struct emit *t)
+{
+    return t->at + 1 < t->count && keeps(&t->insns[t->at + 1]) && names_slot(&t->insns[t->at + 1]);
+}
+
+/* All but operand `except`, which is the slot itself. */
 static void fetch(struct emit *t, const struct bt_insn *insn, int except)
 {
-    bool loaded[CPU_GPRS] = {false};
-
     for (unsigned i = 0; i < insn->operand_count; i++) {
         unsigned reg = insn->operand[i].reg;
-        if ((int)i == except || !in_slot(insn, i) || loaded[reg] ||
-            (i == 0 && replaces_first(insn) && !is_reg(insn, 1, reg) && !is_reg(insn, 2, reg)))
+        if ((int)i == except || !in_slot(insn, i))
             continue;
-        encode_load(t->e, reg, emit_slot(t, reg));
-        loaded[reg] = true;
+        if (i || !replaces_first(insn) || is_reg(insn, 1, reg) || is_reg(insn, 2, reg))
+            want(t, reg);
     }
 }
 
-static void put_back(struct emit *t, const struct bt_insn *insn, int except)
+static void note_written(struct emit *t, const struct bt_insn *insn, int except)
 {
-    for (unsigned i = 0; i < insn->operand_count; i++)
-        if ((int)i != except && in_slot(insn, i) && writes(insn, i))
-            encode_store(t->e, emit_slot(t, insn->operand[i].reg), insn->operand[i].reg);
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        if ((int)i == except || !in_slot(insn, i) || !writes(insn, i))
+            continue;
+        t->cached |= (uint16_t)(1u << insn->operand[i].reg);
+        t->dirty |= (uint16_t)(1u << insn->operand[i].reg);
+    }
 }
 
 static bool copy_registers(struct emit *t)
@@ -175,19 +224,22 @@ static bool copy_registers(struct emit *t)
     struct bt_insn changed = *insn;
     struct encode_mem mem;
 
+    if (slot >= 0 && (t->cached >> insn->operand[slot].reg & 1 || is_used_next(t)))
+        slot = -1;
     if (slot >= 0) {
         changed.has_mem = true;
         mem = emit_slot(t, insn->operand[slot].reg);
         changed.operand[slot] =
             (struct bt_operand){.kind = BT_OPERAND_MEM, .size = insn->operand[slot].size};
     }
-    for (unsigned i = 0; i < insn->operand_count; i++)
-        if (in_slot(insn, i))
-            emit_drop(t);
+    if (names_slot(insn))
+        emit_drop(t);
     fetch(t, insn, slot);
     if (!encode_insn(t->e, &changed, keep_all, slot >= 0 ? &mem : NULL))
         return false;
-    put_back(t, insn, slot);
+    note_written(t, insn, slot);
+    if (!keeps(insn))
+        emit_flush(t);
     return true;
 }
 
@@ -332,15 +384,15 @@ bool emit_copy(struct emit *t)
 
 bool emit_lea(struct emit *t)
 {
+    const struct bt_insn *insn = t->insn;
     struct emit_address a = emit_operand(t);
-    unsigned dst = t->insn->operand[0].reg, size = t->insn->size;
+    unsigned dst = insn->operand[0].reg, size = insn->size;
 
     a.seg = 0;
     if (size == 2 || a.disp != (int32_t)a.disp)
         return false;
     a.narrow |= size == 4;
-    if (a.page || emit_in_slot(dst) || (a.base != BT_REG_NONE && emit_in_slot(a.base)) ||
-        (a.index != BT_REG_NONE && emit_in_slot(a.index))) {
+    if (a.page) {
         emit_linear(t, &a);
         if (emit_in_slot(dst))
             encode_store(t->e, emit_slot(t, dst), T1);
@@ -348,8 +400,17 @@ bool emit_lea(struct emit *t)
             encode_mov(t->e, dst, T1);
         return true;
     }
+    if (names_slot(insn))
+        emit_drop(t);
+    if (a.base != BT_REG_NONE && emit_in_slot(a.base))
+        want(t, a.base);
+    if (a.index != BT_REG_NONE && emit_in_slot(a.index))
+        want(t, a.index);
     struct encode_mem mem = {a.base, a.index, a.scale, (int32_t)a.disp};
     encode_lea(t->e, dst, mem, a.narrow ? 4 : 8);
+    note_written(t, insn, -1);
+    if (!keeps(insn))
+        emit_flush(t);
     return true;
 }
 

@@ -158,6 +158,7 @@ static void step(struct emit *t)
 {
     struct jit_site *site = emit_site(t, JIT_SITE_STEP);
 
+    emit_flush(t);
     emit_drop(t);
     emit_leave(t, site);
     if (may_fall_through(t->insn))
@@ -173,6 +174,7 @@ static bool attempt(struct emit *t, emit_part *part)
     unsigned sites = t->site_count, lates = t->late_count;
     bool accessed = t->accessed;
     struct emit_held held = t->held;
+    uint16_t cached = t->cached, dirty = t->dirty;
 
     memcpy(known, t->known, sizeof known);
     if (part && part(t))
@@ -183,6 +185,8 @@ static bool attempt(struct emit *t, emit_part *part)
     t->live_vec = live_vec;
     t->accessed = accessed;
     t->held = held;
+    t->cached = cached;
+    t->dirty = dirty;
     memcpy(t->known, known, sizeof known);
     return false;
 }
@@ -193,6 +197,8 @@ static void one(struct emit *t)
 
     t->mark[t->mark_count++] = (struct jit_mark){
         .code = (uint32_t)(t->e->at - t->begin), .offset = t->offset, .length = t->insn->length};
+    if (!emit_keeps(t))
+        emit_flush(t);
     if (!attempt(t, part_of(t->insn))) {
         step(t);
         return;
@@ -273,6 +279,7 @@ static void finish(struct emit *t)
     unsigned next = t->offsets[t->count];
     bool cut = !t->count || may_fall_through(&t->insns[t->count - 1]);
 
+    emit_flush(t);
     t->insn = NULL;
     t->offset = (uint16_t)next;
     if (!cut)
