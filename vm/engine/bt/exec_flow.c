@@ -110,7 +110,8 @@ static inline void push_return(struct bt_vcpu *vcpu, const struct bt_step *step)
     uint64_t next = next_rip(vcpu, step);
 
     vcpu->step = step;
-    if (__builtin_expect(step->size == 8, 1)) {
+    /* By another segment: the target came from memory, and its faults are not the stack's. */
+    if (__builtin_expect(step->size == 8 && step->seg == CPU_SS, 1)) {
         mmu_store(vcpu, vcpu->gpr[CPU_RSP] - 8, 8, next);
         vcpu->gpr[CPU_RSP] -= 8;
     } else {

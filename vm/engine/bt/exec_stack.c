@@ -24,12 +24,6 @@ static EXEC(push_i_64)
     EXEC_NEXT;
 }
 
-static EXEC(push_m_64)
-{
-    push_64(vcpu, step, exec_load(vcpu, step, 8));
-    EXEC_NEXT;
-}
-
 static EXEC(pop_r_64)
 {
     uint64_t rsp = vcpu->gpr[CPU_RSP];
@@ -175,7 +169,7 @@ static bool bind_push(const struct bt_insn *insn, struct bt_step *step)
         step->imm = insn->imm[0];
         step->run = wide ? push_i_64 : push_i;
     } else {
-        step->run = wide ? push_m_64 : push_m;
+        step->run = push_m; /* two addresses: #SS and #GP must not be mixed up */
     }
     return true;
 }
