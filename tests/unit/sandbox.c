@@ -2,6 +2,7 @@
 /* Drives forbidden system calls in a thread of each class and sees the process die of each. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -51,6 +52,7 @@ static const struct probe forbidden[] = {
     {"keyctl", SYS_keyctl, {0}},
     {"userfaultfd", SYS_userfaultfd, {0}},
     {"io_uring_setup", SYS_io_uring_setup, {1, 0}},
+    {"real-time priority", SYS_sched_setscheduler, {0, SCHED_FIFO, (long)path}},
 };
 
 struct thread_arg {

@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/userfaultfd.h>
 #include <linux/vhost.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>

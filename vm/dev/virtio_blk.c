@@ -6,7 +6,8 @@
  * the aio again without sleeping; completions are collected in the used ring and published once a
  * turn with at most one interrupt a queue. Notifications are armed only when a turn has brought
  * nothing new. So a burst costs one doorbell, one interrupt, and no system call of its own but the
- * disk's.
+ * disk's. On a processor that it shares with the guest the thread may wait until the guest
+ * pauses, where that gains (vq_pace.h).
  *
  * Memory: a request is taken from a pool as large as the queue and lives until its status is
  * written. The pool is a stack, so only as many are ever touched as were in flight at once.
@@ -18,6 +19,7 @@
 #include "vm/dev/virtio_blk.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@
 #include "vm/backend/io_thread.h"
 #include "vm/dev/virtio_blk_regs.h"
 #include "vm/dev/virtio_pci.h"
+#include "vm/dev/vq_pace.h"
 
 enum { RANGES_MAX = 16, SECTORS_MAX = 1 << 22 /* of a discard or write-zeroes range: 2 GiB */ };
 enum { PIECES_MAX = VIRTIO_BLK_QUEUE_SIZE };
@@ -70,6 +73,9 @@ struct virtio_blk {
     uint32_t pushed;  /* has unpublished entries */
     unsigned in_flight;
     bool write_through;
+    bool paced;   /* the thread's priority is ours to choose */
+    bool patient; /* it is SCHED_BATCH */
+    struct vq_pace pace;
 };
 
 /* -- The pool ------------------------------------------------------------------------------------
@@ -275,18 +281,20 @@ static bool start_request(struct blk_request *r, struct vq_chain *chain)
     }
 }
 
-/* Takes all chains of a queue. What is put back while this runs waits for the next look, so one
- * queue cannot keep the thread for itself. */
-static void take_chains(struct virtio_blk *dev, unsigned index)
+/* Takes all chains of a queue and returns how many. What is put back while this runs waits for the
+ * next look, so one queue cannot keep the thread for itself. */
+static unsigned take_chains(struct virtio_blk *dev, unsigned index)
 {
     struct blk_queue *q = &dev->queue[index];
     struct virtqueue *vq = &dev->vq[index];
 
-    for (unsigned taken = 0; taken < vq->size; taken++) {
+    unsigned taken;
+
+    for (taken = 0; taken < vq->size; taken++) {
         struct blk_request *r = request_get(q);
         if (!r) {
             dev->starved |= BIT(index);
-            return;
+            return taken;
         }
         struct vq_chain chain = {.iov = r->iov, .iov_max = PIECES_MAX};
         int rc = virtqueue_pop(vq, &chain);
@@ -300,8 +308,9 @@ static void take_chains(struct virtio_blk *dev, unsigned index)
         request_put(q, r);
         if (rc)
             virtio_pci_fail(&dev->vp);
-        return;
+        return taken;
     }
+    return taken;
 }
 
 /* -- The I/O thread ------------------------------------------------------------------------------
@@ -316,9 +325,21 @@ static void publish(struct virtio_blk *dev)
     }
 }
 
+static void set_pace(struct virtio_blk *dev, unsigned taken)
+{
+    const struct sched_param none = {0};
+    bool patient = vq_pace_took(&dev->pace, taken, &clock_host);
+
+    if (patient == dev->patient)
+        return;
+    dev->patient = patient;
+    (void)sched_setscheduler(0, patient ? SCHED_BATCH : SCHED_OTHER, &none);
+}
+
 /* Returns whether anything was there. A queue with nothing new is armed, which is the last look. */
 static bool look_at(struct virtio_blk *dev, uint32_t queues)
 {
+    unsigned taken = 0;
     bool found = false;
 
     for (; queues; queues &= queues - 1) {
@@ -329,9 +350,11 @@ static bool look_at(struct virtio_blk *dev, uint32_t queues)
             continue;
         virtqueue_disarm(vq);
         dev->rung |= BIT(index);
-        take_chains(dev, index);
+        taken += take_chains(dev, index);
         found = true;
     }
+    if (taken && dev->paced)
+        set_pace(dev, taken);
     return found;
 }
 
@@ -533,6 +556,7 @@ static int blk_create(const struct dev_env *env, const void *params, void **ret_
         return err_sys(err, rc, "%s", env->name);
     }
     dev->blk = p->blk;
+    dev->paced = !p->unthreaded && sched_getscheduler(0) == SCHED_OTHER;
     if (p->serial)
         memcpy(dev->id, p->serial, strnlen(p->serial, sizeof dev->id));
     fill_config(dev, p->queues);
