@@ -45,6 +45,11 @@ void idt_gate(unsigned vector, uint8_t attributes)
     idt[vector].low = (idt[vector].low & ~(UINT64_C(0xff) << 40)) | (uint64_t)attributes << 40;
 }
 
+void idt_stack(unsigned vector, unsigned ist)
+{
+    idt[vector].low = (idt[vector].low & ~(UINT64_C(7) << 32)) | (uint64_t)ist << 32;
+}
+
 volatile uint64_t window[512] __attribute__((aligned(4096)));
 
 void window_open(void)

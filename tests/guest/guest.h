@@ -130,6 +130,7 @@ void wait_for(unsigned vector, uint64_t count);
 void guest_init_ap(void); /* loads the IDT */
 /* The gate of a vector: attributes as bits 40-47 of a descriptor, e.g. 0xee: open to ring 3. */
 void idt_gate(unsigned vector, uint8_t attributes);
+void idt_stack(unsigned vector, unsigned ist); /* 1: after user_init() */
 
 /* Starts the second processor, which runs `entry` and then halts for ever; returns its APIC id. */
 uint32_t ap_start(void (*entry)(void));
@@ -195,13 +196,8 @@ static inline uint32_t cpuid_register(uint32_t leaf, uint32_t subleaf, unsigned 
     return r[which];
 }
 
-/* Ring 3 (rings.c): a GDT with its segments, a TSS whose I/O bitmap allows the harness's ports, and
- * ring 3's right to the first 2 MiB. */
-#define SEL_USER_CODE32 0x23
-#define SEL_USER_DATA   0x2b
-#define SEL_USER_CODE64 0x33
-#define SEL_TSS         0x38
-#define SEL_GATE        0x4b
+/* Ring 3 (rings.c): a GDT with its segments (SEL_USER_*), a TSS whose I/O bitmap allows the
+ * harness's ports, and ring 3's right to the first 2 MiB. */
 void user_init(void);
 /* Runs `entry(arg)` in ring 3 until INT 0x80, whose RAX it returns. */
 uint64_t user_run(void (*entry)(uint64_t), uint64_t arg);

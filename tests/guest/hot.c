@@ -70,19 +70,37 @@ static void run_two(struct machine *m)
     engine->vcpu_destroy(second.vcpu);
 }
 
-static void run(enum guest_program program, unsigned cpus)
+struct job {
+    enum guest_program program;
+    unsigned cpus;
+};
+
+static void *run_job(void *arg)
 {
+    const struct job *job = arg;
     cleanup_machine struct machine m = MACHINE_INIT;
 
-    if (!CHECK(machine_open(&m, cpus) && machine_start(&m, program))) {
+    if (!CHECK(machine_open(&m, job->cpus) && machine_start(&m, job->program))) {
         (void)printf("# %s\n", m.err.text);
-        return;
+        return NULL;
     }
     m.command = hot_command;
-    if (cpus == 1)
+    if (job->cpus == 1)
         run_first(&m);
     else
         run_two(&m);
+    return NULL;
+}
+
+/* On a thread of its own: an engine may block signals in those that run it, and the watch dog is
+ * one. */
+static void run(enum guest_program program, unsigned cpus)
+{
+    struct job job = {program, cpus};
+    pthread_t thread;
+
+    if (CHECK(!pthread_create(&thread, NULL, run_job, &job)))
+        (void)pthread_join(thread, NULL);
 }
 
 #define HOT(name, cpus)            \
@@ -111,6 +129,10 @@ int main(int argc, char **argv)
     if (!engine) {
         (void)printf("1..0 # SKIP %s\n", why.text);
         return name ? 1 : 0;
+    }
+    if (!name && !strcmp(engine->name, "bt")) {
+        (void)printf("1..0 # SKIP bt is tested by name\n");
+        return 0;
     }
     (void)printf("# engine %s\n", engine->name);
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {

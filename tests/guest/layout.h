@@ -20,6 +20,13 @@
 #define SEL_DATA   0x10
 #define SEL_CODE32 0x18
 
+/* In the GDT of user_init() */
+#define SEL_USER_CODE32 0x23
+#define SEL_USER_DATA   0x2b
+#define SEL_USER_CODE64 0x33
+#define SEL_TSS         0x38
+#define SEL_GATE        0x4b
+
 /* 32-bit ports of the harness */
 #define CTL_RESULT  0x500 /* a value for the harness */
 #define CTL_FAIL    0x504 /* a check failed at this line */
@@ -50,7 +57,7 @@
 #define CMD_MSI_NONSENSE 9 /* the bound route to an address that is no message's */
 #define CMD_NMI          10
 #define CMD_SMI          11
-#define CMD_TARGET       12 /* the APIC id of the processor to start */
-#define CMD_MSI_TARGET   13 /* vector 0x72 to it, as a message */
+#define CMD_TARGET       12         /* the APIC id of the processor to start */
+#define CMD_MSI_TARGET   13         /* vector 0x72 to it, as a message */
 #define CMD_DMA_AT       0x40000000 /* with a physical address: where the next CMD_DMA writes */
 #define CMD_DMA          0x20000000 /* with a byte, which is written as a device would */
