@@ -292,15 +292,50 @@ static bool is_quiet(const struct bt_insn *insn)
     return true;
 }
 
+/* An instruction that adds a constant to a whole register. */
+static bool adds(const struct bt_insn *insn, unsigned reg, int64_t *ret_by)
+{
+    bool immediate = insn->operand_count > 1 && insn->operand[1].kind == BT_OPERAND_IMM;
+
+    if (!is_reg(insn, 0, reg) || insn->operand[0].size != 8)
+        return false;
+    *ret_by = insn->op == BT_OP_ADD   ? insn->imm[0]
+              : insn->op == BT_OP_SUB ? -insn->imm[0]
+              : insn->op == BT_OP_INC ? 1
+              : insn->op == BT_OP_DEC ? -1
+                                      : insn->disp;
+    return ((insn->op == BT_OP_ADD || insn->op == BT_OP_SUB) && immediate) ||
+           insn->op == BT_OP_INC || insn->op == BT_OP_DEC ||
+           (insn->op == BT_OP_LEA && insn->base == reg && insn->index == BT_REG_NONE &&
+            insn->addr_size == 8);
+}
+
+/* The same address as the registers are behind `insn`; false: it cannot be said. *ret_by: what has
+ * been added to the base. */
+static bool follow(struct emit_address *a, const struct bt_insn *insn, int64_t *ret_by)
+{
+    uint32_t mask = emit_written(insn);
+    int64_t by = 0;
+
+    *ret_by = 0;
+    if (a->index != BT_REG_NONE && mask >> a->index & 1)
+        return false;
+    if (a->base == BT_REG_NONE || !(mask >> a->base & 1))
+        return true;
+    if (a->narrow || !adds(insn, a->base, &by))
+        return false;
+    a->disp -= by;
+    *ret_by = by;
+    return a->disp == (int32_t)a->disp;
+}
+
 /* Whether a store to the operand that is loaded now follows, with nothing in between. */
 static bool will_write(const struct emit *t)
 {
     struct emit_address a = emit_operand(t);
-    uint32_t mask = 0;
+    int64_t by;
 
-    mask |= a.base == BT_REG_NONE ? 0 : 1u << a.base;
-    mask |= a.index == BT_REG_NONE ? 0 : 1u << a.index;
-    for (unsigned i = t->at; !(emit_written(&t->insns[i]) & mask);) {
+    for (unsigned i = t->at; follow(&a, &t->insns[i], &by);) {
         if (++i == t->count)
             return false;
         const struct bt_insn *insn = &t->insns[i];
@@ -490,11 +525,11 @@ void emit_learn(struct emit *t)
     if (writes_implicit(insn->op))
         t->known[CPU_RAX] = t->known[CPU_RCX] = t->known[CPU_RDX] = (struct emit_known){0, 0};
     if (t->held.valid) {
-        uint32_t mask = emit_written(insn);
-        const struct emit_address *a = &t->held.address;
-        if ((a->base != BT_REG_NONE && mask >> a->base & 1) ||
-            (a->index != BT_REG_NONE && mask >> a->index & 1))
-            emit_drop(t);
+        struct emit_held *held = &t->held;
+        int64_t by;
+        held->valid = follow(&held->address, insn, &by);
+        if (held->mem.base == held->address.base && held->mem.base != BT_REG_NONE)
+            held->mem.disp -= (int32_t)by;
     }
     for (unsigned i = insn->operand_count; i-- > 0;) {
         if (insn->operand[i].kind != BT_OPERAND_GPR || !writes(insn, i))
