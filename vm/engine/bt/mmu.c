@@ -260,11 +260,30 @@ void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
 
 /* The walk */
 
+/* bt_vm_find, which mostly finds the same: nearly all guests have their page tables, and what they
+ * map, in one piece. */
+static const struct bt_piece *find_piece(struct bt_vcpu *vcpu, uint64_t gpa)
+{
+    struct bt_tlb *tlb = vcpu->tlb;
+    const struct bt_memory *memory = atomic_load_explicit(&vcpu->vm->memory, memory_order_acquire);
+    const struct bt_piece *piece = tlb->piece;
+
+    if (tlb->piece_of == memory && tlb->piece_smm == vcpu->smm && gpa - piece->base < piece->size)
+        return piece;
+    piece = bt_vm_find(vcpu->vm, gpa, vcpu->smm);
+    if (piece) {
+        tlb->piece = piece;
+        tlb->piece_of = memory;
+        tlb->piece_smm = vcpu->smm;
+    }
+    return piece;
+}
+
 /* Page-table entries are guest memory, changed by anybody at any time. */
 static uint64_t read_entry(struct bt_vcpu *vcpu, uint64_t gpa, unsigned size,
                            const struct bt_piece **ret_piece, void **ret_host)
 {
-    const struct bt_piece *piece = bt_vm_find(vcpu->vm, gpa, vcpu->smm);
+    const struct bt_piece *piece = find_piece(vcpu, gpa);
 
     *ret_piece = piece;
     *ret_host = piece ? piece->host + (gpa - piece->base) : NULL;
@@ -502,9 +521,11 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
     tlb->large[linear >> 63] |= !!(e->rights & MMU_ENTRY_LARGE);
     tlb->huge[linear >> 63] |= !!(e->rights & MMU_ENTRY_HUGE);
     tag_entry(tlb, e);
+    if (!(e->rights & MMU_ENTRY_WRITE))
+        return;
     /* Looked at once the entry is there: who sets the page's bit asks for it to go afterwards. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (e->rights & MMU_ENTRY_WRITE && block_page_has_code(vcpu->vm, e->number)) {
+    if (block_page_has_code(vcpu->vm, e->number)) {
         e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
         e->tag[MMU_WRITE] = MMU_TAG_NONE;
     }
@@ -554,7 +575,7 @@ static struct place place_of(struct bt_vcpu *vcpu, uint64_t linear, enum mmu_acc
         place.lapic = true;
         return place;
     }
-    const struct bt_piece *piece = bt_vm_find(vcpu->vm, page.gpa, vcpu->smm);
+    const struct bt_piece *piece = find_piece(vcpu, page.gpa);
     if (!piece)
         return place;
     fill(vcpu, linear, &page, piece);

@@ -64,7 +64,10 @@ struct bt_tlb {
     uint32_t global;        /* generation */
     bool large[2], huge[2]; /* by half of the address space: there may be entries of large pages, of
                                1-GiB pages, here or in the flat tables */
-    uint64_t walks;         /* for statistics */
+    const struct bt_piece *piece; /* found last, in that table */
+    const struct bt_memory *piece_of;
+    bool piece_smm;
+    uint64_t walks; /* for statistics */
 };
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) mmu_u16;
