@@ -119,19 +119,28 @@ static int arm_stack(struct thread *t)
     return 0;
 }
 
-/* Nothing else may interrupt this thread: not every handler has SA_ONSTACK. */
+static bool needs_own_stack(int signal)
+{
+    struct sigaction action;
+
+    return !sigaction(signal, NULL, &action) && action.sa_handler != SIG_DFL &&
+           action.sa_handler != SIG_IGN && !(action.sa_flags & SA_ONSTACK);
+}
+
+/* No handler that would use the guest's stack may interrupt this thread. */
 static void set_mask(struct thread *t)
 {
     sigset_t set;
 
-    (void)sigfillset(&set);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &t->mask_before);
+    set = t->mask_before;
+    for (int i = 1; i <= SIGRTMAX; i++)
+        if (needs_own_stack(i))
+            (void)sigaddset(&set, i);
     for (unsigned i = 0; i < ARRAY_SIZE(trap_signals); i++)
         (void)sigdelset(&set, trap_signals[i]);
-    (void)sigdelset(&set, SIGSYS);
-    (void)sigdelset(&set, SIGABRT);
-    (void)sigdelset(&set, SIGTRAP);
     (void)sigdelset(&set, call_signal());
-    (void)pthread_sigmask(SIG_SETMASK, &set, &t->mask_before);
+    (void)pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
 int signals_thread(struct bt_vcpu *vcpu)

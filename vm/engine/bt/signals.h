@@ -5,9 +5,9 @@
  * if there were no handler.
  *
  * While translated code runs RSP is the guest's, so every signal of such a thread is taken on a
- * stack of its own (signals_thread), and all others are blocked. The stack is disarmed while a
- * handler runs (SS_AUTODISARM): the kernel then does not look at RSP to see whether it is in use,
- * which a guest could pretend. */
+ * stack of its own (signals_thread); those whose handlers do not want that are blocked. The stack
+ * is disarmed while a handler runs (SS_AUTODISARM): the kernel then does not look at RSP to see
+ * whether it is in use, which a guest could pretend. */
 #pragma once
 
 #include <signal.h>
