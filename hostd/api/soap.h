@@ -14,7 +14,7 @@
 
 enum {
     SOAP_DEPTH_MAX = 128,
-    SOAP_ELEMENTS_MAX = 400000,
+    SOAP_ELEMENTS_MAX = 200000,
 };
 
 /* Fills call->{method, target, args, version, operation_id}. `action`: the SOAPAction header, NULL
