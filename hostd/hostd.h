@@ -20,6 +20,7 @@ struct hostd {
     struct tasks *tasks;
     struct events *events;
     struct inventory *inventory;
+    struct autostart *autostart;
     bool ending; /* on its way out: nothing new is begun */
 };
 

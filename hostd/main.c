@@ -18,6 +18,7 @@
 #include "hostd/api/collector.h"
 #include "hostd/event/event.h"
 #include "hostd/hostd.h"
+#include "hostd/model/host_autostart.h"
 #include "hostd/model/inventory.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
@@ -96,6 +97,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
         rc = collector_init(&hostd->api);
     if (rc == 0)
         rc = view_init(&hostd->api);
+    if (rc == 0)
+        rc = autostart_create(hostd, &hostd->autostart, err);
     return rc < 0 && !err->code ? err_sys(err, rc, "start") : rc;
 }
 
@@ -129,6 +132,7 @@ static void stop(struct process *process)
     collector_exit(&hostd->api);
     view_exit(&hostd->api);
     tasks_destroy(hostd->tasks);
+    autostart_destroy(hostd->autostart);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
     perms_destroy(hostd->perms);

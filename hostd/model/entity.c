@@ -92,19 +92,6 @@ static bool allows_anywhere(struct hostd *hostd, const char *user, const char *p
     return false;
 }
 
-int entity_authorize(struct call *call, struct mo *mo, const char *priv)
-{
-    struct hostd *hostd = hostd_of(call);
-    const char *user = call->session ? call->session->user : NULL;
-    bool looks = !strcmp(priv, "System.View") || !strcmp(priv, "System.Read");
-
-    if (!user)
-        return -EACCES;
-    if (entity_allows(hostd, user, entity_guarding(hostd, mo), priv))
-        return 0;
-    return looks && !entity_from(mo) && allows_anywhere(hostd, user, priv) ? 0 : -EACCES;
-}
-
 /* Seen is also what is on the way to something that may be seen. */
 static bool leads_to_visible(struct hostd *hostd, const char *user, const struct entity *entity)
 {
@@ -119,6 +106,22 @@ static bool leads_to_visible(struct hostd *hostd, const char *user, const struct
                 return true;
     }
     return false;
+}
+
+int entity_authorize(struct call *call, struct mo *mo, const char *priv)
+{
+    struct hostd *hostd = hostd_of(call);
+    const char *user = call->session ? call->session->user : NULL;
+    bool looks = !strcmp(priv, "System.View") || !strcmp(priv, "System.Read");
+
+    if (!user)
+        return -EACCES;
+    struct entity *entity = entity_from(mo);
+    if (entity_allows(hostd, user, entity_guarding(hostd, mo), priv))
+        return 0;
+    if (entity)
+        return !strcmp(priv, "System.View") && leads_to_visible(hostd, user, entity) ? 0 : -EACCES;
+    return looks && allows_anywhere(hostd, user, priv) ? 0 : -EACCES;
 }
 
 bool entity_visible(struct call *call, struct mo *mo)

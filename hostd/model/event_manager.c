@@ -300,7 +300,8 @@ static struct vim_any get_description(struct mo *mo, struct call *call)
     VIM_ADD(call->arena, &d->category, category(call->arena, "user"));
     for (unsigned i = 0; i < vim_type_count; i++) {
         const struct vim_type *type = &vim_types[i];
-        if (!vim_type_is(type, VIM_TYPE(Event)) || type == VIM_TYPE(Event))
+        if (!vim_type_is(type, VIM_TYPE(Event)) || type == VIM_TYPE(Event) ||
+            type->since > call->version)
             continue;
         struct vim_EventDescriptionEventDetail *e =
             VIM_NEW(call->arena, EventDescriptionEventDetail);

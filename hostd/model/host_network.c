@@ -77,6 +77,7 @@ static void add_nics(struct arena *arena, struct vim_HostNetworkInfo *info)
         nic->driver = link_name(arena, nics.items[i], "/driver");
         nic->mac = attribute(arena, nics.items[i], "address");
         nic->spec = VIM_NEW(arena, PhysicalNicSpec);
+        nic->spec->ip = VIM_NEW(arena, HostIpConfig); /* it belongs to a switch: no address */
         if (speed > 0) {
             nic->linkSpeed = VIM_NEW(arena, PhysicalNicLinkInfo);
             nic->linkSpeed->speedMb = (int32_t)speed;

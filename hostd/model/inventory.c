@@ -40,6 +40,9 @@ static const struct {
     {&virtual_disk_manager_class, "ha-vdiskmanager"},
     {&environment_browser_class, "ha-env-browser"},
     {&host_network_system_class, "networkSystem"},
+    {&host_autostart_manager_class, "ha-autostart-mgr"},
+    {&host_datastore_system_class, "ha-datastoresystem"},
+    {&host_storage_system_class, "storageSystem"},
     {&datastore_browser_class, "ha-host-datastorebrowser"},
 };
 

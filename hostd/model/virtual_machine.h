@@ -126,6 +126,7 @@ void vm_reconfigure(struct mo *mo, struct call *call);
 void vm_reload_method(struct mo *mo, struct call *call);
 
 void vm_power_on(struct mo *mo, struct call *call);
+void vm_power_on_by_host(struct virtual_machine *vm); /* no task; what comes of it is an event */
 void vm_power_on_many(struct mo *mo, struct call *call);
 void vm_power_off(struct mo *mo, struct call *call);
 void vm_reset_task(struct mo *mo, struct call *call);

@@ -112,7 +112,10 @@ static bool edit_boot(struct call *call, struct plan *plan,
     if (spec->firmware && *spec->firmware && strcmp(spec->firmware, "efi") &&
         strcmp(spec->firmware, "bios"))
         return bad(call, "configSpec.firmware");
-    if (spec->firmware && *spec->firmware && !set(call, plan, "firmware", spec->firmware))
+    /* BIOS is what is not said: libvirt knows no other word than "efi". */
+    if (spec->firmware && !strcmp(spec->firmware, "bios"))
+        vmxfile_remove(plan->vmx, "firmware");
+    else if (spec->firmware && *spec->firmware && !set(call, plan, "firmware", spec->firmware))
         return false;
     if (!boot)
         return true;
@@ -198,7 +201,6 @@ int plan_new_vmx(struct plan *plan, const char *name)
         {"pciBridge0.present", "TRUE"},
         {"vmci0.present", "TRUE"},
         {"hpet0.present", "TRUE"},
-        {"firmware", "bios"},
     };
     static const char *const uuids[] = {"uuid.bios", "vc.uuid"};
     int rc = vmxfile_create(plan->rel, &plan->vmx);

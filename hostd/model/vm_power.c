@@ -74,10 +74,12 @@ static void fail(struct virtual_machine *vm, const char *text)
 {
     struct task *task = vm->task;
     struct arena arena = {0};
+    struct vim_GenericVmConfigFault *fault = VIM_NEW(&arena, GenericVmConfigFault);
 
+    fault->reason = text;
     vm_end(vm);
     if (task)
-        task_fail(task, &VIM_NEW(&arena, GenericVmConfigFault)->self, text);
+        task_fail(task, &fault->self, text);
     arena_free(&arena);
 }
 
@@ -304,13 +306,10 @@ static void start_done(void *arg)
     free(starting);
 }
 
-static void power_on(struct virtual_machine *vm, struct task *task)
+static void begin_start(struct virtual_machine *vm)
 {
-    struct starting *starting;
+    struct starting *starting = calloc(1, sizeof *starting);
 
-    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
-        return;
-    starting = calloc(1, sizeof *starting);
     if (!starting) {
         fail(vm, "out of memory");
         return;
@@ -327,6 +326,18 @@ static void power_on(struct virtual_machine *vm, struct task *task)
     now_off(vm, VM_END_BAD_FILE, starting->err.text);
     vmcfg_free(&starting->cfg);
     free(starting);
+}
+
+static void power_on(struct virtual_machine *vm, struct task *task)
+{
+    if (vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
+        begin_start(vm);
+}
+
+void vm_power_on_by_host(struct virtual_machine *vm)
+{
+    if (vm->power == VM_OFF && !vm->task)
+        begin_start(vm);
 }
 
 /* --- methods --- */

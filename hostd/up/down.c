@@ -4,7 +4,7 @@
 #include <glob.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,13 +46,15 @@ static bool wait_for_end(int fd, uint64_t deadline)
     }
 }
 
-static int wait_for_vm(const char *path, uint64_t deadline)
+/* A VM to be ended, -1 if it does not run. The connection stays until the end: one that closes with
+ * something unread takes what it sent along. */
+static int ask(const char *path, enum down_vms vms)
 {
-    cleanup_fd int fd = -1;
+    int fd = -1;
 
-    if (keeper_connect(path, &fd) < 0)
-        return 0; /* it does not run */
-    return wait_for_end(fd, deadline) ? 0 : -ETIMEDOUT;
+    if (keeper_connect(path, &fd) == 0)
+        (void)keeper_send(fd, vms == DOWN_OFF ? KEEPER_STOP : KEEPER_POWER_BUTTON);
+    return fd;
 }
 
 /* All at once, then one after another until each has ended. */
@@ -64,14 +66,16 @@ static int end_vms(enum down_vms vms, struct err *err)
 
     if (glob(ROOTDIR_VMS "/*.sock", 0, NULL, &found) != 0)
         return 0;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        cleanup_fd int fd = -1;
-        if (keeper_connect(found.gl_pathv[i], &fd) == 0)
-            (void)keeper_send(fd, vms == DOWN_OFF ? KEEPER_STOP : KEEPER_POWER_BUTTON);
+    cleanup_free int *fds = calloc(found.gl_pathc, sizeof *fds);
+    for (size_t i = 0; fds && i < found.gl_pathc; i++)
+        fds[i] = ask(found.gl_pathv[i], vms);
+    for (size_t i = 0; fds && i < found.gl_pathc; i++) {
+        running += fds[i] >= 0 && !wait_for_end(fds[i], deadline);
+        (void)close_fd(fds[i]);
     }
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        running += wait_for_vm(found.gl_pathv[i], deadline) < 0;
     globfree(&found);
+    if (!fds)
+        return err_sys(err, -ENOMEM, "VMs");
     return running
                ? err_set(err, -ETIMEDOUT, "%u VMs run still; --vms off switches them off", running)
                : 0;

@@ -12,12 +12,23 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "hostd/up/rootdir.h"
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
 DEFINE_CLEANUP(SSL *, SSL_free)
 
+static int try_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    const int on = 1;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    return bind(fd, address, len) < 0 ? -errno : 0;
+}
+
 /* An address that means "all" is asked at the loopback. */
-static int dial(const char *address, uint16_t port)
+static int dial(const char *address, uint16_t port, bool listen)
 {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -26,11 +37,14 @@ static int dial(const char *address, uint16_t port)
 
     if (!is6 && inet_pton(AF_INET, address, &v4.sin_addr) != 1)
         return -EINVAL;
-    if (is6 && IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
+    if (!listen && is6 && IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
         v6.sin6_addr = in6addr_loopback;
-    if (!is6 && v4.sin_addr.s_addr == htonl(INADDR_ANY))
+    if (!listen && !is6 && v4.sin_addr.s_addr == htonl(INADDR_ANY))
         v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     cleanup_fd int fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && listen)
+        return try_bind(fd, is6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
+                        is6 ? sizeof v6 : sizeof v4);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
         return -errno;
@@ -40,17 +54,26 @@ static int dial(const char *address, uint16_t port)
     return TAKE_FD(fd);
 }
 
+int ready_port_free(const char *address, uint16_t port)
+{
+    return dial(address, port, true);
+}
+
 int ready_check(const char *address, uint16_t port)
 {
     static const char request[] = "GET /sdk/vimServiceVersions.xml HTTP/1.1\r\nHost: localhost\r\n"
                                   "Connection: close\r\n\r\n";
     char answer[16] = "";
-    cleanup_fd int fd = dial(address, port);
+    cleanup_fd int fd = dial(address, port, false);
 
     if (fd < 0)
         return fd;
     SSL_CTX *ctx CLEANUP(SSL_CTX_free_cleanup_) = SSL_CTX_new(TLS_client_method());
-    SSL *ssl CLEANUP(SSL_free_cleanup_) = ctx ? SSL_new(ctx) : NULL;
+    /* Somebody else's server at our port has another certificate. */
+    if (!ctx || SSL_CTX_load_verify_file(ctx, ROOTDIR_CERT) != 1)
+        return -EIO;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL *ssl CLEANUP(SSL_free_cleanup_) = SSL_new(ctx);
     if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1 ||
         SSL_write(ssl, request, sizeof request - 1) <= 0 ||
         SSL_read(ssl, answer, sizeof answer - 1) < 12)

@@ -5,5 +5,9 @@
 
 #include <stdint.h>
 
-/* 0: hostd answered by way of the front. Takes some milliseconds, at most two seconds. */
+/* Before anything is started: 0, or -EADDRINUSE, -EACCES, -EADDRNOTAVAIL. */
+int ready_port_free(const char *address, uint16_t port);
+
+/* 0: hostd answered by way of the front, with our certificate. Takes some milliseconds, at most two
+ * seconds. */
 int ready_check(const char *address, uint16_t port);

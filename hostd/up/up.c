@@ -141,13 +141,13 @@ static int start_front(struct up *up, struct err *err)
     return rc;
 }
 
-/* At once after a long life; ever later after short ones. */
+/* At once the first time; ever later after short lives in a row. */
 static void plan_restart(struct helper *helper, int status)
 {
     uint64_t now = clock_now();
 
-    helper->failures = now - helper->started > SECONDS(SHORT_LIFE_S) ? 0 : helper->failures + 1;
-    helper->again = now + (helper->failures ? SECONDS(1) << MIN(helper->failures - 1, 5u) / 2 : 0);
+    helper->failures = now - helper->started > SECONDS(SHORT_LIFE_S) ? 1 : helper->failures + 1;
+    helper->again = now + (helper->failures > 1 ? SECONDS(1) << MIN(helper->failures / 2, 4u) : 0);
     (void)fprintf(stderr, "socle up: %s ended (%s %d); starting it again\n", helper->name,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -221,11 +221,8 @@ static int wait_until_ready(struct up *up, struct err *err)
             return 1;
         reap(up);
         if (up->nginx.failures)
-            return err_set(err, -EIO,
-                           "nginx does not start: is %s port %u taken? log/front.log "
-                           "says more",
-                           up->front.address, up->front.port);
-        if (up->hostd.failures > 2)
+            return err_set(err, -EIO, "nginx does not start: log/front.log says why");
+        if (up->hostd.failures > 3)
             return err_set(err, -EIO, "hostd does not start: log/hostd.log says why");
         int rc = start_missing(up, err);
         if (rc < 0)
@@ -286,11 +283,27 @@ static void say_ready(const struct up *up, const char *root, bool fresh, bool ge
     (void)fflush(stdout);
 }
 
+static int check_port(const struct up *up, struct err *err)
+{
+    int rc = ready_port_free(up->front.address, up->front.port);
+
+    if (rc == -EADDRINUSE)
+        return err_set(err, rc,
+                       "port %u of %s is in use by another process; --listen ADDR:PORT "
+                       "takes another one",
+                       up->front.port, up->front.address);
+    return rc < 0
+               ? err_sys(err, rc, "cannot listen at %s port %u", up->front.address, up->front.port)
+               : 0;
+}
+
 static int run(struct up *up, const struct up_config *config, const char *password, struct err *err)
 {
     bool fresh;
     int rc = rootdir_open(config->root, password, &fresh, err);
 
+    if (rc == 0)
+        rc = check_port(up, err);
     if (rc == 0)
         rc = catch_signals(up);
     if (rc == 0)
