@@ -20,6 +20,11 @@
 #define SEL_DATA   0x10
 #define SEL_CODE32 0x18
 
+/* In the GDT of legacy.c */
+#define SEL_TASK_A 0x30
+#define SEL_TASK_B 0x38
+#define SEL_TASK_C 0x40
+
 /* In the GDT of user_init() */
 #define SEL_USER_CODE32 0x23
 #define SEL_USER_DATA   0x2b
