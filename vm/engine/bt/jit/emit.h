@@ -168,9 +168,16 @@ bool emit_vector(struct emit *t);
 bool emit_push(struct emit *t);
 bool emit_pop(struct emit *t);
 bool emit_leave_frame(struct emit *t);
+void emit_push_from(struct emit *t, struct encode_mem from); /* 64 bits in jit.save or a slot */
 void emit_push_return(struct emit *t);                 /* the address behind the instruction */
 void emit_pop_target(struct emit *t, unsigned beyond); /* T1 = the return address; RSP moves on */
 bool emit_read_operand(struct emit *t, unsigned size); /* T1 = the memory operand */
+
+/* emit_system.c */
+bool emit_cli(struct emit *t);
+bool emit_sti(struct emit *t);
+bool emit_pushf(struct emit *t);
+bool emit_mov_seg(struct emit *t);
 
 /* emit_flow.c: each ends the unit, or one way through it. */
 bool emit_jump(struct emit *t);

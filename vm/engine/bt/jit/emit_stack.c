@@ -19,7 +19,7 @@ static void move_stack(struct emit *t, int by)
 }
 
 /* The value is in T1, or, not to be lost before, in jit.save[1] or a slot of the vCPU. */
-static void push_from(struct emit *t, struct encode_mem from)
+void emit_push_from(struct emit *t, struct encode_mem from)
 {
     struct emit_access access = slot(t, -8, true);
 
@@ -53,11 +53,11 @@ bool emit_push(struct emit *t)
         if (!emit_read_operand(t, 8))
             return false;
         encode_store(t->e, EMIT_FIELD(t, jit.save[1]), T1);
-        push_from(t, EMIT_FIELD(t, jit.save[1]));
+        emit_push_from(t, EMIT_FIELD(t, jit.save[1]));
         return true;
     }
     if (op->kind == BT_OPERAND_GPR && emit_in_slot(op->reg)) {
-        push_from(t, emit_slot(t, op->reg));
+        emit_push_from(t, emit_slot(t, op->reg));
         return true;
     }
     struct emit_access access = slot(t, -8, true);

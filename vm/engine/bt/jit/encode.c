@@ -101,6 +101,31 @@ void encode_load32(struct encode *e, unsigned reg, struct encode_mem mem)
     with_mem(e, 0x8b, 4, reg, mem, 0, 0);
 }
 
+static void two_bytes(struct encode *e, unsigned opcode, unsigned rex, unsigned reg,
+                      const struct encode_mem *mem, unsigned rm)
+{
+    struct encode_bytes b = {.len = 0};
+
+    encode_bytes_put(&b, 0x40 | rex | (reg & 8 ? 4 : 0));
+    encode_bytes_put(&b, 0x0f);
+    encode_bytes_put(&b, opcode);
+    if (mem)
+        encode_bytes_mem(&b, reg, *mem);
+    else
+        encode_bytes_put(&b, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    encode_bytes_append(e, &b);
+}
+
+void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem)
+{
+    two_bytes(e, 0xb7, encode_mem_rex(mem), reg, &mem, 0);
+}
+
+void encode_movzx8(struct encode *e, unsigned dst, unsigned src)
+{
+    two_bytes(e, 0xb6, src & 8 ? 1 : 0, dst, NULL, src);
+}
+
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg)
 {
     with_mem(e, 0x89, 8, reg, mem, 0, 0);
@@ -182,6 +207,31 @@ void encode_sub(struct encode *e, unsigned dst, unsigned src)
 void encode_and_imm(struct encode *e, unsigned reg, int32_t mask)
 {
     with_reg(e, 0x81, 8, 4, reg, (uint32_t)mask, 4);
+}
+
+void encode_shl32(struct encode *e, unsigned reg, unsigned count)
+{
+    with_reg(e, 0xc1, 4, 4, reg, count, 1);
+}
+
+void encode_or32(struct encode *e, unsigned dst, unsigned src)
+{
+    with_reg(e, 0x0b, 4, dst, src, 0, 0);
+}
+
+void encode_or_mem32(struct encode *e, struct encode_mem mem, uint32_t mask)
+{
+    with_mem(e, 0x81, 4, 1, mem, mask, 4);
+}
+
+void encode_and_mem32(struct encode *e, struct encode_mem mem, uint32_t mask)
+{
+    with_mem(e, 0x81, 4, 4, mem, mask, 4);
+}
+
+void encode_test_mem32(struct encode *e, struct encode_mem mem, uint32_t mask)
+{
+    with_mem(e, 0xf7, 4, 0, mem, mask, 4);
 }
 
 void encode_rep_movsb(struct encode *e)

@@ -46,6 +46,7 @@ static inline struct encode_mem encode_absolute(uint32_t address)
  * flags. */
 void encode_load(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load32(struct encode *e, unsigned reg, struct encode_mem mem);
+void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem); /* 16 bits, extended */
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg);
 void encode_store_imm32(struct encode *e, struct encode_mem mem, uint32_t value); /* 32 bits */
 void encode_store_signed(struct encode *e, struct encode_mem mem, int32_t value); /* extended */
@@ -58,6 +59,12 @@ void encode_flat_entry(struct encode *e, unsigned dst, unsigned index, int32_t d
 void encode_add(struct encode *e, unsigned dst, unsigned src);
 void encode_sub(struct encode *e, unsigned dst, unsigned src);
 void encode_and_imm(struct encode *e, unsigned reg, int32_t mask); /* extended */
+void encode_movzx8(struct encode *e, unsigned dst, unsigned src);
+void encode_shl32(struct encode *e, unsigned reg, unsigned count);
+void encode_or32(struct encode *e, unsigned dst, unsigned src);
+void encode_or_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
+void encode_and_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
+void encode_test_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_rep_movsb(struct encode *e);
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);
 void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask);

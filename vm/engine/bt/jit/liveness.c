@@ -53,6 +53,8 @@ static unsigned behind(const struct emit *t, unsigned i)
     if (!(insn->properties & BT_INSN_ENDS_BLOCK))
         return i + 1 < t->count ? t->lives[i + 1] : ahead(t, next, AHEAD_JUMPS);
     switch (insn->op) {
+    case BT_OP_STI:
+        return i + 1 < t->count ? t->lives[i + 1] : ahead(t, next, AHEAD_JUMPS);
     case BT_OP_JMP:
     case BT_OP_CALL:
         return insn->operand[0].kind == BT_OPERAND_REL ? ahead(t, next + insn->imm[0], AHEAD_JUMPS)

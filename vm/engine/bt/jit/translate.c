@@ -26,7 +26,7 @@
  * Traps. An instruction's guest state changes in its last host instruction that may trap, or behind
  * it. So at a trap everything is as in front of the instruction, and a mark says which it is.
  *
- * Not here yet: string instructions, and what is privileged. */
+ * Not here yet: string instructions, and most of what is privileged. */
 #include <errno.h>
 #include <string.h>
 
@@ -100,37 +100,39 @@ static bool nothing(struct emit *t)
 typedef bool emit_part(struct emit *t);
 
 static emit_part *const parts[BT_OP_MAX] = {
-    [BT_OP_ADD] = emit_copy,       [BT_OP_OR] = emit_copy,           [BT_OP_ADC] = emit_copy,
-    [BT_OP_SBB] = emit_copy,       [BT_OP_AND] = emit_copy,          [BT_OP_SUB] = emit_copy,
-    [BT_OP_XOR] = emit_copy,       [BT_OP_CMP] = emit_copy,          [BT_OP_INC] = emit_copy,
-    [BT_OP_DEC] = emit_copy,       [BT_OP_NEG] = emit_copy,          [BT_OP_NOT] = emit_copy,
-    [BT_OP_TEST] = emit_copy,      [BT_OP_MUL] = emit_copy,          [BT_OP_IMUL] = emit_copy,
-    [BT_OP_IMUL_WIDE] = emit_copy, [BT_OP_DIV] = emit_copy,          [BT_OP_IDIV] = emit_copy,
-    [BT_OP_ROL] = emit_copy,       [BT_OP_ROR] = emit_copy,          [BT_OP_RCL] = emit_copy,
-    [BT_OP_RCR] = emit_copy,       [BT_OP_SHL] = emit_copy,          [BT_OP_SHR] = emit_copy,
-    [BT_OP_SAR] = emit_copy,       [BT_OP_SHLD] = emit_copy,         [BT_OP_SHRD] = emit_copy,
-    [BT_OP_BT] = emit_copy,        [BT_OP_BTS] = emit_copy,          [BT_OP_BTR] = emit_copy,
-    [BT_OP_BTC] = emit_copy,       [BT_OP_BSF] = emit_copy,          [BT_OP_BSR] = emit_copy,
-    [BT_OP_TZCNT] = emit_copy,     [BT_OP_LZCNT] = emit_copy,        [BT_OP_POPCNT] = emit_copy,
-    [BT_OP_BSWAP] = emit_copy,     [BT_OP_CRC32] = emit_copy,        [BT_OP_MOVBE] = emit_copy,
-    [BT_OP_MOV] = emit_copy,       [BT_OP_MOVZX] = emit_copy,        [BT_OP_MOVSX] = emit_copy,
-    [BT_OP_MOVSXD] = emit_copy,    [BT_OP_LEA] = emit_lea,           [BT_OP_XCHG] = emit_copy,
-    [BT_OP_XADD] = emit_copy,      [BT_OP_CMPXCHG] = emit_copy,      [BT_OP_CMPXCHG8B] = emit_copy,
-    [BT_OP_MOVNTI] = emit_copy,    [BT_OP_CMPXCHG16B] = emit_copy,   [BT_OP_CBW] = emit_copy,
-    [BT_OP_CWD] = emit_copy,       [BT_OP_SETCC] = emit_copy,        [BT_OP_CMOVCC] = emit_copy,
-    [BT_OP_LAHF] = emit_copy,      [BT_OP_SAHF] = emit_copy,         [BT_OP_CLC] = emit_copy,
-    [BT_OP_STC] = emit_copy,       [BT_OP_CMC] = emit_copy,          [BT_OP_ANDN] = emit_copy,
-    [BT_OP_BEXTR] = emit_copy,     [BT_OP_BLSI] = emit_copy,         [BT_OP_BLSMSK] = emit_copy,
-    [BT_OP_BLSR] = emit_copy,      [BT_OP_BZHI] = emit_copy,         [BT_OP_MULX] = emit_copy,
-    [BT_OP_PDEP] = emit_copy,      [BT_OP_PEXT] = emit_copy,         [BT_OP_RORX] = emit_copy,
-    [BT_OP_SARX] = emit_copy,      [BT_OP_SHLX] = emit_copy,         [BT_OP_SHRX] = emit_copy,
-    [BT_OP_ADCX] = emit_copy,      [BT_OP_ADOX] = emit_copy,         [BT_OP_LFENCE] = emit_copy,
-    [BT_OP_MFENCE] = emit_copy,    [BT_OP_SFENCE] = emit_copy,       [BT_OP_NOP] = nothing,
-    [BT_OP_ENDBR] = nothing,       [BT_OP_PREFETCH] = nothing,       [BT_OP_PREFETCHW] = nothing,
-    [BT_OP_CLDEMOTE] = nothing,    [BT_OP_PUSH] = emit_push,         [BT_OP_POP] = emit_pop,
-    [BT_OP_JCC] = emit_jcc,        [BT_OP_LEAVE] = emit_leave_frame, [BT_OP_JMP] = emit_jump,
-    [BT_OP_CALL] = emit_call,      [BT_OP_RET] = emit_return,        [BT_OP_LOOP] = emit_loop,
-    [BT_OP_LOOPE] = emit_loop,     [BT_OP_LOOPNE] = emit_loop,       [BT_OP_JRCXZ] = emit_loop,
+    [BT_OP_ADD] = emit_copy,        [BT_OP_OR] = emit_copy,           [BT_OP_ADC] = emit_copy,
+    [BT_OP_SBB] = emit_copy,        [BT_OP_AND] = emit_copy,          [BT_OP_SUB] = emit_copy,
+    [BT_OP_XOR] = emit_copy,        [BT_OP_CMP] = emit_copy,          [BT_OP_INC] = emit_copy,
+    [BT_OP_DEC] = emit_copy,        [BT_OP_NEG] = emit_copy,          [BT_OP_NOT] = emit_copy,
+    [BT_OP_TEST] = emit_copy,       [BT_OP_MUL] = emit_copy,          [BT_OP_IMUL] = emit_copy,
+    [BT_OP_IMUL_WIDE] = emit_copy,  [BT_OP_DIV] = emit_copy,          [BT_OP_IDIV] = emit_copy,
+    [BT_OP_ROL] = emit_copy,        [BT_OP_ROR] = emit_copy,          [BT_OP_RCL] = emit_copy,
+    [BT_OP_RCR] = emit_copy,        [BT_OP_SHL] = emit_copy,          [BT_OP_SHR] = emit_copy,
+    [BT_OP_SAR] = emit_copy,        [BT_OP_SHLD] = emit_copy,         [BT_OP_SHRD] = emit_copy,
+    [BT_OP_BT] = emit_copy,         [BT_OP_BTS] = emit_copy,          [BT_OP_BTR] = emit_copy,
+    [BT_OP_BTC] = emit_copy,        [BT_OP_BSF] = emit_copy,          [BT_OP_BSR] = emit_copy,
+    [BT_OP_TZCNT] = emit_copy,      [BT_OP_LZCNT] = emit_copy,        [BT_OP_POPCNT] = emit_copy,
+    [BT_OP_BSWAP] = emit_copy,      [BT_OP_CRC32] = emit_copy,        [BT_OP_MOVBE] = emit_copy,
+    [BT_OP_MOV] = emit_copy,        [BT_OP_MOVZX] = emit_copy,        [BT_OP_MOVSX] = emit_copy,
+    [BT_OP_MOVSXD] = emit_copy,     [BT_OP_LEA] = emit_lea,           [BT_OP_XCHG] = emit_copy,
+    [BT_OP_XADD] = emit_copy,       [BT_OP_CMPXCHG] = emit_copy,      [BT_OP_CMPXCHG8B] = emit_copy,
+    [BT_OP_MOVNTI] = emit_copy,     [BT_OP_CMPXCHG16B] = emit_copy,   [BT_OP_CBW] = emit_copy,
+    [BT_OP_CWD] = emit_copy,        [BT_OP_SETCC] = emit_copy,        [BT_OP_CMOVCC] = emit_copy,
+    [BT_OP_LAHF] = emit_copy,       [BT_OP_SAHF] = emit_copy,         [BT_OP_CLC] = emit_copy,
+    [BT_OP_STC] = emit_copy,        [BT_OP_CMC] = emit_copy,          [BT_OP_ANDN] = emit_copy,
+    [BT_OP_BEXTR] = emit_copy,      [BT_OP_BLSI] = emit_copy,         [BT_OP_BLSMSK] = emit_copy,
+    [BT_OP_BLSR] = emit_copy,       [BT_OP_BZHI] = emit_copy,         [BT_OP_MULX] = emit_copy,
+    [BT_OP_PDEP] = emit_copy,       [BT_OP_PEXT] = emit_copy,         [BT_OP_RORX] = emit_copy,
+    [BT_OP_SARX] = emit_copy,       [BT_OP_SHLX] = emit_copy,         [BT_OP_SHRX] = emit_copy,
+    [BT_OP_ADCX] = emit_copy,       [BT_OP_ADOX] = emit_copy,         [BT_OP_LFENCE] = emit_copy,
+    [BT_OP_MFENCE] = emit_copy,     [BT_OP_SFENCE] = emit_copy,       [BT_OP_NOP] = nothing,
+    [BT_OP_ENDBR] = nothing,        [BT_OP_PREFETCH] = nothing,       [BT_OP_PREFETCHW] = nothing,
+    [BT_OP_CLDEMOTE] = nothing,     [BT_OP_PUSH] = emit_push,         [BT_OP_POP] = emit_pop,
+    [BT_OP_JCC] = emit_jcc,         [BT_OP_LEAVE] = emit_leave_frame, [BT_OP_JMP] = emit_jump,
+    [BT_OP_CALL] = emit_call,       [BT_OP_RET] = emit_return,        [BT_OP_LOOP] = emit_loop,
+    [BT_OP_LOOPE] = emit_loop,      [BT_OP_LOOPNE] = emit_loop,       [BT_OP_JRCXZ] = emit_loop,
+    [BT_OP_CLI] = emit_cli,         [BT_OP_STI] = emit_sti,           [BT_OP_PUSHF] = emit_pushf,
+    [BT_OP_MOV_SEG] = emit_mov_seg,
 };
 
 static emit_part *part_of(const struct bt_insn *insn)
@@ -142,7 +144,7 @@ static bool may_fall_through(const struct bt_insn *insn)
 {
     return !(insn->properties & BT_INSN_ENDS_BLOCK) || insn->op == BT_OP_JCC ||
            insn->op == BT_OP_LOOP || insn->op == BT_OP_LOOPE || insn->op == BT_OP_LOOPNE ||
-           insn->op == BT_OP_JRCXZ;
+           insn->op == BT_OP_JRCXZ || insn->op == BT_OP_STI;
 }
 
 /* --- one instruction --- */
@@ -197,9 +199,10 @@ static void one(struct emit *t)
 
     t->mark[t->mark_count++] = (struct jit_mark){
         .code = (uint32_t)(t->e->at - t->begin), .offset = t->offset, .length = t->insn->length};
-    if (!emit_keeps(t))
+    emit_part *part = part_of(t->insn);
+    if ((part != emit_copy && part != emit_lea) || !emit_keeps(t))
         emit_flush(t);
-    if (!attempt(t, part_of(t->insn))) {
+    if (!attempt(t, part)) {
         step(t);
         return;
     }
