@@ -234,6 +234,11 @@ static inline bool enter(struct bt_vcpu *vcpu, uint32_t code)
     return true;
 }
 
+static struct jit_site *site_of(const struct bt_vcpu *vcpu)
+{
+    return (struct jit_site *)(uintptr_t)vcpu->jit.site;
+}
+
 static struct jit_unit *unit_of(const struct jit_site *site)
 {
     return (struct jit_unit *)(uintptr_t)site->unit;
@@ -306,7 +311,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
  * the unit there. */
 static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
 {
-    struct jit_site *site = (struct jit_site *)(uintptr_t)vcpu->jit.site;
+    struct jit_site *site = site_of(vcpu);
 
     vcpu->jit.cache->stats.left[site->kind]++;
     switch (site->kind) {
@@ -363,7 +368,7 @@ static void lead(struct bt_vcpu *vcpu, struct jit_site *from, const struct jit_u
 /* RIP where the site is. */
 static __attribute__((noinline)) void watch_left(struct bt_vcpu *vcpu)
 {
-    const struct jit_site *site = vcpu->jit.site;
+    const struct jit_site *site = site_of(vcpu);
 
     vcpu->rip = site->kind == JIT_SITE_JUMP ? vcpu->jit.linear : vcpu->jit.page + site->offset;
     vcpu->jit.watch(vcpu, site, JIT_WATCH_LEFT);

@@ -86,13 +86,13 @@ enum { JIT_WATCH_LEFT = UINT16_MAX }; /* in place of an operation */
 
 /* Part of struct bt_vcpu; translated code and enter.S use it. */
 struct jit_state {
-    uint64_t page;               /* linear address of the page whose unit runs */
-    uint64_t save[2];            /* RAX or RCX, while a sequence borrows it */
-    const struct jit_site *site; /* where it left */
-    uint64_t linear;      /* T1 when it left: at an access, its address; at a jump, the target */
-    uint64_t host_stack;  /* while translated code runs */
-    uint64_t exit;        /* where the cache's leaving stub goes: enter.S */
-    uint64_t base;        /* of GS now */
+    uint64_t page;          /* linear address of the page whose unit runs */
+    uint64_t save[2];       /* RAX or RCX, while a sequence borrows it */
+    uint32_t site, padding; /* where it left: address of a struct jit_site */
+    uint64_t linear;        /* T1 when it left: at an access, its address; at a jump, the target */
+    uint64_t host_stack;    /* while translated code runs */
+    uint64_t exit;          /* where the cache's leaving stub goes: enter.S */
+    uint64_t base;          /* of GS now */
     uint8_t live;         /* JIT_LIVE_*: what translated code finds in the registers, and leaves; in
                              C the image (vcpu->xsave) is always complete */
     _Atomic(bool) inside; /* a call needs the signal */

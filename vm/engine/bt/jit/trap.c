@@ -86,7 +86,7 @@ static bool leave(struct bt_vcpu *vcpu, ucontext_t *context)
         return false;
     registers(regs, gpr);
     regs[REG_R11] = (greg_t)translate_linear(code, gpr);
-    vcpu->jit.site = site;
+    vcpu->jit.site = (uint32_t)(uintptr_t)site;
     regs[REG_RIP] = cache->leave;
     return true;
 }
