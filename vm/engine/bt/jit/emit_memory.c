@@ -300,6 +300,27 @@ static void be_crossed(struct emit *t, const struct emit_access *access, struct 
     late->back = access->write ? 0 : (uint32_t)encode_here(t->e);
 }
 
+/* In the page that runs, or at a distance from it: where the look-up and the access find the
+ * distance is known now, alignment and all. */
+static bool is_near(const struct emit_access *access, enum placement place)
+{
+    const struct emit_address *a = &access->address;
+
+    return a->page && !a->seg && !a->narrow && place == PLACE_INSIDE && !access->certain &&
+           !access->free_t1 && a->disp == (int32_t)a->disp;
+}
+
+static struct encode_mem find_near(struct emit *t, const struct emit_access *access)
+{
+    int64_t disp = access->address.disp;
+    uint32_t view = (uint32_t)(access->write || access->will_write ? FLAT_STORE : FLAT_LOAD);
+
+    encode_load(t->e, T1, EMIT_FIELD(t, jit.page));
+    encode_rorx(t->e, T2, T1, 12);
+    encode_flat_entry(t->e, T2, T2, (int32_t)(view + 8 * (uint32_t)(disp >> 12)));
+    return encode_indexed(T1, T2, (int32_t)disp);
+}
+
 static struct encode_mem find(struct emit *t, const struct emit_access *access)
 {
     const struct emit_address *a = &access->address;
@@ -308,9 +329,11 @@ static struct encode_mem find(struct emit *t, const struct emit_access *access)
     bool guess = place == PLACE_GUESS && access->size > 1;
     bool checked = guess || access->certain || (access->free_t1 && !is_simple(a)) ||
                    (!access->live && (place == PLACE_SPREAD || access->size == 1));
-    unsigned linear = linear_of(t, access);
 
     t->accessed = true;
+    if (is_near(access, place))
+        return find_near(t, access);
+    unsigned linear = linear_of(t, access);
     struct emit_late *crossing = NULL;
     if (place == PLACE_SPREAD)
         crossing = check_spread(t, access, linear);
