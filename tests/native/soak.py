@@ -188,11 +188,15 @@ class Soak:
                 subprocess.run(["gdb", "-p", str(member), "-batch", "-ex", "info registers",
                                 "-ex", "thread apply all bt 12"], stdout=file, stderr=file, check=False, timeout=60)
 
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def end(self):
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.kill()
         return self.process.wait()
 
 
@@ -215,8 +219,12 @@ def soak_guest(args):
     shutil.rmtree(args.keep, ignore_errors=True)
     os.makedirs(args.keep)
     soak = Soak(args, digests)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tap = Tap()
-    status = soak.run()
+    try:
+        status = soak.run()
+    finally:
+        soak.kill()
     os.unlink(f"{args.keep}/initrd")
     check(tap, soak, status)
     print(f"1..{tap.number}")
