@@ -446,6 +446,32 @@ static void loop(void)
     number((uint64_t)again - (at + 4), 4);
 }
 
+static void stack_insns(unsigned opcode, unsigned n)
+{
+    while (n--) {
+        unsigned reg = jit_below(16);
+        if (reg == CPU_RSP && chance(90))
+            reg = CPU_RBX;
+        if (reg & 8)
+            byte(0x41);
+        byte(opcode | (reg & 7));
+    }
+}
+
+/* Many pushes, many pops; flags dead or not. */
+static void stack_run(void)
+{
+    set(CPU_RSP, address() & ~UINT64_C(7));
+    if (chance(50))
+        define_flags(&(struct bt_insn){.op = BT_OP_DIV});
+    stack_insns(0x50, jit_below(10));
+    if (chance(50))
+        (void)one_insn();
+    stack_insns(0x58, jit_below(10));
+    if (chance(50))
+        define_flags(&(struct bt_insn){.op = BT_OP_DIV});
+}
+
 /* A call over a jump to something that returns, which the jump leads over. */
 static void call(void)
 {
@@ -485,7 +511,14 @@ static void call(void)
     byte(0);
     if (place)
         le32_store(p->code + place, at - (place + 4));
-    /* Nothing that moves RSP: else the return goes anywhere. */
+    /* Nothing that moves RSP for good: else the return goes anywhere. */
+    if (chance(40)) {
+        unsigned n = jit_below(8), first = jit_below(4);
+        for (unsigned i = 0; i < n; i++)
+            byte(0x50 | first);
+        for (unsigned i = 0; i < n; i++)
+            byte(0x58 | ((first + i) & 3));
+    }
     byte(0x48);
     byte(0x01);
     byte(0xc0 | jit_below(4) << 3 | jit_below(4));
@@ -535,6 +568,8 @@ void jit_program_make(struct jit_program *program, unsigned pieces)
             call();
         else if (kind == 3 && chance(30))
             jump_indirect();
+        else if (kind == 4 && chance(50))
+            stack_run();
         else
             p->op[p->count] = (uint16_t)one_insn();
         land(false);

@@ -106,6 +106,7 @@ struct emit {
     uint32_t second_code;
     uint8_t second_live_vec;
     struct emit_known second_known[CPU_GPRS];
+    unsigned skip; /* how many of the next instructions the last one has done, too */
     unsigned count, translated;
     bool split; /* behind them is an instruction on two pages */
 };
@@ -142,6 +143,7 @@ void emit_linear(struct emit *t, const struct emit_address *a); /* T1 = the addr
 /* The look-up and the check. The access is then to be made, once, at the operand that is returned:
  * T2, which must stay, and T1, unless free_t1. */
 struct encode_mem emit_access(struct emit *t, const struct emit_access *access);
+bool emit_is_careful(const struct emit *t); /* has the current one been met unaligned? */
 struct emit_known emit_known_address(const struct emit *t, const struct emit_address *a);
 /* Borrows RAX, by way of T1: the flags in `live` survive up to the restore. */
 enum emit_saved emit_save_flags(struct emit *t, unsigned live);

@@ -18,6 +18,9 @@ static bool keeps_first(unsigned op)
     case BT_OP_CMP:
     case BT_OP_TEST:
     case BT_OP_BT:
+    case BT_OP_PUSH:
+    case BT_OP_JMP:
+    case BT_OP_CALL:
     case BT_OP_MUL:
     case BT_OP_IMUL_WIDE:
     case BT_OP_DIV:

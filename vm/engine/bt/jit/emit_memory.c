@@ -147,7 +147,7 @@ static void learn(struct emit *t, const struct emit_address *a, unsigned size)
 
 enum placement { PLACE_INSIDE /* surely in one page */, PLACE_GUESS, PLACE_SPREAD };
 
-static bool is_careful(const struct emit *t)
+bool emit_is_careful(const struct emit *t)
 {
     unsigned offset = t->offsets[t->index];
 
@@ -166,7 +166,7 @@ static enum placement placement(const struct emit *t, const struct emit_access *
         return PLACE_INSIDE;
     if (access->strict)
         return PLACE_GUESS;
-    if (access->spread || is_careful(t) || size & (size - 1) || k.residue & (size - 1))
+    if (access->spread || emit_is_careful(t) || size & (size - 1) || k.residue & (size - 1))
         return PLACE_SPREAD;
     return PLACE_GUESS;
 }

@@ -42,6 +42,96 @@ bool emit_read_operand(struct emit *t, unsigned size)
     return true;
 }
 
+/* --- several at once --- */
+
+/* Runs of pushes, and of pops with a return behind them, by one look-up: if all their slots are in
+ * one page. If not, the unit is left, with an address that says so (site.align), and made again
+ * without the run when that is often. */
+enum { RUN_MAX = 8, RUN_MIN = 3, RUN_MIN_LIVE = 5 /* with flags to be saved */ };
+
+static bool joins(const struct bt_insn *insn, unsigned op)
+{
+    return insn->op == op && insn->size == 8 && insn->operand[0].kind == BT_OPERAND_GPR &&
+           !emit_in_slot(insn->operand[0].reg) && insn->operand[0].reg != CPU_RSP;
+}
+
+static unsigned run_length(const struct emit *t, unsigned op)
+{
+    unsigned n = 0;
+
+    while (n < RUN_MAX && t->at + n < t->count && (!n || t->at + n != t->second) &&
+           joins(&t->insns[t->at + n], op))
+        n++;
+    return n;
+}
+
+static bool returns(const struct emit *t, unsigned at)
+{
+    return at < t->count && at != t->second && t->insns[at].op == BT_OP_RET &&
+           t->insns[at].size == 8 && !t->insns[at].operand_count;
+}
+
+static bool pays(const struct emit *t, unsigned n)
+{
+    return n >= (t->live ? RUN_MIN_LIVE : RUN_MIN) && !emit_is_careful(t);
+}
+
+/* T2 = the entry of the page of [RSP + from] and [RSP + to]. */
+static void look_up_run(struct emit *t, int from, int to, int32_t view)
+{
+    struct jit_site *site = emit_site(t, JIT_SITE_ACCESS);
+    enum emit_saved saved = emit_save_flags(t, t->live);
+
+    site->align = 7;
+    emit_drop(t);
+    t->accessed = true;
+    encode_lea(t->e, T2, encode_at(CPU_RSP, from), 4);
+    if (saved == SAVED_NOT) {
+        encode_lea(t->e, T1, encode_at(CPU_RSP, to), 8);
+        encode_xor32(t->e, T2, T1);
+    } else {
+        encode_xor32(t->e, T2, CPU_RSP); /* `to` is 0 */
+    }
+    encode_test_imm32(t->e, T2, 0x1000);
+    struct emit_late *late = emit_late(t, LATE_ACCESS, encode_jcc_later(t->e, ENCODE_NOT_ZERO));
+    late->saved = (uint8_t)saved;
+    late->recompute = true;
+    late->address = (struct emit_address){.base = CPU_RSP, .index = BT_REG_NONE, .disp = from + 1};
+    emit_restore_flags(t, saved);
+    encode_rorx(t->e, T2, saved == SAVED_NOT ? T1 : CPU_RSP, 12);
+    encode_flat_entry(t->e, T2, T2, view);
+}
+
+static bool push_run(struct emit *t, unsigned n)
+{
+    look_up_run(t, -8, -8 * (int)n, FLAT_STORE);
+    for (unsigned i = 0; i < n; i++)
+        encode_store(t->e, encode_indexed(CPU_RSP, T2, -8 * (int)(i + 1)),
+                     t->insns[t->at + i].operand[0].reg);
+    move_stack(t, -8 * (int)n);
+    t->skip = n - 1;
+    return true;
+}
+
+static bool pop_run(struct emit *t, unsigned n, bool with_return)
+{
+    unsigned slots = n + with_return;
+
+    look_up_run(t, 8 * (int)(slots - 1), 0, FLAT_LOAD);
+    for (unsigned i = 0; i < n; i++)
+        encode_load(t->e, t->insns[t->at + i].operand[0].reg,
+                    encode_indexed(CPU_RSP, T2, 8 * (int)i));
+    if (with_return)
+        encode_load(t->e, T1, encode_indexed(CPU_RSP, T2, 8 * (int)n));
+    move_stack(t, 8 * (int)slots);
+    if (with_return)
+        emit_look_up(t);
+    t->skip = slots - 1;
+    return true;
+}
+
+/* --- one --- */
+
 bool emit_push(struct emit *t)
 {
     const struct bt_insn *insn = t->insn;
@@ -49,6 +139,8 @@ bool emit_push(struct emit *t)
 
     if (insn->size != 8)
         return false;
+    if (!t->live && pays(t, run_length(t, BT_OP_PUSH)))
+        return push_run(t, run_length(t, BT_OP_PUSH));
     if (op->kind == BT_OPERAND_MEM) {
         if (!emit_read_operand(t, 8))
             return false;
@@ -77,6 +169,10 @@ bool emit_pop(struct emit *t)
 
     if (t->insn->size != 8 || op->kind != BT_OPERAND_GPR)
         return false;
+    unsigned n = run_length(t, BT_OP_POP);
+    bool with_return = n && returns(t, t->at + n);
+    if (pays(t, n + with_return))
+        return pop_run(t, n, with_return);
     struct encode_mem mem = emit_access(t, &access);
     if (emit_in_slot(op->reg)) {
         encode_load(t->e, T1, mem);

@@ -296,7 +296,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     look_for_writes(vcpu);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
-        if (linear & (block->memory_size - 1u) && met_unaligned(vcpu, site))
+        if (linear & ((block->memory_size - 1u) | site->align) && met_unaligned(vcpu, site))
             return 0;
         if (linear & site->align)
             return 0;

@@ -199,6 +199,12 @@ static void one(struct emit *t)
 
     t->mark[t->mark_count++] = (struct jit_mark){
         .code = (uint32_t)(t->e->at - t->begin), .offset = t->offset, .length = t->insn->length};
+    if (t->skip) {
+        t->skip--;
+        t->translated++;
+        emit_learn(t);
+        return;
+    }
     emit_part *part = part_of(t->insn);
     if ((part != emit_copy && part != emit_lea) || !emit_keeps(t))
         emit_flush(t);
@@ -209,7 +215,7 @@ static void one(struct emit *t)
     t->translated++;
     emit_learn(t);
     for (unsigned i = first; i < t->site_count; i++)
-        if (t->site[i].kind == JIT_SITE_ACCESS && may_fall_through(t->insn))
+        if (t->site[i].kind == JIT_SITE_ACCESS && may_fall_through(t->insn) && !t->skip)
             t->site[i].resume = (uint32_t)encode_here(t->e);
     for (unsigned i = lates; i < t->late_count; i++)
         if (t->late[i].kind == LATE_CROSS && t->late[i].write)
