@@ -19,7 +19,9 @@ enum {
     FILTERS_MAX = 1000,     /* of one collector */
     COLLECTORS_MAX = 1000,  /* of one session */
     CONTINUATIONS_MAX = 16, /* of one collector; the oldest goes */
-    LEFT_MAX = 10000,       /* objects that left a filter and are still remembered */
+    WATCHED_MAX = 1000000,  /* values that all filters of a session watch */
+    ENTRY_WEIGHT = 8,       /* an object costs as much as that many of its values */
+    LEFT_MAX = 1000,        /* objects that left a filter and are still remembered */
 };
 
 /* The engine: one for each api. */
@@ -75,11 +77,13 @@ struct filter {
     struct mo mo;
     char id[48];
     struct collector *collector;
+    struct mo_scope *scope; /* the session's */
     struct filter *next;
     struct arena arena; /* spec and selection */
     struct vim_PropertyFilterSpec *spec;
     struct selection *selection;
     bool partial;
+    bool too_large;               /* more than WATCHED_MAX: it is of no use any more */
     bool select_again, dirty;     /* what the next refresh has to look at */
     struct entry *entries, **end; /* owned, in order of discovery */
     struct entry **buckets;       /* those with an object, by it */
@@ -98,9 +102,6 @@ void retrieve_properties_ex(struct mo *mo, struct call *call);
 void retrieve_continue(struct mo *mo, struct call *call);
 void retrieve_cancel(struct mo *mo, struct call *call);
 void retrieval_free_all(struct collector *collector);
-/* One object's properties as the API gives them, NULL when it is not reported. */
-struct vim_ObjectContent *retrieve_object(struct call *call, struct selection *selection,
-                                          struct mo *mo);
 
 /* filter.c */
 int filter_create(struct call *call, struct collector *collector,

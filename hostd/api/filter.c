@@ -89,12 +89,24 @@ static struct entry *add_entry(struct filter *filter, struct mo *mo)
     entry->hash_next = *slot;
     *slot = entry;
     filter->entry_count++;
+    filter->scope->watched += ENTRY_WEIGHT;
     return entry;
+}
+
+/* Forgets the values; the object stays. */
+static void drop_tracked(struct entry *entry)
+{
+    if (entry->tracked)
+        entry->filter->scope->watched -= entry->paths->count;
+    free(entry->tracked);
+    entry->tracked = NULL;
 }
 
 static void free_entry(struct entry *entry)
 {
     struct filter *filter = entry->filter;
+    drop_tracked(entry);
+    filter->scope->watched -= ENTRY_WEIGHT;
     if (entry->mo)
         unhash(entry);
     mo_unwatch(&entry->watch);
@@ -102,7 +114,6 @@ static void free_entry(struct entry *entry)
     *(entry->next ? &entry->next->prev : &filter->end) = entry->prev;
     filter->entry_count--;
     free((char *)entry->ref.id);
-    free(entry->tracked);
     free(entry);
 }
 
@@ -153,7 +164,14 @@ static void compare(struct entry *entry, struct call *call)
 
 static void enter(struct entry *entry, struct call *call)
 {
-    free(entry->tracked);
+    struct filter *filter = entry->filter;
+    drop_tracked(entry);
+    if (filter->scope->watched + entry->paths->count > WATCHED_MAX) {
+        filter->too_large = true;
+        entry->selected = false;
+        return;
+    }
+    filter->scope->watched += entry->paths->count;
     entry->tracked = calloc(entry->paths->count + 1, sizeof *entry->tracked);
     if (!entry->tracked)
         abort();
@@ -169,8 +187,7 @@ static void leave(struct entry *entry)
     struct mo *mo = entry->mo;
     entry->leave_seq = ++filter->collector->seq;
     filter->left_count++;
-    free(entry->tracked);
-    entry->tracked = NULL;
+    drop_tracked(entry);
     mo_unwatch(&entry->watch);
     if (!mo)
         return;
@@ -216,6 +233,10 @@ static void select_again(struct filter *filter, struct call *call)
 
 void filter_refresh(struct filter *filter, struct call *call)
 {
+    if (filter->scope->watched >= WATCHED_MAX)
+        filter->too_large = true;
+    if (filter->too_large)
+        return;
     if (filter->select_again) {
         filter->select_again = false;
         select_again(filter, call);
@@ -302,6 +323,7 @@ int filter_create(struct call *call, struct collector *collector,
                    ++collector->engine->next_id);
     filter->mo = (struct mo){.class = &filter_class, .id = filter->id};
     filter->collector = collector;
+    filter->scope = call->scope;
     filter->partial = partial;
     filter->select_again = true;
     filter->next = collector->filters;

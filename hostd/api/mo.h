@@ -74,6 +74,7 @@ struct mo {
 struct mo_scope {
     struct mo *first;
     struct mo *collector; /* the session's share of ha-property-collector, made at first use */
+    size_t watched;       /* what its property filters keep, in values */
 };
 
 int registry_create(struct registry **ret_registry);

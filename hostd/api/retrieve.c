@@ -14,8 +14,9 @@
 #include "hostd/api/vim_types.gen.h"
 
 enum {
-    SPECS_MAX = 200,    /* of one request */
-    FOUND_MAX = 100000, /* objects, of all its specs */
+    SPECS_MAX = 200,      /* of one request */
+    FOUND_MAX = 100000,   /* objects, of all its specs */
+    VALUES_MAX = 2000000, /* values of one answer */
 };
 
 struct retrieval {
@@ -52,12 +53,9 @@ void retrieval_free_all(struct collector *collector)
 
 /* --- one object --- */
 
-struct vim_ObjectContent *retrieve_object(struct call *call, struct selection *selection,
-                                          struct mo *mo)
+static struct vim_ObjectContent *retrieve_object(struct call *call,
+                                                 const struct select_paths *paths, struct mo *mo)
 {
-    const struct select_paths *paths = selection_paths(selection, mo->class->type);
-    if (!paths)
-        return NULL;
     struct arena cleanup_arena scratch = {0};
     struct vim_ObjectContent *content = VIM_NEW(call->arena, ObjectContent);
     struct select_value *values = arena_array(&scratch, paths->count, sizeof *values);
@@ -137,17 +135,27 @@ struct contents {
     VIM_LIST(struct vim_ObjectContent *) list;
 };
 
-/* The next page; objects that went in the meantime are left out. -EACCES with the fault set. */
+/* The next page; objects that went in the meantime are left out. 0, or -errno with the fault set.
+ */
 static int retrieval_page(struct call *call, struct retrieval *retrieval, struct contents *ret_page)
 {
     struct contents page = {0};
+    size_t values = 0;
     while (retrieval->sent < retrieval->found.count &&
            (!retrieval->max || page.list.count < retrieval->max)) {
         const struct found *found = &retrieval->found.items[retrieval->sent++];
         struct mo *mo = mo_resolve(call->api->registry, call->scope, found->ref);
-        struct vim_ObjectContent *content = mo ? retrieve_object(call, found->selection, mo) : NULL;
-        if (!content)
+        const struct select_paths *paths =
+            mo ? selection_paths(found->selection, mo->class->type) : NULL;
+        if (!paths)
             continue;
+        values += paths->count;
+        if (values > VALUES_MAX) {
+            CALL_FAULT_TEXT(call, InvalidRequest, "More than %d values are asked for at once.",
+                            VALUES_MAX);
+            return -E2BIG;
+        }
+        struct vim_ObjectContent *content = retrieve_object(call, paths, mo);
         if (!call->session && content->missingSet.count) {
             call_fault(call, &content->missingSet.items[0]->fault->fault->self);
             return -EACCES;

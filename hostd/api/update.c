@@ -92,13 +92,20 @@ static struct vim_PropertyFilterUpdate *of_filter(struct call *call, struct vim_
     return update;
 }
 
-/* What the client is owed, at most `max` object updates (0: all). NULL: nothing; on the first call
- * (`initial`) an answer without objects then, if there are filters at all. */
+/* What the client is owed, at most `max` object updates (0: all). NULL: nothing, or the call's
+ * fault is set; on the first call (`initial`) an answer without objects then, if there are filters
+ * at all. */
 static struct vim_UpdateSet *make_updates(struct collector *collector, struct call *call,
                                           uint64_t since, bool initial, int max)
 {
-    for (struct filter *f = collector->filters; f; f = f->next)
+    for (struct filter *f = collector->filters; f; f = f->next) {
         filter_refresh(f, call);
+        if (f->too_large) {
+            CALL_FAULT_TEXT(call, InvalidRequest,
+                            "The session's filters watch more than %d values.", WATCHED_MAX);
+            return NULL;
+        }
+    }
     struct arena cleanup_arena scratch = {0};
     struct owed *owed;
     size_t count = find_owed(collector, since, &scratch, &owed);
@@ -171,11 +178,12 @@ void waiters_kicked(void *ctx, uint32_t events)
         w->check = false;
         struct vim_UpdateSet *set =
             make_updates(w->collector, w->call, w->since, false, w->max_updates);
-        if (!set) {
+        if (!set && !w->call->fault) {
             w = w->next;
             continue;
         }
-        call_return(w->call, vim_any_data(set));
+        if (set)
+            call_return(w->call, vim_any_data(set));
         end_waiter(w);
         w = engine->waiters;
     }
@@ -253,7 +261,7 @@ static void updates(struct call *call, const char *version, int max_wait_seconds
     struct vim_UpdateSet *set = make_updates(collector, call, since, initial, max_updates);
     if (set)
         call_return(call, vim_any_data(set));
-    else if (max_wait_seconds)
+    else if (max_wait_seconds && !call->fault)
         rest(collector, call, since, max_updates,
              max_wait_seconds < 0
                  ? 0

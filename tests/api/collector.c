@@ -340,6 +340,32 @@ static void waiters_wait_without_a_thread(void)
     end(&rig);
 }
 
+/* Filters over everything a thousand times: refused, and all else goes on. */
+static void what_a_session_watches_is_bounded(void)
+{
+    struct rig rig;
+    start(&rig, 1000);
+    const char *all =
+        FILTER("<propSet><type>VirtualMachine</type><all>true</all></propSet>" ALL_VMS);
+    for (int i = 0; i < 40; i++)
+        (void)post(&rig, all);
+    HAS(post(&rig, WAIT("", NOW)), "filters watch more than 1000000 values");
+    CHECK(rig.scope.watched <= 1100000);
+    HAS(post(&rig, "<Fetch><_this type='VirtualMachine'>1</_this><prop>name</prop></Fetch>"),
+        "vm-1");
+    mo_scope_end(&rig.scope);
+    CHECK_EQ(rig.scope.watched, 0);
+    char *many = arena_printf(&arena, "<RetrieveProperties>" PC);
+    for (int i = 0; i < 90; i++)
+        many = arena_printf(&arena,
+                            "%s<specSet><propSet><type>VirtualMachine</type><all>true</all>"
+                            "</propSet>" ALL_VMS "</specSet>",
+                            many);
+    HAS(post(&rig, arena_printf(&arena, "%s</RetrieveProperties>", many)),
+        "More than 2000000 values");
+    end(&rig);
+}
+
 static void a_wait_ends_by_time_cancel_and_logout(void)
 {
     struct rig rig;
@@ -488,5 +514,6 @@ TAP_MAIN(TAP_CASE(fetch_reads_any_property), TAP_CASE(paths_are_checked_and_walk
          TAP_CASE(wrong_specs_are_faults), TAP_CASE(unreadable_properties_are_missing),
          TAP_CASE(pages_have_tokens), TAP_CASE(updates_enter_modify_leave),
          TAP_CASE(truncated_updates_go_on), TAP_CASE(waiters_wait_without_a_thread),
+         TAP_CASE(what_a_session_watches_is_bounded),
          TAP_CASE(a_wait_ends_by_time_cancel_and_logout), TAP_CASE(own_collectors_live_and_die),
          TAP_CASE(views_follow_the_inventory), TAP_CASE(list_views_hold_what_they_were_told))
