@@ -22,6 +22,10 @@
 #define ONE_VM(id)      "<objectSet><obj type='VirtualMachine'>" id "</obj></objectSet>"
 #define RETRIEVE(spec)  "<RetrieveProperties>" PC "<specSet>" spec "</specSet></RetrieveProperties>"
 
+#define FILTER(spec)                                                                    \
+    "<CreateFilter>" PC "<spec>" spec "</spec><partialUpdates>false</partialUpdates></" \
+    "CreateFilter>"
+
 static struct arena arena;
 
 static void start(struct rig *rig, size_t vms)
@@ -208,6 +212,26 @@ static void unreadable_properties_are_missing(void)
 #define CONTINUE \
     "<ContinueRetrievePropertiesEx>" PC "<token>%s</token></ContinueRetrievePropertiesEx>"
 
+static void strangers_read_the_service_content_only(void)
+{
+    struct rig rig;
+    start(&rig, 1);
+    rig.logged_in = false;
+    HAS(post(&rig,
+             RETRIEVE("<propSet><type>ServiceInstance</type><pathSet>content.about.name</pathSet>"
+                      "</propSet><objectSet><obj type='ServiceInstance'>ServiceInstance</obj>"
+                      "</objectSet>")),
+        "<val xsi:type=\"xsd:string\">Rig &amp;");
+    HAS(post(&rig, RETRIEVE(VM_PATHS("<pathSet>name</pathSet>") ONE_VM("1"))),
+        "NotAuthenticatedFault");
+    HAS(post(&rig, RETRIEVE(VM_PATHS("<pathSet>name</pathSet>") ONE_VM("9"))),
+        "NotAuthenticatedFault");
+    HAS(post(&rig, RETRIEVE(VM_PATHS("<pathSet>name</pathSet>") ALL_VMS)), "NotAuthenticatedFault");
+    HAS(post(&rig, FILTER(VM_PATHS("<pathSet>name</pathSet>") ONE_VM("1"))),
+        "NotAuthenticatedFault");
+    end(&rig);
+}
+
 static void pages_have_tokens(void)
 {
     struct rig rig;
@@ -236,9 +260,6 @@ static void pages_have_tokens(void)
     end(&rig);
 }
 
-#define FILTER(spec)                                                                    \
-    "<CreateFilter>" PC "<spec>" spec "</spec><partialUpdates>false</partialUpdates></" \
-    "CreateFilter>"
 #define WAIT(version, options)                                                \
     "<WaitForUpdatesEx>" PC "<version>" version "</version><options>" options \
     "</options></WaitForUpdatesEx>"
@@ -512,8 +533,8 @@ static void list_views_hold_what_they_were_told(void)
 TAP_MAIN(TAP_CASE(fetch_reads_any_property), TAP_CASE(paths_are_checked_and_walked),
          TAP_CASE(a_recursive_selection_finds_each_once), TAP_CASE(base_types_apply_and_paths_join),
          TAP_CASE(wrong_specs_are_faults), TAP_CASE(unreadable_properties_are_missing),
-         TAP_CASE(pages_have_tokens), TAP_CASE(updates_enter_modify_leave),
-         TAP_CASE(truncated_updates_go_on), TAP_CASE(waiters_wait_without_a_thread),
-         TAP_CASE(what_a_session_watches_is_bounded),
+         TAP_CASE(strangers_read_the_service_content_only), TAP_CASE(pages_have_tokens),
+         TAP_CASE(updates_enter_modify_leave), TAP_CASE(truncated_updates_go_on),
+         TAP_CASE(waiters_wait_without_a_thread), TAP_CASE(what_a_session_watches_is_bounded),
          TAP_CASE(a_wait_ends_by_time_cancel_and_logout), TAP_CASE(own_collectors_live_and_die),
          TAP_CASE(views_follow_the_inventory), TAP_CASE(list_views_hold_what_they_were_told))

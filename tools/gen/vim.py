@@ -31,6 +31,7 @@ C_WORDS = set("""auto bool break case char const continue default do double else
     goto if inline int long register restrict return short signed sizeof static struct switch typedef
     union unsigned void volatile while self linux unix""".split())
 DEPTH_MAX = 12  # VIM_CHAIN_MAX of vim.h
+MEMBERS_MAX = 512  # VALUE_MEMBERS_MAX of value.h
 
 
 class Bad(Exception):
@@ -158,6 +159,8 @@ class Model:
             names = [p.name for t in chain for p in t.props]
             if len(set(names)) != len(names):
                 raise Bad(f"{kind.name}: a property twice")
+            if len(names) > MEMBERS_MAX:
+                raise Bad(f"{kind.name}: more than {MEMBERS_MAX} properties")
         for kind in list(self.types.values()) + list(self.data.values()):
             for prop in kind.props:
                 self.check_prop(kind.name, prop)
@@ -186,6 +189,8 @@ class Model:
         return found
 
     def version(self, name):
+        if name not in self.versions:
+            raise Bad(f"there is no version {name}")
         return self.versions.index(name)
 
     def shape(self, prop):
