@@ -93,8 +93,8 @@ struct emit {
     bool accessed;              /* the table has been looked at on every way to here */
     const struct bt_insn *insn; /* the current one */
     unsigned at;                /* which that is of `insns` */
-    uint16_t offset, index;     /* in the page; in the unit */
-    uint8_t live;               /* status flags wanted by it or after it */
+    uint16_t offset;            /* in the page */
+    uint8_t live;               /* status flags wanted in front of it */
     uint8_t live_out;           /* by what comes after it */
     struct emit_late late[LATE_MAX];
     struct bt_insn insns[TRANSLATE_INSNS_MAX];

@@ -176,12 +176,13 @@ static bool names_slot(const struct bt_insn *insn)
            (insn->index != BT_REG_NONE && emit_in_slot(insn->index));
 }
 
-/* On registers alone, and nothing that may trap or leave. */
+/* On registers alone, and nothing that may trap or leave; ADX, too, may be missing here. */
 static bool keeps(const struct bt_insn *insn)
 {
     if (insn->op == BT_OP_LEA)
         return !insn->rip_relative && insn->size >= 4 && !(emit_written(insn) >> CPU_RSP & 1);
     return !insn->has_mem && insn->op != BT_OP_DIV && insn->op != BT_OP_IDIV &&
+           insn->op != BT_OP_ADCX && insn->op != BT_OP_ADOX &&
            !(insn->properties &
              (BT_INSN_ENDS_BLOCK | BT_INSN_STACK | BT_INSN_STRING | BT_INSN_VECTOR)) &&
            !(emit_written(insn) >> CPU_RSP & 1);

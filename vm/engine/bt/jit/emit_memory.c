@@ -149,7 +149,7 @@ enum placement { PLACE_INSIDE /* surely in one page */, PLACE_GUESS, PLACE_SPREA
 
 bool emit_is_careful(const struct emit *t)
 {
-    unsigned offset = t->offsets[t->index];
+    unsigned offset = t->offset;
 
     return t->in->careful && t->in->careful[offset / 64] >> offset % 64 & 1;
 }

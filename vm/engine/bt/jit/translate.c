@@ -323,10 +323,9 @@ static void translate(struct emit *t)
         if (t->second && i == t->second)
             begin_second(t);
         t->at = i;
-        t->index = (uint16_t)(i >= t->second && i < 2 * t->second ? i - t->second : i);
         t->offset = t->offsets[i];
         t->insn = &t->insns[i];
-        t->live = t->lives[i] | t->live_after[i];
+        t->live = t->lives[i];
         t->live_out = t->live_after[i];
         one(t);
     }
