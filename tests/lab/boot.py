@@ -78,6 +78,23 @@ def terminal(tap):
     tap.check("no process is left", lab.eventually(lambda: not lab.processes()), lab.processes())
 
 
+def without_apics(tap):
+    """PCI interrupts by the PICs, of which there are fewer than disks."""
+    disks = []
+    for n in range(5):
+        disks += ["--disk", f"/tmp/pic{n}.raw"]
+        with open(disks[-1], "wb") as file:
+            file.write(b"%d\n" % n * 131072)
+    vm = Vm(*disks, append="noapic nolapic pci=nomsi").boot()
+    read = "for d in a b c d e; do dd if=/dev/vd$d bs=4k 2>/dev/null | uniq & done; wait"
+    tap.equal("without APICs, disks that share interrupts read as they should", sorted(vm.command(read).split()),
+              list("01234"))
+    counts = vm.command("grep virtio /proc/interrupts").splitlines()
+    tap.check("by interrupts of the PICs", counts and all("XT-PIC" in line for line in counts)
+              and any(int(line.split()[1]) > 50 for line in counts), counts)
+    tap.equal("and it powers off", vm.power_off(), lab.POWER_OFF)
+
+
 def triple_fault(tap):
     log = "/tmp/serial"
     vm = Vm("--serial", f"file={log}", append="reboot=t socle.test=reboot")
@@ -89,4 +106,4 @@ def triple_fault(tap):
     tap.match("and one line says so", r"\Asocle run: vm: .*triple fault.*\n\Z", vm.errors)
 
 
-lab.main([one_processor, reset_and_button, terminal, triple_fault])
+lab.main([one_processor, reset_and_button, terminal, without_apics, triple_fault])

@@ -168,6 +168,20 @@ def thirty_two_bits(tap):
     tap.equal("power off", vm.end(), lab.POWER_OFF)
 
 
+def without_apics(tap):
+    """A guest that has no IOAPIC and no messages: PCI interrupts by the PICs, shared by all."""
+    data = os.urandom(MIB)
+    vm = Vm("--disk", write_file("disk.raw", data), "--nic", "user",
+            append="noapic nolapic pci=nomsi").boot()
+    tap.equal("the disk reads as it should", vm.command("md5sum </dev/vda")[:32], md5(data))
+    counts = vm.command("grep virtio /proc/interrupts").splitlines()
+    tap.check("by interrupts of the PICs", counts and all("XT-PIC" in line for line in counts)
+              and any(int(line.split()[1]) for line in counts),
+              counts)
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
 # end
 
 def triple_fault(tap):
@@ -307,7 +321,7 @@ def secure_boot(tap):
 
 
 GROUPS = {
-    "boot": [one_processor, two_processors, four_processors, slots, thirty_two_bits],
+    "boot": [one_processor, two_processors, four_processors, slots, thirty_two_bits, without_apics],
     "end": [triple_fault, killed],
     "disk": [content],
     "compute": [compute],

@@ -375,6 +375,51 @@ static void eventfd_line(void)
     (void)close(second_resample);
 }
 
+/* PIRQs on inputs of the PIC, as the chip set leads them; two share one. */
+static void pirqs(void)
+{
+    int fd[2], resample[2];
+
+    REQUIRE(rig_open());
+    for (unsigned i = 0; i < 2; i++) {
+        fd[i] = eventfd(0, EFD_NONBLOCK);
+        resample[i] = eventfd(0, EFD_NONBLOCK);
+        CHECK_EQ(bt_irqchip_irqfd(rig.chip, i ? 21 : 17, fd[i], resample[i], true), 0);
+    }
+    static const uint8_t icw[2][4] = {{0x11, 0x20, 0x04, 0x01}, {0x11, 0x28, 0x02, 0x01}};
+    for (unsigned chip = 0; chip < 2; chip++)
+        for (unsigned i = 0; i < 4; i++)
+            out((chip ? 0xa0 : 0x20) + (i > 0), icw[chip][i]);
+    out(0x4d1, 0x0c); /* 10 and 11: levels */
+    signal_line(fd[0]);
+    CHECK_EQ(rig_take(0), NOTHING); /* led nowhere */
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 17, 10), 0);
+    CHECK_EQ(rig_take(0), 0x2a); /* it still holds */
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 21, 10), 0);
+    signal_line(fd[1]);
+    out(0xa0, 0x20); /* ended: all that share it are asked */
+    out(0x20, 0x20);
+    CHECK_EQ(drain(resample[0]), 1);
+    CHECK_EQ(drain(resample[1]), 1);
+    CHECK_EQ(rig_take(0), NOTHING);
+    signal_line(fd[1]);
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 21, 11), 0); /* moves while it is up */
+    CHECK_EQ(rig_take(0), 0x2b);
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 21, -1), 0);
+    out(0xa0, 0x20);
+    out(0x20, 0x20);
+    CHECK_EQ(drain(resample[1]), 0);
+    CHECK_EQ(rig_take(0), NOTHING);
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 15, 5), -EINVAL);
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 24, 5), -EINVAL);
+    CHECK_EQ(bt_irqchip_pirq(rig.chip, 16, 16), -EINVAL);
+    rig_close();
+    for (unsigned i = 0; i < 2; i++) {
+        (void)close(fd[i]);
+        (void)close(resample[i]);
+    }
+}
+
 static uint64_t cpu_time(void)
 {
     struct timespec t;
@@ -668,7 +713,7 @@ static void hostile_state(void)
     rig_close();
 }
 
-TAP_MAIN(TAP_CASE(ioapic_registers), TAP_CASE(ioapic_edge), TAP_CASE(ioapic_level),
+TAP_MAIN(TAP_CASE(pirqs), TAP_CASE(ioapic_registers), TAP_CASE(ioapic_edge), TAP_CASE(ioapic_level),
          TAP_CASE(ioapic_end), TAP_CASE(ioapic_nobody), TAP_CASE(ioapic_modes), TAP_CASE(wiring),
          TAP_CASE(messages), TAP_CASE(messages_extended), TAP_CASE(eventfd_message),
          TAP_CASE(eventfd_line), TAP_CASE(thread), TAP_CASE(state_round_trip),

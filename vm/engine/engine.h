@@ -26,7 +26,7 @@ struct cpu_state;     /* vm/engine/cpu_state.h */
 struct irqchip_state; /* vm/engine/irqchip_state.h */
 struct cpu_model;     /* vm/engine/cpuid.h: what CPUID and the MSRs say */
 
-enum { ENGINE_CPUS_MAX = 768, ENGINE_GSI_LINES = 24 };
+enum { ENGINE_CPUS_MAX = 768, ENGINE_GSI_LINES = 24, ENGINE_PIRQ_FIRST = 16, ENGINE_PIRQS = 8 };
 
 struct engine_vm_config {
     struct gmem *gmem;             /* borrowed; mapped by the engine at creation */
@@ -73,6 +73,9 @@ struct engine {
     int (*dirty_fetch)(struct engine_vm *vm, uint64_t base, uint64_t size, uint64_t *bitmap);
 
     int (*irq_line)(struct engine_vm *vm, unsigned gsi, bool level);
+    /* Line `gsi` (ENGINE_PIRQ_FIRST up, the chip set's PIRQ A to H) also raises input `irq` of the
+     * PICs, of which several lines may share one; -1: none, as at power-on. */
+    int (*pirq)(struct engine_vm *vm, unsigned gsi, int irq);
     /* Reserves a route for messages; -ENOSPC when there is none left. The route is then set as
      * often as the guest changes it. */
     int (*msi_alloc)(struct engine_vm *vm, unsigned *ret_route);

@@ -61,6 +61,7 @@ static bool add_bridges(struct board *board, const struct vmcfg *cfg,
     lpc->params.lpc = (struct ich9_lpc_params){.pmbase = direct ? ICH9_LPC_PMBASE_USUAL : 0,
                                                .smm = cfg->secure_boot,
                                                .smi = parts->hooks->smi,
+                                               .pirq_routed = parts->hooks->pirq,
                                                .ctx = parts->hooks_ctx};
     return true;
 }

@@ -98,6 +98,7 @@ struct board_hooks {
     bool (*flash_may_write)(void *ctx);
     void (*hpet_legacy)(void *ctx, bool on);
     void (*msi)(void *ctx, uint64_t address, uint32_t data);
+    void (*pirq)(void *ctx, unsigned pirq, int irq);
     void (*tseg)(void *ctx, uint64_t size);
     void (*smi)(void *ctx);
     void (*card_reset)(void *ctx, unsigned port); /* see root_port.h */

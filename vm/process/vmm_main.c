@@ -312,6 +312,13 @@ static void send_msi(void *ctx, uint64_t address, uint32_t data)
     (void)v->engine->msi_send(v->vm, address, data);
 }
 
+static void lead_pirq(void *ctx, unsigned pirq, int irq)
+{
+    struct vmm *v = ctx;
+
+    (void)v->engine->pirq(v->vm, ENGINE_PIRQ_FIRST + pirq, irq);
+}
+
 /* System management memory is the top of low RAM, hidden from everybody else. */
 static void set_tseg(void *ctx, uint64_t size)
 {
@@ -358,6 +365,7 @@ static const struct board_hooks hooks = {
     .flash_may_write = flash_may_write,
     .hpet_legacy = hpet_legacy,
     .msi = send_msi,
+    .pirq = lead_pirq,
     .tseg = set_tseg,
     .smi = raise_smi,
     .card_reset = card_reset,

@@ -255,6 +255,10 @@ static int irq_line(struct engine_vm *vm, unsigned gsi, bool level)
 {
     return bt_irqchip_line(bt_vm_of(vm)->irqchip, gsi, level);
 }
+static int pirq(struct engine_vm *vm, unsigned gsi, int irq)
+{
+    return bt_irqchip_pirq(bt_vm_of(vm)->irqchip, gsi, irq);
+}
 static int msi_alloc(struct engine_vm *vm, unsigned *ret_route)
 {
     return bt_irqchip_msi_alloc(bt_vm_of(vm)->irqchip, ret_route);
@@ -367,6 +371,7 @@ const struct engine engine_bt = {
     .dirty_enable = dirty_enable,
     .dirty_fetch = dirty_fetch,
     .irq_line = irq_line,
+    .pirq = pirq,
     .msi_alloc = msi_alloc,
     .msi_free = msi_free,
     .msi_set = msi_set,

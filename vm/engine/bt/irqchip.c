@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <x86intrin.h>
 
 #include "base/lock.h"
@@ -25,15 +26,24 @@ void bt_irqchip_update_pic(struct bt_irqchip *chip)
     bt_lapic_pic_changed(chip, rose);
 }
 
+/* An input of the PIC is up while any of the GSIs that lead there is. */
+static void set_pic_pin(struct bt_irqchip *chip, int pin)
+{
+    if (pin < 0 || pin == CASCADE)
+        return;
+    bool level = chip->level[pin];
+    for (unsigned n = 0; n < ENGINE_PIRQS; n++)
+        level |= chip->pirq[n] == pin && chip->level[ENGINE_PIRQ_FIRST + n];
+    bt_pic_set_pin(&chip->pic, (unsigned)pin, level);
+    bt_irqchip_update_pic(chip);
+}
+
 void bt_irqchip_set_gsi(struct bt_irqchip *chip, unsigned gsi, unsigned source, bool level)
 {
     uint8_t *sources = &chip->level[gsi];
 
     *sources = (uint8_t)(level ? *sources | source : *sources & ~source);
-    if (gsi < BT_PIC_PINS && gsi != CASCADE) {
-        bt_pic_set_pin(&chip->pic, gsi, *sources);
-        bt_irqchip_update_pic(chip);
-    }
+    set_pic_pin(chip, gsi < ENGINE_PIRQ_FIRST ? (int)gsi : chip->pirq[gsi - ENGINE_PIRQ_FIRST]);
     if (gsi == PIT_GSI || gsi == PIT_PIN)
         bt_ioapic_set_pin(&chip->ioapic, PIT_PIN, chip->level[PIT_GSI] || chip->level[PIT_PIN]);
     else
@@ -48,7 +58,12 @@ static void pit_pulse(void *ctx)
 
 static void pic_eoi(void *ctx, unsigned pin)
 {
-    bt_irqfd_resample(ctx, pin);
+    struct bt_irqchip *chip = ctx;
+
+    bt_irqfd_resample(chip, pin);
+    for (unsigned n = 0; n < ENGINE_PIRQS; n++)
+        if (chip->pirq[n] == (int)pin)
+            bt_irqfd_resample(chip, ENGINE_PIRQ_FIRST + n);
 }
 
 static void ioapic_eoi(void *ctx, unsigned pin)
@@ -96,6 +111,20 @@ int bt_irqchip_line(struct bt_irqchip *chip, unsigned gsi, bool level)
         return -EINVAL;
     LOCK_SCOPE(&chip->lock);
     bt_irqchip_set_gsi(chip, gsi, BT_SOURCE_LINE, level);
+    return 0;
+}
+
+int bt_irqchip_pirq(struct bt_irqchip *chip, unsigned gsi, int irq)
+{
+    unsigned n = gsi - ENGINE_PIRQ_FIRST;
+
+    if (n >= ENGINE_PIRQS || irq >= BT_PIC_PINS)
+        return -EINVAL;
+    LOCK_SCOPE(&chip->lock);
+    int before = chip->pirq[n];
+    chip->pirq[n] = (int8_t)irq;
+    set_pic_pin(chip, before);
+    set_pic_pin(chip, irq);
     return 0;
 }
 
@@ -259,6 +288,7 @@ static int init(struct bt_irqchip *chip, const struct bt_irqchip_config *config,
     bt_pic_reset(&chip->pic);
     bt_ioapic_reset(&chip->ioapic);
     bt_pit_init(&chip->pit, &chip->timers, pit_pulse, chip);
+    memset(chip->pirq, -1, sizeof chip->pirq);
     chip->pic.eoi = pic_eoi;
     chip->ioapic.deliver = ioapic_deliver;
     chip->ioapic.eoi = ioapic_eoi;

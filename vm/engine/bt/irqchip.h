@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The interrupt controllers and the timer of a VM of the software engine, wired as KVM wires its
  * own: GSI 0 (the PIT) is pin 0 of the PIC and pin 2 of the IOAPIC; GSI 1-15 but 2 are pins of
- * both; 2 and 16-23 are pins of the IOAPIC only. A GSI is up while any of its sources (irq_line,
- * bound eventfds with resampling, the PIT) holds it up. Messages (MSI) go to the local APICs.
+ * both; 2 and 16-23 are pins of the IOAPIC only, but that 16-23 may be led to the PIC as well. A
+ * GSI is up while any of its sources (irq_line, bound eventfds with resampling, the PIT) holds it
+ * up. Messages (MSI) go to the local APICs.
  *
  * One lock guards all of it. bt_vcpu_request is called under the lock, so it must not call back,
  * and nothing here may be called with the vCPU's wait_lock held. One thread, `bt-irq`, waits for
@@ -48,6 +49,7 @@ bool bt_irqchip_pending(const struct bt_vcpu *vcpu);
 
 /* The engine's functions (engine.h says what they do). */
 int bt_irqchip_line(struct bt_irqchip *chip, unsigned gsi, bool level);
+int bt_irqchip_pirq(struct bt_irqchip *chip, unsigned gsi, int irq);
 int bt_irqchip_msi_alloc(struct bt_irqchip *chip, unsigned *ret_route);
 void bt_irqchip_msi_free(struct bt_irqchip *chip, unsigned route);
 int bt_irqchip_msi_set(struct bt_irqchip *chip, unsigned route, uint64_t address, uint32_t data);

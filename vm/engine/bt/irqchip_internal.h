@@ -79,6 +79,7 @@ struct bt_irqchip {
     struct bt_ioapic ioapic;
     struct bt_pit pit;
     uint8_t level[ENGINE_GSI_LINES]; /* BT_SOURCE_*: who holds the GSI up */
+    int8_t pirq[ENGINE_PIRQS];       /* the PIC's input for GSI 16 + n; -1: none */
     struct bt_clock_base clock_base;
 
     struct bt_route *route;     /* BT_ROUTES_MAX; owned */

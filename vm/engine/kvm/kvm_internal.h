@@ -47,6 +47,15 @@ struct kvm_route {
     uint32_t address_lo, address_hi, data;
 };
 
+/* An eventfd that is bound to a PIRQ's GSI with a resample eventfd: see share_lines. */
+struct kvm_shared_line {
+    int fd, resample_fd; /* borrowed */
+    int echo_fd;         /* owned; never signalled */
+    unsigned gsi, echo;  /* echo: the GSI where echo_fd is bound; 0: nowhere */
+};
+
+enum { KVM_SHARED_LINES_MAX = 64 };
+
 struct engine_vm {
     int kvm_fd, fd;
     struct kvm_caps caps;
@@ -63,10 +72,13 @@ struct engine_vm {
     struct kvm_slot slot[KVM_SPACES][KVM_SLOTS_MAX];
     bool smm_used; /* the second space is filled only once somebody needs it */
     bool dirty_on;
-    struct kvm_route *route; /* KVM_ROUTES_MAX; its number is the index + ENGINE_GSI_LINES */
-    unsigned route_end;      /* no used route from here on */
-    bool routes_changed;     /* since the kernel was told */
-    uint8_t *route_bound;    /* irqfds bound to the route */
+    struct kvm_route *route;   /* KVM_ROUTES_MAX; its number is the index + ENGINE_GSI_LINES */
+    unsigned route_end;        /* no used route from here on */
+    bool routes_changed;       /* since the kernel was told */
+    uint8_t *route_bound;      /* irqfds bound to the route */
+    int8_t pirq[ENGINE_PIRQS]; /* the PIC's input for GSI 16 + n; -1: none */
+    struct kvm_shared_line line[KVM_SHARED_LINES_MAX];
+    unsigned line_count;
 };
 
 /* What others want of a vCPU; looked at when KVM_RUN returns for immediate_exit. */
@@ -108,6 +120,7 @@ int kvm_dirty_fetch(struct engine_vm *vm, uint64_t base, uint64_t size, uint64_t
 struct irqchip_state;
 int kvm_irqchip_init(struct engine_vm *vm, struct err *err);
 int kvm_irq_line(struct engine_vm *vm, unsigned gsi, bool level);
+int kvm_pirq(struct engine_vm *vm, unsigned gsi, int irq);
 int kvm_msi_alloc(struct engine_vm *vm, unsigned *ret_route);
 void kvm_msi_free(struct engine_vm *vm, unsigned route);
 int kvm_msi_set(struct engine_vm *vm, unsigned route, uint64_t address, uint32_t data);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
@@ -17,7 +18,7 @@
 #include "vm/engine/irqchip_state.h"
 #include "vm/engine/kvm/kvm_internal.h"
 
-enum { PIC_PINS = 8, LINE_ENTRIES_MAX = 2 * ENGINE_GSI_LINES };
+enum { PIC_PINS = 8, CASCADE = 2, LINE_ENTRIES_MAX = 2 * ENGINE_GSI_LINES };
 
 static void add_pin(struct kvm_irq_routing *table, unsigned gsi, unsigned chip, unsigned pin)
 {
@@ -25,14 +26,20 @@ static void add_pin(struct kvm_irq_routing *table, unsigned gsi, unsigned chip, 
         .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
 }
 
+static void add_pic_pin(struct kvm_irq_routing *table, unsigned gsi, int irq)
+{
+    if (irq >= 0 && irq != CASCADE)
+        add_pin(table, gsi, irq < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+                (unsigned)irq % PIC_PINS);
+}
+
 /* ISA interrupts go to both controllers; 0, the timer, is pin 2 of the IOAPIC (as the MADT's source
- * override says), and the PIC's pin 2 is its cascade. */
-static void add_lines(struct kvm_irq_routing *table)
+ * override says), and the PIC's pin 2 is its cascade. PIRQs go where the chip set leads them. */
+static void add_lines(const struct engine_vm *vm, struct kvm_irq_routing *table)
 {
     for (unsigned gsi = 0; gsi < ENGINE_GSI_LINES; gsi++) {
-        if (gsi < 2 * PIC_PINS && gsi != 2)
-            add_pin(table, gsi, gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
-                    gsi % PIC_PINS);
+        add_pic_pin(table, gsi,
+                    gsi < ENGINE_PIRQ_FIRST ? (int)gsi : vm->pirq[gsi - ENGINE_PIRQ_FIRST]);
         add_pin(table, gsi, KVM_IRQCHIP_IOAPIC, gsi ? gsi : 2);
     }
 }
@@ -44,7 +51,7 @@ static int send_routes(struct engine_vm *vm)
 
     if (!table)
         return -ENOMEM;
-    add_lines(table);
+    add_lines(vm, table);
     for (unsigned i = 0; i < vm->route_end; i++) {
         const struct kvm_route *r = &vm->route[i];
         if (r->used && r->valid)
@@ -69,6 +76,7 @@ int kvm_irqchip_init(struct engine_vm *vm, struct err *err)
         return err_sys(err, -errno, "cannot create interrupt controllers");
     if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
         return err_sys(err, -errno, "cannot create the PIT");
+    memset(vm->pirq, -1, sizeof vm->pirq);
     vm->route = calloc(KVM_ROUTES_MAX, sizeof *vm->route);
     vm->route_bound = calloc(KVM_ROUTES_MAX, sizeof *vm->route_bound);
     if (!vm->route || !vm->route_bound)
@@ -191,6 +199,90 @@ static int bind_message(struct engine_vm *vm, unsigned gsi, struct kvm_irqfd *ir
     return rc;
 }
 
+/* PIRQs that share an input of the PIC. KVM knows one GSI of an input, the last in its table, whose
+ * eventfds alone hear of an end of interrupt there; it lowers the input for all. So those of the
+ * other GSIs are echoed to that one: an eventfd of ours that nobody signals, with their resample
+ * eventfd. Whoever still wants the interrupt then asserts it again. */
+
+static unsigned last_sharer(const struct engine_vm *vm, unsigned gsi)
+{
+    int irq = vm->pirq[gsi - ENGINE_PIRQ_FIRST];
+    unsigned last = ENGINE_PIRQS - 1;
+
+    while (irq >= 0 && vm->pirq[last] != irq)
+        last--;
+    return irq < 0 ? gsi : ENGINE_PIRQ_FIRST + last;
+}
+
+static void echo(struct engine_vm *vm, struct kvm_shared_line *line, unsigned gsi)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)line->echo_fd, .gsi = line->echo};
+
+    if (gsi == line->echo)
+        return;
+    irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
+    if (line->echo)
+        (void)ioctl(vm->fd, KVM_IRQFD, &irqfd);
+    irqfd = (struct kvm_irqfd){.fd = (uint32_t)line->echo_fd,
+                               .gsi = gsi,
+                               .flags = KVM_IRQFD_FLAG_RESAMPLE,
+                               .resamplefd = (uint32_t)line->resample_fd};
+    line->echo = gsi && ioctl(vm->fd, KVM_IRQFD, &irqfd) == 0 ? gsi : 0;
+}
+
+static void share_lines(struct engine_vm *vm)
+{
+    for (unsigned i = 0; i < vm->line_count; i++) {
+        struct kvm_shared_line *line = &vm->line[i];
+        unsigned last = last_sharer(vm, line->gsi);
+        echo(vm, line, last == line->gsi ? 0 : last);
+    }
+}
+
+/* While the VM is built: making an eventfd is not for confined threads. */
+static int add_shared_line(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd)
+{
+    if (vm->line_count == KVM_SHARED_LINES_MAX)
+        return -ENOSPC;
+    int echo_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (echo_fd < 0)
+        return -errno;
+    vm->line[vm->line_count++] = (struct kvm_shared_line){
+        .fd = fd, .resample_fd = resample_fd, .echo_fd = echo_fd, .gsi = gsi};
+    share_lines(vm);
+    return 0;
+}
+
+static void remove_shared_line(struct engine_vm *vm, unsigned gsi, int fd)
+{
+    for (unsigned i = 0; i < vm->line_count; i++) {
+        struct kvm_shared_line *line = &vm->line[i];
+        if (line->gsi != gsi || line->fd != fd)
+            continue;
+        echo(vm, line, 0);
+        (void)close_fd(line->echo_fd);
+        *line = vm->line[--vm->line_count];
+        return;
+    }
+}
+
+int kvm_pirq(struct engine_vm *vm, unsigned gsi, int irq)
+{
+    unsigned n = gsi - ENGINE_PIRQ_FIRST;
+    int rc = 0;
+
+    if (n >= ENGINE_PIRQS || irq >= 2 * PIC_PINS)
+        return -EINVAL;
+    (void)pthread_mutex_lock(&vm->lock);
+    if (vm->pirq[n] != irq) {
+        vm->pirq[n] = (int8_t)irq;
+        rc = send_routes(vm);
+        share_lines(vm);
+    }
+    (void)pthread_mutex_unlock(&vm->lock);
+    return rc;
+}
+
 static int bind_locked(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd, bool on)
 {
     struct kvm_irqfd irqfd = {
@@ -202,7 +294,13 @@ static int bind_locked(struct engine_vm *vm, unsigned gsi, int fd, int resample_
         irqfd.flags |= KVM_IRQFD_FLAG_RESAMPLE;
         irqfd.resamplefd = (uint32_t)resample_fd;
     }
-    return ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+    if (!on)
+        remove_shared_line(vm, gsi, fd);
+    if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
+        return -errno;
+    return on && resample_fd >= 0 && gsi >= ENGINE_PIRQ_FIRST
+               ? add_shared_line(vm, gsi, fd, resample_fd)
+               : 0;
 }
 
 int kvm_irqfd(struct engine_vm *vm, unsigned gsi, int fd, int resample_fd, bool on)

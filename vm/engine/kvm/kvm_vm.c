@@ -140,6 +140,7 @@ const struct engine engine_kvm = {
     .dirty_enable = kvm_dirty_enable,
     .dirty_fetch = kvm_dirty_fetch,
     .irq_line = kvm_irq_line,
+    .pirq = kvm_pirq,
     .msi_alloc = kvm_msi_alloc,
     .msi_free = kvm_msi_free,
     .msi_set = kvm_msi_set,
