@@ -13,7 +13,8 @@ all: build/release/build.ninja ## build into build/release
 packages: ## install the Debian packages that build, tests and demo need
 	tools/packages.sh build test lab
 
-demo: packages all ## boot a Debian kernel to a shell in a VM of ours, here on this terminal
+demo: packages build/release/build.ninja ## boot a Debian kernel to a shell in a VM of ours, here on this terminal
+	ninja -C build/release socle socle-vmm socle-vmx
 	lab/demo
 
 check: packages all ## run all tests; the last line says how many passed and failed

@@ -176,7 +176,10 @@ static void nothing_moves_when_it_must_not(void)
     REQUIRE(vd_wait(&b.d, TX, &used) && vd_wait(&b.d, RX, &used));
     CHECK_STR(hear(&b), "abc");
 
-    /* Input for a device that was reset waits, and does not keep the loop busy. */
+    /* Input for a device that was reset waits, and does not keep the loop busy, though there was
+     * room for it before. */
+    offer_in(&b, 1, 10);
+    harness_run(b.h);
     vd_set(&b.d, VIRTIO_COMMON_STATUS, 1, 0);
     CHECK_EQ(write(b.peer, "later", 5), 5);
     harness_run(b.h);
