@@ -333,11 +333,12 @@ static const struct command_line run_line = {
              "the file.",
     .options = run_options,
     .count = ARRAY_SIZE(run_options),
-    .notes = "On a terminal, --serial stdio sends every key to the guest; Ctrl-A x ends the VM,\n"
-             "Ctrl-A p (or the signal USR1) presses its power button, Ctrl-A h shows help. Exit "
-             "status: 0 the guest switched itself off, 1 the host failed,\n"
-             "2 usage, 3 a bad file, 4 no engine, 5 triple fault, 6 a process of the VM died,\n"
-             "7 ended from outside.",
+    .notes =
+        "On a terminal, --serial stdio sends every key to the guest; Ctrl-A x ends the VM,\n"
+        "Ctrl-A p (or the signal USR1) presses its power button, Ctrl-A h shows the others. Exit "
+        "status: 0 the guest switched itself off, 1 the host failed,\n"
+        "2 usage, 3 a bad file, 4 no engine, 5 triple fault, 6 a process of the VM died,\n"
+        "7 ended from outside.",
 };
 
 static int fail(int status, const struct err *err)
@@ -435,6 +436,14 @@ static void on_power_button(void *ctx)
         (void)vm_power_button(running->vm);
 }
 
+static void on_slot(void *ctx, unsigned slot)
+{
+    struct running *running = ctx;
+
+    if (running->vm)
+        (void)vm_move_card(running->vm, slot);
+}
+
 static void on_button_signal(void *ctx, uint32_t events)
 {
     struct running *running = ctx;
@@ -497,7 +506,7 @@ static void catch_stop_signals(struct loop *loop)
 static int run_vm(const struct vmcfg *cfg, struct err *err)
 {
     struct running running = {.button.fd = -1};
-    const struct terminal_user user = {on_quit, on_power_button, &running};
+    const struct terminal_user user = {on_quit, on_power_button, on_slot, &running};
     struct terminal *terminal = NULL;
     enum vm_end end;
     int console_fd = -1, rc = loop_create(&running.loop);

@@ -22,6 +22,7 @@ enum { CTRL_A = 1, CHUNK = 4096, DRAIN_MS = 1000 };
 
 static const char help_text[] = "\r\nCtrl-A x       end the virtual machine\r\n"
                                 "Ctrl-A p       press its power button\r\n"
+                                "Ctrl-A 1 to 4  take out the card in that slot, or put it back\r\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A\r\n"
                                 "Ctrl-A h       this help\r\n";
 
@@ -148,6 +149,8 @@ static void filter(struct terminal *t, char *data, size_t *len)
             t->user->quit(t->user->ctx);
         else if (t->escaped && (c == 'p' || c == 'P'))
             t->user->power_button(t->user->ctx);
+        else if (t->escaped && c >= '1' && c <= '9')
+            t->user->slot(t->user->ctx, (unsigned)(c - '0'));
         else if (t->escaped && (c == 'h' || c == '?'))
             (void)!write(t->out, help_text, sizeof help_text - 1);
         else if (t->escaped && (c == CTRL_A || c == 'a'))

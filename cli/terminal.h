@@ -3,9 +3,10 @@
  * stream socket whose other end the VM has.
  *
  * With a terminal: raw mode, so that every key goes to the guest. Ctrl-A is ours: then x ends the
- * VM, p presses its power button, h or ? shows help, Ctrl-A or a sends one Ctrl-A. The terminal is
- * as before when terminal_close returns, when the process exits, crashes (SIGSEGV and its like) or
- * is stopped and continued. Without one: bytes pass as they are and the end of input ends nothing.
+ * VM, p presses its power button, 1 to 9 are slots with hot-plug, h or ? shows help, Ctrl-A or a
+ * sends one Ctrl-A. The terminal is as before when terminal_close returns, when the process exits,
+ * crashes (SIGSEGV and its like) or is stopped and continued. Without one: bytes pass as they are
+ * and the end of input ends nothing.
  *
  * One per process, because signals and the terminal are the process's. Runs in the thread of the
  * loop. */
@@ -18,8 +19,9 @@ struct terminal;
 
 /* What the person wants besides typing. */
 struct terminal_user {
-    void (*quit)(void *ctx);         /* Ctrl-A x */
-    void (*power_button)(void *ctx); /* Ctrl-A p */
+    void (*quit)(void *ctx);                /* Ctrl-A x */
+    void (*power_button)(void *ctx);        /* Ctrl-A p */
+    void (*slot)(void *ctx, unsigned slot); /* Ctrl-A 1 to 9 */
     void *ctx;
 };
 

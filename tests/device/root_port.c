@@ -283,11 +283,11 @@ static void card_comes(void)
     CHECK_EQ(root_port_eject(w->port), -ENODEV);
     CHECK_EQ(root_port_insert(w->port), 0);
     CHECK_EQ(root_port_insert(w->port), -EBUSY);
-    CHECK_EQ(get(w, STATUS, 2), PRESENT | PRESENCE_CHANGED);
+    CHECK_EQ(get(w, STATUS, 2), PRESENT | PRESENCE_CHANGED | BUTTON);
     CHECK(took(w->msi_fd));
     CHECK(!took(w->intx_fd));
     CHECK_EQ(behind(w, 0, 0), 0xffffffff); /* no power yet */
-    set(w, STATUS, 2, PRESENCE_CHANGED);
+    set(w, STATUS, 2, PRESENCE_CHANGED | BUTTON);
     CHECK_EQ(get(w, STATUS, 2), PRESENT);
     set(w, CONTROL, 2, ENABLE_ALL);
     CHECK_EQ(get(w, LINK, 2), 0x2011);
@@ -309,6 +309,7 @@ static void card_goes_when_the_guest_lets_it(void)
     enumerate(w);
     set(w, CONTROL, 2, ENABLE_ALL);
     CHECK_EQ(root_port_eject(w->port), 0);
+    CHECK_EQ(root_port_eject(w->port), -EBUSY);
     CHECK_EQ(get(w, STATUS, 2), PRESENT | BUTTON);
     CHECK(took(w->intx_fd)); /* MSI is off */
     CHECK_EQ(w->emptied, 0);

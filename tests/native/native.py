@@ -150,6 +150,25 @@ def slots(tap):
     tap.equal("power off", vm.power_off(), lab.POWER_OFF)
 
 
+def hot_plug(tap):
+    """A disk is taken out while the guest runs, and put back; by the terminal's keys."""
+    data = os.urandom(MIB)
+    vm = Vm("--disk", f"{write_file('disk.raw', data)},slot=2", serial="pty").boot()
+    tap.equal("the disk is there", vm.command("md5sum </dev/vda")[:32], md5(data))
+    vm.send("\x012")
+    tap.check("asked to, the guest gives it back", vm.command(
+        f"while grep -q 1 {SLOT}/power; do sleep 0.2; done; grep -c vda /proc/partitions") == "0\n(1)",
+        vm.text[-300:])
+    vm.send("\x012")
+    tap.equal("put back, it is found", vm.command("while [ ! -b /dev/vda ]; do sleep 0.1; done"), "")
+    tap.equal("with the same content", vm.command("md5sum </dev/vda")[:32], md5(data))
+    tap.match("by its button", r"Card present", vm.command("dmesg | grep pciehp"))
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    vm.send("poweroff -f\n")
+    tap.equal("power off", vm.end(), lab.POWER_OFF)
+    tap.match("and one line said so", r"slot 2: its card is out", vm.errors)
+
+
 def thirty_two_bits(tap):
     """Debian's i386 kernel by the 32-bit entry, with one program."""
     program, initrd = f"{TEMP}/init32", f"{TEMP}/initrd32"
@@ -321,7 +340,7 @@ def secure_boot(tap):
 
 
 GROUPS = {
-    "boot": [one_processor, two_processors, four_processors, slots, thirty_two_bits, without_apics],
+    "boot": [one_processor, two_processors, four_processors, slots, hot_plug, thirty_two_bits, without_apics],
     "end": [triple_fault, killed],
     "disk": [content],
     "compute": [compute],

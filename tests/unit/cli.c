@@ -52,6 +52,12 @@ bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)
     return true;
 }
 
+int vm_move_card(struct vm *vm, unsigned slot)
+{
+    (void)vm, (void)slot;
+    return 0;
+}
+
 int vm_power_button(struct vm *vm)
 {
     (void)vm;
@@ -294,7 +300,15 @@ static void on_power_button(void *ctx)
     presses++;
 }
 
-static const struct terminal_user user = {on_quit, on_power_button, NULL};
+static unsigned slots_seen;
+
+static void on_slot(void *ctx, unsigned slot)
+{
+    (void)ctx;
+    slots_seen = slots_seen * 10 + slot;
+}
+
+static const struct terminal_user user = {on_quit, on_power_button, on_slot, NULL};
 
 static size_t read_some(struct loop *loop, int fd, char *text, size_t size)
 {
@@ -352,6 +366,14 @@ static void keys_of_a_terminal(void)
     CHECK_EQ(write(master, "\x01p", 2), 2);
     (void)loop_run_once(loop, 100);
     CHECK_EQ(presses, 1);
+    CHECK_EQ(write(master,
+                   "\x01"
+                   "4\x01"
+                   "1",
+                   4),
+             4);
+    (void)loop_run_once(loop, 100);
+    CHECK_EQ(slots_seen, 41);
     CHECK_EQ(write(vm, "bye", 3), 3); /* the last words arrive although no loop runs any more */
     vm = close_fd(vm);
     terminal_close(terminal);

@@ -143,7 +143,7 @@ static void insert(void *ctx)
     struct root_port *port = ctx;
 
     port->occupied = true;
-    port->events |= PRESENCE_CHANGED;
+    port->events |= PRESENCE_CHANGED | BUTTON_PRESSED;
     follow(port);
     interrupt(port);
 }
@@ -177,6 +177,8 @@ int root_port_eject(struct root_port *port)
 {
     if (!port->occupied)
         return -ENODEV;
+    if (port->ejecting)
+        return -EBUSY;
     pci_shell_exclusive(port->self, eject, port);
     return 0;
 }

@@ -7,10 +7,11 @@
  * is reached: while there is a card, the slot has power and the guest gave the bus a number, and
  * then for the addresses that the bridge's windows forward.
  *
- * A card that is inserted shows as present and raises an event; the guest switches the slot on and
- * finds it. One that is to be ejected presses the attention button: the guest stops using it and
- * switches the slot off, and only that takes the card out (`emptied`). A slot without power gives
- * it up at once; a reset does what was asked for and not answered.
+ * A card that is inserted shows as present and presses the attention button, since drivers of slots
+ * that have one listen to nothing else; the guest switches the slot on and finds it. One that is to
+ * be ejected presses the attention button: the guest stops using it and switches the slot off, and
+ * only that takes the card out (`emptied`). A slot without power gives it up at once; a reset does
+ * what was asked for and not answered.
  *
  * Events: MSI, otherwise INTA#. Deliberately missing: PME and AER messages (nothing here sends
  * any), ARI, MRL and indicators. */
@@ -43,5 +44,5 @@ void root_port_connect(struct root_port *port, struct pci_shell *self, struct pc
 
 /* From any thread. -EBUSY: there is a card; -ENODEV: nothing was connected. */
 int root_port_insert(struct root_port *port);
-/* -ENODEV: there is none. 0: asked; `emptied` says when it is out. */
+/* -ENODEV: there is none; -EBUSY: asked already. 0: asked; `emptied` says when it is out. */
 int root_port_eject(struct root_port *port);

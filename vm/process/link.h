@@ -71,6 +71,7 @@ enum link_kind {
     LINK_STARTED,      /* vmm: the guest runs */
     LINK_ENDED,        /* vmm, vmx: value is enum vm_end, text the reason */
     LINK_POWER_BUTTON, /* parent */
+    LINK_MOVE_CARD,    /* parent: the card of slot `value` (1 up) is to come out, or goes in */
     LINK_DISK_FILE,    /* parent to vmx, at its start: one file of disk `value` (handover.h) */
     LINK_NIC, /* the same: the queues of network card `value`, then vhost for each or none */
     LINK_END_OF_FILES, /* that was all */

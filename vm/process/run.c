@@ -235,21 +235,26 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
     return 0;
 }
 
-static int tell_vmm(struct vm *vm, enum link_kind kind)
+static int tell_vmm(struct vm *vm, enum link_kind kind, uint32_t value)
 {
-    struct link_message m = {.kind = kind};
+    struct link_message m = {.kind = kind, .value = value};
 
     return link_send(vm->child[CHILD_VMM].control, &m, NULL, 0);
 }
 
 int vm_power_button(struct vm *vm)
 {
-    return tell_vmm(vm, LINK_POWER_BUTTON);
+    return tell_vmm(vm, LINK_POWER_BUTTON, 0);
+}
+
+int vm_move_card(struct vm *vm, unsigned slot)
+{
+    return tell_vmm(vm, LINK_MOVE_CARD, slot);
 }
 
 int vm_reset(struct vm *vm)
 {
-    return tell_vmm(vm, LINK_RESET);
+    return tell_vmm(vm, LINK_RESET, 0);
 }
 
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx)

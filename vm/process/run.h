@@ -33,6 +33,9 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
              struct err *err);
 /* Presses the power button; what the guest does about it is its own decision. */
 int vm_power_button(struct vm *vm);
+/* The card (disk, network card) that the VM has in a slot (1 up) is to come out, which the guest
+ * decides, or goes in again. */
+int vm_move_card(struct vm *vm, unsigned slot);
 int vm_reset(struct vm *vm); /* as the reset button does it */
 /* Called once, from the loop, when the guest's first instruction is about to run. */
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx);

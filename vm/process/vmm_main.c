@@ -48,6 +48,7 @@ struct vmm {
     /* What vCPU threads and devices ask of the main loop. */
     _Atomic(unsigned) wanted;      /* bits of enum machine_request */
     _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
+    _Atomic(unsigned) cards_out;   /* and of those whose card the guest has let go */
     int event_fd;
     struct err engine_notice; /* why it is not the first choice; said once the VM runs */
     struct err crash;         /* MACHINE_CRASHED: why; written before the bit is set */
@@ -188,6 +189,15 @@ static void reset_cards(struct vmm *v)
     }
 }
 
+static void report_cards(struct vmm *v)
+{
+    unsigned cards = atomic_exchange(&v->cards_out, 0);
+
+    for (unsigned port = 0; port < PCI_PORTS_MAX; port++)
+        if (cards & 1u << port)
+            log_info("slot %u: its card is out", port + 1);
+}
+
 static void on_events(void *ctx, uint32_t events)
 {
     struct vmm *v = ctx;
@@ -197,6 +207,7 @@ static void on_events(void *ctx, uint32_t events)
     (void)!read(v->event_fd, &count, sizeof count);
     unsigned wanted = atomic_exchange(&v->wanted, 0);
     reset_cards(v);
+    report_cards(v);
     if (wanted & 1u << MACHINE_CRASHED)
         finish(v, v->crash_kind, v->crash.text);
     else if (wanted & 1u << MACHINE_POWER_OFF)
@@ -227,6 +238,19 @@ static void on_link(void *ctx, uint32_t events)
     child_started(&v->env);
 }
 
+static void move_card(struct vmm *v, unsigned slot)
+{
+    struct board_device *port = board_port(v->board, slot - 1);
+    int rc = port ? root_port_insert(port->dev) : -ENODEV;
+
+    if (rc == -EBUSY)
+        rc = root_port_eject(port->dev);
+    if (rc == -EBUSY)
+        log_info("slot %u: the guest has not let go of its card yet", slot);
+    else if (rc < 0)
+        log_info("slot %u: there is no card", slot);
+}
+
 static void on_control(void *ctx, uint32_t events)
 {
     struct vmm *v = ctx;
@@ -239,6 +263,8 @@ static void on_control(void *ctx, uint32_t events)
         acpi_pm_power_button(ich9_lpc_pm(board_find(v->board, &ich9_lpc_class)->dev));
     else if (m.kind == LINK_RESET)
         request(v, MACHINE_RESET);
+    else if (m.kind == LINK_MOVE_CARD)
+        move_card(v, m.value);
 }
 
 /* --- building --- */
@@ -351,13 +377,26 @@ static void raise_smi(void *ctx)
 }
 
 /* From vCPU threads: all that is not configuration space is vmx's. */
+static void note_card(struct vmm *v, _Atomic(unsigned) *cards, unsigned port)
+{
+    const uint64_t one = 1;
+
+    atomic_fetch_or(cards, 1u << port);
+    (void)!write(v->event_fd, &one, sizeof one);
+}
+
 static void card_reset(void *ctx, unsigned port)
 {
     struct vmm *v = ctx;
-    const uint64_t one = 1;
 
-    atomic_fetch_or(&v->cards_reset, 1u << port);
-    (void)!write(v->event_fd, &one, sizeof one);
+    note_card(v, &v->cards_reset, port);
+}
+
+static void card_out(void *ctx, unsigned port)
+{
+    struct vmm *v = ctx;
+
+    note_card(v, &v->cards_out, port);
 }
 
 static const struct board_hooks hooks = {
@@ -369,6 +408,7 @@ static const struct board_hooks hooks = {
     .tseg = set_tseg,
     .smi = raise_smi,
     .card_reset = card_reset,
+    .card_out = card_out,
 };
 
 /* Firmware code ends at 4 GiB. */
