@@ -166,7 +166,8 @@ static void accessed_and_dirty(void)
     CHECK_EQ(get(at, 8), FRAME | P | W | A);
     CHECK(get(PML4 + index_of(LINEAR, 39), 8) & A && get(PD + index_of(LINEAR, 21), 8) & A);
     CHECK(!(get(PD + index_of(LINEAR, 21), 8) & D));
-    CHECK_EQ(try_access(MMU_WRITE, LINEAR), NONE); /* the first write sets D though the TLB has it */
+    CHECK_EQ(try_access(MMU_WRITE, LINEAR),
+             NONE); /* the first write sets D though the TLB has it */
     CHECK_EQ(get(at, 8), FRAME | P | W | A | D);
     CHECK_EQ(get(FRAME, 4), 1);
     /* A fault sets neither. */
@@ -367,7 +368,23 @@ static void nonsense(void)
     rig_close();
 }
 
-TAP_MAIN(TAP_CASE(no_paging), TAP_CASE(rights), TAP_CASE(rights_of_all_levels),
-         TAP_CASE(accessed_and_dirty), TAP_CASE(crossing), TAP_CASE(large_pages), TAP_CASE(flushes),
-         TAP_CASE(pcid), TAP_CASE(pae), TAP_CASE(two_levels), TAP_CASE(alignment),
-         TAP_CASE(nonsense))
+/* The local APIC's page may be put over memory that the TLB has. */
+static void apic_page_moves(void)
+{
+    enum { MSR_APIC_BASE = 0x1b, VERSION = 0x30, ENABLED = 0x900 };
+
+    REQUIRE(rig_open());
+    put(FRAME + VERSION, 4, 0x12345678);
+    mmu_store(rig.cpu, FRAME + 8, 4, 1);
+    CHECK_EQ(mmu_load(rig.cpu, FRAME + VERSION, 4), 0x12345678);
+    CHECK(system_wrmsr(rig.cpu, MSR_APIC_BASE, FRAME | ENABLED));
+    CHECK_EQ(mmu_load(rig.cpu, FRAME + VERSION, 4) & 0xff, 0x14);
+    CHECK(system_wrmsr(rig.cpu, MSR_APIC_BASE, 0xfee00000 | ENABLED));
+    CHECK_EQ(mmu_load(rig.cpu, FRAME + VERSION, 4), 0x12345678);
+    rig_close();
+}
+
+TAP_MAIN(TAP_CASE(no_paging), TAP_CASE(apic_page_moves), TAP_CASE(rights),
+         TAP_CASE(rights_of_all_levels), TAP_CASE(accessed_and_dirty), TAP_CASE(crossing),
+         TAP_CASE(large_pages), TAP_CASE(flushes), TAP_CASE(pcid), TAP_CASE(pae),
+         TAP_CASE(two_levels), TAP_CASE(alignment), TAP_CASE(nonsense))

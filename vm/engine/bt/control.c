@@ -257,6 +257,18 @@ static bool set_efer(struct bt_vcpu *vcpu, uint64_t value)
     return true;
 }
 
+/* What the page of the local APIC hides, or no longer does, may be in the TLB. */
+static bool set_apic_base(struct bt_vcpu *vcpu, uint64_t value)
+{
+    uint64_t old = vcpu->apic_base;
+
+    if (!bt_lapic_set_base(vcpu, value))
+        return false;
+    if (vcpu->apic_base != old)
+        mmu_flush_all(vcpu);
+    return true;
+}
+
 /* PAT and the fixed MTRRs: a memory type in each byte. */
 static bool types_valid(uint64_t value, uint32_t types)
 {
@@ -342,7 +354,7 @@ bool system_wrmsr(struct bt_vcpu *vcpu, uint32_t index, uint64_t value)
 
     switch (index) {
     case MSR_APIC_BASE:
-        return bt_lapic_set_base(vcpu, value);
+        return set_apic_base(vcpu, value);
     case MSR_UCODE_REV:
         return true;
     case MSR_EFER:
