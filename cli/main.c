@@ -5,8 +5,8 @@
 
 #include "base/range.h"
 #include "cli/cmd_disk.h"
+#include "cli/cmd_host.h"
 #include "cli/cmd_run.h"
-#include "cli/cmd_up.h"
 #include "cli/exit.h"
 #include "cli/options.h"
 
@@ -17,8 +17,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "run a virtual machine in the foreground", cmd_run},
-    {"up", "bring a host up: the vSphere API over HTTPS", cmd_up},
-    {"down", "end a host that is up", cmd_down},
+    {"up", "bring a host up: the vSphere API over HTTPS", cmd_host},
+    {"down", "end a host that is up", cmd_host},
     {"disk", "create, inspect, check and convert disk images", cmd_disk},
     {"help", "show this, or the help of a command", cmd_help},
 };
