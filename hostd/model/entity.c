@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/inventory.h"
+#include "hostd/model/vm_snapshot.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
 #include "hostd/task/task.h"
@@ -58,6 +59,8 @@ struct entity *entity_guarding(struct hostd *hostd, struct mo *mo)
         return entity;
     if (vim_managed_is(mo->class->type, VIM_MANAGED(Task)))
         entity = task_entity(hostd, mo);
+    if (vim_managed_is(mo->class->type, VIM_MANAGED(VirtualMachineSnapshot)))
+        entity = &vm_of_snapshot(mo)->e;
     return entity ? entity : inventory_root(hostd->inventory);
 }
 

@@ -14,6 +14,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
+#include "hostd/model/vm_snapshot.h"
 #include "hostd/up/rootdir.h"
 
 static int64_t now_us(void)
@@ -218,6 +219,7 @@ int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore
         free(vm);
         return err_sys(err, rc, "virtual machine %s", text);
     }
+    vm_snapshots_refresh(vm);
     inventory->next_vm = MAX(inventory->next_vm, (id ? id : inventory->next_vm) + 1);
     tell_children(vm);
     *ret_vm = vm;
@@ -227,6 +229,7 @@ int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore
 void vm_remove(struct virtual_machine *vm)
 {
     vm_hang_up(vm);
+    vm_snapshots_forget(vm);
     task_forget_entity(vm->e.hostd, &vm->e);
     entity_remove(&vm->e);
     tell_children(vm);
@@ -274,6 +277,7 @@ void vms_destroy(struct inventory *inventory)
     while ((e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), NULL))) {
         struct virtual_machine *vm = vm_of(&e->mo);
         vm_hang_up(vm);
+        vm_snapshots_forget(vm);
         mo_remove(&e->mo);
         vmxfile_destroy(vm->vmx);
         free(vm);
@@ -464,6 +468,9 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
 
     (void)mo;
     c->bootOptionsSupported = true;
+    c->snapshotOperationsSupported = c->multipleSnapshotsSupported = true;
+    c->snapshotConfigSupported = c->poweredOffSnapshotsSupported = true;
+    c->revertToSnapshotSupported = true;
     c->multipleCoresPerSocketSupported = true;
     c->secureBootSupported = vim_bool(true);
     return vim_any_data(c);
@@ -598,14 +605,25 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(VirtualMachine, guestHeartbeatStatus, get_heartbeat),
     MO_PROPERTY(VirtualMachine, layoutEx, get_layout_ex),
     MO_PROPERTY(VirtualMachine, storage, get_storage),
+    MO_PROPERTY(VirtualMachine, snapshot, vm_get_snapshot),
+    MO_PROPERTY(VirtualMachine, rootSnapshot, vm_get_root_snapshot),
 };
 static const struct mo_method methods[] = {
-    MO_METHOD(PowerOnVM_Task, vm_power_on),         MO_METHOD(PowerOffVM_Task, vm_power_off),
-    MO_METHOD(ResetVM_Task, vm_reset_task),         MO_METHOD(ShutdownGuest, vm_shutdown_guest),
-    MO_METHOD(RebootGuest, vm_reboot_guest),        MO_METHOD(UnregisterVM, vm_unregister),
-    MO_METHOD(Destroy_Task, vm_destroy_task),       MO_METHOD(Rename_Task, vm_rename),
-    MO_METHOD(ReconfigVM_Task, vm_reconfigure),     MO_METHOD(Reload, vm_reload_method),
+    MO_METHOD(PowerOnVM_Task, vm_power_on),
+    MO_METHOD(PowerOffVM_Task, vm_power_off),
+    MO_METHOD(ResetVM_Task, vm_reset_task),
+    MO_METHOD(ShutdownGuest, vm_shutdown_guest),
+    MO_METHOD(RebootGuest, vm_reboot_guest),
+    MO_METHOD(UnregisterVM, vm_unregister),
+    MO_METHOD(Destroy_Task, vm_destroy_task),
+    MO_METHOD(Rename_Task, vm_rename),
+    MO_METHOD(ReconfigVM_Task, vm_reconfigure),
+    MO_METHOD(Reload, vm_reload_method),
     MO_METHOD(RefreshStorageInfo, refresh_storage),
+    MO_METHOD(CreateSnapshot_Task, vm_create_snapshot),
+    MO_METHOD(CreateSnapshotEx_Task, vm_create_snapshot_ex),
+    MO_METHOD(RevertToCurrentSnapshot_Task, vm_revert_to_current),
+    MO_METHOD(RemoveAllSnapshots_Task, vm_remove_all_snapshots),
 };
 const struct mo_class virtual_machine_class = {
     .type = VIM_MANAGED(VirtualMachine),

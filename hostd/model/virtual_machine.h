@@ -9,6 +9,7 @@
  *   vm_edit.c          a ConfigSpec applied to a dictionary, with the files that this needs
  *   vm_edit_device.c   deviceChange of it
  *   vm_create.c        create, register, unregister, destroy, rename, reconfigure: tasks
+ *   vm_snapshot.c      snapshots: objects and tasks; snapshot_files.c: what they do to files
  *   vm_power.c         power, reset, guest shutdown; the keeper; adoption
  *
  * At most one operation at a time changes a VM (`task`); another is refused with TaskInProgress. */
@@ -41,6 +42,8 @@ struct virtual_machine {
     unsigned change; /* counts changes of vmx */
     struct resource_pool *pool;
     struct task *task; /* the operation under way */
+    struct vmsd *vmsd; /* its snapshots; NULL: none */
+    struct vm_snapshot *snapshots;
 
     /* Capacities of its disks (bytes) by the device's name in the .vmx, "scsi0:0". */
     struct vm_disk {

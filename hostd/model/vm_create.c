@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
@@ -18,6 +19,8 @@
 #include "hostd/model/vm_edit.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
+
+enum { UIDS_MAX = 1024 };
 
 /* One piece of work with the datastore, from the method to the end of its task. */
 struct work {
@@ -28,6 +31,8 @@ struct work {
     struct plan plan;
     char name[ENTITY_NAME_MAX + 1];
     char folder[DSPATH_MAX];
+    uint32_t uids[UIDS_MAX]; /* of snapshots, to be destroyed with the VM */
+    unsigned uid_count;
 };
 
 static void work_free(struct work *work)
@@ -316,7 +321,7 @@ static void remove_files(void *arg)
     struct work *work = arg;
     struct plan *plan = &work->plan;
     static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
-    char stem[DSPATH_MAX], rel[DSPATH_MAX + 8];
+    char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);
 
     for (unsigned i = 0; i < plan->disk_count; i++) {
@@ -332,6 +337,10 @@ static void remove_files(void *arg)
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
     for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
         (void)snprintf(rel, sizeof rel, "%s%s", stem, suffixes[i]);
+        (void)dspath_remove(plan->datastore->fd, rel);
+    }
+    for (unsigned i = 0; i < MIN(work->uid_count, (unsigned)UIDS_MAX); i++) {
+        (void)snprintf(rel, sizeof rel, "%.1000s-Snapshot%u.vmx", stem, work->uids[i]);
         (void)dspath_remove(plan->datastore->fd, rel);
     }
     const char *last;
@@ -357,6 +366,24 @@ static void destroyed(void *arg)
         save_inventory(work->task, inventory, vim_any_none());
     }
     work_free(work);
+}
+
+static void plan_snapshots(struct work *work)
+{
+    const struct vmsd *vmsd = work->vm->vmsd;
+    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
+
+    for (unsigned i = 0; s && vmsd && i < vmsd_count(vmsd); i++) {
+        if (vmsd_get(vmsd, vmsd_uid(vmsd, i), s) < 0)
+            continue;
+        for (unsigned d = 0; d < s->disk_count && work->plan.disk_count < PLAN_DISKS_MAX; d++) {
+            struct plan_disk *out = &work->plan.disk[work->plan.disk_count++];
+            out->fd = work->plan.datastore->fd;
+            (void)snprintf(out->rel, sizeof out->rel, "%.700s%s%.255s", work->folder,
+                           *work->folder ? "/" : "", s->disk[d].file);
+        }
+        work->uids[work->uid_count++ % UIDS_MAX] = s->uid;
+    }
 }
 
 static void plan_all_disks(struct work *work)
@@ -412,6 +439,7 @@ void vm_destroy_task(struct mo *mo, struct call *call)
     }
     work->task = task;
     plan_all_disks(work);
+    plan_snapshots(work);
     post(work, remove_files, destroyed);
 }
 

@@ -170,6 +170,53 @@ def reconfigure(tap, host, client):
     WaitForTask(vm.Destroy())
 
 
+def snapshots(tap, host, client):
+    vm = create(client, "snap")
+    flat = host.path("snap/snap-flat.vmdk")
+    with open(flat, "r+b") as file:
+        file.write(b"A" * 4096)
+
+    def take(name):
+        task = vm.CreateSnapshot_Task(name, f"about {name}", False, False)
+        WaitForTask(task)
+        return task.info.result
+
+    first = take("one")
+    tap.equal("one is current", vm.snapshot.currentSnapshot, first)
+    tap.equal("the VM goes on with a child", devices(vm, vim.vm.device.VirtualDisk)[0].backing.fileName,
+              "[datastore1] snap/snap-000001.vmdk")
+    WaitForTask(vm.Reconfigure(vim.vm.ConfigSpec(memoryMB=64)))
+    second = take("two")
+    tree = vm.snapshot.rootSnapshotList[0]
+    tap.equal("a tree", (tree.name, tree.description, tree.childSnapshotList[0].name), ("one", "about one", "two"))
+    tap.equal("what the VM was then", (first.config.hardware.memoryMB, second.config.hardware.memoryMB), (32, 64))
+    first.RenameSnapshot("uno", None)
+    tap.equal("renamed", vm.snapshot.rootSnapshotList[0].name, "uno")
+    WaitForTask(first.RevertToSnapshot_Task())
+    tap.equal("back to the first", (vm.snapshot.currentSnapshot, vm.config.hardware.memoryMB), (first, 32))
+    third = take("three")
+    tap.equal("a branch", len(vm.snapshot.rootSnapshotList[0].childSnapshotList), 2)
+    with open(host.path("snap/snap.vmsd"), encoding="utf-8") as file:
+        tap.check("listed as ESXi does", 'snapshot.numSnapshots = "3"' in file.read())
+    WaitForTask(third.RemoveSnapshot_Task(False))
+    tap.raises("what is removed is no object", vmodl.fault.ManagedObjectNotFound, lambda: third.config)
+    WaitForTask(vm.PowerOn())
+    tap.raises("not while it runs", vim.fault.InvalidPowerState, lambda: take("hot"))
+    WaitForTask(vm.PowerOff())
+    WaitForTask(vm.RemoveAllSnapshots_Task())
+    tap.equal("none left", vm.snapshot, None)
+    tap.equal("all in the first disk again", devices(vm, vim.vm.device.VirtualDisk)[0].backing.fileName,
+              "[datastore1] snap/snap.vmdk")
+    with open(flat, "rb") as file:
+        tap.equal("with what it held", file.read(4096), b"A" * 4096)
+    left = sorted(n for n in os.listdir(host.path("snap")) if n.endswith(".vmdk"))
+    tap.equal("and no other is left", left, ["snap-flat.vmdk", "snap.vmdk"])
+    take("last")
+    WaitForTask(vm.Destroy())
+    tap.check("destroyed with its snapshot", not os.path.exists(host.path("snap")),
+              os.path.exists(host.path("snap")) and os.listdir(host.path("snap")))
+
+
 def events(tap, host, client):
     collector = client.content.eventManager.CreateCollectorForEvents(vim.event.EventFilterSpec())
     collector.ResetCollector()
@@ -377,7 +424,7 @@ def vmm_of(keeper, name):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([inventory, life, reconfigure, events, files, permissions, sessions, survival], host, client)
+        Tap().run([inventory, life, reconfigure, snapshots, events, files, permissions, sessions, survival], host, client)
 
 
 main()

@@ -89,20 +89,40 @@ static void describe_exit(const struct child *child, const siginfo_t *info, char
                        info->si_status, strsignal(info->si_status));
 }
 
+static bool has_exited(const struct child *child, siginfo_t *ret_info)
+{
+    *ret_info = (siginfo_t){0};
+    return child->pid > 0 &&
+           waitid(P_PID, (id_t)child->pid, ret_info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+           ret_info->si_pid;
+}
+
+/* One that ended in good order did so because of the other: both may be seen at once. */
+static const struct child *first_cause(const struct child *child, siginfo_t *info)
+{
+    const struct child *other = &child->vm->child[child == child->vm->child ? 1 : 0];
+    siginfo_t others;
+
+    if (info->si_code != CLD_EXITED || info->si_status || !has_exited(other, &others))
+        return child;
+    *info = others;
+    return other;
+}
+
 static void on_exit_(void *ctx, uint32_t events)
 {
     struct child *child = ctx;
-    siginfo_t info = {0};
+    siginfo_t info;
     char text[160];
 
     (void)events;
-    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT | WNOHANG) < 0 || !info.si_pid)
+    if (!has_exited(child, &info))
         return;
     /* Its last words may still be in the socket. */
     while (child->control_source.loop && !child->vm->ended)
         on_control(child, 0);
     loop_del(&child->exit_source);
-    describe_exit(child, &info, text, sizeof text);
+    describe_exit(first_cause(child, &info), &info, text, sizeof text);
     end(child->vm, VM_END_DIED, text);
 }
 

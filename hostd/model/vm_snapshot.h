@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots of a VM that is off. The VM's .vmsd lists them (config/vmsd.h); each froze the disks
+ * that the VM had then, and the VM went on with children of these (disk/disk.h), NAME-000001.vmdk
+ * and so on. What the .vmx said then is kept beside it, as NAME-SnapshotN.vmx.
+ *
+ * Order on the datastore, so that a crash never lets a VM write to a disk that a snapshot has: new
+ * children first, then the .vmx that uses them, then the list. A disk that nobody lists any more is
+ * merged down when it is the VM's own, and removed when nothing stands on it; what must stay for
+ * another branch's sake stays.
+ *
+ * Deliberately missing: snapshots of running VMs, memory, quiescing. */
+#pragma once
+
+#include "hostd/model/virtual_machine.h"
+
+/* Objects for what the VM's .vmsd lists now. After each reading of it. */
+void vm_snapshots_refresh(struct virtual_machine *vm);
+void vm_snapshots_forget(struct virtual_machine *vm);
+
+struct vim_any vm_get_snapshot(struct mo *mo, struct call *call);
+struct vim_any vm_get_root_snapshot(struct mo *mo, struct call *call);
+
+void vm_create_snapshot(struct mo *mo, struct call *call);
+void vm_create_snapshot_ex(struct mo *mo, struct call *call);
+void vm_revert_to_current(struct mo *mo, struct call *call);
+void vm_remove_all_snapshots(struct mo *mo, struct call *call);
+
+/* The VM that a snapshot object belongs to. */
+struct virtual_machine *vm_of_snapshot(struct mo *mo);
