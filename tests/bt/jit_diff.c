@@ -212,9 +212,9 @@ static bool is_ours(uint64_t address)
            !msync((void *)(uintptr_t)(address & ~(uint64_t)(JIT_PAGE - 1)), JIT_PAGE, MS_ASYNC);
 }
 
-/* A program that found something of ours shows nothing. And the interpreter takes its own choice
- * which exception an access raises that is not aligned, or across the end of the canonical range,
- * or both. */
+/* A program that found something of ours, or of the guest's system, shows nothing. And the
+ * interpreter takes its own choice which exception an access raises that is not aligned, or across
+ * the end of the canonical range, or both. */
 static bool is_moot(unsigned run)
 {
     bool choice = native.regs.trap == BT_GP || native.regs.trap == BT_SS;
@@ -256,8 +256,9 @@ static const char *try(unsigned runs, unsigned *ret_run)
 {
     native_write_code(program.code);
     run_native();
-    if (native.regs.trap == STRANGE)
-        return NULL;
+    if (native.regs.trap == STRANGE ||
+        (native.regs.trap == BT_PF && native.regs.cr2 - JIT_SYSTEM < JIT_SYSTEM_BYTES))
+        return NULL; /* for ever; or the guest would find its own system */
     jit_machine_forget(machine);
     jit_machine_write_code(machine, program.code);
     for (unsigned i = 0; i < runs; i++) {

@@ -11,7 +11,7 @@
 /* Physical. */
 enum { TABLES = 0x100000, CODE_AT = 0x400000, DATA_AT = 0x600000, SYSTEM_AT = 0x800000 };
 /* Linear, of what the guest needs for itself: a page each. */
-enum { SYSTEM = 0x10200000, IDT = SYSTEM, GDT = SYSTEM + 0x1000, TSS = SYSTEM + 0x2000 };
+enum { SYSTEM = JIT_SYSTEM, IDT = SYSTEM, GDT = SYSTEM + 0x1000, TSS = SYSTEM + 0x2000 };
 enum { HANDLERS = SYSTEM + 0x3000, IST = SYSTEM + 0x5000 };
 enum { PRESENT = 1, WRITABLE = 2, FRAME = 40 };
 
@@ -49,8 +49,8 @@ static void map(struct jit_machine *m, uint64_t linear, uint64_t physical, unsig
 
 static void make_system(struct jit_machine *m)
 {
-    for (unsigned i = 0; i < 8; i++)
-        map(m, SYSTEM + i * JIT_PAGE, SYSTEM_AT + i * JIT_PAGE, PRESENT | WRITABLE);
+    for (unsigned at = 0; at < JIT_SYSTEM_BYTES; at += JIT_PAGE)
+        map(m, SYSTEM + at, SYSTEM_AT + at, PRESENT | WRITABLE);
     uint64_t at = SYSTEM_AT - SYSTEM;
     put64(m, at + GDT + 8, UINT64_C(0x00af9b000000ffff));
     put64(m, at + TSS + 36, IST);
@@ -132,6 +132,7 @@ void jit_machine_close(struct jit_machine *m)
 
 void jit_machine_write_code(struct jit_machine *m, const uint8_t *code)
 {
+    make_system(m); /* the last program may have found it */
     for (unsigned i = 0; i < JIT_CODE_PAGES; i++)
         rig_write(&m->rig, code_page(i), code + i * JIT_PAGE, JIT_PAGE);
 }

@@ -20,6 +20,8 @@ enum { JIT_READONLY = JIT_DATA + 9 * JIT_PAGE, JIT_ABSENT = JIT_DATA + 10 * JIT_
 /* Loops count here; random accesses do not reach it. */
 enum { JIT_COUNTER = JIT_DATA + 11 * JIT_PAGE + 2048 };
 enum { JIT_GS = JIT_DATA + 0x3008 };
+/* What the guest has for itself, and natively nobody. */
+enum { JIT_SYSTEM = 0x10200000, JIT_SYSTEM_BYTES = 8 * JIT_PAGE };
 enum { JIT_IMAGE = 832 };
 
 struct jit_regs {
