@@ -458,6 +458,21 @@ static void stack_insns(unsigned opcode, unsigned n)
     }
 }
 
+/* A frame made and given up again: sub rsp, n; add rsp, n. */
+static void frame(bool aligned)
+{
+    unsigned size = jit_below(16) * (aligned ? 8 : 1);
+
+    byte(0x48);
+    byte(0x83);
+    byte(0xec);
+    byte(size);
+    byte(0x48);
+    byte(0x83);
+    byte(0xc4);
+    byte(size);
+}
+
 /* Many pushes, many pops; flags dead or not. */
 static void stack_run(void)
 {
@@ -467,6 +482,8 @@ static void stack_run(void)
     stack_insns(0x50, jit_below(10));
     if (chance(50))
         (void)one_insn();
+    if (chance(50))
+        frame(chance(80));
     stack_insns(0x58, jit_below(10));
     if (chance(50))
         define_flags(&(struct bt_insn){.op = BT_OP_DIV});
@@ -516,6 +533,7 @@ static void call(void)
         unsigned n = jit_below(8), first = jit_below(4);
         for (unsigned i = 0; i < n; i++)
             byte(0x50 | first);
+        frame(chance(80));
         for (unsigned i = 0; i < n; i++)
             byte(0x58 | ((first + i) & 3));
     }

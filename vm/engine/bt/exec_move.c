@@ -122,8 +122,9 @@ static exec_fn *const lea[4] = ROW(lea);
 /* LEA with an address size of its own: the offset is truncated first. */
 static EXEC(lea_any)
 {
+    vcpu->step = step;
+    interp_sync(vcpu); /* relative to RIP */
     uint64_t offset = interp_ea_offset(vcpu, step->insn);
-
     exec_write_reg(vcpu, step->dst, step->size, offset);
     EXEC_NEXT;
 }

@@ -167,6 +167,7 @@ uint32_t emit_written(const struct bt_insn *insn); /* general registers, as bits
 bool emit_vector(struct emit *t);
 
 /* emit_stack.c */
+bool emit_give_up_frame(struct emit *t); /* ADD to RSP, with the pops and the return behind it */
 bool emit_push(struct emit *t);
 bool emit_pop(struct emit *t);
 bool emit_leave_frame(struct emit *t);

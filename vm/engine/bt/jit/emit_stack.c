@@ -55,12 +55,13 @@ static bool joins(const struct bt_insn *insn, unsigned op)
            !emit_in_slot(insn->operand[0].reg) && insn->operand[0].reg != CPU_RSP;
 }
 
-static unsigned run_length(const struct emit *t, unsigned op)
+/* How many from `at` on. */
+static unsigned run_length(const struct emit *t, unsigned at, unsigned op)
 {
     unsigned n = 0;
 
-    while (n < RUN_MAX && t->at + n < t->count && (!n || t->at + n != t->second) &&
-           joins(&t->insns[t->at + n], op))
+    while (n < RUN_MAX && at + n < t->count && (at + n == t->at || at + n != t->second) &&
+           joins(&t->insns[at + n], op))
         n++;
     return n;
 }
@@ -130,6 +131,57 @@ static bool pop_run(struct emit *t, unsigned n, bool with_return)
     return true;
 }
 
+/* The frame given up by ADD, pops and a return. The flags are dead in front of the ADD, so
+ * everything is asked there, an empty entry too: nothing behind it traps. */
+static void look_up_behind(struct emit *t, int by, int last)
+{
+    struct jit_site *site = emit_site(t, JIT_SITE_ACCESS);
+
+    site->align = 7;
+    emit_drop(t);
+    t->accessed = true;
+    encode_lea(t->e, T1, encode_at(CPU_RSP, by), 8);
+    encode_lea(t->e, T2, encode_at(CPU_RSP, by + last), 4);
+    encode_xor32(t->e, T2, T1);
+    encode_test_imm32(t->e, T2, 0x1000);
+    struct emit_late *late = emit_late(t, LATE_ACCESS, encode_jcc_later(t->e, ENCODE_NOT_ZERO));
+    late->recompute = true;
+    late->address = (struct emit_address){.base = CPU_RSP, .index = BT_REG_NONE, .disp = by + 1};
+    encode_rorx(t->e, T2, T1, 12);
+    encode_flat_entry(t->e, T2, T2, FLAT_LOAD);
+    encode_add(t->e, T2, T1);
+    (void)emit_late(t, LATE_ACCESS, encode_jcc_later(t->e, ENCODE_SIGN)); /* T1 is the address */
+}
+
+bool emit_give_up_frame(struct emit *t)
+{
+    static const uint8_t keep[BT_OPERANDS_MAX] = {BT_REG_NONE, BT_REG_NONE, BT_REG_NONE,
+                                                  BT_REG_NONE};
+    const struct bt_insn *insn = t->insn;
+    int64_t by = insn->imm[0];
+
+    if (insn->op != BT_OP_ADD || insn->size != 8 || insn->operand[0].kind != BT_OPERAND_GPR ||
+        insn->operand[0].reg != CPU_RSP || insn->operand[1].kind != BT_OPERAND_IMM || by & 7 ||
+        by > INT32_MAX / 2 || by < 0 || t->live || t->at + 1 == t->second)
+        return false;
+    unsigned n = run_length(t, t->at + 1, BT_OP_POP);
+    bool with_return = returns(t, t->at + 1 + n);
+    unsigned slots = n + with_return;
+    if (slots < RUN_MIN || emit_is_careful(t))
+        return false;
+    look_up_behind(t, (int)by, 8 * (int)(slots - 1));
+    (void)encode_insn(t->e, insn, keep, NULL);
+    for (unsigned i = 0; i < n; i++)
+        encode_load(t->e, t->insns[t->at + 1 + i].operand[0].reg, encode_at(T2, 8 * (int)i));
+    if (with_return)
+        encode_load(t->e, T1, encode_at(T2, 8 * (int)n));
+    move_stack(t, 8 * (int)slots);
+    if (with_return)
+        emit_look_up(t);
+    t->skip = slots;
+    return true;
+}
+
 /* --- one --- */
 
 bool emit_push(struct emit *t)
@@ -139,8 +191,8 @@ bool emit_push(struct emit *t)
 
     if (insn->size != 8)
         return false;
-    if (!t->live && pays(t, run_length(t, BT_OP_PUSH)))
-        return push_run(t, run_length(t, BT_OP_PUSH));
+    if (!t->live && pays(t, run_length(t, t->at, BT_OP_PUSH)))
+        return push_run(t, run_length(t, t->at, BT_OP_PUSH));
     if (op->kind == BT_OPERAND_MEM) {
         if (!emit_read_operand(t, 8))
             return false;
@@ -169,7 +221,7 @@ bool emit_pop(struct emit *t)
 
     if (t->insn->size != 8 || op->kind != BT_OPERAND_GPR)
         return false;
-    unsigned n = run_length(t, BT_OP_POP);
+    unsigned n = run_length(t, t->at, BT_OP_POP);
     bool with_return = n && returns(t, t->at + n);
     if (pays(t, n + with_return))
         return pop_run(t, n, with_return);

@@ -208,6 +208,8 @@ static void one(struct emit *t)
     emit_part *part = part_of(t->insn);
     if ((part != emit_copy && part != emit_lea) || !emit_keeps(t))
         emit_flush(t);
+    if (part == emit_copy && t->insn->op == BT_OP_ADD && attempt(t, emit_give_up_frame))
+        part = nothing;
     if (!attempt(t, part)) {
         step(t);
         return;
