@@ -28,9 +28,10 @@ enum { HEAT = 8, DROPS_PER_DOUBLING = 8, DOUBLINGS_MAX = 7 };
 
 struct node {
     struct jit_unit unit;
-    struct node *next;      /* of the page */
-    uint32_t careful_count; /* of the page, when this was made */
-    bool replaced;          /* by one that is more careful */
+    struct node *next;        /* of the page */
+    struct node *next_beyond; /* of the page on which its instruction ends */
+    uint32_t careful_count;   /* of the page, when this was made */
+    bool replaced;            /* by one that is more careful */
 };
 
 /* --- Memory --- */
@@ -194,8 +195,43 @@ static void clear_map(const struct jit_cache *cache, uint32_t *map)
         map[i] = cache->miss;
 }
 
+static uint8_t *writable(const struct jit_cache *cache, uint32_t run)
+{
+    return cache->write + (run - (uintptr_t)cache->run);
+}
+
+static void put_distance(const struct jit_cache *cache, uint32_t place, uint32_t target)
+{
+    uint32_t distance = target - (place + 4);
+
+    memcpy(writable(cache, place), &distance, sizeof distance);
+}
+
+/* Whoever comes to the unit goes to `target` instead. */
+static void divert(const struct jit_cache *cache, const struct jit_unit *unit, uint32_t target)
+{
+    *writable(cache, unit->code) = 0xe9; /* jmp */
+    put_distance(cache, unit->code + 1, target);
+}
+
+/* Units of the page before, which stays, lead to it directly: it refuses from now on. */
+static void drop_beyond(struct jit_cache *cache, struct jit_page *page)
+{
+    for (struct node *n = (struct node *)page->beyond; n; n = n->next_beyond) {
+        struct jit_page *own = n->unit.page;
+        if (n->unit.dead)
+            continue;
+        n->unit.dead = true;
+        divert(cache, &n->unit, n->unit.refuse);
+        if (own->map[n->unit.offset] == n->unit.entry)
+            own->map[n->unit.offset] = cache->miss;
+    }
+    page->beyond = NULL;
+}
+
 static void drop_page(struct jit_cache *cache, struct jit_page *page)
 {
+    drop_beyond(cache, page);
     if (!page->first)
         return;
     clear_map(cache, page->map);
@@ -217,7 +253,7 @@ void jit_cache_page_written(struct jit_cache *cache, uint64_t number)
 
 static void check_page(struct jit_cache *cache, struct jit_page *page)
 {
-    if (page->first && atomic_load(page->word) != page->generation)
+    if ((page->first || page->beyond) && atomic_load(page->word) != page->generation)
         drop_page(cache, page);
 }
 
@@ -258,23 +294,45 @@ static struct jit_page *page_find(const struct jit_cache *cache, uint64_t number
     return p;
 }
 
-static struct jit_page *page_make(struct jit_cache *cache, const struct bt_block *block)
+/* The block's own page, or the one on which it ends. */
+static struct jit_page *page_make(struct jit_cache *cache, const struct bt_block *block,
+                                  unsigned which)
 {
     if (cache->maps_used == cache->maps_max)
         return NULL;
     struct jit_page *page = jit_cache_take(cache, sizeof *page);
     if (!page)
         return NULL;
-    struct jit_page **chain = &cache->page[hash_of(block->page[0])];
-    *page = (struct jit_page){.number = block->page[0],
+    struct jit_page **chain = &cache->page[hash_of(block->page[which])];
+    *page = (struct jit_page){.number = block->page[which],
                               .mode = block->mode,
-                              .word = block->word[0],
-                              .generation = block->generation[0],
+                              .word = block->word[which],
+                              .generation = block->generation[which],
                               .map = cache->maps + (uint64_t)cache->maps_used++ * MAP_WORDS,
                               .chain = *chain};
     clear_map(cache, page->map);
     *chain = page;
     return page;
+}
+
+/* The page with the bytes that the block is made of; NULL: it was never met. */
+static struct jit_page *page_now(struct jit_cache *cache, const struct bt_block *block,
+                                 unsigned which)
+{
+    struct jit_page *page = page_find(cache, block->page[which], block->mode);
+
+    if (page && page->generation != block->generation[which]) {
+        drop_page(cache, page);
+        page->generation = block->generation[which];
+    }
+    return page;
+}
+
+const uint32_t *jit_cache_second_map(const struct jit_cache *cache, const struct bt_block *block)
+{
+    const struct jit_page *page = page_find(cache, block->page[1], block->mode);
+
+    return page ? page->map : NULL;
 }
 
 /* --- Units --- */
@@ -318,12 +376,18 @@ static void publish(struct jit_cache *cache, struct jit_page *page, struct node 
     page->map[node->unit.offset] = node->unit.entry;
 }
 
+/* An instruction on two pages. */
+struct beyond {
+    struct jit_page *page; /* NULL: it is on one */
+    uint8_t bytes[BT_INSN_MAX];
+};
+
 /* -ENOSPC: no room; -ENOTSUP: interpret; -EAGAIN: the bytes are changing. */
 static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offset,
-                     struct jit_unit **ret_unit)
+                     const struct beyond *beyond, struct jit_unit **ret_unit)
 {
     struct jit_cache *cache = vcpu->jit.cache;
-    struct jit_mark mark[TRANSLATE_INSNS_MAX + 1];
+    struct jit_mark mark[TRANSLATE_INSNS_MAX + 2];
     enum { SITES = TRANSLATE_SITES_MAX * sizeof(struct jit_site), MARKS = sizeof mark };
     uint64_t undo = cache->arena_used;
     struct node *node = jit_cache_take(cache, sizeof *node + SITES + MARKS);
@@ -344,9 +408,14 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
                                  .miss = cache->miss,
                                  .stubs = &cache->stubs};
     memset(node, 0, sizeof *node);
+    if (beyond->page) {
+        in.beyond = beyond->bytes;
+        in.beyond_sum = FLAT_EXEC_BASE + (uintptr_t)beyond->page->map / 4;
+    }
     int rc = translate_block(&in, &e, (uint32_t)(uintptr_t)node, (uint32_t)(uintptr_t)site, site,
                              mark, &node->unit);
-    if (!rc && atomic_load(page->word) != page->generation)
+    if (!rc && (atomic_load(page->word) != page->generation ||
+                (beyond->page && atomic_load(beyond->page->word) != beyond->page->generation)))
         rc = -EAGAIN;
     if (rc) {
         cache->arena_used = undo;
@@ -359,6 +428,10 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
     node->careful_count = page->careful_count;
     memcpy(unit->mark, mark, (unit->mark_count + 1u) * sizeof *mark);
     cache->arena_used = (uint64_t)((uint8_t *)(unit->mark + unit->mark_count + 1) - cache->arena);
+    if (beyond->page) {
+        node->next_beyond = (struct node *)beyond->page->beyond;
+        beyond->page->beyond = unit;
+    }
     publish(cache, page, node, &e);
     *ret_unit = unit;
     return 0;
@@ -367,7 +440,9 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
 /* Not those of device memory, which lie somewhere else. */
 static bool in_ram(const struct bt_vcpu *vcpu, const struct bt_block *block)
 {
-    return block->word[0] && !block->crosses && block->page[0] < vcpu->vm->gmem->size / PAGE;
+    uint64_t pages = vcpu->vm->gmem->size / PAGE;
+
+    return block->word[0] && block->word[1] && block->page[0] < pages && block->page[1] < pages;
 }
 
 static bool is_warm(const struct bt_block *block, const struct jit_page *page)
@@ -377,6 +452,37 @@ static bool is_warm(const struct bt_block *block, const struct jit_page *page)
     return block->heat >= HEAT << MIN(doublings, (unsigned)DOUBLINGS_MAX);
 }
 
+/* -ENOSPC: no room. */
+static int look_beyond(struct bt_vcpu *vcpu, const struct bt_block *block,
+                       struct beyond *ret_beyond)
+{
+    struct jit_cache *cache = vcpu->jit.cache;
+    const uint8_t *ram = vcpu->vm->gmem->host;
+    unsigned head = PAGE - block->start;
+
+    ret_beyond->page = NULL;
+    if (!block->crosses)
+        return 0;
+    struct jit_page *page = page_now(cache, block, 1);
+    if (!page && !(page = page_make(cache, block, 1)))
+        return -ENOSPC;
+    ret_beyond->page = page;
+    memcpy(ret_beyond->bytes, ram + block->page[0] * PAGE + block->start, head);
+    memcpy(ret_beyond->bytes + head, ram + block->page[1] * PAGE, BT_INSN_MAX - head);
+    return 0;
+}
+
+static int make(struct bt_vcpu *vcpu, struct jit_page *page, const struct bt_block *block,
+                struct jit_unit **ret_unit)
+{
+    struct beyond beyond;
+    int rc = -ENOSPC;
+
+    if (page || (page = page_make(vcpu->jit.cache, block, 0)))
+        rc = look_beyond(vcpu, block, &beyond);
+    return rc ? rc : make_unit(vcpu, page, block->start, &beyond, ret_unit);
+}
+
 struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block)
 {
     struct jit_cache *cache = vcpu->jit.cache;
@@ -384,35 +490,17 @@ struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block)
 
     if (!in_ram(vcpu, block))
         return NULL;
-    struct jit_page *page = page_find(cache, block->page[0], block->mode);
-    if (page && page->generation != block->generation[0]) {
-        drop_page(cache, page);
-        page->generation = block->generation[0];
-    }
+    struct jit_page *page = page_now(cache, block, 0);
     if (page && page->map[block->start] != cache->miss)
         return jit_cache_find(cache, page->map[block->start]);
     if (block->heat == BLOCK_HEAT_NEVER || !is_warm(block, page))
         return NULL;
-    if (!page)
-        page = page_make(cache, block);
-    int rc = page ? make_unit(vcpu, page, block->start, &unit) : -ENOSPC;
+    int rc = make(vcpu, page, block, &unit);
     if (rc == -ENOSPC) /* the next time will do */
         jit_drop_all(vcpu);
     else if (rc == -ENOTSUP)
         block->heat = BLOCK_HEAT_NEVER;
     return unit;
-}
-
-static uint8_t *writable(const struct jit_cache *cache, uint32_t run)
-{
-    return cache->write + (run - (uintptr_t)cache->run);
-}
-
-static void put_distance(const struct jit_cache *cache, uint32_t place, uint32_t target)
-{
-    uint32_t distance = target - (place + 4);
-
-    memcpy(writable(cache, place), &distance, sizeof distance);
 }
 
 /* False: no room. */
@@ -440,12 +528,12 @@ bool jit_cache_be_careful(struct bt_vcpu *vcpu, struct jit_unit *unit, unsigned 
         return false;
     if (node->replaced)
         return true;
-    if (make_unit(vcpu, unit->page, unit->offset, &new))
+    const struct beyond none = {.page = NULL};
+    if (unit->refuse || make_unit(vcpu, unit->page, unit->offset, &none, &new))
         return false;
     cache->stats.remade++;
     node->replaced = true;
-    *writable(cache, unit->code) = 0xe9; /* jmp */
-    put_distance(cache, unit->code + 1, new->code);
+    divert(cache, unit, new->code);
     return true;
 }
 

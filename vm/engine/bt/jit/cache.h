@@ -22,7 +22,8 @@ struct jit_page {
     uint32_t mode;
     uint32_t generation; /* of the page's code word, which its units' bytes had */
     _Atomic(uint32_t) *word;
-    uint32_t *map; /* 4096 run addresses */
+    uint32_t *map;           /* 4096 run addresses */
+    struct jit_unit *beyond; /* those of the page before whose instruction ends in this one */
     struct jit_unit *first;
     struct jit_page *chain;
     uint64_t *careful;      /* as in struct translate_input; NULL: none */
@@ -46,7 +47,7 @@ struct jit_cache {
     uint64_t code_size, code_used, arena_size, arena_used;
     uint64_t code_kept, arena_kept; /* of the stubs: stays when all is dropped */
     unsigned maps_max, maps_used;
-    uint32_t leave, miss;  /* run addresses of the stubs */
+    uint32_t leave, miss; /* run addresses of the stubs */
     struct translate_stubs stubs;
     struct jit_site *trap; /* trap.c's, for instructions that have none */
     void *spare;           /* BLOCK_SINGLE_SIZE bytes, for when the arena is full */
@@ -77,6 +78,8 @@ struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block);
  * that is made from here on. This one is made anew, and its beginning leads there. True: there is a
  * better one, and who is in the middle of this one (which may be a loop) should look it up. */
 bool jit_cache_be_careful(struct bt_vcpu *vcpu, struct jit_unit *unit, unsigned offset);
+/* The code map of the page on which an instruction on two pages ends; NULL: none yet. */
+const uint32_t *jit_cache_second_map(const struct jit_cache *cache, const struct bt_block *block);
 /* The jump of a site of kind JIT_SITE_LINK goes to `to` from now on. */
 void jit_cache_link(struct jit_cache *cache, const struct jit_site *from,
                     const struct jit_unit *to);

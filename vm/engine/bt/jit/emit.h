@@ -82,8 +82,9 @@ struct emit {
     struct jit_mark *mark;
     unsigned site_count, mark_count, late_count;
     uint32_t site_address, unit_address;
-    uint8_t *begin; /* of the unit */
-    uint32_t code;  /* run address: where links enter */
+    uint8_t *begin;  /* of the unit */
+    uint32_t code;   /* run address: where links enter */
+    uint32_t refuse; /* as in struct jit_unit */
     struct emit_known known[CPU_GPRS];
     struct emit_held held;
     /* By bits of T1 and T2: which of the host's R10 and R11 are the guest's now, and which of those
@@ -108,7 +109,6 @@ struct emit {
     struct emit_known second_known[CPU_GPRS];
     unsigned skip; /* how many of the next instructions the last one has done, too */
     unsigned count, translated;
-    bool split; /* behind them is an instruction on two pages */
 };
 
 /* Fields of the vCPU, by absolute address. */

@@ -269,6 +269,26 @@ static __attribute__((noinline)) bool met_unaligned(struct bt_vcpu *vcpu, struct
     return jit_cache_be_careful(vcpu, unit_of(site), site->offset);
 }
 
+/* Which may raise what a fetch raises. */
+static void note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map)
+{
+    vcpu->step = NULL;
+    flags_merge(vcpu);
+    flat_note_code(vcpu, linear, map);
+}
+
+/* The block of an instruction on two pages, at RIP. The unit for it wants the second page's code
+ * map in the table. */
+static struct bt_block *crossing_block(struct bt_vcpu *vcpu)
+{
+    struct bt_block *block = interp_block(vcpu);
+    const uint32_t *map = jit_cache_second_map(vcpu->jit.cache, block);
+
+    if (map)
+        note_code(vcpu, (vcpu->rip | (PAGE - 1)) + 1, map);
+    return block;
+}
+
 static inline bool same_place(const struct bt_vcpu *vcpu, uint64_t epoch, uint64_t context,
                               uint32_t mode)
 {
@@ -280,13 +300,14 @@ static inline bool same_place(const struct bt_vcpu *vcpu, uint64_t epoch, uint64
 static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
 {
     struct jit_state *jit = &vcpu->jit;
-    struct bt_block *block = block_of(vcpu, site);
+    bool crosses = site->offset + site->length > PAGE;
     uint64_t linear = jit->linear, at = jit->page + site->offset;
     uint64_t epoch = vcpu->map_epoch, context = vcpu->tlb->real_context;
     uint32_t mode = vcpu->mode;
 
-    vcpu->block_rip = at;
     vcpu->rip = at;
+    struct bt_block *block = crosses ? crossing_block(vcpu) : block_of(vcpu, site);
+    vcpu->block_rip = at;
     vcpu->interp->running = block;
     vcpu->instructions++;
     jit->cache->stats.stepped[block->op]++;
@@ -296,7 +317,8 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
     look_for_writes(vcpu);
     if (site->kind == JIT_SITE_ACCESS) {
         flat_note(vcpu, linear);
-        if (linear & ((block->memory_size - 1u) | site->align) && met_unaligned(vcpu, site))
+        if (!crosses && linear & ((block->memory_size - 1u) | site->align) &&
+            met_unaligned(vcpu, site))
             return 0;
         if (linear & site->align)
             return 0;
@@ -305,6 +327,13 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
         unit_of(site)->dead || !runs_now(vcpu))
         return 0;
     return site->resume;
+}
+
+static bool refuses(const struct jit_site *site)
+{
+    const struct jit_unit *unit = unit_of(site);
+
+    return unit->refuse && site->offset == unit->offset;
 }
 
 /* Translated code has left: where it goes on, or 0: at RIP. *ret_from: the site that wants to know
@@ -324,6 +353,8 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
         vcpu->rip = vcpu->jit.page + site->offset;
         return 0;
     case JIT_SITE_END:
+        if (refuses(site)) /* the second page is another one now */
+            break;
         vcpu->rip = vcpu->jit.page + site->offset;
         return 0;
     case JIT_SITE_LIVE:
@@ -360,7 +391,7 @@ static void lead(struct bt_vcpu *vcpu, struct jit_site *from, const struct jit_u
     struct jit_page *page = unit->page;
 
     if (from->kind == JIT_SITE_JUMP)
-        flat_note_code(vcpu, vcpu->rip, page->map);
+        note_code(vcpu, vcpu->rip, page->map);
     else if (!unit_of(from)->dead && unit_of(from)->page == page)
         jit_cache_link(vcpu->jit.cache, from, unit);
 }

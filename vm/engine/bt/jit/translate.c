@@ -248,13 +248,17 @@ static void gather(struct emit *t)
     const struct translate_input *in = t->in;
     unsigned at = in->offset;
 
+    if (in->beyond) {
+        t->count = bt_decode(in->beyond, BT_INSN_MAX, BT_MODE_CODE64, &t->insns[0]) != 0;
+        t->offsets[0] = in->offset;
+        t->offsets[t->count] = (uint16_t)(at + t->insns[0].length);
+        return;
+    }
     while (t->count < TRANSLATE_INSNS_MAX && at < PAGE_BYTES) {
         struct bt_insn *insn = &t->insns[t->count];
         unsigned length = bt_decode(in->bytes + at, PAGE_BYTES - at, BT_MODE_CODE64, insn);
-        if (!length) {
-            t->split = true;
+        if (!length) /* it goes on in the next page */
             break;
-        }
         t->offsets[t->count++] = (uint16_t)at;
         at += length;
         if (is_loop(t, insn, at))
@@ -266,6 +270,34 @@ static void gather(struct emit *t)
     t->offsets[t->count] = (uint16_t)at;
 }
 
+/* Is the next page the one that the instruction's bytes are from? The trap of a look-up that is not
+ * there is as that of an access of the instruction. Flags are kept. */
+static void guard(struct emit *t)
+{
+    t->mark[t->mark_count++] = (struct jit_mark){.code = (uint32_t)(t->e->at - t->begin),
+                                                 .offset = t->in->offset,
+                                                 .length = t->insns[0].length};
+    encode_load(t->e, T2, EMIT_FIELD(t, jit.page));
+    encode_lea(t->e, T2, encode_at(T2, PAGE_BYTES), 8);
+    encode_rorx(t->e, T2, T2, 12);
+    encode_flat_entry(t->e, T1, T2, FLAT_EXEC);
+    encode_load(t->e, T2, EMIT_FIELD(t, jit.page));
+    encode_lea(t->e, T1, encode_indexed(T1, T2, PAGE_BYTES), 8);
+    encode_mov_imm(t->e, T2, -t->in->beyond_sum);
+    encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 8);
+    encode_mov(t->e, T2, CPU_RCX);
+    encode_mov(t->e, CPU_RCX, T1);
+    uint8_t *same = encode_loop_later(t->e, 0xe3, false);
+    encode_mov(t->e, CPU_RCX, T2);
+    t->refuse = (uint32_t)encode_here(t->e);
+    t->insn = &t->insns[0];
+    t->offset = t->in->offset;
+    emit_leave(t, emit_site(t, JIT_SITE_END));
+    if (same)
+        encode_patch8(t->e, same);
+    encode_mov(t->e, CPU_RCX, T2);
+}
+
 static void begin(struct emit *t)
 {
     t->begin = t->e->at;
@@ -273,6 +305,8 @@ static void begin(struct emit *t)
     encode_store(t->e, EMIT_FIELD(t, jit.page), T1);
     t->code = (uint32_t)encode_here(t->e);
     forget(t);
+    if (t->in->beyond)
+        guard(t);
 }
 
 /* What the first round has shown of the registers holds from here on. */
@@ -293,11 +327,7 @@ static void finish(struct emit *t)
     emit_flush(t);
     t->insn = NULL;
     t->offset = (uint16_t)next;
-    if (!cut)
-        return;
-    if (t->split)
-        emit_leave(t, emit_site(t, JIT_SITE_END));
-    else
+    if (cut)
         emit_goto(t, next);
 }
 
@@ -313,6 +343,7 @@ static void fill_in(const struct emit *t, struct jit_unit *unit)
         .site_count = (uint16_t)t->site_count,
         .mark = t->mark,
         .site = t->site,
+        .refuse = t->refuse,
     };
 }
 

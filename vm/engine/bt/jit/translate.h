@@ -14,6 +14,10 @@
  * look-up. The look-up of a jump's target comes when the instruction has been done, with T1 the
  * target.
  *
+ * An instruction that goes on in the next page is a unit of its own. It first looks whether the
+ * next page is the one that its bytes are from; if not it leaves at a site of kind JIT_SITE_END
+ * with the instruction's own offset and length.
+ *
  * Whatever is not flat 64-bit code of the list in translate.c is a site of kind JIT_SITE_STEP.
  * Precise: when a unit leaves or traps, all registers and the status flags (jit.h says which may
  * differ) are those in front of the instruction at the site or at the trap: an instruction changes
@@ -65,8 +69,9 @@ struct jit_unit {
     uint16_t mark_count, site_count;
     struct jit_mark *mark; /* mark_count, and one more at `end` */
     struct jit_site *site;
-    void *page; /* the cache's (cache.h) */
-    bool dead;  /* its page has changed */
+    void *page;      /* the cache's (cache.h) */
+    bool dead;       /* its page has changed */
+    uint32_t refuse; /* of an instruction on two pages: where it leaves in front of it; else 0 */
 };
 
 /* No instruction has more than four sites, and one is behind them. */
@@ -88,6 +93,11 @@ struct translate_input {
     /* Run addresses of the cache's stubs: */
     uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
     uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
+    /* NULL, or BT_INSN_MAX bytes: the instruction at `offset` goes on in the next page, and is all
+     * that is translated. It holds while that page executes by the code map whose look-up
+     * (flat.h) comes to `beyond_sum` for its first byte. */
+    const uint8_t *beyond;
+    uint64_t beyond_sum;
     const struct translate_stubs *stubs; /* NULL: accesses across pages leave */
 };
 
