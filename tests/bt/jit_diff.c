@@ -407,7 +407,7 @@ int main(int argc, char **argv)
     uint64_t programs = count ? strtoull(amount, NULL, 0) : UINT64_MAX, done = 0, ended = 0;
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     unsigned failed = 0, stop = argc > 3 ? (unsigned)atoi(argv[3]) : 5;
-    struct jit_machine_stats stats;
+    struct jit_machine_stats stats, all = {0};
 
     if (!native_open()) {
         printf("1..0 # SKIP no memory at the addresses that this test needs\n");
@@ -424,11 +424,17 @@ int main(int argc, char **argv)
     for (; done < programs && seconds() - begin < limit && failed < stop; done++) {
         failed += !one(first + done);
         ended += native.ended;
+        jit_machine_stats(machine, &stats);
+        all.units += stats.units;
+        all.guest_insns += stats.guest_insns;
+        all.guest_bytes += stats.guest_bytes;
+        all.host_bytes += stats.host_bytes;
     }
-    jit_machine_stats(machine, &stats);
-    printf("# %" PRIu64 " programs, %" PRIu64 " without an exception; last one: %" PRIu64
-           " units, %" PRIu64 " instructions, %" PRIu64 " bytes, on the host %" PRIu64 "\n",
-           done, ended, stats.units, stats.guest_insns, stats.guest_bytes, stats.host_bytes);
+    printf("# %" PRIu64 " programs, %" PRIu64 " without an exception; %" PRIu64 " units, %" PRIu64
+           " instructions, %.1f bytes each, on the host %.1f\n",
+           done, ended, all.units, all.guest_insns,
+           (double)all.guest_bytes / (double)(all.guest_insns + 1),
+           (double)all.host_bytes / (double)(all.guest_insns + 1));
     printf("%sok 1 - programs run translated as the processor runs them\n", failed ? "not " : "");
     jit_machine_close(machine);
     return failed != 0;
