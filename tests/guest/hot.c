@@ -2,6 +2,7 @@
 /* Runs the guest programs of hot.def: system-level behaviour in loops that a translator translates.
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,18 +18,24 @@ enum { CPUS_MAX = 2 };
 struct second {
     struct machine *m;
     struct engine_vcpu *vcpu;
+    sem_t ready;
+    struct err err;
 };
 
+/* A processor is made by the thread that runs it, as the vmm does: a translator may insist on it.
+ */
 static void *second_run(void *arg)
 {
     struct second *second = arg;
-    struct err err = ERR_INIT;
+    const struct engine *by = second->m->engine;
+    int rc = by->vcpu_create(second->m->vm, 1, &second->vcpu, &second->err);
 
-    while (!second->m->done)
-        if (second->m->engine->vcpu_run(second->vcpu, &err) != ENGINE_EXIT_KICKED)
+    (void)sem_post(&second->ready);
+    while (!rc && !second->m->done)
+        if (by->vcpu_run(second->vcpu, &second->err) != ENGINE_EXIT_KICKED)
             break;
-    if (err.code || !second->m->done)
-        (void)printf("# second processor: %s\n", err.text);
+    if (rc || !second->m->done)
+        (void)printf("# second processor: %s\n", second->err.text);
     return NULL;
 }
 
@@ -57,17 +64,21 @@ static void run_first(struct machine *m)
 
 static void run_two(struct machine *m)
 {
-    struct second second = {.m = m};
+    struct second second = {.m = m, .err = ERR_INIT};
     pthread_t thread;
 
-    REQUIRE(!engine->vcpu_create(m->vm, 1, &second.vcpu, &m->err));
-    if (CHECK(!pthread_create(&thread, NULL, second_run, &second))) {
+    (void)sem_init(&second.ready, 0, 0);
+    REQUIRE(!pthread_create(&thread, NULL, second_run, &second));
+    while (sem_wait(&second.ready))
+        ;
+    if (CHECK(second.vcpu)) {
         run_first(m);
         m->done = true;
-        engine->vcpu_kick(second.vcpu);
-        (void)pthread_join(thread, NULL);
+        m->engine->vcpu_kick(second.vcpu);
     }
-    engine->vcpu_destroy(second.vcpu);
+    (void)pthread_join(thread, NULL);
+    m->engine->vcpu_destroy(second.vcpu);
+    (void)sem_destroy(&second.ready);
 }
 
 struct job {
