@@ -4,6 +4,7 @@
  * it. SIGTERM ends it in good order; VMs go on in any case. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,14 @@ static void stop(struct process *process)
     loop_destroy(hostd->loop);
 }
 
+/* Large answers come and go. What they took goes back: glibc would raise its thresholds by what it
+ * sees and keep the peaks (1,000 VMs, all configurations read: 104 MiB instead of 16). */
+static void keep_no_peaks(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int main(void)
 {
     struct process process = {0};
@@ -149,6 +158,7 @@ int main(void)
     int log_fd = open("log/hostd.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     log_open("hostd", LOG_INFO, log_fd);
+    keep_no_peaks();
     raise_limits();
     if (start(&process, &err) < 0) {
         log_error("%s", err.text);

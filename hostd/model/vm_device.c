@@ -303,24 +303,53 @@ static void put_cdrom(const struct reader *r, const char *slot, int32_t key, int
         unit);
 }
 
+static void put_drive(const struct reader *r, int32_t key, int *disks, int *cdroms)
+{
+    char slot[16];
+    unsigned b = 0;
+
+    if (!vm_slot_of_key(key, slot))
+        return;
+    while (strncmp(slot, buses[b].name, strlen(buses[b].name)) != 0)
+        b++;
+    int32_t at = key - buses[b].device, unit = at % buses[b].units;
+    int32_t controller = buses[b].controller + at / buses[b].units;
+    const char *type = get(r, slot, "deviceType");
+    if (type && strcasestr(type, "cdrom"))
+        put_cdrom(r, slot, key, controller, unit, cdroms);
+    else
+        put_disk(r, slot, key, controller, unit, disks);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return *(const int32_t *)a - *(const int32_t *)b;
+}
+
+/* The dictionary is walked once: asking for every place that a drive could have would cost more
+ * than all the rest of a VM's configuration. */
 static void put_drives(const struct reader *r)
 {
+    int32_t found[VM_DISKS_MAX * 2];
     int disks = 0, cdroms = 0;
+    size_t at = 0, count = 0;
+    const char *key;
 
-    for (unsigned b = 0; b < ARRAY_SIZE(buses); b++)
-        for (int i = 0; i < buses[b].controllers * buses[b].units; i++) {
-            int32_t key = buses[b].device + i,
-                    controller = buses[b].controller + i / buses[b].units;
-            char slot[16];
-            (void)vm_slot_of_key(key, slot);
-            if (!present(r, slot))
-                continue;
-            const char *type = get(r, slot, "deviceType");
-            if (type && strcasestr(type, "cdrom"))
-                put_cdrom(r, slot, key, controller, i % buses[b].units, &cdroms);
-            else
-                put_disk(r, slot, key, controller, i % buses[b].units, &disks);
-        }
+    while ((key = vmxfile_next_key(r->vm->vmx, &at)) && count < ARRAY_SIZE(found)) {
+        const char *dot = strchr(key, '.');
+        char slot[16];
+        if (!dot || strcasecmp(dot, ".present") || dot - key >= (ptrdiff_t)sizeof slot ||
+            !memchr(key, ':', (size_t)(dot - key)))
+            continue;
+        (void)snprintf(slot, sizeof slot, "%.*s", (int)(dot - key), key);
+        int32_t number = present(r, slot) ? vm_key_of_slot(slot) : -1;
+        if (number >= 0)
+            found[count++] = number;
+    }
+    qsort(found, count, sizeof *found, compare_keys);
+    for (size_t i = 0; i < count; i++)
+        if (!i || found[i] != found[i - 1])
+            put_drive(r, found[i], &disks, &cdroms);
 }
 
 static struct vim_VirtualEthernetCard *new_card(const struct reader *r, const char *model)

@@ -108,6 +108,7 @@ static void put_conf(struct buf *conf, const struct front_config *config)
                       "  server_tokens off;\n"
                       "  default_type application/octet-stream;\n"
                       "  keepalive_timeout 75s;\n"
+                      "  keepalive_requests 1000000000;\n" /* clients do not expect an end */
                       "  client_header_timeout 20s;\n"
                       "  client_body_timeout 60s;\n"
                       "  send_timeout 60s;\n"
@@ -116,7 +117,8 @@ static void put_conf(struct buf *conf, const struct front_config *config)
     for (unsigned i = 0; i < ARRAY_SIZE(folders); i++)
         buf_printf(conf, "  %s_temp_path run/front/%s;\n", folders[i], folders[i]);
     buf_put_str(conf, "  map $http_upgrade $to_hostd { default upgrade; '' ''; }\n"
-                      "  upstream hostd { server unix:" ROOTDIR_HTTP "; keepalive 64; }\n"
+                      "  upstream hostd { server unix:" ROOTDIR_HTTP
+                      "; keepalive 64; keepalive_requests 1000000000; }\n"
                       "  server {\n");
     put_listen(conf, config);
     put_server(conf);

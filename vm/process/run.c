@@ -32,7 +32,7 @@ struct child {
     struct loop_source control_source, exit_source;
 };
 
-enum { CHILD_VMM, CHILD_VMX, CHILDREN, REAP_MS = 10000 };
+enum { CHILD_VMM, CHILD_VMX, CHILDREN, REAP_MS = 10000, CAUSE_MS = 1000 };
 
 struct vm {
     struct loop *loop;
@@ -97,13 +97,16 @@ static bool has_exited(const struct child *child, siginfo_t *ret_info)
            ret_info->si_pid;
 }
 
-/* One that ended in good order did so because of the other: both may be seen at once. */
+/* One that ended in good order did so because of the other, whose descriptors close a moment before
+ * it can be seen to have ended. */
 static const struct child *first_cause(const struct child *child, siginfo_t *info)
 {
     const struct child *other = &child->vm->child[child == child->vm->child ? 1 : 0];
+    struct pollfd exited = {.fd = other->pidfd, .events = POLLIN};
     siginfo_t others;
 
-    if (info->si_code != CLD_EXITED || info->si_status || !has_exited(other, &others))
+    if (info->si_code != CLD_EXITED || info->si_status || poll(&exited, 1, CAUSE_MS) != 1 ||
+        !has_exited(other, &others))
         return child;
     *info = others;
     return other;
