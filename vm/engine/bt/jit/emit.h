@@ -107,7 +107,8 @@ struct emit {
     uint32_t second_code;
     uint8_t second_live_vec;
     struct emit_known second_known[CPU_GPRS];
-    unsigned skip; /* how many of the next instructions the last one has done, too */
+    unsigned skip;    /* how many of the next instructions the last one has done, too */
+    uint8_t *skip_at; /* where that of the first begins; NULL: none of them traps */
     unsigned count, translated;
 };
 

@@ -132,7 +132,8 @@ static bool pop_run(struct emit *t, unsigned n, bool with_return)
 }
 
 /* The frame given up by ADD, pops and a return. The flags are dead in front of the ADD, so
- * everything is asked there, an empty entry too: nothing behind it traps. */
+ * everything is asked there. What is behind it may trap all the same (an entry may be another
+ * address's, flat.h), and is the first pop's. */
 static void look_up_behind(struct emit *t, int by, int last)
 {
     struct jit_site *site = emit_site(t, JIT_SITE_ACCESS);
@@ -171,6 +172,7 @@ bool emit_give_up_frame(struct emit *t)
         return false;
     look_up_behind(t, (int)by, 8 * (int)(slots - 1));
     (void)encode_insn(t->e, insn, keep, NULL);
+    t->skip_at = t->e->at;
     for (unsigned i = 0; i < n; i++)
         encode_load(t->e, t->insns[t->at + 1 + i].operand[0].reg, encode_at(T2, 8 * (int)i));
     if (with_return)

@@ -196,11 +196,13 @@ static bool attempt(struct emit *t, emit_part *part)
 static void one(struct emit *t)
 {
     unsigned first = t->site_count, lates = t->late_count;
+    const uint8_t *at = t->skip && t->skip_at ? t->skip_at : t->e->at;
 
     t->mark[t->mark_count++] = (struct jit_mark){
-        .code = (uint32_t)(t->e->at - t->begin), .offset = t->offset, .length = t->insn->length};
+        .code = (uint32_t)(at - t->begin), .offset = t->offset, .length = t->insn->length};
     if (t->skip) {
         t->skip--;
+        t->skip_at = NULL;
         t->translated++;
         emit_learn(t);
         return;
