@@ -20,6 +20,7 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
+#include "hostd/up/rootdir.h"
 
 static void changed(struct virtual_machine *vm)
 {
@@ -214,15 +215,21 @@ struct starting {
     int rc;
 };
 
-/* Names that mean datastores become names that mean files. */
-static int translate(struct virtual_machine *vm, char **path, struct err *err)
+/* A .vmx is foreign: whatever it names must lie on a datastore. Names that mean datastores become
+ * names that mean files; one that leads elsewhere ("/etc/x", "../../x") is refused. */
+static int confine(struct virtual_machine *vm, char **path, struct err *err)
 {
+    static const char below[] = ROOTDIR_DATASTORES "/";
     struct dspath parsed;
-    char real[PATH_MAX];
+    char real[PATH_MAX], volume[PATH_MAX];
 
-    if (!*path || (strncmp(*path, "/vmfs/", 6) && **path != '['))
+    if (!*path)
         return 0;
-    struct datastore *datastore = datastore_resolve(vm->e.hostd->inventory, *path, &parsed);
+    (void)snprintf(volume, sizeof volume, "/vmfs/volumes/%s",
+                   strncmp(*path, below, sizeof below - 1) ? "" : *path + sizeof below - 1);
+    if (dspath_parse_vmfs(**path == '/' ? *path : volume, &parsed) < 0)
+        return err_set(err, -EXDEV, "\"%s\" is not on a datastore", *path);
+    struct datastore *datastore = datastore_find(vm->e.hostd->inventory, parsed.datastore);
     if (!datastore)
         return err_set(err, -ENOENT, "\"%s\": its datastore is not there", *path);
     datastore_real_path(datastore, parsed.rel, real, sizeof real);
@@ -231,16 +238,16 @@ static int translate(struct virtual_machine *vm, char **path, struct err *err)
     return *path ? 0 : err_sys(err, -ENOMEM, "names");
 }
 
-static int translate_all(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
+static int confine_all(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
 {
-    int rc = translate(vm, &cfg->nvram, err);
+    char **const paths[] = {&cfg->nvram,  &cfg->firmware_log, &cfg->kernel,
+                            &cfg->initrd, &cfg->serial.path,  &cfg->console.path};
+    int rc = 0;
 
+    for (unsigned i = 0; i < ARRAY_SIZE(paths) && rc == 0; i++)
+        rc = confine(vm, paths[i], err);
     for (unsigned i = 0; i < cfg->disk_count && rc == 0; i++)
-        rc = translate(vm, &cfg->disks[i].file, err);
-    if (rc == 0)
-        rc = translate(vm, &cfg->kernel, err);
-    if (rc == 0)
-        rc = translate(vm, &cfg->initrd, err);
+        rc = confine(vm, &cfg->disks[i].file, err);
     return rc;
 }
 
@@ -271,7 +278,7 @@ static int read_config(struct virtual_machine *vm, struct vmcfg *cfg, struct err
     datastore_real_path(vm->datastore, folder, real, sizeof real);
     int rc = vmcfg_from_vmx(cfg, vm->vmx, real, &warnings, err);
     if (rc == 0)
-        rc = translate_all(vm, cfg, err);
+        rc = confine_all(vm, cfg, err);
     for (unsigned i = 0; i < cfg->nic_count; i++)
         cfg->nics[i].type = VMCFG_NIC_USER;
     if (rc == 0)

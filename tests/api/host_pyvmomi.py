@@ -296,6 +296,23 @@ def files(tap, host, client):
     tap.check("goes with its extent", not os.path.exists(host.path("new-flat.vmdk")))
 
 
+def foreign(tap, host, client):
+    """A .vmx from a stranger names files of the host."""
+    where = "?dcPath=ha-datacenter&dsName=datastore1"
+    secret = "../../../config/accounts.json"
+    for number, name in enumerate(("/etc/passwd", secret, "/vmfs/volumes/datastore1/" + secret)):
+        text = ('.encoding = "UTF-8"\nmemSize = "32"\nsocle.engine = "bt"\nide0:0.present = "TRUE"\n'
+                f'ide0:0.deviceType = "cdrom-image"\nide0:0.fileName = "{name}"\n')
+        http(host, "PUT", f"/folder/evil{number}/evil.vmx{where}", text.encode())
+        task = client.folder.RegisterVM_Task(f"[datastore1] evil{number}/evil.vmx", f"evil{number}", False, client.pool)
+        WaitForTask(task)
+        vm = task.info.result
+        fault = tap.raises(f"{name} is not given to it", vim.fault.GenericVmConfigFault,
+                           lambda vm=vm: WaitForTask(vm.PowerOn()))
+        tap.check("for it is on no datastore", fault and "is not on a datastore" in fault.msg, fault)
+        WaitForTask(vm.Destroy())
+
+
 def permissions(tap, host, client):
     accounts, roles = client.content.accountManager, client.content.authorizationManager
     accounts.CreateUser(vim.host.LocalAccountManager.AccountSpecification(
@@ -424,7 +441,7 @@ def vmm_of(keeper, name):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([inventory, life, reconfigure, snapshots, events, files, permissions, sessions, survival], host, client)
+        Tap().run([inventory, life, reconfigure, snapshots, events, files, foreign, permissions, sessions, survival], host, client)
 
 
 main()
