@@ -20,6 +20,7 @@ def one_processor(tap):
     tap.check("it has the memory it was given", 200 << 10 < kib < 256 << 10, kib)
     pci = vm.command(PCI_LIST)
     for what, address, pattern in (("host bridge", "00:00.0", "0x060000"),
+                                   ("ISA bridge", "00:1f.0", "0x060100"),
                                    ("virtio entropy", "", "0x1af4 0x1044"),
                                    ("virtio balloon", "", "0x1af4 0x1045")):
         tap.match(f"PCI lists the {what}", f"{address}.* {pattern}", pci)

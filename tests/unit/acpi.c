@@ -20,12 +20,11 @@ static const struct cpu_count {
     const char *name;
     unsigned cpus, cores;
     uint64_t memory;
-    bool rich, direct;
+    bool rich;
 } variants[] = {
-    {"small", 1, 1, MIB(256), false, false},
-    {"rich", 12, 6, GIB(6), true, false},
-    {"large", 300, 100, GIB(512), true, false},
-    {"direct", 2, 2, MIB(256), false, true},
+    {"small", 1, 1, MIB(256), false},
+    {"rich", 12, 6, GIB(6), true},
+    {"large", 300, 100, GIB(512), true},
 };
 
 static struct fw_machine machine_of(const struct cpu_count *v)
@@ -40,10 +39,6 @@ static struct fw_machine machine_of(const struct cpu_count *v)
     if (v->memory > GMEM_LOW_MAX)
         m.ram[m.ram_count++] = (struct fw_ram){GMEM_HIGH, v->memory - GMEM_LOW_MAX};
     m.pci_slots |= 0x3e;
-    if (v->direct) {
-        m.pci_slots &= ~BIT(FW_LPC_SLOT);
-        m.pirq = m.i8042 = false;
-    }
     if (v->rich) {
         m.hpet = m.vga = m.fw_cfg = true;
         m.hotplug_ports = 0x3c;

@@ -276,7 +276,7 @@ static int ich9_lpc_layout(const void *params, struct dev_layout *ret_layout, st
              {.name = "port 92", .space = DEV_PIO, .base = 0x92, .size = 1, .max_width = 1}},
         .region_count = 2,
         .isa_irq = {ACPI_PM_SCI},
-        .is_pci = !p->pmbase,
+        .is_pci = true,
         .pci = {.vendor = 0x8086, .device = 0x2918, .class_code = 0x060100, .revision = 2},
     };
     return 0;

@@ -21,8 +21,7 @@ enum {
 
 struct ich9_lpc_params {
     /* 0: firmware places the ACPI ports and switches ACPI on. Otherwise a kernel is booted without
-     * firmware: they are there after each reset, in ACPI mode, and the rest of the bridge has no
-     * use. It is no PCI function then, which spares the kernel 130 configuration accesses. */
+     * firmware: they are there after each reset, in ACPI mode. */
     uint16_t pmbase;
     bool smm; /* system management mode is offered; otherwise no SMI is ever raised */
     void (*smi)(void *ctx);

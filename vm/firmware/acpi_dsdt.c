@@ -181,15 +181,10 @@ static void prt_table(struct aml *a, const char *name, uint32_t slots, const cha
     aml_end(a);
 }
 
-/* Without PIRQ registers there is the IOAPIC only, whichever the guest asks for. */
-static void prt(struct aml *a, const struct fw_machine *machine)
+static void prt(struct aml *a, uint32_t slots)
 {
-    if (!machine->pirq) {
-        prt_table(a, "_PRT", machine->pci_slots, "GSI");
-        return;
-    }
-    prt_table(a, "PRTA", machine->pci_slots, "GSI");
-    prt_table(a, "PRTP", machine->pci_slots, "LNK");
+    prt_table(a, "PRTA", slots, "GSI");
+    prt_table(a, "PRTP", slots, "LNK");
     aml_method(a, "_PRT", 0);
     aml_if(a);
     aml_path(a, "\\PICF");
@@ -396,8 +391,10 @@ static void isa_com(struct aml *a, unsigned n)
     isa_device_end(a);
 }
 
-static void pirq_registers(struct aml *a)
+static void isa_bridge(struct aml *a, const struct fw_machine *machine)
 {
+    aml_device(a, "ISA0");
+    aml_name_int(a, "_ADR", FW_LPC_SLOT << 16);
     aml_region_pci(a, "PIRQ", 0x60, 12);
     aml_field_bytes(a, "PIRQ");
     for (unsigned i = 0; i < PIRQS; i++) {
@@ -407,22 +404,8 @@ static void pirq_registers(struct aml *a)
     }
     aml_end(a);
     link_methods(a);
-}
-
-/* With the PIRQ registers it is a PCI function; without, a bus that nothing need enumerate. */
-static void isa_bridge(struct aml *a, const struct fw_machine *machine)
-{
-    aml_device(a, "ISA0");
-    if (machine->pirq) {
-        aml_name_int(a, "_ADR", FW_LPC_SLOT << 16);
-        pirq_registers(a);
-    } else {
-        aml_name_eisaid(a, "_HID", "PNP0A05");
-        aml_name_int(a, "_UID", 0);
-    }
     for (unsigned i = 0; i < PIRQS; i++) {
-        if (machine->pirq)
-            link_device(a, i);
+        link_device(a, i);
         gsi_device(a, i);
     }
     isa_system(a);
@@ -458,7 +441,7 @@ static void host_bridge(struct aml *a, const struct fw_machine *machine)
     host_bridge_windows(a, machine);
     host_bridge_osc(a);
     isa_bridge(a, machine);
-    prt(a, machine);
+    prt(a, machine->pci_slots);
     for (unsigned slot = 1; slot < FW_LPC_SLOT; slot++)
         if ((machine->pci_slots | machine->hotplug_ports) & BIT(slot))
             slot_device(a, slot);

@@ -72,7 +72,6 @@ struct fw_machine {
     uint8_t sci_irq;
     uint8_t com_ports; /* bit n: COM(n+1) */
     bool hpet, i8042, vga, fw_cfg;
-    bool pirq; /* PCI interrupts can be routed to the PIC: the ISA bridge is there, at its slot */
 
     /* The boot order as OpenFirmware device paths, one a line, best first; NULL: firmware's own.
      * Borrowed, as the command line. */

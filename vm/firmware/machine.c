@@ -43,7 +43,6 @@ void fw_machine_init(struct fw_machine *machine, const struct gmem *gmem)
         .sci_irq = FW_SCI_IRQ,
         .com_ports = BIT(0),
         .i8042 = true,
-        .pirq = true,
     };
     for (unsigned i = 0; gmem && i < gmem->range_count && i < FW_RAM_MAX; i++)
         machine->ram[machine->ram_count++] =

@@ -49,7 +49,7 @@ static bool add_bridges(struct board *board, const struct vmcfg *cfg,
 {
     bool direct = cfg->firmware == VMCFG_FIRMWARE_NONE;
     struct board_device *mch = add(board, &q35_mch_class, 0);
-    struct board_device *lpc = add(board, &ich9_lpc_class, direct ? -1 : BOARD_LPC_SLOT);
+    struct board_device *lpc = add(board, &ich9_lpc_class, BOARD_LPC_SLOT);
 
     if (!mch || !lpc)
         return false;

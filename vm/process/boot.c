@@ -101,12 +101,10 @@ static void order_devices(struct boot *boot, const struct board *board,
 int boot_set_board(struct boot *boot, const struct board *board, struct err *err)
 {
     boot->machine.pci_slots = 0;
-    boot->machine.pirq = false;
     for (unsigned i = 0; i < board->count; i++) {
         const struct board_device *d = board->device[i];
         uint32_t slot = d->devfn < 0 || d->bridge ? 0 : BIT((unsigned)d->devfn / 8);
         boot->machine.pci_slots |= slot;
-        boot->machine.pirq |= d->class == &ich9_lpc_class && slot;
         boot->machine.hotplug_ports |= d->class == &root_port_class ? slot : 0;
     }
     /* Disks, then network cards, each in the order of the configuration, which is the board's. */
