@@ -35,6 +35,15 @@ echo "Installing Debian packages:$missing"
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo -n"
 export DEBIAN_FRONTEND=noninteractive
+
+# Services that come with a package (nginx) stay off: Socle starts its own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap '$sudo rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+fi
+
 # shellcheck disable=SC2086 # the list is words on purpose
 { $sudo apt-get update -q=2 && $sudo apt-get install -q=2 -y --no-install-recommends $missing >/dev/null; } ||
     { echo "packages.sh: could not install; as root: apt-get install$missing" >&2; exit 1; }
