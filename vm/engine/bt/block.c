@@ -150,7 +150,8 @@ static uint64_t next_page(const struct bt_vcpu *vcpu, uint64_t linear)
 
 /* The instruction at the end of a page that goes on in the next one. */
 static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, const struct code_page *first,
-                            struct code_page *ret_second, struct bt_insn *ret_insn)
+                            struct code_page *ret_second, struct bt_insn *ret_insn,
+                            uint32_t *ret_sum)
 {
     unsigned head = PAGE - linear % PAGE;
     uint8_t bytes[BT_INSN_MAX];
@@ -160,6 +161,7 @@ static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, const struct 
     memcpy(bytes + head, ret_second->host ? ret_second->host : no_memory, BT_INSN_MAX - head);
     if (!bt_decode(bytes, BT_INSN_MAX, vcpu->mode & BT_MODE_CODE, ret_insn))
         *ret_insn = (struct bt_insn){.op = BT_OP_TOO_LONG, .length = BT_INSN_MAX};
+    *ret_sum = block_sum(bytes, ret_insn->length);
 }
 
 static void *arena_take(struct bt_vcpu *vcpu, uint64_t size)
@@ -192,10 +194,10 @@ static void fill_block(struct bt_vcpu *vcpu, struct bt_block *block, struct bt_i
         .run = exec_end, .offset = (uint16_t)offset, .imm = (int64_t)(uintptr_t)block->link};
 }
 
-/* Decodes what is at `linear` into insn[]; returns how many. */
+/* Decodes what is at `linear` into insn[]; returns how many. *ret_sum: of one on two pages. */
 static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
                            const struct code_page *page, struct code_page *ret_second,
-                           struct bt_insn *insn)
+                           struct bt_insn *insn, uint32_t *ret_sum)
 {
     unsigned at = linear % PAGE, count = 0, code = vcpu->mode & BT_MODE_CODE;
 
@@ -206,7 +208,7 @@ static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
         if (!n) {
             if (count)
                 break;
-            decode_crossing(vcpu, linear, page, ret_second, &insn[0]);
+            decode_crossing(vcpu, linear, page, ret_second, &insn[0], ret_sum);
             return 1;
         }
         at += n;
@@ -226,7 +228,9 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
     if (interp->used + PIECE_MAX > BLOCK_CACHE_SIZE)
         block_drop_all(vcpu);
     struct bt_insn scratch[BLOCK_STEPS_MAX];
-    unsigned count = decode_run(vcpu, linear, single ? 1 : BLOCK_STEPS_MAX, page, &second, scratch);
+    uint32_t sum = 0;
+    unsigned count =
+        decode_run(vcpu, linear, single ? 1 : BLOCK_STEPS_MAX, page, &second, scratch, &sum);
     struct bt_block *block = arena_take(vcpu, sizeof *block + (count + 1) * sizeof(struct bt_step));
     struct bt_insn *insn = arena_take(vcpu, count * sizeof *insn);
     memcpy(insn, scratch, count * sizeof *insn);
@@ -236,6 +240,7 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
                                .count = (uint16_t)count,
                                .single = single,
                                .op = scratch[0].op,
+                               .sum = sum,
                                .word = {page->word, second.word},
                                .generation = {page->generation, second.generation}};
     for (unsigned i = 0; i < count; i++)
@@ -266,10 +271,13 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
                                .count = 1,
                                .single = true,
                                .word = {word, word}};
-    if (!bt_decode(vcpu->vm->gmem->host + page * PAGE + offset, MIN(room, (unsigned)BT_INSN_MAX),
-                   vcpu->mode & BT_MODE_CODE, insn))
+    uint8_t bytes[BT_INSN_MAX];
+    room = MIN(room, (unsigned)BT_INSN_MAX);
+    memcpy(bytes, vcpu->vm->gmem->host + page * PAGE + offset, room);
+    if (!bt_decode(bytes, room, vcpu->mode & BT_MODE_CODE, insn))
         *insn = (struct bt_insn){.op = BT_OP_UD, .length = 1};
     block->bytes = insn->length;
+    block->sum = block_sum(bytes, insn->length);
     block->memory_size = (uint16_t)memory_size(insn);
     block->op = insn->op;
     fill_block(vcpu, block, insn);

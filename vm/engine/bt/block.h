@@ -50,6 +50,7 @@ struct bt_block {
     struct jit_unit *unit;    /* what the translator made of it, in that epoch of its cache */
     uint32_t unit_epoch;
     uint16_t heat;         /* how often it ran; NEVER: it cannot be translated */
+    uint32_t sum;          /* block_single's, and those on two pages: of its bytes (block_sum) */
     uint16_t op;           /* single ones: enum bt_op */
     uint16_t memory_size;  /* single ones: of the memory operand, 1 if there is none */
     struct bt_step step[]; /* count, and one more that ends the block */
@@ -73,6 +74,16 @@ struct bt_interp {
     struct bt_block *hash[BLOCK_HASH_SIZE];
     struct bt_jump jump[BLOCK_JUMPS];
 };
+
+/* Of an instruction's bytes: two that differ have nearly always another sum. FNV-1a. */
+static inline uint32_t block_sum(const uint8_t *bytes, unsigned length)
+{
+    uint32_t sum = UINT32_C(2166136261);
+
+    for (unsigned i = 0; i < length; i++)
+        sum = (sum ^ bytes[i]) * UINT32_C(16777619);
+    return sum;
+}
 
 /* Of one that has words. */
 static inline bool block_valid(const struct bt_block *block)

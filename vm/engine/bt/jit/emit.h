@@ -100,6 +100,7 @@ struct emit {
     struct emit_late late[LATE_MAX];
     struct bt_insn insns[TRANSLATE_INSNS_MAX];
     uint16_t offsets[TRANSLATE_INSNS_MAX + 1];
+    uint32_t sums[TRANSLATE_INSNS_MAX]; /* of their bytes: block_sum */
     uint8_t lives[TRANSLATE_INSNS_MAX], live_after[TRANSLATE_INSNS_MAX];
     /* A loop of its own: its instructions are there twice; `turn` is the jump back in the first
      * copy, `second` where the other begins (0: no loop), in code and in what is known there. */

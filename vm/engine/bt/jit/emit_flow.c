@@ -188,6 +188,8 @@ bool emit_loop(struct emit *t)
     uint8_t *taken = encode_loop_later(t->e, t->insn->opcode, t->insn->addr_size == 4);
     uint8_t *over = encode_jmp_later(t->e);
     encode_patch8(t->e, taken);
+    if (t->insn->op != BT_OP_JRCXZ) /* it counts before it jumps */
+        t->known[CPU_RCX] = (struct emit_known){0, 0};
     jump_from(t, encode_jmp_later(t->e), target);
     encode_patch(t->e, over, encode_here(t->e));
     return true;

@@ -15,7 +15,10 @@ static struct emit_access slot(const struct emit *t, int disp, bool write)
 
 static void move_stack(struct emit *t, int by)
 {
+    struct emit_known *k = &t->known[CPU_RSP];
+
     encode_lea(t->e, CPU_RSP, encode_at(CPU_RSP, by), 8);
+    k->residue = (uint8_t)((k->residue + (unsigned)by) & ((1u << k->bits) - 1));
 }
 
 /* The value is in T1, or, not to be lost before, in jit.save[1] or a slot of the vCPU. */

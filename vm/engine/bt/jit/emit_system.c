@@ -46,9 +46,10 @@ bool emit_cli(struct emit *t)
     return set_interrupt_flag(t, false);
 }
 
+/* Its shadow is the next instruction's being in the unit; at the end the interpreter casts it. */
 bool emit_sti(struct emit *t)
 {
-    return set_interrupt_flag(t, true);
+    return t->at + 1 < t->count && set_interrupt_flag(t, true);
 }
 
 /* The image: what vcpu->rflags has besides the status flags, and those of the host. */

@@ -323,7 +323,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
         if (linear & site->align)
             return 0;
     }
-    if (crosses && block->bytes != site->length) /* other code by now */
+    if (block->bytes != site->length || block->sum != site->sum) /* other code by now */
         return 0;
     if (vcpu->rip != at + block->bytes || !same_place(vcpu, epoch, context, mode) ||
         unit_of(site)->dead || !runs_now(vcpu))

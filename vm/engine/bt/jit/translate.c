@@ -30,6 +30,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/range.h"
+#include "vm/engine/bt/block.h"
 #include "vm/engine/bt/jit/emit.h"
 
 enum { PAGE_BYTES = 4096, UNIT_REACH = 24 /* instructions behind which a jump ends the unit */ };
@@ -48,6 +50,7 @@ struct jit_site *emit_site(struct emit *t, enum jit_site_kind kind)
     *site = (struct jit_site){
         .kind = (uint8_t)kind,
         .length = t->insn ? t->insn->length : 0,
+        .sum = t->insn ? t->sums[t->at] : 0,
         .offset = t->offset,
         .unit = t->unit_address,
     };
@@ -198,8 +201,10 @@ static void one(struct emit *t)
     unsigned first = t->site_count, lates = t->late_count;
     const uint8_t *at = t->skip && t->skip_at ? t->skip_at : t->e->at;
 
-    t->mark[t->mark_count++] = (struct jit_mark){
-        .code = (uint32_t)(at - t->begin), .offset = t->offset, .length = t->insn->length};
+    t->mark[t->mark_count++] = (struct jit_mark){.code = (uint32_t)(at - t->begin),
+                                                 .offset = t->offset,
+                                                 .length = t->insn->length,
+                                                 .site = (uint16_t)first};
     if (t->skip) {
         t->skip--;
         t->skip_at = NULL;
@@ -242,6 +247,7 @@ static void repeat(struct emit *t)
     t->second = t->count;
     memcpy(t->insns + t->count, t->insns, t->count * sizeof *t->insns);
     memcpy(t->offsets + t->count, t->offsets, t->count * sizeof *t->offsets);
+    memcpy(t->sums + t->count, t->sums, t->count * sizeof *t->sums);
     t->count *= 2;
 }
 
@@ -252,15 +258,20 @@ static void gather(struct emit *t)
 
     if (in->beyond) {
         t->count = bt_decode(in->beyond, BT_INSN_MAX, BT_MODE_CODE64, &t->insns[0]) != 0;
+        t->sums[0] = block_sum(in->beyond, t->insns[0].length);
         t->offsets[0] = in->offset;
         t->offsets[t->count] = (uint16_t)(at + t->insns[0].length);
         return;
     }
     while (t->count < TRANSLATE_INSNS_MAX && at < PAGE_BYTES) {
         struct bt_insn *insn = &t->insns[t->count];
-        unsigned length = bt_decode(in->bytes + at, PAGE_BYTES - at, BT_MODE_CODE64, insn);
+        uint8_t bytes[BT_INSN_MAX]; /* guest memory may change meanwhile */
+        unsigned room = MIN(PAGE_BYTES - at, (unsigned)BT_INSN_MAX);
+        memcpy(bytes, in->bytes + at, room);
+        unsigned length = bt_decode(bytes, room, BT_MODE_CODE64, insn);
         if (!length) /* it goes on in the next page */
             break;
+        t->sums[t->count] = block_sum(bytes, length);
         t->offsets[t->count++] = (uint16_t)at;
         at += length;
         if (is_loop(t, insn, at))
@@ -278,7 +289,8 @@ static void guard(struct emit *t)
 {
     t->mark[t->mark_count++] = (struct jit_mark){.code = (uint32_t)(t->e->at - t->begin),
                                                  .offset = t->in->offset,
-                                                 .length = t->insns[0].length};
+                                                 .length = t->insns[0].length,
+                                                 .site = (uint16_t)t->site_count};
     encode_load(t->e, T2, EMIT_FIELD(t, jit.page));
     encode_lea(t->e, T2, encode_at(T2, PAGE_BYTES), 8);
     encode_rorx(t->e, T2, T2, 12);
@@ -316,6 +328,7 @@ static void begin_second(struct emit *t)
 {
     emit_drop(t);
     t->second_code = (uint32_t)encode_here(t->e);
+    t->accessed = false; /* it goes round by itself, and must look at the table itself */
     t->second_live_vec = t->live_vec;
     memcpy(t->second_known, t->known, sizeof t->known);
 }

@@ -54,6 +54,7 @@ struct jit_site {
     uint32_t link;   /* LINK: run address of the jump's 32-bit distance */
     uint32_t unit;   /* address of its struct jit_unit */
     uint32_t block;  /* the runtime's: address or number of what the interpreter made of it */
+    uint32_t sum;    /* of the instruction's bytes (block_sum): `resume` is behind these alone */
 };
 
 /* Where a guest instruction's host code begins, for traps. */
@@ -61,6 +62,7 @@ struct jit_mark {
     uint32_t code;   /* distance from the unit's first byte */
     uint16_t offset; /* of the instruction in the page */
     uint16_t length;
+    uint16_t site; /* index of its first site, if it has one */
 };
 
 struct jit_unit {

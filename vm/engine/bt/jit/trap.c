@@ -23,15 +23,21 @@ static bool is_look_up(const uint8_t *code)
     return !memcmp(code, entry, sizeof entry) || !memcmp(code, word, sizeof word);
 }
 
+/* The instruction's own, of those two that it has where a loop is there twice. One whose check was
+ * passed by the oddness of an empty entry is not to be resumed, as the code behind would believe
+ * the address to be aligned. */
 static const struct jit_site *site_at(const struct jit_unit *unit, uint64_t run)
 {
     const struct jit_mark *mark = jit_unit_mark(unit, run);
 
-    for (unsigned i = 0; mark && i < unit->site_count; i++) {
+    if (!mark)
+        return NULL;
+    for (unsigned i = mark->site; i < unit->site_count; i++) {
         const struct jit_site *site = &unit->site[i];
-        if (site->offset == mark->offset &&
-            (site->kind == JIT_SITE_ACCESS || site->kind == JIT_SITE_STEP))
-            return site;
+        if (site->offset != mark->offset)
+            break;
+        if (site->kind == JIT_SITE_ACCESS || site->kind == JIT_SITE_STEP)
+            return site->align ? NULL : site;
     }
     return NULL;
 }
