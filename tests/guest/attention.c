@@ -326,7 +326,7 @@ void shootdown(void)
         apic_ipi(other, 0x4075);
         while (shot != i)
             __asm__ volatile("pause");
-        for (unsigned wait = 0; wait < 100 && seen_value != i; wait++)
+        for (unsigned wait = 0; wait < 1000000 && seen_value != i; wait++)
             idle(1000);
         EXPECT(seen_value == i);
         uint32_t old = seen_value; /* nothing but the new page from now on */

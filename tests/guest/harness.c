@@ -30,7 +30,7 @@ static void control_write(void *ctx, uint64_t offset, unsigned size, uint64_t va
     (void)size;
     switch (offset + CTL_RESULT) {
     case CTL_RESULT:
-        m->results_in_smm += engine->in_smm && engine->in_smm(m->vm, 0);
+        m->results_in_smm += m->engine->in_smm && m->engine->in_smm(m->vm, 0);
         if (m->results < RESULTS_MAX)
             m->result[m->results++] = (uint32_t)value;
         break;
