@@ -7,7 +7,9 @@
  *                       entry or a mask bit reaches these from its vCPU thread
  *     KVM_IOCTL_VCPU    at run time, on the vCPU's own thread only
  *
- * A vCPU thread needs VM and VCPU, every other thread of `vmm` VM only. */
+ * A vCPU thread needs VM and VCPU, every other thread of `vmm` VM only.
+ *
+ * The list is empty where there is no KVM engine. */
 #pragma once
 
 #include <linux/kvm.h>
@@ -28,6 +30,7 @@ struct kvm_ioctl {
     }
 
 static const struct kvm_ioctl kvm_ioctls[] = {
+#if defined(__x86_64__)
     KVM_IOCTL_(KVM_GET_API_VERSION, KVM_IOCTL_SETUP, "is this KVM"),
     KVM_IOCTL_(KVM_CHECK_EXTENSION, KVM_IOCTL_SETUP, "what it can do"),
     KVM_IOCTL_(KVM_GET_SUPPORTED_CPUID, KVM_IOCTL_SETUP, "what CPUID may say"),
@@ -83,6 +86,7 @@ static const struct kvm_ioctl kvm_ioctls[] = {
     KVM_IOCTL_(KVM_SET_VCPU_EVENTS, KVM_IOCTL_VCPU, "restore, reset"),
     KVM_IOCTL_(KVM_GET_MP_STATE, KVM_IOCTL_VCPU, "save"),
     KVM_IOCTL_(KVM_SET_MP_STATE, KVM_IOCTL_VCPU, "restore, reset"),
+#endif
 };
 
 enum { KVM_IOCTL_COUNT = sizeof kvm_ioctls / sizeof kvm_ioctls[0] };
