@@ -30,6 +30,10 @@ tsan: build/tsan/build.ninja ## the same under TSan
 clang: build/clang/build.ninja ## build with clang, a warning is an error
 	ninja -C build/clang
 
+aarch64: build/aarch64/build.ninja ## build for aarch64, which has no engine yet; the same tests, emulated
+	ninja -C build/aarch64
+	$(MESON_TEST) -C build/aarch64 $(SANITIZED)
+
 fuzz: all build/fuzz/build.ninja ## fuzz and compare with random input, each target for SECONDS=30 (TARGETS=...); findings in build/fuzz
 	ninja -C build/fuzz fuzzers
 	tools/fuzz.sh build/fuzz build/release $(SECONDS) $(TARGETS)
@@ -56,10 +60,10 @@ install: all ## install below DESTDIR and the prefix that meson was configured w
 	meson install -C build/release
 
 clean: ## remove build/ but for what the lab has fetched
-	rm -rf build/release build/asan build/tsan build/clang build/fuzz
+	rm -rf build/release build/asan build/tsan build/clang build/aarch64 build/fuzz
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 18
 
 build/release/build.ninja:
 	@tools/packages.sh build
@@ -73,8 +77,13 @@ build/tsan/build.ninja:
 build/clang/build.ninja:
 	@tools/packages.sh build
 	CC=clang meson setup build/clang --werror
+build/aarch64/build.ninja:
+	@tools/packages.sh build aarch64
+	lab/fetch aarch64 qemu-user
+	printf "[constants]\nlab = '%s'\n" "$(CURDIR)/build/lab" >build/lab/cross.ini
+	meson setup build/aarch64 --cross-file build/lab/cross.ini --cross-file tools/aarch64.cross
 build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang fuzz guests soak crash-replay bench bench-engine format install clean help
+.PHONY: all packages demo check asan tsan clang aarch64 fuzz guests soak crash-replay bench bench-engine format install clean help

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
-#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64
 # Needs root or passwordless sudo only when something is missing.
 set -eu
 
@@ -11,6 +11,7 @@ lab="gcc make libc6-dev libunwind-dev kmod python3"
 fuzz="clang llvm libclang-rt-14-dev"
 bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux"
 profile="linux-perf binutils"
+aarch64="gcc-aarch64-linux-gnu"
 
 wanted=""
 for purpose in "$@"; do
@@ -21,6 +22,7 @@ for purpose in "$@"; do
     fuzz) wanted="$wanted $fuzz" ;;
     bench) wanted="$wanted $bench" ;;
     profile) wanted="$wanted $profile" ;;
+    aarch64) wanted="$wanted $aarch64" ;;
     *) echo "packages.sh: no purpose \"$purpose\"" >&2; exit 2 ;;
     esac
 done

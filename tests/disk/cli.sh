@@ -1,13 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # `socle disk` from outside: every verb, exit statuses, what is left behind, and qemu-img as the other reader.
-#   cli.sh TOOL      TOOL takes what follows `socle disk`
+#   cli.sh [EMULATOR...] TOOL      TOOL takes what follows `socle disk`
 set -u
 
-tool=$1
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+trap 'rm -rf "$folder" "$folder.tool"' EXIT
 cd "$folder" || exit 99
+tool=$1
+if [ $# -gt 1 ]; then
+    tool=$folder.tool
+    printf '#!/bin/sh\nexec %s "$@"\n' "$*" >"$tool"
+    chmod +x "$tool"
+fi
 count=0
 failed=0
 
