@@ -58,6 +58,7 @@ void endless_loops(void)
         ENDLESS("mov $-1, %%rcx; 1: loop 1b");
         ENDLESS("1: xor %%eax, %%eax; jz 1b");
         ENDLESS("1: nop; jmp 2f; 3: jmp 1b; 2: jmp 3b");
+        ENDLESS("mov $1, %%eax; jmp 1f; 2: jmp 77f; 1: test %%eax, %%eax; jz 2b; jmp 1b");
         ENDLESS("lea 1f(%%rip), %%rax; 1: jmp *%%rax");
         ENDLESS("1: call 2f; jmp 1b; 2: ret");
         ENDLESS("lea 1f(%%rip), %%rax; 1: push %%rax; ret");
