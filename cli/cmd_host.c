@@ -7,22 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/program.h"
 #include "cli/exit.h"
 
-/* Beside the running program (a build tree, an unpacked archive), else where it was installed. */
 int cmd_host(int argc, char **argv)
 {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "socle-up");
+    struct err err = ERR_INIT;
 
     (void)argc;
-    if (n > 0) {
-        path[n] = '\0';
-        memcpy(strrchr(path, '/') + 1, "socle-up", sizeof "socle-up");
+    if (program_find("socle-up", path, sizeof path, &err) == 0) {
         (void)execv(path, argv);
+        (void)err_sys(&err, -errno, "cannot start %s", path);
     }
-    (void)execv(SOCLE_LIBEXECDIR "/socle-up", argv);
-    (void)fprintf(stderr, "socle %s: cannot start socle-up, beside socle or in %s: %s\n", argv[0],
-                  SOCLE_LIBEXECDIR, strerror(errno));
+    (void)fprintf(stderr, "socle %s: %s\n", argv[0], err.text);
     return EXIT_FAILED;
 }

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/loop.h"
+#include "base/program.h"
 #include "base/range.h"
 #include "hostd/session/account.h"
 #include "hostd/up/front.h"
@@ -81,22 +82,6 @@ static int open_sockets(struct up *up, struct err *err)
 
 /* --- processes --- */
 
-static bool program_beside(const char *name, char *path, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", path, size - 1);
-
-    if (n > 0) {
-        path[n] = '\0';
-        char *slash = strrchr(path, '/');
-        size_t head = (size_t)(slash - path) + 1;
-        if (snprintf(slash + 1, size - head, "%s", name) < (int)(size - head) &&
-            access(path, X_OK) == 0)
-            return true;
-    }
-    return snprintf(path, size, SOCLE_LIBEXECDIR "/%s", name) < (int)size &&
-           access(path, X_OK) == 0;
-}
-
 /* In the child, after fork: only async-signal-safe calls. */
 static void exec_hostd(const struct up *up, const char *path)
 {
@@ -119,10 +104,10 @@ static void exec_hostd(const struct up *up, const char *path)
 static int start_hostd(struct up *up, struct err *err)
 {
     char path[4096];
+    int rc = program_find("socle-hostd", path, sizeof path, err);
 
-    if (!program_beside("socle-hostd", path, sizeof path))
-        return err_set(err, -ENOENT,
-                       "cannot find the program socle-hostd beside socle or in " SOCLE_LIBEXECDIR);
+    if (rc < 0)
+        return rc;
     pid_t pid = fork();
     if (pid < 0)
         return err_sys(err, -errno, "cannot start hostd");

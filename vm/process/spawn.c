@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/program.h"
 
 void spawn_fds_init(struct spawn_fds *fds)
 {
@@ -43,85 +44,79 @@ int spawn_fds_put(struct spawn_fds *fds, enum vm_fd number, int fd)
     return rc;
 }
 
-/* Beside the running program (a build tree, an unpacked archive), else where it was installed. */
-static int find_program(const char *name, char *path, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", path, size - 1);
+/* A program on its way: no input, no output, no signal blocked, a process group of its own; and the
+ * descriptors that are added between start_begin and start_end. */
+struct start {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+};
 
-    if (n > 0) {
-        path[n] = '\0';
-        char *slash = strrchr(path, '/');
-        size_t head = (size_t)(slash - path) + 1;
-        if (snprintf(slash + 1, size - head, "socle-%s", name) < (int)(size - head) &&
-            access(path, X_OK) == 0)
-            return 0;
-    }
-    if (snprintf(path, size, SOCLE_LIBEXECDIR "/socle-%s", name) >= (int)size ||
-        access(path, X_OK) < 0)
-        return -ENOENT;
-    return 0;
+static int start_begin(struct start *start)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)posix_spawnattr_init(&start->attr);
+    (void)posix_spawnattr_setflags(&start->attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    (void)posix_spawnattr_setsigmask(&start->attr, &none);
+    (void)posix_spawn_file_actions_init(&start->actions);
+    int rc =
+        posix_spawn_file_actions_addopen(&start->actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+    return rc ? rc : posix_spawn_file_actions_adddup2(&start->actions, STDIN_FILENO, STDOUT_FILENO);
+}
+
+/* `rc`: of what came before. Ends `start`. */
+static int start_end(struct start *start, int rc, const char *path, char *const *argv,
+                     pid_t *ret_pid, struct err *err)
+{
+    char *envp[] = {NULL};
+
+    if (rc == 0)
+        rc = posix_spawn(ret_pid, path, &start->actions, &start->attr, argv, envp);
+    (void)posix_spawn_file_actions_destroy(&start->actions);
+    (void)posix_spawnattr_destroy(&start->attr);
+    return rc ? err_sys(err, -rc, "cannot start %s", path) : 0;
+}
+
+static int find(const char *name, char path[PATH_MAX], struct err *err)
+{
+    char full[64];
+
+    (void)snprintf(full, sizeof full, "socle-%s", name);
+    return program_find(full, path, PATH_MAX, err);
 }
 
 int spawn(const char *name, const struct spawn_fds *fds, pid_t *ret_pid, struct err *err)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
+    struct start start;
     char path[PATH_MAX];
-    sigset_t none;
+    int rc = find(name, path, err);
 
-    if (find_program(name, path, sizeof path) < 0)
-        return err_set(err, -ENOENT,
-                       "cannot find the program socle-%s beside socle or in " SOCLE_LIBEXECDIR,
-                       name);
-    char *argv[] = {path, NULL}, *envp[] = {NULL};
-    (void)sigemptyset(&none);
-    (void)posix_spawnattr_init(&attr);
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawn_file_actions_init(&actions);
-    int rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-    if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+    if (rc < 0)
+        return rc;
+    rc = start_begin(&start);
     for (int i = 0; i < VM_FD_END && rc == 0; i++)
         if (fds->fd[i] >= 0)
-            rc = posix_spawn_file_actions_adddup2(&actions, fds->fd[i], i);
-    if (rc == 0)
-        rc = posix_spawn(ret_pid, path, &actions, &attr, argv, envp);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attr);
-    return rc ? err_sys(err, -rc, "cannot start %s", path) : 0;
+            rc = posix_spawn_file_actions_adddup2(&start.actions, fds->fd[i], i);
+    return start_end(&start, rc, path, (char *[]){path, NULL}, ret_pid, err);
 }
 
 int spawn_program(const char *name, const char *const *argv, int fd3, int error_fd, pid_t *ret_pid,
                   struct err *err)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    char path[PATH_MAX], *envp[] = {NULL};
-    sigset_t none;
+    struct start start;
+    char path[PATH_MAX];
+    int rc = find(name, path, err);
 
-    if (find_program(name, path, sizeof path) < 0)
-        return err_set(err, -ENOENT,
-                       "cannot find the program socle-%s beside socle or in " SOCLE_LIBEXECDIR,
-                       name);
+    if (rc < 0)
+        return rc;
     /* Out of the way of the numbers that are given out. */
     cleanup_fd int moved3 = fcntl(fd3, F_DUPFD_CLOEXEC, 10);
     cleanup_fd int moved2 = fcntl(error_fd, F_DUPFD_CLOEXEC, 10);
-    (void)sigemptyset(&none);
-    (void)posix_spawnattr_init(&attr);
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawn_file_actions_init(&actions);
-    int rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+    rc = start_begin(&start);
     if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+        rc = posix_spawn_file_actions_adddup2(&start.actions, moved2, STDERR_FILENO);
     if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(&actions, moved2, STDERR_FILENO);
-    if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(&actions, moved3, 3);
-    if (rc == 0)
-        rc = posix_spawn(ret_pid, path, &actions, &attr, (char *const *)argv, envp);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attr);
-    return rc ? err_sys(err, -rc, "cannot start %s", path) : 0;
+        rc = posix_spawn_file_actions_adddup2(&start.actions, moved3, 3);
+    return start_end(&start, rc, path, (char *const *)argv, ret_pid, err);
 }
