@@ -36,13 +36,15 @@ int file_load(int dir_fd, const char *path, size_t max, struct buf *out, struct 
     }
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
+int file_write_all(int fd, const void *data, size_t len)
 {
+    const uint8_t *at = data;
+
     while (len) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = write(fd, at, len);
         if (n < 0 && errno != EINTR)
             return -errno;
-        data += n > 0 ? n : 0;
+        at += n > 0 ? n : 0;
         len -= (size_t)(n > 0 ? n : 0);
     }
     return 0;
@@ -70,7 +72,7 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, si
         return err_sys(err, -ENAMETOOLONG, "cannot write \"%s\"", path);
     (void)unlinkat(dir_fd, beside, 0);
     cleanup_fd int fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    rc = fd < 0 ? -errno : write_all(fd, data, len);
+    rc = fd < 0 ? -errno : file_write_all(fd, data, len);
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;
     if (rc == 0 && renameat(dir_fd, beside, dir_fd, path) < 0)

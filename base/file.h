@@ -12,6 +12,9 @@
  * (AT_FDCWD: the working directory). -ENOENT comes without a message: often it is no failure. */
 int file_load(int dir_fd, const char *path, size_t max, struct buf *out, struct err *err);
 
+/* All of it, however many writes that takes. */
+int file_write_all(int fd, const void *data, size_t len);
+
 /* Puts new content at `path` so that a crash at any moment leaves the old or the new, never a
  * mixture, and that the new one is on stable storage when this returns: a file beside it, fsync,
  * rename, fsync of the folder. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/datastore.h"
@@ -196,18 +197,6 @@ static void get(struct http_stream *stream, struct transfer *t)
         (void)http_stream_answer(stream, 403, "not a file\n");
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        data += n > 0 ? n : 0;
-        len -= (size_t)(n > 0 ? n : 0);
-    }
-    return 0;
-}
-
 static int receive(struct http_stream *stream, int fd)
 {
     cleanup_free uint8_t *data = malloc(CHUNK);
@@ -215,7 +204,7 @@ static int receive(struct http_stream *stream, int fd)
 
     while (n > 0) {
         n = http_stream_read(stream, data, CHUNK);
-        int rc = n > 0 ? write_all(fd, data, (size_t)n) : 0;
+        int rc = n > 0 ? file_write_all(fd, data, (size_t)n) : 0;
         if (rc < 0)
             return rc;
     }
