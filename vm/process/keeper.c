@@ -8,7 +8,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -17,21 +16,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "vm/process/config_fd.h"
 #include "vm/process/spawn.h"
-
-static int config_fd(const struct vmcfg *cfg, int *ret_fd, struct err *err)
-{
-    cleanup_buf struct buf text = {0};
-    cleanup_fd int fd = memfd_create("vm-config", MFD_CLOEXEC);
-
-    int rc = vmcfg_encode(cfg, &text);
-    if (rc < 0)
-        return err_sys(err, rc, "cannot write down the VM's configuration");
-    if (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len)
-        return err_sys(err, -errno, "cannot hand over the VM's configuration");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
-}
 
 /* What the keeper said when it could not start. */
 static int read_complaint(int fd, struct err *err)

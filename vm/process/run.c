@@ -8,16 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "vm/backend/chr.h"
 #include "vm/machine/gmem.h"
+#include "vm/process/config_fd.h"
 #include "vm/process/link.h"
 #include "vm/process/resources.h"
 #include "vm/process/spawn.h"
@@ -129,20 +128,6 @@ static void on_exit_(void *ctx, uint32_t events)
     end(child->vm, VM_END_DIED, text);
 }
 
-static int make_config(const struct vmcfg *cfg, int *ret_fd, struct err *err)
-{
-    cleanup_buf struct buf text = {0};
-    cleanup_fd int fd = memfd_create("vm-config", MFD_CLOEXEC);
-
-    int rc = vmcfg_encode(cfg, &text);
-    if (rc < 0)
-        return err_sys(err, rc, "cannot write down the VM's configuration");
-    if (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len)
-        return err_sys(err, -errno, "cannot hand over the VM's configuration");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
 static int socket_pair(int sv[2], struct err *err)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
@@ -170,7 +155,7 @@ static int make_common(const struct vmcfg *cfg, struct spawn_fds *fds /* [CHILDR
             rc = spawn_fds_share(&fds[i], VM_FD_SHARED, fd);
         (void)close_fd(fd);
     }
-    if (rc == 0 && (rc = make_config(cfg, &fd, err)) == 0) {
+    if (rc == 0 && (rc = config_fd(cfg, &fd, err)) == 0) {
         for (int i = 0; i < CHILDREN && rc == 0; i++)
             rc = spawn_fds_share(&fds[i], VM_FD_CONFIG, fd);
         (void)close_fd(fd);
