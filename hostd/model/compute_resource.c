@@ -13,24 +13,6 @@ static struct vim_any get_pool(struct mo *mo, struct call *call)
     return vim_any_ref(VIM_REF(ResourcePool, "ha-root-pool"));
 }
 
-static struct vim_any get_hosts(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(HostSystem), NULL);
-}
-
-static struct vim_any get_datastores(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
-}
-
-static struct vim_any get_networks(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Network), NULL);
-}
-
 static struct vim_any get_browser(struct mo *mo, struct call *call)
 {
     (void)mo;
@@ -65,9 +47,9 @@ static struct vim_any get_configuration(struct mo *mo, struct call *call)
 
 static const struct mo_property properties[] = {
     MO_PROPERTY(ComputeResource, resourcePool, get_pool),
-    MO_PROPERTY(ComputeResource, host, get_hosts),
-    MO_PROPERTY(ComputeResource, datastore, get_datastores),
-    MO_PROPERTY(ComputeResource, network, get_networks),
+    MO_PROPERTY(ComputeResource, host, inventory_get_hosts),
+    MO_PROPERTY(ComputeResource, datastore, inventory_get_datastores),
+    MO_PROPERTY(ComputeResource, network, inventory_get_networks),
     MO_PROPERTY(ComputeResource, environmentBrowser, get_browser),
     MO_PROPERTY(ComputeResource, summary, get_summary),
     MO_PROPERTY(ComputeResource, configurationEx, get_configuration),

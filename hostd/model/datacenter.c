@@ -19,18 +19,6 @@ FOLDER_GETTER(get_host_folder, "ha-folder-host")
 FOLDER_GETTER(get_datastore_folder, "ha-folder-datastore")
 FOLDER_GETTER(get_network_folder, "ha-folder-network")
 
-static struct vim_any get_datastores(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
-}
-
-static struct vim_any get_networks(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Network), NULL);
-}
-
 static struct vim_any get_configuration(struct mo *mo, struct call *call)
 {
     (void)mo;
@@ -42,8 +30,8 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(Datacenter, hostFolder, get_host_folder),
     MO_PROPERTY(Datacenter, datastoreFolder, get_datastore_folder),
     MO_PROPERTY(Datacenter, networkFolder, get_network_folder),
-    MO_PROPERTY(Datacenter, datastore, get_datastores),
-    MO_PROPERTY(Datacenter, network, get_networks),
+    MO_PROPERTY(Datacenter, datastore, inventory_get_datastores),
+    MO_PROPERTY(Datacenter, network, inventory_get_networks),
     MO_PROPERTY(Datacenter, configuration, get_configuration),
 };
 static const struct mo_method methods[] = {

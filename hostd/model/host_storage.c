@@ -11,12 +11,6 @@
 #include "hostd/model/classes.h"
 #include "hostd/model/datastore.h"
 
-static struct vim_any get_datastores(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
-}
-
 static struct vim_any get_capabilities(struct mo *mo, struct call *call)
 {
     struct vim_HostDatastoreSystemCapabilities *c =
@@ -38,7 +32,7 @@ static void query_disks(struct mo *mo, struct call *call)
 }
 
 static const struct mo_property datastore_properties[] = {
-    MO_PROPERTY(HostDatastoreSystem, datastore, get_datastores),
+    MO_PROPERTY(HostDatastoreSystem, datastore, inventory_get_datastores),
     MO_PROPERTY(HostDatastoreSystem, capabilities, get_capabilities),
 };
 static const struct mo_method datastore_methods[] = {

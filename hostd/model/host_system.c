@@ -289,24 +289,6 @@ static struct vim_any get_config_manager(struct mo *mo, struct call *call)
     return vim_any_data(c);
 }
 
-static struct vim_any get_vms(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(VirtualMachine), NULL);
-}
-
-static struct vim_any get_datastores(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
-}
-
-static struct vim_any get_networks(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(Network), NULL);
-}
-
 static struct vim_any get_browser(struct mo *mo, struct call *call)
 {
     (void)mo;
@@ -347,9 +329,9 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(HostSystem, capability, get_capability),
     MO_PROPERTY(HostSystem, config, get_config),
     MO_PROPERTY(HostSystem, configManager, get_config_manager),
-    MO_PROPERTY(HostSystem, vm, get_vms),
-    MO_PROPERTY(HostSystem, datastore, get_datastores),
-    MO_PROPERTY(HostSystem, network, get_networks),
+    MO_PROPERTY(HostSystem, vm, inventory_get_vms),
+    MO_PROPERTY(HostSystem, datastore, inventory_get_datastores),
+    MO_PROPERTY(HostSystem, network, inventory_get_networks),
     MO_PROPERTY(HostSystem, datastoreBrowser, get_browser),
     MO_PROPERTY(HostSystem, systemResources, get_system_resources),
 };

@@ -134,6 +134,30 @@ struct vim_any inventory_refs(struct call *call, const struct vim_managed *type,
     return VIM_ANY_LIST(VIM_REF, (unsigned)(type - vim_managed), &list);
 }
 
+struct vim_any inventory_get_hosts(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(HostSystem), NULL);
+}
+
+struct vim_any inventory_get_vms(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(VirtualMachine), NULL);
+}
+
+struct vim_any inventory_get_datastores(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(Datastore), NULL);
+}
+
+struct vim_any inventory_get_networks(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return inventory_refs(call, VIM_MANAGED(Network), NULL);
+}
+
 /* --- creation --- */
 
 static int add_folder(struct inventory *inventory, struct folder *folder, const char *id,

@@ -54,3 +54,9 @@ struct entity *inventory_find(struct inventory *inventory, const struct vim_mana
 /* A list property of all entities of a type that the caller may see: VIM_ANY list of references. */
 struct vim_any inventory_refs(struct call *call, const struct vim_managed *type,
                               const struct entity *parent);
+
+/* The same as getters, of objects that have all that the host has. */
+struct vim_any inventory_get_hosts(struct mo *mo, struct call *call);
+struct vim_any inventory_get_vms(struct mo *mo, struct call *call);
+struct vim_any inventory_get_datastores(struct mo *mo, struct call *call);
+struct vim_any inventory_get_networks(struct mo *mo, struct call *call);

@@ -19,12 +19,6 @@ static struct vim_any get_summary(struct mo *mo, struct call *call)
     return vim_any_data(s);
 }
 
-static struct vim_any get_hosts(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    return inventory_refs(call, VIM_MANAGED(HostSystem), NULL);
-}
-
 static struct vim_any get_vms(struct mo *mo, struct call *call)
 {
     return vm_refs(call, vm_on_network, mo);
@@ -32,7 +26,7 @@ static struct vim_any get_vms(struct mo *mo, struct call *call)
 
 static const struct mo_property properties[] = {
     MO_PROPERTY(Network, summary, get_summary),
-    MO_PROPERTY(Network, host, get_hosts),
+    MO_PROPERTY(Network, host, inventory_get_hosts),
     MO_PROPERTY(Network, vm, get_vms),
 };
 static const struct mo_class network_class = {
