@@ -121,6 +121,19 @@ static inline const struct clock *dev_clock(const struct dev_env *env)
     return env->clock ? env->clock : &clock_host;
 }
 
+/* For classes without regions. */
+static inline uint64_t dev_read_nothing(void *dev, unsigned region, uint64_t offset, unsigned size)
+{
+    (void)dev, (void)region, (void)offset, (void)size;
+    return UINT64_MAX;
+}
+
+static inline void dev_write_nothing(void *dev, unsigned region, uint64_t offset, unsigned size,
+                                     uint64_t value)
+{
+    (void)dev, (void)region, (void)offset, (void)size, (void)value;
+}
+
 struct dev_class {
     const char *name;
     enum dev_place place;

@@ -108,17 +108,6 @@ static void config_init(void *dev, uint8_t *config, uint8_t *writable)
     config_written(dev, config, 0, PCI_CONFIG_SIZE);
 }
 
-static uint64_t no_read(void *dev, unsigned region, uint64_t offset, unsigned size)
-{
-    (void)dev, (void)region, (void)offset, (void)size;
-    return UINT64_MAX;
-}
-
-static void no_write(void *dev, unsigned region, uint64_t offset, unsigned size, uint64_t value)
-{
-    (void)dev, (void)region, (void)offset, (void)size, (void)value;
-}
-
 static const struct state_field fields[] = {
     STATE_FIELD(struct q35_mch, tseg, STATE_U32),
     STATE_FIELD(struct q35_mch, locked, STATE_BOOL),
@@ -138,8 +127,8 @@ const struct dev_class q35_mch_class = {
     .create = create,
     .destroy = free,
     .reset = reset,
-    .read = no_read,
-    .write = no_write,
+    .read = dev_read_nothing,
+    .write = dev_write_nothing,
     .state = &state,
     .config_init = config_init,
     .config_written = config_written,

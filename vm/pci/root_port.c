@@ -317,17 +317,6 @@ static void reset(void *dev)
     (void)dev; /* with its configuration space: config_init */
 }
 
-static uint64_t no_read(void *dev, unsigned region, uint64_t offset, unsigned size)
-{
-    (void)dev, (void)region, (void)offset, (void)size;
-    return UINT64_MAX;
-}
-
-static void no_write(void *dev, unsigned region, uint64_t offset, unsigned size, uint64_t value)
-{
-    (void)dev, (void)region, (void)offset, (void)size, (void)value;
-}
-
 static const struct state_field fields[] = {
     STATE_FIELD(struct root_port, occupied, STATE_BOOL),
     STATE_FIELD(struct root_port, ejecting, STATE_BOOL),
@@ -346,8 +335,8 @@ const struct dev_class root_port_class = {
     .create = create,
     .destroy = free,
     .reset = reset,
-    .read = no_read,
-    .write = no_write,
+    .read = dev_read_nothing,
+    .write = dev_write_nothing,
     .state = &state,
     .config_init = config_init,
     .config_written = config_written,
