@@ -46,10 +46,8 @@ struct jit_site {
     uint8_t length;  /* of the instruction */
     uint8_t align;   /* ACCESS: `resume` holds only if no bit of jit.linear & align is set: the code
                         behind relies on it; else go on behind the instruction as from an END */
-    bool unaligned;  /* ACCESS: has been met with an address that the check refused though its page
-                        is there; the unit is made again when that is often */
     uint16_t offset; /* of the instruction in the page; LINK, END: of the target */
-    uint16_t misses; /* ACCESS: how often */
+    uint16_t misses; /* ACCESS: how often its check refused an address whose page is there */
     uint32_t resume; /* run address; 0: the unit ends with this instruction */
     uint32_t link;   /* LINK: run address of the jump's 32-bit distance */
     uint32_t unit;   /* address of its struct jit_unit */
