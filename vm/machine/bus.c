@@ -62,7 +62,7 @@ static void number_key_make(void)
     (void)pthread_key_create(&number_key, number_free);
 }
 
-static void number_take(void)
+static __attribute__((noinline)) void number_take(void)
 {
     (void)pthread_once(&number_once, number_key_make);
     (void)pthread_mutex_lock(&number_lock);
@@ -78,7 +78,10 @@ static void number_take(void)
     (void)pthread_setspecific(number_key, (void *)((uintptr_t)thread_number + 1));
 }
 
-static struct map *map_enter(struct bus *bus, enum bus_space space)
+/* On the way of every trapped access, therefore in one piece with it. */
+#define HOT inline __attribute__((always_inline))
+
+static HOT struct map *map_enter(struct bus *bus, enum bus_space space)
 {
     struct map *map;
 
@@ -92,7 +95,7 @@ static struct map *map_enter(struct bus *bus, enum bus_space space)
     return map;
 }
 
-static void map_leave(struct bus *bus)
+static HOT void map_leave(struct bus *bus)
 {
     atomic_store_explicit(&bus->hazard[thread_number][--thread_depth], NULL, memory_order_release);
 }
@@ -230,7 +233,7 @@ int bus_unmap(struct bus *bus, enum bus_space space, uint64_t base)
 }
 
 /* The region that claims `addr`, or NULL. */
-static const struct entry *find(const struct map *map, uint64_t addr)
+static __attribute__((noinline)) const struct entry *find(const struct map *map, uint64_t addr)
 {
     unsigned low = 0, high = map->count;
 
@@ -247,7 +250,8 @@ static const struct entry *find(const struct map *map, uint64_t addr)
     return addr - e->base < e->region.size ? e : NULL;
 }
 
-static const struct entry *find_again(enum bus_space space, const struct map *map, uint64_t addr)
+static HOT const struct entry *find_again(enum bus_space space, const struct map *map,
+                                          uint64_t addr)
 {
     const struct entry *last = thread_last[space].entry;
 
@@ -266,16 +270,13 @@ static uint64_t ones(unsigned size)
     return size >= 8 ? UINT64_MAX : BIT64(size * 8) - 1;
 }
 
-/* How much of an access of `size` at `offset` the region takes in one piece. */
-static unsigned piece(const struct bus_region *r, uint64_t offset, unsigned size)
+/* How much of an access of `size` at `offset` the region takes in one piece: a power of two. */
+static inline unsigned piece(const struct bus_region *r, uint64_t offset, unsigned size)
 {
-    unsigned most = r->max_width ? r->max_width : 8;
-    uint64_t left = r->size - offset;
-    unsigned part = 8;
+    unsigned most = MIN(size, r->max_width ? r->max_width : 8u);
 
-    while (part > size || part > most || part > left)
-        part /= 2;
-    return part;
+    most = (unsigned)MIN((uint64_t)most, r->size - offset);
+    return 1u << (31 - __builtin_clz(most));
 }
 
 uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t addr, unsigned size)
