@@ -175,7 +175,7 @@ static void on_keeper(void *ctx, uint32_t events)
     else if (m.kind == KEEPER_ENDED)
         now_off(vm, (enum vm_end)m.value, m.text);
     else if (m.kind == KEEPER_RUNNING && vm->power != VM_STOPPING)
-        now_on(vm, m.started_us);
+        now_on(vm, m.us);
 }
 
 static int listen_to_keeper(struct virtual_machine *vm)

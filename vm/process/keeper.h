@@ -9,6 +9,15 @@
  *             connecting works. What fails before that goes to standard error, status 1.
  *   both      one SOCK_SEQPACKET message = one struct keeper_message
  *
+ * A VM whose configuration names a state file (vmcfg.state) comes up PAUSED, with all of that state
+ * in place, and begins to run with the first CHANGE: whoever lets it go on says in the same breath
+ * what its .vmx is from then on. Nothing else in the keeper's life writes to a datastore.
+ *
+ * CHANGE is everything that is done to a running VM's disks and cards, and saving its state
+ * (change.h): at most one at a time, in the keeper from the moment it is sent, whether or not the
+ * client lives to see the end; CHANGED tells all clients of it. The client that sent one also gets
+ * PROGRESS.
+ *
  * When the VM ends the keeper writes PATH.end (the last message, as a file), tells everybody, takes
  * PATH away and ends. A PATH that nobody listens at, without PATH.end, means that the keeper was
  * killed, and the VM with it. */
@@ -24,22 +33,37 @@
 enum { KEEPER_FD_CONFIG = 3 };
 
 enum keeper_kind {
-    /* keeper -> client; the first of these comes at once */
+    /* keeper -> client; one of the first four comes at once */
     KEEPER_STARTING, /* the pair is on its way */
+    KEEPER_PAUSED,   /* the guest's state has been restored; it waits for a CHANGE */
     KEEPER_RUNNING,  /* the guest runs */
     KEEPER_ENDED,    /* value: enum vm_end; text: why, or "" */
+    KEEPER_PROGRESS, /* value: per cent of the change under way */
+    KEEPER_CHANGED,  /* value: 0 or an errno, with text; us: how long the guest stood still */
     /* client -> keeper */
     KEEPER_POWER_BUTTON,
     KEEPER_RESET,
-    KEEPER_STOP, /* power off, as the switch does it */
+    KEEPER_STOP,   /* power off, as the switch does it */
+    KEEPER_CHANGE, /* keeper_change */
+    KEEPER_CANCEL, /* the change under way, if it still can be */
     KEEPER_KIND_MAX
 };
 
 struct keeper_message {
     uint32_t kind;
     uint32_t value;
-    int64_t started_us; /* RUNNING: since 1970, when the guest began; else 0 */
+    int64_t us; /* RUNNING: since 1970, when the guest began; CHANGED: see there; else 0 */
     char text[ERR_TEXT_MAX];
+};
+
+/* What is wanted of the VM; nothing is possible too. */
+struct keeper_change {
+    unsigned flags;          /* VM_CHANGE_* of change.h that need no descriptor */
+    int state_fd;            /* a fresh file for the VM's state; -1: none is saved */
+    const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is */
+    const char *commit_path; /* NULL, or a file that gets `commit` as its content (base/file.h's
+                                file_replace) when nothing can fail any more */
+    const char *commit;
 };
 
 /* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working
@@ -49,6 +73,7 @@ int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err);
 /* A non-blocking connection: -ECONNREFUSED or -ENOENT when nobody listens. */
 int keeper_connect(const char *path, int *ret_fd);
 int keeper_send(int fd, enum keeper_kind kind);
+int keeper_change(int fd, const struct keeper_change *change, struct err *err);
 /* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. */
 int keeper_receive(int fd, struct keeper_message *ret_message);
 

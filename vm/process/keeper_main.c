@@ -107,7 +107,7 @@ static void on_started(void *ctx)
     struct keeper *keeper = ctx;
 
     keeper->state.kind = KEEPER_RUNNING;
-    keeper->state.started_us = clock_realtime(&clock_host) / 1000;
+    keeper->state.us = clock_realtime(&clock_host) / 1000;
     tell_all(keeper);
 }
 

@@ -14,6 +14,14 @@
  *            vmm -> vmx  RESET_DEVICE (its slot lost power)
  *            vmm -> vmx  RESET; vmx -> vmm RESET_DONE when devices and RAM contents are as at
  * power-on
+ *
+ * The parent's requests to either of them, one at a time, each answered by DONE:
+ *   PAUSE    the vCPUs stand still, devices are quiet, disks flushed; vmm first. A VM that is
+ *            restored (VM_FD_STATE) comes up so, and says it by DONE instead of STARTED
+ *   SAVE     while paused: the state (savefile.h) into the descriptor that comes with it
+ *   RESUME   vmx first
+ *   DISK_CLOSE, DISK_OPEN, NIC_LINK
+ *            while paused, vmx only
  */
 #pragma once
 
@@ -35,6 +43,7 @@ enum vm_fd {
     VM_FD_CONTROL = 3, /* the socket to the parent */
     VM_FD_LINK,        /* the socket to the other process */
     VM_FD_CONFIG,      /* memfd: the VM as a dictionary (config/vmcfg.h) */
+    VM_FD_STATE,       /* memfd: the process's part of a saved state, to go on from; or none */
     VM_FD_SHARED,      /* memfd: struct link_shared */
     VM_FD_RAM,         /* memfd: guest memory */
     /* vmx only */
@@ -75,6 +84,13 @@ enum link_kind {
     LINK_DISK_FILE,    /* parent to vmx, at its start: one file of disk `value` (handover.h) */
     LINK_NIC, /* the same: the queues of network card `value`, then vhost for each or none */
     LINK_END_OF_FILES, /* that was all */
+    LINK_PAUSE,        /* parent; see above */
+    LINK_RESUME,
+    LINK_SAVE,
+    LINK_DISK_CLOSE, /* disk `value`: flushed, closed, unlocked */
+    LINK_DISK_OPEN,  /* disk `value`, of the DISK_FILEs that have come before; none: no disc */
+    LINK_NIC_LINK,   /* network card value / 2: its cable is in (bit 0) or out */
+    LINK_DONE,       /* vmm, vmx: value is 0 or an errno, text says more */
     LINK_KIND_MAX
 };
 
@@ -96,7 +112,7 @@ struct link_message {
                        ENDED: enum vm_end */
     union {
         struct link_entry entry; /* READY, RESET_DONE */
-        char text[ERR_TEXT_MAX]; /* ENDED */
+        char text[ERR_TEXT_MAX]; /* ENDED, DONE */
         struct link_file file;   /* DISK_FILE */
     };
 };

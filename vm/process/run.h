@@ -21,10 +21,12 @@ enum vm_end {
     VM_END_DIED,         /* vmm or vmx ended by itself; err says which and how */
     VM_END_NO_ENGINE,    /* not started: err says why the engine can not be used here */
     VM_END_BAD_FILE,     /* not started: err names the file and the reason */
+    VM_END_SUSPENDED,    /* its state is saved, and it was to end then */
     VM_END_MAX,
 };
 
 struct vm;
+struct vm_change;
 
 /* `stdio_fd` is the VM's end of a stream socket pair when cfg->serial is VMCFG_STREAM_STDIO,
  * otherwise -1; taken: closed here in every case. A negative errno comes with err: -ENOENT,
@@ -39,5 +41,12 @@ int vm_move_card(struct vm *vm, unsigned slot);
 int vm_reset(struct vm *vm); /* as the reset button does it */
 /* Called once, from the loop, when the guest's first instruction is about to run. */
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx);
+/* Called once, from the loop: a VM with a state file (cfg->state) has it, and waits for the first
+ * vm_change. Without this such a VM goes on by itself. */
+void vm_on_restored(struct vm *vm, void (*restored)(void *ctx), void *ctx);
+
+/* Does `change` (change.h) on a thread of its own and calls `done` from the loop. -EBUSY: one is
+ * under way. `change` is borrowed until then; vm_destroy cancels it and waits, without `done`. */
+int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), void *ctx);
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
 void vm_destroy(struct vm *vm); /* accepts NULL */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done to a VM while it runs, in its parent: its state is saved, its disks become others,
+ * its cards get or lose a cable. One linear piece of work, on a thread of its own:
+ *
+ *   1  vmm and vmx stand still (LINK_PAUSE), disks are flushed
+ *   2  the state is written to state_fd (savefile.h)
+ *   3  disks that are to change are closed in vmx and opened anew by name here: after
+ *      VM_CHANGE_CHILDREN has made the new ones, or VM_CHANGE_MERGE has brought down the old ones
+ *   4  `commit`: the .vmx on the datastore says the same as the VM does
+ *   5  vmx and vmm go on, or end (VM_CHANGE_END)
+ *
+ * What fails in 1 to 4, or is cancelled, is undone: the disks are as before, and the guest goes on.
+ * After 4 nothing fails but by a process dying. So whenever one of the three processes is killed,
+ * the VM's disks are what its .vmx says, and the .vmx is whole.
+ *
+ * A VM that was restored is in step 1 already; its first change lets it run. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/vmcfg.h"
+
+enum vm_change_flags {
+    VM_CHANGE_END = 1,      /* the VM ends when its state is saved: VM_END_SUSPENDED */
+    VM_CHANGE_CHILDREN = 2, /* each disk that changes is made, as a child of what it was */
+    /* Each disk that changes becomes an ancestor of what it was, into which goes what it held by
+     * itself; what stands between has been brought there before. */
+    VM_CHANGE_MERGE = 4,
+    VM_CHANGE_FLAGS = 7,
+};
+
+struct vm_change {
+    unsigned flags;
+    int state_fd;            /* -1: no state is saved */
+    const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is. It may differ in the files of
+                                disks and discs, and in which cables are in */
+    int (*commit)(void *ctx, struct err *err);     /* NULL: nothing to do */
+    void (*progress)(void *ctx, unsigned percent); /* on the thread; NULL: nobody listens */
+    void *ctx;
+    atomic_bool cancel; /* from any thread */
+
+    /* When it is done. */
+    int rc;
+    struct err err;
+    uint64_t stood_us; /* how long the guest stood still */
+};
