@@ -165,7 +165,7 @@ static void on_keeper(void *ctx, uint32_t events)
 {
     struct virtual_machine *vm = ctx;
     struct keeper_message m;
-    int rc = keeper_receive(vm->keeper.fd, &m);
+    int rc = keeper_receive(vm->keeper.fd, &m, NULL);
 
     (void)events;
     if (rc == -EAGAIN)
@@ -281,6 +281,8 @@ static int read_config(struct virtual_machine *vm, struct vmcfg *cfg, struct err
         rc = confine_all(vm, cfg, err);
     for (unsigned i = 0; i < cfg->nic_count; i++)
         cfg->nics[i].type = VMCFG_NIC_USER;
+    if (cfg->serial.type == VMCFG_STREAM_AUTO && cfg->console.type != VMCFG_STREAM_STDIO)
+        cfg->serial.type = VMCFG_STREAM_STDIO; /* the keeper's (keeper_serial) */
     if (rc == 0)
         rc = vmcfg_finish(cfg, err);
     if (rc == 0)

@@ -40,7 +40,7 @@ static bool wait_for_end(int fd, uint64_t deadline)
         uint64_t now = clock_now();
         if (now >= deadline || poll(&p, 1, (int)((deadline - now) / 1000000) + 1) < 1)
             return false;
-        int rc = keeper_receive(fd, &m);
+        int rc = keeper_receive(fd, &m, NULL);
         if ((rc < 0 && rc != -EAGAIN) || (rc == 0 && m.kind == KEEPER_ENDED))
             return true;
     }

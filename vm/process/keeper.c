@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/loop.h"
 #include "vm/process/config_fd.h"
 #include "vm/process/spawn.h"
 
@@ -67,12 +69,34 @@ int keeper_connect(const char *path, int *ret_fd)
     return 0;
 }
 
+union control {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(sizeof(int))];
+};
+
+int keeper_send_message(int socket, const struct keeper_message *message, int fd)
+{
+    union control control = {0};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof *message};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        header.msg_control = control.space;
+        header.msg_controllen = sizeof control.space;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    return sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 int keeper_send(int fd, enum keeper_kind kind)
 {
-    struct keeper_message m = {.kind = kind};
-    ssize_t n = send(fd, &m, sizeof m, MSG_NOSIGNAL);
+    const struct keeper_message m = {.kind = kind};
 
-    return n < 0 ? -errno : 0;
+    return keeper_send_message(fd, &m, -1);
 }
 
 static int check(const struct keeper_message *m, ssize_t n)
@@ -83,13 +107,65 @@ static int check(const struct keeper_message *m, ssize_t n)
     return 0;
 }
 
-int keeper_receive(int fd, struct keeper_message *ret_message)
+int keeper_receive(int socket, struct keeper_message *ret_message, int *ret_fd)
 {
-    ssize_t n = recv(fd, ret_message, sizeof *ret_message, MSG_TRUNC);
+    union control control = {0};
+    struct iovec iov = {.iov_base = ret_message, .iov_len = sizeof *ret_message};
+    struct msghdr header = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = ret_fd ? control.space : NULL,
+                            .msg_controllen = ret_fd ? sizeof control.space : 0};
+    ssize_t n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    cleanup_fd int fd = -1;
 
     if (n < 0)
         return errno == EINTR ? -EAGAIN : errno == ECONNRESET ? -EPIPE : -errno;
-    return n == 0 ? -EPIPE : check(ret_message, n);
+    if (n == 0)
+        return -EPIPE;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof fd))
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    int rc = header.msg_flags & MSG_TRUNC ? -EBADMSG : check(ret_message, n);
+    if (rc == 0 && ret_fd)
+        *ret_fd = TAKE_FD(fd);
+    return rc;
+}
+
+/* Messages of other kinds come on each connection: what state the VM is in. */
+static int receive_serial(int socket, int *ret_fd)
+{
+    struct keeper_message m;
+    int fd = -1, rc = keeper_receive(socket, &m, &fd);
+
+    if (rc < 0)
+        return rc;
+    if (m.kind == KEEPER_SERIAL && fd >= 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    (void)close_fd(fd);
+    if (m.kind == KEEPER_SERIAL)
+        return m.value && m.value < 4096 ? -(int)m.value : -EBADMSG;
+    return m.kind == KEEPER_ENDED ? -EPIPE : -EAGAIN;
+}
+
+int keeper_serial(const char *path, int *ret_fd)
+{
+    uint64_t deadline = clock_now() + (uint64_t)KEEPER_ANSWER_MS * 1000000, now;
+    cleanup_fd int socket = -1;
+    int rc = keeper_connect(path, &socket);
+
+    if (rc == 0)
+        rc = keeper_send(socket, KEEPER_SERIAL);
+    if (rc == 0)
+        rc = -EAGAIN;
+    while (rc == -EAGAIN && (now = clock_now()) < deadline) {
+        struct pollfd ready = {.fd = socket, .events = POLLIN};
+        if (poll(&ready, 1, (int)((deadline - now) / 1000000) + 1) == 1)
+            rc = receive_serial(socket, ret_fd);
+    }
+    return rc == -EAGAIN ? -ETIMEDOUT : rc;
 }
 
 int keeper_last_words(const char *path, struct keeper_message *ret_message)

@@ -18,6 +18,9 @@
  * client lives to see the end; CHANGED tells all clients of it. The client that sent one also gets
  * PROGRESS.
  *
+ * The VM's serial port, unless the configuration sends it elsewhere, is the keeper's too: clients
+ * get at it by KEEPER_SERIAL, as many at a time as serial_hub.h says.
+ *
  * When the VM ends the keeper writes PATH.end (the last message, as a file), tells everybody, takes
  * PATH away and ends. A PATH that nobody listens at, without PATH.end, means that the keeper was
  * killed, and the VM with it. */
@@ -46,6 +49,9 @@ enum keeper_kind {
     KEEPER_STOP,   /* power off, as the switch does it */
     KEEPER_CHANGE, /* keeper_change */
     KEEPER_CANCEL, /* the change under way, if it still can be */
+    /* client -> keeper, and its answer: with the descriptor of a stream socket to the serial port
+     * (serial_hub.h) if value is 0; else value is the errno, ENXIO: the port ends elsewhere */
+    KEEPER_SERIAL,
     KEEPER_KIND_MAX
 };
 
@@ -74,8 +80,18 @@ int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err);
 int keeper_connect(const char *path, int *ret_fd);
 int keeper_send(int fd, enum keeper_kind kind);
 int keeper_change(int fd, const struct keeper_change *change, struct err *err);
-/* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. */
-int keeper_receive(int fd, struct keeper_message *ret_message);
+/* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. *ret_fd (NULL: none is wanted, one that comes is
+ * closed): a descriptor that came along, the caller's, or -1. */
+int keeper_receive(int socket, struct keeper_message *ret_message, int *ret_fd);
+/* Both sides: a whole message, and a descriptor, which stays the caller's, or -1. */
+int keeper_send_message(int socket, const struct keeper_message *message, int fd);
+
+/* The serial port of the VM: what it sent last, then all that it sends, and what is written goes to
+ * it. The socket's end is the VM's end. Asks on a connection of its own and waits for the answer,
+ * KEEPER_ANSWER_MS at most. -ECONNREFUSED, -ENOENT: does not run; -ENXIO: the port goes to a file
+ * or a pipe; -EUSERS: too many have it. */
+enum { KEEPER_ANSWER_MS = 2000 };
+int keeper_serial(const char *path, int *ret_fd);
 
 /* What PATH.end says; -ENOENT without one. keeper_forget takes it and PATH away. */
 int keeper_last_words(const char *path, struct keeper_message *ret_message);

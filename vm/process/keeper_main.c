@@ -21,6 +21,7 @@
 #include "base/loop.h"
 #include "vm/process/keeper.h"
 #include "vm/process/run.h"
+#include "vm/process/serial_hub.h"
 
 enum { CLIENTS_MAX = 16, CONFIG_MAX = 1 << 20 };
 
@@ -35,6 +36,7 @@ struct keeper {
     struct loop_source listen;
     struct client client[CLIENTS_MAX];
     struct vm *vm;
+    struct serial_hub *serial;   /* NULL: the port ends elsewhere */
     struct keeper_message state; /* what a new client is told */
 };
 
@@ -50,8 +52,7 @@ static void hang_up(struct client *client)
  * be read: its end is seen there. */
 static void tell(struct client *client)
 {
-    (void)!send(client->source.fd, &client->keeper->state, sizeof client->keeper->state,
-                MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)keeper_send_message(client->source.fd, &client->keeper->state, -1);
 }
 
 static void tell_all(struct keeper *keeper)
@@ -61,12 +62,22 @@ static void tell_all(struct keeper *keeper)
             tell(&keeper->client[i]);
 }
 
+static void give_serial(struct client *client)
+{
+    struct keeper *keeper = client->keeper;
+    cleanup_fd int fd = -1;
+    int rc = keeper->serial ? serial_hub_attach(keeper->serial, &fd) : -ENXIO;
+    const struct keeper_message m = {.kind = KEEPER_SERIAL, .value = (uint32_t)-rc};
+
+    (void)keeper_send_message(client->source.fd, &m, fd);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
     struct keeper *keeper = client->keeper;
     struct keeper_message m;
-    int rc = keeper_receive(client->source.fd, &m);
+    int rc = keeper_receive(client->source.fd, &m, NULL);
 
     (void)events;
     if (rc < 0 && rc != -EAGAIN)
@@ -79,6 +90,8 @@ static void on_client(void *ctx, uint32_t events)
         (void)vm_reset(keeper->vm);
     else if (m.kind == KEEPER_STOP)
         loop_stop(keeper->loop, VM_END_STOPPED);
+    else if (m.kind == KEEPER_SERIAL)
+        give_serial(client);
 }
 
 static void on_listen(void *ctx, uint32_t events)
@@ -159,8 +172,14 @@ static void run(struct keeper *keeper, const struct vmcfg *cfg)
 {
     struct err err = ERR_INIT;
     enum vm_end end = VM_END_STOPPED;
-    int rc = vm_start(cfg, -1, keeper->loop, &keeper->vm, &err);
+    int stdio = -1, rc = 0;
 
+    if (cfg->serial.type == VMCFG_STREAM_STDIO || cfg->console.type == VMCFG_STREAM_STDIO)
+        rc = serial_hub_create(keeper->loop, &keeper->serial, &stdio);
+    if (rc == 0)
+        rc = vm_start(cfg, stdio, keeper->loop, &keeper->vm, &err);
+    else
+        (void)err_sys(&err, rc, "serial port");
     if (rc == 0) {
         vm_on_started(keeper->vm, on_started, keeper);
         rc = loop_run(keeper->loop);
@@ -170,6 +189,7 @@ static void run(struct keeper *keeper, const struct vmcfg *cfg)
         end = VM_END_BAD_FILE;
     }
     vm_destroy(keeper->vm);
+    serial_hub_destroy(TAKE_PTR(keeper->serial));
     keeper->state = (struct keeper_message){.kind = KEEPER_ENDED, .value = end};
     (void)snprintf(keeper->state.text, sizeof keeper->state.text, "%s", err.text);
 }
