@@ -183,13 +183,23 @@ static void refuse(struct conn *conn, int status)
     http_answer_text(&conn->x, status, http_status_text(status));
 }
 
+/* Somebody else at the local socket, should its mode ever let him, is a client like any other. */
+static bool is_owner(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
 static void note_peer(struct conn *conn)
 {
     const char *address = http_header(&conn->x.head, "X-Real-IP");
 
-    conn->x.local = conn->server->local;
+    conn->x.local = conn->server->local && is_owner(conn->fd);
     (void)snprintf(conn->x.peer, sizeof conn->x.peer, "%s",
-                   conn->x.local || !address ? "local" : address);
+                   conn->server->local || !address ? HTTP_PEER_LOCAL : address);
 }
 
 static void hand_over(struct conn *conn)

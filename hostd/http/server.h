@@ -34,7 +34,8 @@ enum {
     HTTP_TRANSFERS_MAX = 64,
     HTTP_BODIES_MAX = 256 << 20, /* all collected bodies together */
 };
-#define HTTP_STREAM SIZE_MAX
+#define HTTP_STREAM     SIZE_MAX
+#define HTTP_PEER_LOCAL "local"
 
 struct http_server;
 
@@ -42,8 +43,8 @@ struct http_exchange {
     struct http_head head;
     const uint8_t *body; /* collected */
     size_t body_len;
-    bool local;    /* by the socket that only this user's programs can reach */
-    char peer[48]; /* the client's address as the front says, or "local" */
+    bool local;    /* by the local socket, from a program of root's or of our own user */
+    char peer[48]; /* the client's address as the front says, or HTTP_PEER_LOCAL */
 
     /* The handler's. */
     void *user;
@@ -57,7 +58,7 @@ struct http_handler {
     void *ctx;
 };
 
-/* Takes `listen_fd` over on success. `local`: what comes by it is from this user's own programs.
+/* Takes `listen_fd` over on success. `local`: it is no front's, clients come directly.
  * The handler is borrowed. */
 int http_server_create(struct loop *loop, int listen_fd, bool local,
                        const struct http_handler *handler, struct http_server **ret_server);

@@ -143,7 +143,8 @@ static void invoke_logout(struct mo *mo, struct call *call)
     struct hostd *hostd = hostd_of(call);
 
     (void)mo;
-    event_session(hostd, call->session, false);
+    if (!call->session->by_owner)
+        event_session(hostd, call->session, false);
     session_close(hostd->sessions, call->session);
 }
 

@@ -40,7 +40,8 @@ struct session {
     uint64_t active_ns;          /* monotonic */
     unsigned calls;              /* under way */
     uint64_t call_count;
-    bool closing; /* ends when its calls have */
+    bool closing;  /* ends when its calls have */
+    bool by_owner; /* of the host's folder, without a login: one a command, no event */
     struct mo_scope scope;
 };
 
