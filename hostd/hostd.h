@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "hostd/api/call.h"
+#include "hostd/model/host_config.h"
 #include "hostd/session/account.h"
 
 struct hostd {
@@ -15,6 +16,7 @@ struct hostd {
     int root_fd;    /* the host's folder, also the working directory */
     struct worker *worker;
     struct accounts accounts;
+    struct host_config config;
     struct sessions *sessions;
     struct perms *perms;
     struct tasks *tasks;

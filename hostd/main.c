@@ -85,6 +85,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = accounts_load(&hostd->accounts, hostd->root_fd, err);
     if (rc == 0)
+        rc = host_config_load(&hostd->config, hostd->root_fd, err);
+    if (rc == 0)
         rc = perms_create(hostd->root_fd, "ha-folder-root", &hostd->perms, err);
     if (rc == 0)
         rc = sessions_create(hostd->loop, &hostd->sessions);
@@ -137,6 +139,7 @@ static void stop(struct process *process)
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
     perms_destroy(hostd->perms);
+    host_config_free(&hostd->config);
     accounts_free(&hostd->accounts);
     registry_destroy(hostd->api.registry);
     loop_del(&process->signals);

@@ -27,6 +27,11 @@ int json_route(struct call *call, bool get, const char *path);
 /* The arguments of call->method. 0, or -errno with the call's fault set. */
 int json_read(struct call *call, const void *body, size_t len);
 
+/* One object of `type` or of a type derived from it, from its text (what json_write_value wrote).
+ */
+int json_read_data(struct arena *arena, const struct vim_type *type, const void *text, size_t len,
+                   struct vim_data **ret_data, struct err *err);
+
 /* The finished call's response; returns the HTTP status. An empty body goes with 204. */
 int json_write(struct buf *out, const struct call *call);
 

@@ -209,6 +209,24 @@ static int read_single(struct reader *r, const json_t *json, struct vim_shape sh
     return e;
 }
 
+int json_read_data(struct arena *arena, const struct vim_type *type, const void *text, size_t len,
+                   struct vim_data **ret_data, struct err *err)
+{
+    struct reader r = {.arena = arena, .err = err};
+    struct vim_shape shape = {.kind = VIM_DATA, .of = (uint16_t)(type - vim_types)};
+    struct vim_any value;
+    json_error_t why;
+    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+
+    if (!json)
+        return err_set(err, -EBADMSG, "line %d: %s", why.line, why.text);
+    int e = read_data(&r, json, shape, &value);
+    json_decref(json);
+    if (!e)
+        *ret_data = value.data;
+    return e;
+}
+
 /* --- the request --- */
 
 /* The parser's tree costs far more than its text: what would be too many values is not parsed. */

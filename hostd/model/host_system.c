@@ -196,7 +196,7 @@ static struct vim_HostHardwareSummary *hardware_summary(struct call *call)
     h->numCpuPkgs = (int16_t)m->packages;
     h->numCpuCores = (int16_t)m->cores;
     h->numCpuThreads = (int16_t)m->threads;
-    h->numNics = (int32_t)host_network_nics(call->arena).count;
+    h->numNics = (int32_t)host_network_info(call)->pnic.count;
     return h;
 }
 

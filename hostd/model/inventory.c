@@ -15,6 +15,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/datastore.h"
+#include "hostd/model/host_network.h"
 #include "hostd/model/network.h"
 #include "hostd/model/resource_pool.h"
 #include "hostd/model/virtual_machine.h"
@@ -259,7 +260,7 @@ static int populate(struct inventory *inventory, json_t *root, struct err *err)
     if (rc == 0)
         rc = datastores_scan(inventory, json_object_get(root, "datastores"), err);
     if (rc == 0)
-        rc = network_add_default(inventory);
+        rc = host_network_sync(inventory->hostd);
     if (rc == 0)
         rc = pools_from_json(inventory, json_object_get(root, "pools"));
     if (rc == 0)

@@ -2,6 +2,7 @@
 #include "hostd/model/network.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/range.h"
@@ -36,19 +37,28 @@ static const struct mo_class network_class = {
     .prop_count = ARRAY_SIZE(properties),
 };
 
-int network_add_default(struct inventory *inventory)
+int network_add(struct inventory *inventory, const char *name)
 {
     struct entity *network = calloc(1, sizeof *network);
+    char id[ENTITY_ID_MAX];
 
     if (!network)
         return -ENOMEM;
-    int rc = entity_add(inventory->hostd, network, &network_class, "HaNetwork-" NETWORK_DEFAULT,
-                        NETWORK_DEFAULT, &inventory->network_folder.e);
+    (void)snprintf(id, sizeof id, "HaNetwork-%s", name);
+    int rc = entity_add(inventory->hostd, network, &network_class, id, name,
+                        &inventory->network_folder.e);
     if (rc < 0)
         free(network);
     return rc;
 }
 
+void network_remove(struct entity *network)
+{
+    entity_remove(network);
+    free(network);
+}
+
+/* At the end: permissions on them stay. */
 void networks_destroy(struct inventory *inventory)
 {
     struct entity *e;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Networks that VMs connect to. In hosted mode there is one, "VM Network": user-mode NAT, a process
- * of its own for each VM (docs/networking-user.md). */
+/* Networks that VMs connect to: one for each port group (model/host_network.h), of the same name. In
+ * hosted mode each is user-mode NAT, a process of its own for each VM (docs/networking-user.md). */
 #pragma once
 
 #include "hostd/model/inventory.h"
 
 #define NETWORK_DEFAULT "VM Network"
 
-int network_add_default(struct inventory *inventory);
+int network_add(struct inventory *inventory, const char *name);
+void network_remove(struct entity *network);
 void networks_destroy(struct inventory *inventory);

@@ -5,15 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"
+#include "config/vmcfg.h"
 #include "disk/disk.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
+#include "hostd/model/network.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/up/rootdir.h"
 
@@ -305,11 +308,23 @@ bool vm_in_pool(struct virtual_machine *vm, struct mo *pool)
     return vm->pool && &vm->pool->e.mo == pool;
 }
 
-/* Every card of today's VMs ends in the one network that there is. */
+/* A card whose port group nobody named is on the default one. */
 bool vm_on_network(struct virtual_machine *vm, struct mo *network)
 {
-    (void)network;
-    return vm_count_devices(vm, "ethernet") > 0;
+    const char *wanted = ENTITY_OF(entity, network)->name;
+    char key[32];
+
+    for (unsigned i = 0; vm->vmx && i < VMCFG_NICS_MAX; i++) {
+        (void)snprintf(key, sizeof key, "ethernet%u.present", i);
+        const char *there = vmxfile_get(vm->vmx, key);
+        if (!there || strcasecmp(there, "TRUE") != 0)
+            continue;
+        (void)snprintf(key, sizeof key, "ethernet%u.networkName", i);
+        const char *name = vmxfile_get(vm->vmx, key);
+        if (!strcmp(name && *name ? name : NETWORK_DEFAULT, wanted))
+            return true;
+    }
+    return false;
 }
 
 bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore)
