@@ -19,6 +19,7 @@ struct hostd {
     struct host_config config;
     struct sessions *sessions;
     struct perms *perms;
+    struct state *state;
     struct tasks *tasks;
     struct events *events;
     struct inventory *inventory;

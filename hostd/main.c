@@ -23,6 +23,7 @@
 #include "hostd/model/inventory.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
+#include "hostd/store/state.h"
 #include "hostd/task/task.h"
 #include "hostd/task/worker.h"
 #include "hostd/web.h"
@@ -91,6 +92,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = sessions_create(hostd->loop, &hostd->sessions);
     if (rc == 0)
+        rc = state_create(hostd, &hostd->state);
+    if (rc == 0)
         rc = tasks_create(hostd, &hostd->tasks);
     if (rc == 0)
         rc = events_create(hostd, &hostd->events);
@@ -102,6 +105,10 @@ static int start_parts(struct hostd *hostd, struct err *err)
         rc = view_init(&hostd->api);
     if (rc == 0)
         rc = autostart_create(hostd, &hostd->autostart, err);
+    if (rc == 0) {
+        state_report(hostd->state);
+        tasks_recover(hostd);
+    }
     return rc < 0 && !err->code ? err_sys(err, rc, "start") : rc;
 }
 
@@ -138,6 +145,7 @@ static void stop(struct process *process)
     autostart_destroy(hostd->autostart);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
+    state_destroy(hostd->state);
     perms_destroy(hostd->perms);
     host_config_free(&hostd->config);
     accounts_free(&hostd->accounts);

@@ -38,3 +38,7 @@ int json_write(struct buf *out, const struct call *call);
 /* One value as it stands where `declared` is declared. */
 void json_write_value(struct buf *out, const struct vim_any *value, struct vim_shape declared,
                       unsigned version);
+/* The reverse, for what we have written ourselves: the text of one value of that shape. Required
+ * members may be missing. */
+int json_read_value(struct arena *arena, const char *text, size_t len, struct vim_shape declared,
+                    struct vim_any *ret_value);

@@ -13,6 +13,7 @@ struct reader {
     struct arena *arena;
     struct err *err;
     unsigned depth;
+    bool ours; /* written by ourselves: members that must be there may be missing */
 };
 
 static int read_single(struct reader *r, const json_t *json, struct vim_shape shape,
@@ -72,7 +73,7 @@ static int read_members(struct reader *r, json_t *json, struct vim_data *data)
         if (e)
             return err_prefix(r->err, e, "%s", prop->name);
     }
-    return value_complete(data, &seen, r->err);
+    return r->ours ? 0 : value_complete(data, &seen, r->err);
 }
 
 static int read_data(struct reader *r, const json_t *json, struct vim_shape shape,
@@ -267,6 +268,16 @@ int json_read(struct call *call, const void *body, size_t len)
                                  : err_set(&err, -EINVAL, "it is no object");
     json_decref(json);
     return e < 0 ? bad_request(call, e, &err) : 0;
+}
+
+int json_read_value(struct arena *arena, const char *text, size_t len, struct vim_shape declared,
+                    struct vim_any *ret_value)
+{
+    struct reader r = {.arena = arena, .ours = true};
+    json_t *json = json_loadb(text, len, 0, NULL);
+    int e = json ? read_single(&r, json, declared, ret_value) : -EBADMSG;
+    json_decref(json);
+    return e;
 }
 
 int json_route(struct call *call, bool get, const char *path)

@@ -8,9 +8,23 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
-#include "hostd/event/event_list.h"
-#include "hostd/model/inventory.h"
+#include "hostd/model/event_manager.h"
+#include "hostd/model/history_collector.h"
+#include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
+#include "hostd/store/state.h"
+
+struct events {
+    struct hostd *hostd;
+    struct vim_Event *latest;
+    struct arena arena; /* of the latest */
+};
+
+static bool first(void *ctx, const struct state_row *row)
+{
+    *(int64_t *)ctx = row->number;
+    return false;
+}
 
 int events_create(struct hostd *hostd, struct events **ret_events)
 {
@@ -18,7 +32,11 @@ int events_create(struct hostd *hostd, struct events **ret_events)
 
     if (!events)
         return -ENOMEM;
+    int64_t newest = 0;
     events->hostd = hostd;
+    state_scan(hostd->state, STATE_EVENTS, INT64_MAX, false, first, &newest);
+    events->latest =
+        (struct vim_Event *)(void *)state_body(hostd->state, STATE_EVENTS, newest, &events->arena);
     *ret_events = events;
     return 0;
 }
@@ -27,9 +45,13 @@ void events_destroy(struct events *events)
 {
     if (!events)
         return;
-    for (unsigned i = 0; i < EVENTS_KEPT; i++)
-        arena_free(&events->ring[i].arena);
+    arena_free(&events->arena);
     free(events);
+}
+
+const struct vim_Event *event_latest(const struct hostd *hostd)
+{
+    return hostd->events->latest;
 }
 
 /* Named as the entity is called now: it may be another one tomorrow. */
@@ -65,28 +87,70 @@ static void name_place(struct arena *arena, struct hostd *hostd, struct vim_Even
     event->host->host = VIM_REF(HostSystem, "ha-host");
 }
 
+static int32_t chain_of(const struct vim_Event *event, const struct entity *entity)
+{
+    const struct virtual_machine *vm = NULL;
+
+    if (event->chainId)
+        return event->chainId;
+    if (entity && vim_managed_is(entity->mo.class->type, VIM_MANAGED(VirtualMachine)))
+        vm = (const struct virtual_machine *)(const void *)entity;
+    return vm && vm->task ? vm->task->chain : event->key;
+}
+
+/* The ids that clients give to types of their own are part of what an event is. */
+static const char *kind_of(struct arena *arena, struct vim_Event *event)
+{
+    struct vim_EventEx *ex = VIM_AS(EventEx, event);
+    struct vim_ExtendedEvent *extended = VIM_AS(ExtendedEvent, event);
+    const char *id = ex ? ex->eventTypeId : extended ? extended->eventTypeId : NULL;
+
+    return id ? arena_printf(arena, "%s %s", event->self.type->name, id) : event->self.type->name;
+}
+
+static void keep(struct hostd *hostd, struct arena *arena, struct vim_Event *event,
+                 const struct entity *entity)
+{
+    const struct state_row row = {
+        .number = event->key,
+        .time = event->createdTime,
+        .chain = event->chainId,
+        .what = kind_of(arena, event),
+        .user = event->userName,
+        .path = state_path(arena, entity ? entity : &hostd->inventory->host),
+    };
+
+    state_put(hostd->state, STATE_EVENTS, &row, &event->self);
+    history_offer(hostd, STATE_EVENTS, &row);
+}
+
 void event_post(struct hostd *hostd, struct vim_Event *event, struct entity *entity,
                 const char *user, const char *fmt, ...)
 {
-    struct events *events = hostd->events;
-    struct event_slot *slot = &events->ring[events->next % EVENTS_KEPT];
     struct vim_any value = {.shape = {VIM_DATA, false, (uint16_t)(event->self.type - vim_types)},
                             .data = &event->self};
+    struct arena arena = {0};
+    struct vim_Event *copy = (struct vim_Event *)(void *)vim_copy(&arena, &value).data;
     va_list ap;
 
-    arena_free(&slot->arena);
-    struct vim_Event *copy = (struct vim_Event *)(void *)vim_copy(&slot->arena, &value).data;
-    copy->key = copy->chainId = (int32_t)++events->next;
+    copy->key = state_number(hostd->state);
+    copy->chainId = chain_of(copy, entity);
     copy->createdTime = clock_realtime(&clock_host) / 1000;
-    copy->userName = arena_strdup(&slot->arena, user ? user : "");
-    name_place(&slot->arena, hostd, copy);
+    copy->userName = arena_strdup(&arena, user ? user : "");
+    name_place(&arena, hostd, copy);
     if (entity)
-        name_entity(&slot->arena, copy, entity);
+        name_entity(&arena, copy, entity);
     va_start(ap, fmt);
-    copy->fullFormattedMessage = arena_vprintf(&slot->arena, fmt, ap);
+    copy->fullFormattedMessage = arena_vprintf(&arena, fmt, ap);
     va_end(ap);
-    slot->event = copy;
-    events_changed(hostd);
+    struct vim_GeneralEvent *general = VIM_AS(GeneralEvent, copy);
+    if (general && !general->message)
+        general->message = copy->fullFormattedMessage;
+    keep(hostd, &arena, copy, entity);
+    arena_free(&hostd->events->arena);
+    hostd->events->latest = copy;
+    hostd->events->arena = arena;
+    event_manager_changed(hostd);
 }
 
 void event_session(struct hostd *hostd, const struct session *session, bool login)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events: what has happened, in order, for people and clients. The newest EVENTS_KEPT are kept.
- * Readers take them through collectors (EventManager, EventHistoryCollector).
+/* Events: what has happened, in order, for people and clients. They are kept in state.db
+ * (store/state.h) before anybody is told; the newest is at hand in memory. Readers take them
+ * through collectors (EventManager, EventHistoryCollector).
+ *
+ * An event of a VM that happens while an operation is under way on it has that task's chain.
  *
  * On the loop's thread. */
 #pragma once
 
 #include "hostd/model/entity.h"
-
-enum { EVENTS_KEPT = 1000 };
 
 struct session;
 struct events;
@@ -32,3 +33,6 @@ void event_post(struct hostd *hostd, struct vim_Event *event, struct entity *ent
 
 void event_session(struct hostd *hostd, const struct session *session, bool login);
 void event_login_failed(struct hostd *hostd, const char *user, const char *peer);
+
+/* The newest; NULL: there was none yet. Borrowed until the next. */
+const struct vim_Event *event_latest(const struct hostd *hostd);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TaskManager: recent tasks. History collectors are a vCenter's: a host says NotSupported. */
+/* TaskManager: recent tasks, and collectors for all that are kept. */
 #include <string.h>
 
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
+#include "hostd/model/history_collector.h"
+#include "hostd/model/task_collector.h"
 #include "hostd/task/task.h"
 
 static struct vim_any get_recent_task(struct mo *mo, struct call *call)
@@ -18,7 +20,7 @@ static struct vim_any get_max_collector(struct mo *mo, struct call *call)
 {
     (void)mo;
     (void)call;
-    return vim_any_int(0);
+    return vim_any_int(HISTORY_COLLECTORS_MAX);
 }
 
 static struct vim_ElementDescription *describe_method(struct arena *arena,
@@ -45,14 +47,27 @@ static struct vim_any get_description(struct mo *mo, struct call *call)
     return vim_any_data(d);
 }
 
+static void create_collector(struct mo *mo, struct call *call)
+{
+    const struct vim_CreateCollectorForTasks_args *args = call->args;
+
+    (void)mo;
+    history_create(call, &task_history, &args->filter->self);
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(TaskManager, recentTask, get_recent_task),
     MO_PROPERTY(TaskManager, maxCollector, get_max_collector),
     MO_PROPERTY(TaskManager, description, get_description),
 };
+static const struct mo_method methods[] = {
+    MO_METHOD(CreateCollectorForTasks, create_collector),
+};
 const struct mo_class task_manager_class = {
     .type = VIM_MANAGED(TaskManager),
     .base = NULL,
     .props = properties,
+    .methods = methods,
     .prop_count = ARRAY_SIZE(properties),
+    .method_count = ARRAY_SIZE(methods),
 };

@@ -10,7 +10,10 @@
 #include "base/loop.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
+#include "hostd/model/history_collector.h"
 #include "hostd/session/session.h"
+#include "hostd/store/state.h"
 
 enum { SWEEP_S = 10 };
 #define SECONDS(n) ((uint64_t)(n)*1000000000)
@@ -19,7 +22,6 @@ struct tasks {
     struct hostd *hostd;
     struct task *first; /* newest first */
     unsigned count;
-    int32_t serial;
     struct loop_source sweep;
 };
 
@@ -40,30 +42,34 @@ static bool ended(const struct task *task)
 
 /* --- properties and methods --- */
 
-static struct vim_any get_info(struct mo *mo, struct call *call)
+static struct vim_any copied(struct arena *arena, const struct vim_data *data)
 {
-    struct task *task = container_of(mo, struct task, mo);
-    struct vim_TaskInfo *info = VIM_NEW(call->arena, TaskInfo);
-    struct vim_TaskReasonUser *reason = VIM_NEW(call->arena, TaskReasonUser);
+    struct vim_any value = vim_any_data_((struct vim_data *)(uintptr_t)data);
 
-    reason->userName = arena_strdup(call->arena, task->user);
-    info->key = arena_strdup(call->arena, task->id);
-    info->task = mo_ref(mo);
+    return vim_copy(arena, &value);
+}
+
+static struct vim_TaskInfo *info_of(struct arena *arena, const struct task *task)
+{
+    if (task->past)
+        return (struct vim_TaskInfo *)(void *)copied(arena, &task->past->self).data;
+    struct vim_TaskInfo *info = VIM_NEW(arena, TaskInfo);
+    struct vim_TaskReasonUser *reason = VIM_NEW(arena, TaskReasonUser);
+
+    reason->userName = arena_strdup(arena, task->user);
+    info->key = arena_strdup(arena, task->id);
+    info->task = (struct vim_ref){VIM_MANAGED(Task), info->key};
     info->name = task->name;
-    info->descriptionId = arena_strdup(call->arena, task->description_id);
-    info->entity =
-        (struct vim_ref){task->entity_ref.type, arena_strdup(call->arena, task->entity_id)};
-    info->entityName = arena_strdup(call->arena, task->entity_name);
+    info->descriptionId = arena_strdup(arena, task->description_id);
+    info->entity = (struct vim_ref){task->entity_ref.type, arena_strdup(arena, task->entity_id)};
+    info->entityName = arena_strdup(arena, task->entity_name);
     info->state = (enum vim_TaskInfoState)task->state;
     info->cancelled = task->cancelled;
     info->cancelable = task->cancel && !ended(task);
     if (task->error)
-        info->error = (struct vim_LocalizedMethodFault *)(void *)vim_copy(
-                          call->arena,
-                          &(struct vim_any){.shape = {VIM_DATA, false, VIM_T_LocalizedMethodFault},
-                                            .data = &task->error->self})
-                          .data;
-    info->result = vim_copy(call->arena, &task->result);
+        info->error =
+            (struct vim_LocalizedMethodFault *)(void *)copied(arena, &task->error->self).data;
+    info->result = vim_copy(arena, &task->result);
     if (task->state == VIM_TaskInfoState_running && task->progress)
         info->progress = vim_int(task->progress);
     info->reason = (struct vim_TaskReason *)(void *)reason;
@@ -73,7 +79,20 @@ static struct vim_any get_info(struct mo *mo, struct call *call)
     if (task->ended_us)
         info->completeTime = vim_time(task->ended_us);
     info->eventChainId = task->chain;
-    return vim_any_data(info);
+    return info;
+}
+
+static struct vim_any get_info(struct mo *mo, struct call *call)
+{
+    return vim_any_data(info_of(call->arena, container_of(mo, struct task, mo)));
+}
+
+struct vim_TaskInfo *task_info_by_chain(struct hostd *hostd, int32_t chain, struct arena *arena)
+{
+    for (const struct task *task = hostd->tasks->first; task; task = task->next)
+        if (task->chain == chain)
+            return info_of(arena, task);
+    return NULL;
 }
 
 static void invoke_cancel(struct mo *mo, struct call *call)
@@ -106,7 +125,8 @@ struct vim_any task_recent(struct hostd *hostd, struct entity *entity, struct ca
     VIM_LIST(struct vim_ref) list = {0};
 
     for (struct task *task = hostd->tasks->first; task; task = task->next)
-        if (!entity || task->entity == entity)
+        if ((!entity || task->entity == entity) &&
+            (!task->entity || entity_visible(call, &task->entity->mo)))
             VIM_ADD(call->arena, &list, mo_ref(&task->mo));
     if (!list.items)
         VIM_EMPTY(&list);
@@ -117,6 +137,34 @@ struct entity *task_entity(struct hostd *hostd, struct mo *mo)
 {
     (void)hostd;
     return container_of(mo, struct task, mo)->entity;
+}
+
+/* --- state.db --- */
+
+static void keep(struct hostd *hostd, const struct vim_TaskInfo *info, const char *path)
+{
+    const struct vim_TaskReasonUser *by = VIM_AS(TaskReasonUser, info->reason);
+    const struct state_row row = {
+        .number = info->eventChainId,
+        .time = info->queueTime,
+        .started = info->startTime.v,
+        .completed = info->completeTime.v,
+        .chain = info->eventChainId,
+        .what = vim_enums[VIM_E_TaskInfoState].values[info->state],
+        .user = by ? by->userName : "",
+        .path = path,
+    };
+
+    state_put(hostd->state, STATE_TASKS, &row, &info->self);
+    history_offer(hostd, STATE_TASKS, &row);
+}
+
+static void keep_task(struct task *task)
+{
+    struct arena arena = {0};
+
+    keep(task->hostd, info_of(&arena, task), task->path);
+    arena_free(&arena);
 }
 
 /* --- life --- */
@@ -130,6 +178,23 @@ static void forget(struct tasks *tasks, struct task **at)
     mo_remove(&task->mo);
     arena_free(&task->arena);
     free(task);
+}
+
+/* False when its id is taken: then it is freed. */
+static bool add(struct tasks *tasks, struct task *task)
+{
+    task->hostd = tasks->hostd;
+    task->mo.class = &task_class;
+    task->mo.id = task->id;
+    if (mo_add(tasks->hostd->api.registry, NULL, &task->mo) < 0) {
+        arena_free(&task->arena);
+        free(task);
+        return false;
+    }
+    task->next = tasks->first;
+    tasks->first = task;
+    tasks->count++;
+    return true;
 }
 
 /* "VirtualMachine.powerOn" of vim.VirtualMachine and powerOn. */
@@ -152,27 +217,22 @@ struct task *task_start(struct call *call, struct entity *entity)
         CALL_FAULT(call, TaskInProgress);
         return NULL;
     }
-    task->hostd = tasks->hostd;
     task->entity = entity;
     task->entity_ref = mo_ref(&entity->mo);
     (void)snprintf(task->entity_id, sizeof task->entity_id, "%s", entity->id);
     (void)snprintf(task->entity_name, sizeof task->entity_name, "%s", entity->name);
     (void)snprintf(task->user, sizeof task->user, "%s", call->session ? call->session->user : "");
     task->name = call->method->name;
-    task->chain = ++tasks->serial;
+    task->chain = state_number(tasks->hostd->state);
+    task->path = state_path(&task->arena, entity);
     task->state = VIM_TaskInfoState_running;
     task->queued_us = task->started_us = now_us();
     describe(task, call->method);
-    task->mo.class = &task_class;
-    task->mo.id = task->id;
-    if (mo_add(call->api->registry, NULL, &task->mo) < 0) {
-        free(task);
+    if (!add(tasks, task)) {
         CALL_FAULT(call, TaskInProgress);
         return NULL;
     }
-    task->next = tasks->first;
-    tasks->first = task;
-    tasks->count++;
+    keep_task(task);
     mo_changed(&entity->mo, VIM_P_ManagedEntity_recentTask);
     call_return(call, mo_value(&task->mo));
     return task;
@@ -192,6 +252,7 @@ static void end(struct task *task, enum vim_TaskInfoState state)
     task->ended_us = now_us();
     task->cancel = NULL;
     task->ctx = NULL;
+    keep_task(task);
     changed(task);
 }
 
@@ -266,6 +327,97 @@ void task_forget_entity(struct hostd *hostd, struct entity *entity)
         if (task->entity == entity)
             task->entity = NULL;
 }
+
+/* --- what an earlier hostd left --- */
+
+struct leftovers {
+    struct tasks *tasks;
+    int64_t since;
+    struct left {
+        int64_t number;
+        bool ended;
+        char path[512];
+    } * items;
+    unsigned count;
+};
+
+static bool collect(void *ctx, const struct state_row *row)
+{
+    struct leftovers *left = ctx;
+    bool over = row->completed != 0;
+
+    if (over && row->completed < left->since)
+        return left->count < TASKS_MAX;
+    struct left *item = &left->items[left->count++];
+    item->number = row->number;
+    item->ended = over;
+    (void)snprintf(item->path, sizeof item->path, "%s", row->path);
+    return left->count < TASKS_MAX;
+}
+
+static void end_interrupted(struct hostd *hostd, struct task *task, const char *path)
+{
+    static const char why[] = "The host's management service was restarted while this was under "
+                              "way. What it had done is done; look before doing it again.";
+    struct vim_TaskInfo *info = task->past;
+    struct vim_SystemError *fault = VIM_NEW(&task->arena, SystemError);
+    struct mo *mo = info->entity.id ? mo_find(hostd->api.registry, info->entity.id) : NULL;
+
+    fault->reason = "hostd restarted";
+    info->state = VIM_TaskInfoState_error;
+    info->completeTime = vim_time(task->ended_us);
+    info->cancelable = false;
+    info->progress.set = false;
+    info->error = fault_localized(&task->arena, &fault->self, why);
+    keep(hostd, info, path);
+    struct vim_TaskEvent *event = VIM_NEW(&task->arena, TaskEvent);
+    event->info = info;
+    event->chainId = info->eventChainId;
+    event_post(hostd, (struct vim_Event *)(void *)event, mo ? entity_from(mo) : NULL, task->user,
+               "%s of %s was interrupted: hostd was restarted", info->name ? info->name : "A task",
+               info->entityName ? info->entityName : "this host");
+}
+
+static void recover(struct tasks *tasks, const struct left *left)
+{
+    struct task *task = calloc(1, sizeof *task);
+    struct vim_TaskInfo *info =
+        task ? (void *)state_body(tasks->hostd->state, STATE_TASKS, left->number, &task->arena)
+             : NULL;
+
+    if (!info || strlen(info->key) >= sizeof task->id) {
+        free(task);
+        return;
+    }
+    const struct vim_TaskReasonUser *by = VIM_AS(TaskReasonUser, info->reason);
+    struct mo *mo = info->entity.id ? mo_find(tasks->hostd->api.registry, info->entity.id) : NULL;
+    task->past = info;
+    task->chain = info->eventChainId;
+    task->entity = mo ? entity_from(mo) : NULL;
+    task->ended_us = left->ended ? info->completeTime.v : now_us();
+    task->state = left->ended ? (int)info->state : VIM_TaskInfoState_error;
+    (void)snprintf(task->id, sizeof task->id, "%s", info->key);
+    (void)snprintf(task->user, sizeof task->user, "%s", by ? by->userName : "");
+    if (add(tasks, task) && !left->ended)
+        end_interrupted(tasks->hostd, task, left->path);
+}
+
+void tasks_recover(struct hostd *hostd)
+{
+    struct leftovers left = {
+        .tasks = hostd->tasks,
+        .since = now_us() - (int64_t)TASK_KEEP_S * 1000000,
+        .items = calloc(TASKS_MAX, sizeof *left.items),
+    };
+
+    if (left.items)
+        state_scan(hostd->state, STATE_TASKS, INT64_MAX, false, collect, &left);
+    for (unsigned i = left.count; i; i--)
+        recover(hostd->tasks, &left.items[i - 1]);
+    free(left.items);
+}
+
+/* --- the sweep --- */
 
 static void on_sweep(void *ctx, uint32_t events)
 {

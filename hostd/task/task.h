@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks: what a method that takes time hands back at once. A handler makes one (task_start), which
  * also becomes the call's answer, does its work on worker threads or by waiting for a VM, and ends
- * it once by task_succeed or task_fail. Ended tasks can be looked at for TASK_KEEP_S.
+ * it once by task_succeed or task_fail. Ended tasks can be looked at for TASK_KEEP_S, and later
+ * through a TaskHistoryCollector.
+ *
+ * A task is in state.db (store/state.h) before its caller hears of it, and its end before anybody
+ * hears of that. The next hostd has those again that can still be looked at; one that was under way
+ * when hostd was killed ends then, in state error (tasks_recover).
  *
  * All on the loop's thread. */
 #pragma once
@@ -25,8 +30,12 @@ struct task {
     int progress;
     int32_t chain;
     bool cancelled;
+    /* Of an earlier hostd: all that there is to know, in `arena`; the members above but id, chain
+     * and entity_id are unused then. NULL for one of ours. */
+    struct vim_TaskInfo *past;
     int64_t queued_us, started_us, ended_us;
-    struct arena arena; /* of result and error */
+    const char *path;   /* store/state.h */
+    struct arena arena; /* of result, error and path */
     struct vim_any result;
     struct vim_LocalizedMethodFault *error;
     /* NULL: it can not be cancelled. Must lead to task_fail(RequestCanceled) or an end, some time.
@@ -36,9 +45,12 @@ struct task {
 };
 
 struct tasks;
+struct vim_TaskInfo;
 
 int tasks_create(struct hostd *hostd, struct tasks **ret_tasks);
 void tasks_destroy(struct tasks *tasks);
+/* Takes over what an earlier hostd left; once, when the inventory is there. */
+void tasks_recover(struct hostd *hostd);
 
 /* Begun, running, and the call's answer. NULL with a fault set when there are too many. */
 struct task *task_start(struct call *call, struct entity *entity);
@@ -52,6 +64,10 @@ void task_fail_errno(struct task *task, int rc, const struct err *err, const cha
 /* An entity is going: tasks forget it. */
 void task_forget_entity(struct hostd *hostd, struct entity *entity);
 struct entity *task_entity(struct hostd *hostd, struct mo *mo);
+
+/* What a task's row in state.db became meanwhile: of one that is still at hand, its info as it is
+ * now; NULL for others. */
+struct vim_TaskInfo *task_info_by_chain(struct hostd *hostd, int32_t chain, struct arena *arena);
 
 /* Properties of others: recent tasks of an entity, or of all (NULL). */
 struct vim_any task_recent(struct hostd *hostd, struct entity *entity, struct call *call);

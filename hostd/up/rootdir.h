@@ -8,7 +8,7 @@
  *   config/                 accounts, roles, permissions, inventory, settings: JSON, replaced whole
  *   tls/                    cert.pem, key.pem
  *   datastores/NAME/        a datastore each
- *   state.db                events and tasks (SQLite)
+ *   state.db, perf.db       events and tasks; statistics (SQLite, hostd/store/)
  *   run/                    sockets, process ids, the front's configuration
  *   log/                    hostd.log, front.log
  */
@@ -26,6 +26,8 @@
 #define ROOTDIR_LOCAL      "run/local.sock"
 #define ROOTDIR_DATASTORES "datastores"
 #define ROOTDIR_VMS        "run/vm"
+#define ROOTDIR_STATE      "state.db"
+#define ROOTDIR_PERF       "perf.db"
 
 /* Makes it at first use (with everything that hostd expects to find), changes into it and takes the
  * lock. -EBUSY: another `socle up` has it, the message says which process. `password` NULL: one is

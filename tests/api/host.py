@@ -132,6 +132,7 @@ class Tap:
         return None
 
     def run(self, scenarios, *arguments):
+        """All of them, the plan, and the end of the program."""
         for scenario in scenarios:
             try:
                 scenario(self, *arguments)

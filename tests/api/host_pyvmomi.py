@@ -15,62 +15,11 @@ import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from client import Client, connect, create, device, devices, disk, reconnect, vm_spec, vmm_of  # noqa: E402
 from host import Host, Tap, context, eventually  # noqa: E402
-from pyVim.connect import Disconnect, SmartConnect  # noqa: E402
+from pyVim.connect import Disconnect  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
-
-
-def connect(host, user="root", password=None):
-    return SmartConnect(host="127.0.0.1", port=host.port, user=user, pwd=password or host.password,
-                        sslContext=context())
-
-
-class Client:
-    """A connection, and the few objects that everybody wants."""
-
-    def __init__(self, si):
-        self.si = si
-        self.content = si.RetrieveContent()
-        self.datacenter = self.content.rootFolder.childEntity[0]
-        self.compute = self.datacenter.hostFolder.childEntity[0]
-        self.host = self.compute.host[0]
-        self.folder = self.datacenter.vmFolder
-        self.pool = self.compute.resourcePool
-
-
-def device(operation, what, file=None):
-    return vim.vm.device.VirtualDeviceSpec(operation=operation, device=what, fileOperation=file)
-
-
-def disk(key, kib, controller=-101, unit=0):
-    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName="", diskMode="persistent",
-                                                            thinProvisioned=True)
-    return device("add", vim.vm.device.VirtualDisk(key=key, controllerKey=controller, unitNumber=unit,
-                                                   capacityInKB=kib, backing=backing), "create")
-
-
-def vm_spec(name, memory=32):
-    """A VM with a disk and a card; its firmware finds nothing to boot."""
-    scsi = vim.vm.device.ParaVirtualSCSIController(key=-101, busNumber=0, sharedBus="noSharing")
-    card = vim.vm.device.VirtualVmxnet3(
-        key=-2, addressType="generated",
-        backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network"))
-    return vim.vm.ConfigSpec(
-        name=name, memoryMB=memory, numCPUs=1, guestId="otherLinux64Guest",
-        files=vim.vm.FileInfo(vmPathName="[datastore1]"),
-        deviceChange=[device("add", scsi), disk(-1, 4096), device("add", card)],
-        extraConfig=[vim.option.OptionValue(key="socle.engine", value="bt")])
-
-
-def create(client, name, **options):
-    task = client.folder.CreateVM_Task(vm_spec(name, **options), client.pool)
-    WaitForTask(task)
-    return task.info.result
-
-
-def devices(vm, kind):
-    return [d for d in vm.config.hardware.device if isinstance(d, kind)]
 
 
 # scenarios
@@ -419,23 +368,6 @@ def survival(tap, host, client):
     (vm,) = client.folder.childEntity
     tap.equal("which is off now", vm.runtime.powerState, "poweredOff")
     WaitForTask(vm.Destroy())
-
-
-def reconnect(host):
-    try:
-        return connect(host)
-    except Exception:  # noqa: BLE001 - not yet
-        return None
-
-
-def vmm_of(keeper, name):
-    """The keeper's child of that name."""
-    with open(f"/proc/{keeper}/task/{keeper}/children", encoding="ascii") as file:
-        for pid in map(int, file.read().split()):
-            with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-                if comm.read().strip() == f"socle-{name}":
-                    return pid
-    raise RuntimeError(f"no {name}")
 
 
 def main():

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is known of an event by its type alone. */
+#pragma once
+
+#include "hostd/api/vim.h"
+
+/* The type that a row of state.db names in `what`; NULL: none of ours. */
+const struct vim_type *event_type(const char *what);
+/* "info", "warning", "error" or "user". */
+const char *event_category(const struct vim_type *type);
+/* "VM powered on" of VmPoweredOnEvent, for people. */
+const char *event_description(struct arena *arena, const struct vim_type *type);
