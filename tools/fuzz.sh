@@ -34,7 +34,8 @@ run_target() {
     grep -E 'number_of_executed_units' "$findings/$1.log" || true
 }
 
-# compare NAME STRIDE PROGRAM AMOUNT: runs PROGRAM AMOUNT SEED until the time is over; STRIDE between seeds.
+# compare NAME STRIDE PROGRAM ARGUMENTS: runs PROGRAM ARGUMENTS SEED until the time is over; STRIDE between seeds.
+# shellcheck disable=SC2086 # arguments are words on purpose
 compare() {
     is_chosen "$1" || return 0
     if [ ! -x "$3" ]; then
@@ -47,7 +48,7 @@ compare() {
     end=$(($(date +%s) + seconds))
     while [ "$(date +%s)" -lt "$end" ]; do
         echo "$3 $4 $seed" >"$findings/$1.log"
-        "$3" "$4" "$seed" >>"$findings/$1.log" 2>&1 || {
+        "$3" $4 "$seed" >>"$findings/$1.log" 2>&1 || {
             cp "$findings/$1.log" "$findings/$1-$seed"
             found "$1" "$findings/$1.log"
             break
@@ -65,6 +66,10 @@ for program in "$fuzz"/fuzz/fuzz-*; do
 done
 compare bt-native 500 "$plain/tests/bt/bt-native" 500
 compare bt-jit-diff 500 "$plain/tests/bt/bt-jit-diff" 500x
+compare bt-jit-diff32 500 "$plain/tests/bt/bt-jit-diff" "--32 500x"
+for lab in 6.1-cloud/vmlinuz installer-i386/linux; do # lock-step, by other interrupts each time
+    [ ! -e "build/lab/$lab" ] || compare "bt-lockstep-${lab%%/*}" 1 "$plain/tests/bt/bt-lockstep" "build/lab/$lab 600000"
+done
 compare vec-diff 1 "$plain/tests/bt/vec-diff" 1
 compare bt-zydis 2 "$plain/tests/unit/test-bt_zydis" 300000
 exit $status

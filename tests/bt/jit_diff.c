@@ -3,17 +3,21 @@
  * translated, at the same addresses, from the same state; then registers, flags, vector registers
  * and memory must be the same, and so must exceptions: which, where, and with what state.
  *
- *     bt-jit-diff [SECONDS|PROGRAMSx [SEED [FAILURES]]]
+ *     bt-jit-diff [--32] [SECONDS|PROGRAMSx [SEED [FAILURES]]]
+ *
+ * --32: programs of 32-bit code, in compatibility mode; GS is a segment of an LDT.
  *
  * Each program runs several times: interpreted, translated with empty tables, translated with full
  * ones, and sometimes often enough for accesses that are not aligned to be translated again. One
  * that differs is shortened and printed. */
+#include <asm/ldt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <ucontext.h>
@@ -36,6 +40,15 @@ uint32_t native_mxcsr = MXCSR_INIT;
 extern char native_return[];
 void native_enter(void);
 
+/* In 32-bit code, by Linux's selectors. */
+enum { CS64 = 0x33, CS32 = 0x23, DS32 = 0x2b, GS32 = 7 };
+extern struct __attribute__((packed)) far_pointer {
+    uint32_t offset;
+    uint16_t selector;
+} native_far;
+struct far_pointer native_far;
+void native_enter32(void);
+
 _Static_assert(offsetof(struct jit_regs, rip) == 128 && offsetof(struct jit_regs, flags) == 136 &&
                    offsetof(struct jit_regs, image) == 192,
                "native_enter");
@@ -56,6 +69,21 @@ __asm__(".text\n"
         "  mov native_regs+104(%rip), %r13; mov native_regs+112(%rip), %r14\n"
         "  mov native_regs+120(%rip), %r15; mov native_regs(%rip), %rax\n"
         "  jmp *native_regs+128(%rip)\n"
+        "native_enter32:\n"
+        "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "  mov %rsp, native_host_rsp(%rip)\n"
+        "  mov $7, %eax; xor %edx, %edx\n"
+        "  xrstor64 native_regs+192(%rip)\n"
+        "  push native_regs+136(%rip); popfq\n"
+        "  mov native_regs+8(%rip), %rcx; mov native_regs+16(%rip), %rdx\n"
+        "  mov native_regs+24(%rip), %rbx; mov native_regs+32(%rip), %rsp\n"
+        "  mov native_regs+40(%rip), %rbp; mov native_regs+48(%rip), %rsi\n"
+        "  mov native_regs+56(%rip), %rdi; mov native_regs(%rip), %rax\n"
+        "  mov native_regs+64(%rip), %r8; mov native_regs+72(%rip), %r9\n"
+        "  mov native_regs+80(%rip), %r10; mov native_regs+88(%rip), %r11\n"
+        "  mov native_regs+96(%rip), %r12; mov native_regs+104(%rip), %r13\n"
+        "  mov native_regs+112(%rip), %r14; mov native_regs+120(%rip), %r15\n"
+        "  ljmp *native_far(%rip)\n"
         "native_return:\n" /* by the handler; it has stored the general registers */
         "  mov native_host_rsp(%rip), %rsp\n"
         "  mov $7, %eax; xor %edx, %edx\n"
@@ -81,6 +109,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     native_regs.trap = signal == SIGVTALRM ? STRANGE : (int)regs[REG_TRAPNO];
     regs[REG_RIP] = (greg_t)(uintptr_t)native_return;
     regs[REG_EFL] &= ~(greg_t)BT_FLAG_DF;
+    regs[REG_CSGSFS] = (regs[REG_CSGSFS] & ~(greg_t)0xffff) | CS64;
 }
 
 static void *native_map(uint64_t address, size_t len, int rights)
@@ -135,6 +164,23 @@ static void native_write_code(const uint8_t *code)
     protect(JIT_CODE, JIT_CODE_BYTES, PROT_READ | PROT_EXEC);
 }
 
+/* An LDT with JIT_GS. */
+static bool native_open32(void)
+{
+    struct user_desc gs = {
+        .base_addr = JIT_GS, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1};
+
+    return syscall(SYS_modify_ldt, 1, &gs, sizeof gs) == 0;
+}
+
+static void native_run32(void)
+{
+    native_far = (struct far_pointer){(uint32_t)native_regs.rip, CS32};
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%gs" : : "r"(DS32), "r"(GS32));
+    native_enter32();
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%gs" : : "r"(0));
+}
+
 static void native_run(struct jit_regs *regs)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGVTALRM};
@@ -150,7 +196,10 @@ static void native_run(struct jit_regs *regs)
     (void)setitimer(ITIMER_VIRTUAL, &limit, NULL);
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     __asm__ volatile("wrgsbase %0" : : "r"((uint64_t)JIT_GS));
-    native_enter();
+    if (jit_code == BT_MODE_CODE32)
+        native_run32();
+    else
+        native_enter();
     __asm__ volatile("wrgsbase %0" : : "r"(gs));
     (void)setitimer(ITIMER_VIRTUAL, &none, NULL);
     for (unsigned i = 0; i < 6; i++)
@@ -401,6 +450,11 @@ static double seconds(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "--32")) {
+        jit_code = BT_MODE_CODE32;
+        argv++;
+        argc--;
+    }
     const char *amount = argc > 1 ? argv[1] : "10";
     bool count = strchr(amount, 'x') != NULL;
     double begin = seconds(), limit = count ? 1e9 : atof(amount);
@@ -409,17 +463,17 @@ int main(int argc, char **argv)
     unsigned failed = 0, stop = argc > 3 ? (unsigned)atoi(argv[3]) : 5;
     struct jit_machine_stats stats, all = {0};
 
-    if (!native_open()) {
-        printf("1..0 # SKIP no memory at the addresses that this test needs\n");
+    if (!native_open() || (jit_code == BT_MODE_CODE32 && !native_open32())) {
+        printf("1..0 # SKIP no memory at the addresses that this test needs, or no LDT\n");
         return 0;
     }
-    machine = jit_machine_open();
+    machine = jit_machine_open(jit_code);
     if (!machine)
         return 0;
     jit_seed = 1;
     jit_program_data(start_data);
     printf("1..1\n");
-    for (unsigned i = 0; i < sizeof found / sizeof *found; i++)
+    for (unsigned i = 0; jit_code == BT_MODE_CODE64 && i < sizeof found / sizeof *found; i++)
         failed += !found_again(i);
     for (; done < programs && seconds() - begin < limit && failed < stop; done++) {
         failed += !one(first + done);

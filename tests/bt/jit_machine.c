@@ -18,6 +18,7 @@ enum { PRESENT = 1, WRITABLE = 2, FRAME = 40 };
 struct jit_machine {
     struct rig rig;
     struct bt_vcpu *vcpu;
+    unsigned code;
 };
 
 /* Pages in an order that no access may rely on. */
@@ -97,12 +98,13 @@ static bool make_vcpu(struct jit_machine *m)
            vcpu->jit.cache;
 }
 
-struct jit_machine *jit_machine_open(void)
+struct jit_machine *jit_machine_open(unsigned code)
 {
     struct jit_machine *m = calloc(1, sizeof *m);
 
     if (!m || !rig_open(&m->rig))
         return NULL;
+    m->code = code;
     m->rig.vm.model.cpus = 1;
     if (vec_create(&m->rig.vm.vec, NULL) < 0 || jit_vm_create(&m->rig.vm, NULL) < 0 ||
         !make_vcpu(m)) {
@@ -180,7 +182,7 @@ static void reset(struct jit_machine *m, const struct jit_regs *regs)
     vcpu->efer = BT_EFER_LMA | BT_EFER_LME | BT_EFER_NXE;
     vcpu->gdtr = (struct cpu_table_register){.base = GDT, .limit = 0xff};
     vcpu->idtr = (struct cpu_table_register){.base = IDT, .limit = 0x1ff};
-    vcpu->seg[CPU_CS].attributes = 0xa09b;
+    vcpu->seg[CPU_CS].attributes = m->code == BT_MODE_CODE64 ? 0xa09b : 0xc09b;
     vcpu->seg[CPU_TR] =
         (struct cpu_segment){.selector = 16, .base = TSS, .limit = 0x67, .attributes = 0x8b};
     vcpu->seg[CPU_FS].base = vcpu->seg[CPU_GS].base = JIT_GS;

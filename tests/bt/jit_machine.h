@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A processor of the software engine with the translator, in 64-bit code at CPL 0 with paging, on
+/* A processor of the software engine with the translator, in long mode at CPL 0, on
  * which programs run that the host's processor runs too, at the same addresses (jit_diff.c).
  *
  * Code and data are linear addresses that this program has mapped itself; the guest's pages behind
@@ -33,7 +33,9 @@ struct jit_regs {
 
 struct jit_machine;
 
-struct jit_machine *jit_machine_open(void); /* NULL, having said why: not on this host */
+/* `code`: BT_MODE_CODE64, or CODE32 in compatibility mode. NULL, having said why: not on this
+ * host. */
+struct jit_machine *jit_machine_open(unsigned code);
 void jit_machine_close(struct jit_machine *m);
 /* Code and data, the latter all of it. */
 void jit_machine_write_code(struct jit_machine *m, const uint8_t *code);

@@ -8,6 +8,7 @@
 #include "vm/engine/bt/opcode_table.h"
 
 uint64_t jit_seed = 1;
+unsigned jit_code = BT_MODE_CODE64;
 
 uint64_t jit_random(void)
 {
@@ -20,6 +21,11 @@ uint64_t jit_random(void)
 unsigned jit_below(unsigned n)
 {
     return (unsigned)((jit_random() >> 33) % n);
+}
+
+static bool is_64(void)
+{
+    return jit_code == BT_MODE_CODE64;
 }
 
 static bool chance(unsigned percent)
@@ -105,8 +111,24 @@ static void number(uint64_t v, unsigned size)
         byte((unsigned)(v >> 8 * i) & 0xff);
 }
 
+static void rex(unsigned b)
+{
+    if (is_64())
+        byte(b);
+}
+
+static uint64_t slot_address(void)
+{
+    return address() & (is_64() ? ~UINT64_C(7) : ~UINT64_C(3));
+}
+
 static void set(unsigned reg, uint64_t v)
 {
+    if (!is_64()) {
+        byte(0xb8 | (reg & 7));
+        number(v, 4);
+        return;
+    }
     if (v == (uint32_t)v && chance(50)) {
         if (reg & 8)
             byte(0x41);
@@ -155,6 +177,7 @@ static bool leaves_undefined(const struct bt_insn *insn)
 {
     switch (insn->op) {
     case BT_OP_MUL ... BT_OP_IDIV:
+    case BT_OP_AAA ... BT_OP_DAS:
     case BT_OP_ROL ... BT_OP_LZCNT:
     case BT_OP_ANDN ... BT_OP_BZHI:
         return true;
@@ -167,14 +190,14 @@ static bool leaves_undefined(const struct bt_insn *insn)
 static void define_flags(const struct bt_insn *insn)
 {
     bool carry = insn->op != BT_OP_DIV && insn->op != BT_OP_IDIV && insn->op != BT_OP_BSF &&
-                 insn->op != BT_OP_BSR;
+                 insn->op != BT_OP_BSR && insn->op != BT_OP_AAM && insn->op != BT_OP_AAD;
 
     if (carry && chance(50)) { /* setc dl */
         byte(0x0f);
         byte(0x92);
         byte(0xc2);
     }
-    byte(0x48 | jit_below(8));
+    rex(0x48 | jit_below(8));
     byte(0x39);
     byte(0xc0 | jit_below(64));
 }
@@ -191,7 +214,13 @@ static bool allowed(const struct bt_insn *insn)
         return false;
     if (insn->seg == CPU_FS) /* the C library's */
         return false;
+    if (insn->addr_size == 2 && chance(90))
+        return false;
     if (insn->op == BT_OP_MOVSXD && insn->size == 2) /* how much of memory it reads is a choice */
+        return false;
+    /* VPINSRD and VPEXTRD with VEX.W: #UD for some processors. */
+    if (!is_64() && insn->prefixes & BT_PREFIX_VEX && insn->map == 3 && insn->rex & 8 &&
+        (insn->opcode == 0x16 || insn->opcode == 0x22))
         return false;
     if (insn->map == 1 && insn->opcode == 0x0d && !insn->has_mem) /* #UD for some processors */
         return false;
@@ -223,11 +252,16 @@ static bool is_bit_op(const struct bt_insn *insn)
 }
 
 /* Registers so that the operand is in the data; the displacement where there is no register. */
-static void aim(struct bt_insn *insn, uint8_t *bytes)
+static void aim(const struct bt_insn *insn, uint8_t *bytes)
 {
     uint64_t target = chance(96) ? address() : nowhere(), gs = insn->seg == CPU_GS ? JIT_GS : 0;
     uint64_t index = jit_below(64);
 
+    if (!is_64() && gs && (uint32_t)(target - gs) > UINT32_MAX - 64)
+        target += 64; /* not beyond the segment's end: jit.h */
+
+    if (insn->addr_size == 2)
+        return;
     if (insn->base == BT_REG_NONE && insn->index == BT_REG_NONE) {
         int64_t disp = (int64_t)(target - gs);
         if (insn->rip_relative)
@@ -240,6 +274,8 @@ static void aim(struct bt_insn *insn, uint8_t *bytes)
     if (insn->index != BT_REG_NONE) {
         if (insn->base == BT_REG_NONE)
             index = (target - gs - (uint64_t)insn->disp) >> insn->scale;
+        if (!is_64())
+            index = (uint32_t)index;
         set(insn->index, index);
     }
     if (insn->base == BT_REG_NONE)
@@ -266,12 +302,12 @@ static void prepare(const struct bt_insn *insn)
         break;
     case BT_OP_PUSH:
     case BT_OP_POP:
-        set(CPU_RSP, chance(90) ? address() & ~UINT64_C(7) : address());
+        set(CPU_RSP, chance(90) ? slot_address() : address());
         break;
     case BT_OP_LEAVE:
     case BT_OP_ENTER:
-        set(CPU_RBP, chance(80) ? address() & ~UINT64_C(7) : address());
-        set(CPU_RSP, address() & ~UINT64_C(7));
+        set(CPU_RBP, chance(80) ? slot_address() : address());
+        set(CPU_RSP, slot_address());
         break;
     case BT_OP_MOVS:
     case BT_OP_CMPS:
@@ -306,6 +342,7 @@ static void random_bytes(uint8_t bytes[32])
     if (row->map >= BT_MAP_VEX) {
         bytes[n++] = 0xc4;
         bytes[n] = (uint8_t)((bytes[n] & 0xe0) | (row->map - BT_MAP_VEX + 1));
+        bytes[n] |= is_64() ? 0 : 0xc0; /* else LES */
         n++;
         bytes[n] = (uint8_t)((bytes[n] & 0xfc) | (row->value & BT_KEY_PREFIX));
         if (chance(30))
@@ -320,9 +357,9 @@ static void random_bytes(uint8_t bytes[32])
             bytes[n++] = 0x66;
         if ((row->mask & BT_KEY_PREFIX) == BT_KEY_PREFIX && row->value & BT_KEY_PREFIX)
             bytes[n++] = mandatory[row->value & BT_KEY_PREFIX];
-        if (row->value & BT_KEY_Q)
+        if (is_64() && row->value & BT_KEY_Q)
             bytes[n++] = (uint8_t)(0x48 | jit_below(8));
-        else if (chance(60))
+        else if (is_64() && chance(60))
             bytes[n++] = (uint8_t)(0x40 | jit_below(16));
         if (row->map)
             bytes[n++] = 0x0f;
@@ -345,7 +382,7 @@ static unsigned one_insn(void)
 
     do {
         random_bytes(bytes);
-        (void)bt_decode(bytes, BT_INSN_MAX, BT_MODE_CODE64, &insn);
+        (void)bt_decode(bytes, BT_INSN_MAX, jit_code, &insn);
     } while (!allowed(&insn));
     if (chance(95))
         prepare(&insn);
@@ -449,7 +486,7 @@ static void loop(void)
 static void stack_insns(unsigned opcode, unsigned n)
 {
     while (n--) {
-        unsigned reg = jit_below(16);
+        unsigned reg = jit_below(is_64() ? 16 : 8);
         if (reg == CPU_RSP && chance(90))
             reg = CPU_RBX;
         if (reg & 8)
@@ -463,11 +500,11 @@ static void frame(bool aligned)
 {
     unsigned size = jit_below(16) * (aligned ? 8 : 1);
 
-    byte(0x48);
+    rex(0x48);
     byte(0x83);
     byte(0xec);
     byte(size);
-    byte(0x48);
+    rex(0x48);
     byte(0x83);
     byte(0xc4);
     byte(size);
@@ -476,7 +513,7 @@ static void frame(bool aligned)
 /* Many pushes, many pops; flags dead or not. */
 static void stack_run(void)
 {
-    set(CPU_RSP, address() & ~UINT64_C(7));
+    set(CPU_RSP, slot_address());
     if (chance(50))
         define_flags(&(struct bt_insn){.op = BT_OP_DIV});
     stack_insns(0x50, jit_below(10));
@@ -489,25 +526,40 @@ static void stack_run(void)
         define_flags(&(struct bt_insn){.op = BT_OP_DIV});
 }
 
+/* mov reg, [rip + ...]'s LEA, or in 32-bit code MOV: the place of what point_here completes. */
+static unsigned point_later(unsigned reg)
+{
+    if (is_64()) {
+        byte(0x48 | (reg & 8) >> 1);
+        byte(0x8d);
+        byte(0x05 | (reg & 7) << 3);
+    } else {
+        byte(0xb8 | (reg & 7));
+    }
+    number(0, 4);
+    return at - 4;
+}
+
+static void point_here(unsigned place)
+{
+    le32_store(p->code + place, is_64() ? at - (place + 4) : JIT_CODE + at);
+}
+
 /* A call over a jump to something that returns, which the jump leads over. */
 static void call(void)
 {
     static const uint8_t through[] = {0, 1, 5, 7, 9, 10, 11, 12, 13};
-    unsigned how = jit_below(3), reg = through[jit_below(sizeof through)];
+    unsigned how = jit_below(3), reg = through[jit_below(is_64() ? sizeof through : 4)];
 
-    set(CPU_RSP, address() & ~UINT64_C(7));
+    set(CPU_RSP, slot_address());
     unsigned place = 0;
     if (how == 0) { /* direct */
         byte(0xe8);
         number(2, 4);
     } else { /* lea reg, [rip + over]; call reg, or by memory */
-        byte(0x48 | (reg & 8) >> 1);
-        byte(0x8d);
-        byte(0x05 | (reg & 7) << 3);
-        place = at;
-        number(0, 4);
+        place = point_later(reg);
         if (how == 2) { /* mov [counter + 8], reg; call [counter + 8] */
-            byte(0x48 | (reg & 8) >> 1);
+            rex(0x48 | (reg & 8) >> 1);
             byte(0x89);
             byte(0x04 | (reg & 7) << 3);
             byte(0x25);
@@ -527,7 +579,7 @@ static void call(void)
     unsigned over = at;
     byte(0);
     if (place)
-        le32_store(p->code + place, at - (place + 4));
+        point_here(place);
     /* Nothing that moves RSP for good: else the return goes anywhere. */
     if (chance(40)) {
         unsigned n = jit_below(8), first = jit_below(4);
@@ -537,7 +589,7 @@ static void call(void)
         for (unsigned i = 0; i < n; i++)
             byte(0x58 | ((first + i) & 3));
     }
-    byte(0x48);
+    rex(0x48);
     byte(0x01);
     byte(0xc0 | jit_below(4) << 3 | jit_below(4));
     if (chance(30)) {
@@ -552,19 +604,17 @@ static void call(void)
 /* lea reg, [rip + n]; jmp reg */
 static void jump_indirect(void)
 {
-    unsigned reg = jit_below(16), gap = jit_below(20);
+    unsigned reg = jit_below(is_64() ? 16 : 8), gap = jit_below(20);
 
-    reg = reg == CPU_RSP ? 11 : reg;
-    byte(0x48 | (reg & 8) >> 1);
-    byte(0x8d);
-    byte(0x05 | (reg & 7) << 3);
-    number((reg & 8 ? 3 : 2) + gap, 4);
+    reg = reg == CPU_RSP ? is_64() ? 11 : CPU_RDI : reg;
+    unsigned place = point_later(reg);
     if (reg & 8)
         byte(0x41);
     byte(0xff);
     byte(0xe0 | (reg & 7));
     while (gap--)
         byte(0xcc);
+    point_here(place);
 }
 
 void jit_program_make(struct jit_program *program, unsigned pieces)
@@ -621,7 +671,9 @@ void jit_program_state(const struct jit_program *program, struct jit_regs *regs)
     memset(regs, 0, sizeof *regs);
     for (unsigned i = 0; i < CPU_GPRS; i++)
         regs->gpr[i] = chance(40) ? address() : value();
-    regs->gpr[CPU_RSP] = chance(90) ? address() & ~UINT64_C(7) : address();
+    regs->gpr[CPU_RSP] = chance(90) ? slot_address() : address();
+    for (unsigned i = 0; !is_64() && i <= CPU_RDI; i++)
+        regs->gpr[i] = (uint32_t)regs->gpr[i];
     regs->flags = jit_random() & BT_FLAGS_STATUS;
     regs->rip = JIT_CODE + program->start;
     random_image(regs->image);

@@ -18,6 +18,7 @@ struct jit_program {
 };
 
 extern uint64_t jit_seed;
+extern unsigned jit_code; /* BT_MODE_CODE64 or BT_MODE_CODE32: what programs are made of */
 uint64_t jit_random(void);
 unsigned jit_below(unsigned n);
 

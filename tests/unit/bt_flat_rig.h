@@ -18,7 +18,8 @@ static struct {
     uint8_t *ram, *maps;
 } flat_rig;
 
-__attribute__((unused)) static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC};
+__attribute__((unused)) static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC,
+                                                               FLAT_EXEC32};
 
 /* What translated code does: the slot of a 32-bit address. */
 static inline uint64_t *slot_at(uint64_t base, uint64_t linear, enum flat_view view)

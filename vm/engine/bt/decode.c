@@ -560,6 +560,8 @@ static bool decode(struct decoder *d, unsigned code)
     finish_flags(insn, properties);
     insn->op = row->op;
     insn->row = (uint16_t)(row - bt_opcodes);
+    if (!d->code64 && (row->op == BT_OP_VPCMPESTRI || row->op == BT_OP_VPCMPESTRM))
+        insn->rex &= 7; /* W is the size of two lengths, which are 32 bits wide */
     if (properties & BT_INSN_VSIB && (insn->addr_size == 2 || !gather_valid(insn)))
         return false;
     return !(insn->prefixes & BT_PREFIX_LOCK) || lock_valid(insn);

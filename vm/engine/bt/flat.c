@@ -69,6 +69,11 @@ struct flat {
     uint64_t emptied;              /* tables, for want of chunks: statistics */
 };
 
+enum flat_view flat_exec(uint32_t mode)
+{
+    return (mode & BT_MODE_CODE) == BT_MODE_CODE64 ? FLAT_EXEC : FLAT_EXEC32;
+}
+
 static unsigned table_of(unsigned log)
 {
     return MIN(log, (unsigned)SUPERVISOR);
@@ -356,7 +361,8 @@ void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map)
         return;
     unsigned l = log_for(vcpu, e->rights, true);
     if (l != LOGS)
-        enter(flat, l, linear & MMU_PAGE, FLAT_EXEC, FLAT_EXEC_BASE + (uintptr_t)map / 4, 0);
+        enter(flat, l, linear & MMU_PAGE, flat_exec(vcpu->mode),
+              FLAT_EXEC_BASE + (uintptr_t)map / 4, 0);
 }
 
 /* Emptying */
@@ -395,7 +401,7 @@ void flat_leave_space(struct bt_vcpu *vcpu)
 /* `count` slots from `slot` on, in all views; within one chunk or whole ones. */
 static void empty_slots(struct flat *flat, struct table *table, uint64_t linear, unsigned count)
 {
-    static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC};
+    static const enum flat_view views[] = {FLAT_LOAD, FLAT_STORE, FLAT_EXEC, FLAT_EXEC32};
 
     for (unsigned v = 0; v < ARRAY_SIZE(views); v++) {
         uint32_t slot = slot_of(linear, views[v]);

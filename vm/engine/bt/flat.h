@@ -8,16 +8,17 @@
  *     ...  [T1 + T2]                the access, or a load of the code map (below)
  *
  * A table is 4 GiB of address space (2^29 entries of 8 bytes), of which the host gives memory to
- * what is used. A page's index is bits 12 to 40 of its address; its three entries (enum flat_view)
- * are at that index and at those a half and a quarter of the table further (mod 2^29): `view` above
- * is that distance, as the displacement.
+ * what is used. A page's index is bits 12 to 40 of its address; its four entries (enum flat_view)
+ * are at that index and at those quarters of the table further (mod 2^29): `view` above is that
+ * distance, as the displacement.
  *
  * Entries are differences:
  *   load, store  host address of the page in the view of guest RAM, less its linear address
  *   exec         FLAT_EXEC_BASE + the address of the page's code map / 4, less its linear address;
  *                a code map is 4096 words of 32 bits, one for each offset in the page: where
  *                translated code for it begins (cache.h). So the sum T1 + T2, times 4, is the
- *                address of the word.
+ *                address of the word. 64-bit code has exec entries of its own, and 32-bit code
+ *                others: what is in a page means something else to each.
  *   empty        FLAT_EMPTY + 1 + the address of the vCPU's miss map / 4, less the linear address
  *                that its slot is taken to stand for: the sum of an aligned address and an empty
  *                entry is odd and negative, which is what the inline check looks for, and whatever
@@ -65,7 +66,15 @@ struct flat_view_map;
 struct flat;
 
 /* Displacements, as signed 32 bits. */
-enum flat_view { FLAT_LOAD = 0, FLAT_STORE = INT32_MIN, FLAT_EXEC = 1 << 30 };
+enum flat_view {
+    FLAT_LOAD = 0,
+    FLAT_STORE = INT32_MIN,
+    FLAT_EXEC = 1 << 30,
+    FLAT_EXEC32 = -(1 << 30), /* the same, for 32-bit code */
+};
+
+/* Of code of this mode (BT_MODE_*). */
+enum flat_view flat_exec(uint32_t mode);
 
 #define FLAT_EMPTY      UINT64_C(0xc000000000000000)
 #define FLAT_EXEC_BASE  UINT64_C(0x4000000000000000)
@@ -99,8 +108,8 @@ uint64_t flat_poison(void);
 /* After a slow access to `linear` has been done by the interpreter: enters its page, as far as the
  * TLB (mmu.h) has it now, for the current privilege. Nothing when it is not RAM or not allowed. */
 void flat_note(struct bt_vcpu *vcpu, uint64_t linear);
-/* The page of `linear` executes by this code map. The caller knows that it may, in the current
- * mode; but may raise a page fault. */
+/* The page of `linear` executes by this code map, in code of the current mode's size. The caller
+ * knows that it may; but this may raise a page fault. */
 void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map);
 
 /* For the signal handler: is `address` in a part of one of this vCPU's tables that was never

@@ -47,6 +47,13 @@ uint64_t segment_linear_slow(struct bt_vcpu *vcpu, unsigned seg, uint64_t offset
     return (uint32_t)(s->base + offset);
 }
 
+bool segment_is_whole(const struct cpu_segment *s)
+{
+    enum { EXPAND_DOWN = 4 };
+
+    return s->limit == UINT32_MAX && type_allows(s, MMU_WRITE) && !(s->attributes & EXPAND_DOWN);
+}
+
 void bt_mode_update(struct bt_vcpu *vcpu)
 {
     const struct cpu_segment *cs = &vcpu->seg[CPU_CS], *ss = &vcpu->seg[CPU_SS];
@@ -60,8 +67,7 @@ void bt_mode_update(struct bt_vcpu *vcpu)
 
     for (unsigned i = CPU_ES; i <= CPU_DS; i++)
         if (i != CPU_CS)
-            flat = flat && !vcpu->seg[i].base && vcpu->seg[i].limit == UINT32_MAX &&
-                   type_allows(&vcpu->seg[i], MMU_WRITE) && !(vcpu->seg[i].attributes & 4);
+            flat = flat && !vcpu->seg[i].base && segment_is_whole(&vcpu->seg[i]);
     vcpu->cpl = !(vcpu->cr0 & BT_CR0_PE) ? 0 : v86 ? 3 : (ss->attributes >> CPU_SEG_DPL_SHIFT) & 3;
     if (vcpu->cr0 & BT_CR0_PE)
         mode |= v86 ? BT_MODE_V86 : BT_MODE_PROTECTED;
@@ -73,7 +79,7 @@ void bt_mode_update(struct bt_vcpu *vcpu)
         mode |= BT_MODE_STACK32;
     if (flat && !code64)
         mode |= BT_MODE_FLAT;
-    if ((mode ^ vcpu->mode) & BT_MODE_CODE && vcpu->vm->jit)
+    if (jit_translates(mode) != jit_translates(vcpu->mode) && vcpu->vm->jit)
         bt_attend(vcpu); /* jit_run chooses by it */
     vcpu->mode = mode;
     mmu_update_context(vcpu);

@@ -68,6 +68,9 @@ void segment_drop_inner(struct bt_vcpu *vcpu);
 void segment_write_rm(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned operand,
                       unsigned size, uint64_t value);
 
+/* Offers all 4 GiB of offsets, for reading and writing. */
+bool segment_is_whole(const struct cpu_segment *s);
+
 /* Real mode and V86: base is selector * 16; limit and type as they are (real) or 64 KiB (V86). */
 void segment_set_real(struct bt_vcpu *vcpu, enum cpu_seg seg, uint16_t selector);
 /* A stack or code address that will be RIP: limit of CS or canonical, else #GP(0). */

@@ -82,6 +82,7 @@ struct emit {
     struct jit_mark *mark;
     unsigned site_count, mark_count, late_count;
     uint32_t site_address, unit_address;
+    unsigned word;   /* bytes of pointers, stack slots and near branches: 8, in 32-bit code 4 */
     uint8_t *begin;  /* of the unit */
     uint32_t code;   /* run address: where links enter */
     uint32_t refuse; /* as in struct jit_unit */
@@ -113,6 +114,11 @@ struct emit {
     unsigned count, translated;
 };
 
+static inline struct emit_known emit_known_stack(const struct emit *t)
+{
+    return (struct emit_known){t->word == 8 ? 3 : 2, 0};
+}
+
 /* Fields of the vCPU, by absolute address. */
 #define EMIT_FIELD(t, field) \
     encode_absolute((uint32_t)(uintptr_t)(t)->in->vcpu + (uint32_t)offsetof(struct bt_vcpu, field))
@@ -124,6 +130,22 @@ static inline struct encode_mem emit_slot(const struct emit *t, unsigned reg)
 static inline bool emit_in_slot(unsigned reg)
 {
     return reg == T1 || reg == T2;
+}
+
+/* A word of memory, zero-extended. */
+static inline void emit_load_word(struct emit *t, unsigned reg, struct encode_mem mem)
+{
+    if (t->word == 8)
+        encode_load(t->e, reg, mem);
+    else
+        encode_load32(t->e, reg, mem);
+}
+static inline void emit_store_word(struct emit *t, struct encode_mem mem, unsigned reg)
+{
+    if (t->word == 8)
+        encode_store(t->e, mem, reg);
+    else
+        encode_store32(t->e, mem, reg);
 }
 
 /* translate.c: sites and what leads to them. */
@@ -165,15 +187,21 @@ bool emit_lea(struct emit *t);
 void emit_learn(struct emit *t);
 uint32_t emit_written(const struct bt_insn *insn); /* general registers, as bits */
 
+/* emit_legacy.c: forms that 64-bit code has not, as those that it has. */
+void emit_adapt(struct bt_insn *insn);
+/* What of 32-bit code is not what the same bytes would be on the host. */
+bool emit_is_strange(const struct bt_insn *insn);
+
 /* emit_vector.c */
 bool emit_vector(struct emit *t);
 
 /* emit_stack.c */
 bool emit_give_up_frame(struct emit *t); /* ADD to RSP, with the pops and the return behind it */
 bool emit_push(struct emit *t);
+bool emit_push_seg(struct emit *t);
 bool emit_pop(struct emit *t);
 bool emit_leave_frame(struct emit *t);
-void emit_push_from(struct emit *t, struct encode_mem from); /* 64 bits in jit.save or a slot */
+void emit_push_from(struct emit *t, struct encode_mem from); /* a word in jit.save or a slot */
 void emit_push_return(struct emit *t);                 /* the address behind the instruction */
 void emit_pop_target(struct emit *t, unsigned beyond); /* T1 = the return address; RSP moves on */
 bool emit_read_operand(struct emit *t, unsigned size); /* T1 = the memory operand */

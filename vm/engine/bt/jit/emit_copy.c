@@ -513,7 +513,7 @@ static void check_stack(struct emit *t)
 {
     enum emit_saved saved = emit_save_flags(t, t->live_out);
 
-    encode_test_imm8(t->e, CPU_RSP, JIT_STACK_ALIGN - 1);
+    encode_test_imm8(t->e, CPU_RSP, t->word - 1);
     struct jit_site *site = emit_site(t, JIT_SITE_END);
     site->offset = (uint16_t)(t->offset + t->insn->length);
     struct emit_late *late = emit_late(t, LATE_LEAVE, encode_jcc_later(t->e, ENCODE_NOT_ZERO));
@@ -545,8 +545,8 @@ void emit_learn(struct emit *t)
         stack |= reg == CPU_RSP;
     }
     struct emit_known *k = &t->known[CPU_RSP];
-    if (stack && (k->bits < 3 || k->residue & (JIT_STACK_ALIGN - 1))) {
+    if (stack && (1u << k->bits < t->word || k->residue & (t->word - 1))) {
         check_stack(t);
-        *k = (struct emit_known){3, 0};
+        *k = emit_known_stack(t);
     }
 }

@@ -157,7 +157,7 @@ bool emit_may_cross(const struct emit *t, const struct emit_access *access)
     const struct bt_insn *insn = t->insn;
 
     /* SSE's own 16 bytes must be aligned, and the copy is no place to find that out. */
-    if (!t->in->stubs || access->strict || !insn->has_mem ||
+    if (!t->in->stubs || t->word != 8 || access->strict || !insn->has_mem ||
         (access->size >= 16 && !access->spread))
         return false;
     if (!(insn->properties & BT_INSN_WRITES))

@@ -14,7 +14,7 @@ static bool in_page(int64_t target)
 void emit_look_up(struct emit *t)
 {
     encode_rorx(t->e, T2, T1, 12);
-    encode_flat_entry(t->e, T2, T2, FLAT_EXEC);
+    encode_flat_entry(t->e, T2, T2, flat_exec(t->in->mode));
     encode_lea(t->e, T2, encode_indexed(T2, T1, 0), 8);
     struct encode_mem word = {.base = BT_REG_NONE, .index = T2, .scale = 2};
     encode_load32(t->e, T2, word);
@@ -67,7 +67,7 @@ static void jump_from(struct emit *t, uint8_t *place, int64_t target)
 void emit_far(struct emit *t, int64_t target)
 {
     encode_load(t->e, T1, EMIT_FIELD(t, jit.page));
-    encode_lea(t->e, T1, encode_at(T1, (int32_t)target), 8);
+    encode_lea(t->e, T1, encode_at(T1, (int32_t)target), t->word);
     emit_look_up(t);
 }
 
@@ -95,7 +95,7 @@ static bool load_target(struct emit *t)
     const struct bt_operand *op = &t->insn->operand[0];
 
     if (op->kind == BT_OPERAND_MEM)
-        return emit_read_operand(t, 8);
+        return emit_read_operand(t, t->word);
     if (emit_in_slot(op->reg))
         encode_load(t->e, T1, emit_slot(t, op->reg));
     else
@@ -105,7 +105,7 @@ static bool load_target(struct emit *t)
 
 bool emit_jump(struct emit *t)
 {
-    if (t->insn->size != 8)
+    if (t->insn->size != t->word)
         return false;
     if (t->insn->operand[0].kind != BT_OPERAND_REL) {
         if (!load_target(t))
@@ -126,7 +126,7 @@ bool emit_call(struct emit *t)
 {
     const struct bt_operand *op = &t->insn->operand[0];
 
-    if (t->insn->size != 8)
+    if (t->insn->size != t->word)
         return false;
     if (op->kind == BT_OPERAND_REL) {
         if (unreachable(emit_target(t)))
@@ -155,7 +155,7 @@ bool emit_return(struct emit *t)
 {
     unsigned beyond = t->insn->operand_count ? (unsigned)t->insn->imm[0] : 0;
 
-    if (t->insn->size != 8 || beyond & (JIT_STACK_ALIGN - 1))
+    if (t->insn->size != t->word || beyond & (t->word - 1))
         return false;
     emit_pop_target(t, beyond);
     emit_look_up(t);
@@ -166,7 +166,7 @@ bool emit_jcc(struct emit *t)
 {
     int64_t target = emit_target(t);
 
-    if (t->insn->size != 8 || unreachable(target))
+    if (t->insn->size != t->word || unreachable(target))
         return false;
     if (t->second && t->at == t->turn) {
         jump_from(t, encode_jcc_later(t->e, t->insn->cond ^ 1u), t->offset + t->insn->length);
@@ -182,7 +182,7 @@ bool emit_loop(struct emit *t)
 {
     int64_t target = emit_target(t);
 
-    if (t->insn->size != 8 || unreachable(target))
+    if (t->insn->size != t->word || unreachable(target))
         return false;
     poll(t, target);
     uint8_t *taken = encode_loop_later(t->e, t->insn->opcode, t->insn->addr_size == 4);

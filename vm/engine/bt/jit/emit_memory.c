@@ -84,6 +84,19 @@ static void effective(struct emit *t, const struct emit_address *a)
         encode_mov(t->e, T1, mem.base);
 }
 
+/* In 32-bit code the sum wraps; and a segment that has limits, or none, has a bar: with that in it
+ * no address is canonical (jit.h). */
+static void add_base32(struct emit *t, unsigned seg)
+{
+    struct encode_mem bar = EMIT_FIELD(t, jit.bar[0]);
+
+    bar.disp += (int32_t)(8 * (seg - CPU_FS));
+    encode_load32(t->e, T2, segment_base(t, seg));
+    encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 4);
+    encode_load(t->e, T2, bar);
+    encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 8);
+}
+
 void emit_linear(struct emit *t, const struct emit_address *a)
 {
     bool simple = !a->narrow && !a->page && a->index == BT_REG_NONE &&
@@ -99,7 +112,9 @@ void emit_linear(struct emit *t, const struct emit_address *a)
         return;
     }
     effective(t, a);
-    if (a->seg) {
+    if (a->seg && t->word == 4) {
+        add_base32(t, a->seg);
+    } else if (a->seg) {
         encode_load(t->e, T2, segment_base(t, a->seg));
         encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 8);
     }
@@ -218,11 +233,12 @@ static bool is_simple(const struct emit_address *a)
  * are in it. */
 static unsigned linear_of(struct emit *t, const struct emit_access *access)
 {
-    const struct emit_address *a = &access->address;
+    struct emit_address a = access->address;
 
-    if (is_simple(a) && !a->disp && !(a->base == CPU_RAX && access->live))
-        return a->base;
-    emit_linear(t, a);
+    a.narrow &= t->word == 8; /* registers are as wide as addresses */
+    if (is_simple(&a) && !a.disp && !(a.base == CPU_RAX && access->live))
+        return a.base;
+    emit_linear(t, &access->address);
     return T1;
 }
 

@@ -57,7 +57,7 @@ bool emit_pushf(struct emit *t)
 {
     const uint32_t kept = ~(uint32_t)(BT_FLAGS_STATUS | BT_FLAG_RF | BT_FLAG_VM);
 
-    if (t->insn->size != 8)
+    if (t->insn->size != t->word)
         return false;
     emit_drop(t);
     encode_store(t->e, EMIT_FIELD(t, jit.save[0]), CPU_RAX);

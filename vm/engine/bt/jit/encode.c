@@ -131,6 +131,11 @@ void encode_store(struct encode *e, struct encode_mem mem, unsigned reg)
     with_mem(e, 0x89, 8, reg, mem, 0, 0);
 }
 
+void encode_store32(struct encode *e, struct encode_mem mem, unsigned reg)
+{
+    with_mem(e, 0x89, 4, reg, mem, 0, 0);
+}
+
 void encode_store_imm32(struct encode *e, struct encode_mem mem, uint32_t value)
 {
     with_mem(e, 0xc7, 4, 0, mem, value, 4);

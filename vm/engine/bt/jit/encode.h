@@ -48,6 +48,7 @@ void encode_load(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load32(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem); /* 16 bits, extended */
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg);
+void encode_store32(struct encode *e, struct encode_mem mem, unsigned reg);
 void encode_store_imm32(struct encode *e, struct encode_mem mem, uint32_t value); /* 32 bits */
 void encode_store_signed(struct encode *e, struct encode_mem mem, int32_t value); /* extended */
 void encode_lea(struct encode *e, unsigned reg, struct encode_mem mem, unsigned size /* 4, 8 */);

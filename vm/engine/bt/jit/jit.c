@@ -27,6 +27,7 @@
 #include "vm/engine/bt/jit/cache.h"
 #include "vm/engine/bt/jit/enter.h"
 #include "vm/engine/bt/jit/trap.h"
+#include "vm/engine/bt/segment.h"
 #include "vm/engine/bt/signals.h"
 
 enum { PAGE = 4096 };
@@ -119,6 +120,14 @@ void jit_vcpu_destroy(struct bt_vcpu *vcpu)
     vcpu->jit.cache = NULL;
 }
 
+bool jit_translates(uint32_t mode)
+{
+    const uint32_t flat = BT_MODE_PROTECTED | BT_MODE_FLAT | BT_MODE_STACK32;
+
+    return (mode & BT_MODE_CODE) == BT_MODE_CODE64 ||
+           ((mode & BT_MODE_CODE) == BT_MODE_CODE32 && (mode & flat) == flat);
+}
+
 /* --- Changed code --- */
 
 void jit_page_written(struct bt_vcpu *vcpu, uint64_t page)
@@ -201,12 +210,27 @@ static inline bool attended(struct bt_vcpu *vcpu)
            __builtin_expect(vcpu->run_state != CPU_RUNNING, 0);
 }
 
+static inline bool is_code64(const struct bt_vcpu *vcpu)
+{
+    return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64;
+}
+
 /* May translated code run now? */
 static inline bool runs_now(const struct bt_vcpu *vcpu)
 {
-    return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 &&
-           vcpu->tlb->context == vcpu->tlb->real_context &&
-           !(vcpu->gpr[CPU_RSP] & (JIT_STACK_ALIGN - 1));
+    return jit_translates(vcpu->mode) && vcpu->tlb->context == vcpu->tlb->real_context &&
+           !(vcpu->gpr[CPU_RSP] & (is_code64(vcpu) ? 7 : 3));
+}
+
+/* What 32-bit units expect (jit.h). What is above the registers' low halves is nobody's in such a
+ * mode: SDM volume 1, section 3.4.1.1. */
+static void prepare32(struct bt_vcpu *vcpu)
+{
+    for (unsigned i = 0; i <= CPU_RDI; i++)
+        if (__builtin_expect(vcpu->gpr[i] >> 32 != 0, 0))
+            vcpu->gpr[i] = (uint32_t)vcpu->gpr[i];
+    for (unsigned i = 0; i < 2; i++)
+        vcpu->jit.bar[i] = segment_is_whole(&vcpu->seg[CPU_FS + i]) ? 0 : UINT64_C(1) << 62;
 }
 
 static inline void set_base(struct bt_vcpu *vcpu)
@@ -228,6 +252,8 @@ static inline bool enter(struct bt_vcpu *vcpu, uint32_t code)
     if (attended(vcpu))
         return false;
     vcpu->shadow = 0;
+    if (!is_code64(vcpu))
+        prepare32(vcpu);
     if (jit->live && jit->live_mode != vcpu->mode)
         jit->live = 0;
     jit_enter(vcpu, code);
@@ -285,7 +311,7 @@ static struct bt_block *crossing_block(struct bt_vcpu *vcpu)
     const uint32_t *map = jit_cache_second_map(vcpu->jit.cache, block);
 
     if (map)
-        note_code(vcpu, (vcpu->rip | (PAGE - 1)) + 1, map);
+        note_code(vcpu, interp_wrap(vcpu, (vcpu->rip | (PAGE - 1)) + 1), map);
     return block;
 }
 
@@ -301,7 +327,7 @@ static uint32_t step(struct bt_vcpu *vcpu, struct jit_site *site)
 {
     struct jit_state *jit = &vcpu->jit;
     bool crosses = site->offset + site->length > PAGE;
-    uint64_t linear = jit->linear, at = jit->page + site->offset;
+    uint64_t linear = interp_wrap(vcpu, jit->linear), at = jit->page + site->offset;
     uint64_t epoch = vcpu->map_epoch, context = vcpu->tlb->real_context;
     uint32_t mode = vcpu->mode;
 
@@ -357,7 +383,7 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
     case JIT_SITE_END:
         if (refuses(site)) /* the second page is another one now */
             break;
-        vcpu->rip = vcpu->jit.page + site->offset;
+        vcpu->rip = interp_wrap(vcpu, vcpu->jit.page + site->offset);
         return 0;
     case JIT_SITE_LIVE:
         vcpu->rip = vcpu->jit.page + site->offset;
@@ -458,8 +484,7 @@ static void run(struct bt_vcpu *vcpu)
 
 void jit_run(struct bt_vcpu *vcpu)
 {
-    if (!vcpu->jit.cache || !signals_thread_is(vcpu) ||
-        (vcpu->mode & BT_MODE_CODE) != BT_MODE_CODE64) {
+    if (!vcpu->jit.cache || !signals_thread_is(vcpu) || !jit_translates(vcpu->mode)) {
         interp_run(vcpu);
         return;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The translator: flat 64-bit code of the guest, rewritten for the host that it runs on.
+/* The translator: flat code of the guest, 64-bit and 32-bit, rewritten for the host that it runs
+ * on.
  *
  *   encode     host instructions into a buffer; a guest instruction again with other operands
  *   translate  one block of guest code -> one unit of host code, and its sites
@@ -24,9 +25,15 @@
  * vector instruction. The vCPU (struct bt_vcpu) lies below 2 GiB, so that code names its fields by
  * absolute addresses; so do units, sites and the stubs of enter.S's kind.
  *
- * Stack. In translated code RSP is a multiple of 8, so that stack slots need no check: whoever
- * enters a unit, or resumes one, has looked, and interprets meanwhile if it is not; a unit leaves
- * behind an instruction that makes it anything else.
+ * 32-bit code (protected and compatibility mode, flat: jit_translates) runs in the host's 64-bit
+ * mode. Its eight registers are zero-extended there whenever a unit runs; addresses are made by
+ * 32-bit LEA, so they wrap. A look-up and its access always use the same 64-bit value: the flat
+ * table's safety rests on that. FS and GS have bases, and may have limits, or nothing in them: then
+ * jit.bar makes addresses by them such that they trap, and the interpreter decides.
+ *
+ * Stack. In translated code RSP is a multiple of 8 (in 32-bit code 4), so that stack slots need no
+ * check: whoever enters a unit, or resumes one, has looked, and interprets meanwhile if it is not;
+ * a unit leaves behind an instruction that makes it anything else.
  *
  * Position. A unit belongs to a physical page, an offset in it and a mode, and knows nothing of
  * linear addresses: vcpu->jit.page is the linear address of the page that runs, set by whoever
@@ -47,7 +54,7 @@
  *
  * What is not exact: while a fault is delivered in the middle of a unit, status flags that the rest
  * of the unit sets before anything reads them may show other values in the saved RFLAGS than
- * hardware shows. */
+ * hardware shows. In 32-bit code an access by FS or GS may go on behind offset FFFFFFFFh, at 0. */
 #pragma once
 
 #include <stdbool.h>
@@ -65,8 +72,6 @@ enum { JIT_T1 = 11, JIT_T2 = 10 }; /* the host registers that hold no guest regi
 /* AVX: the registers of VEC are loaded, and instructions with VEX may run too (CR4.OSXSAVE, XCR0);
  * never without VEC. */
 enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */, JIT_LIVE_AVX = 4 };
-
-enum { JIT_STACK_ALIGN = 8 }; /* of RSP in translated code */
 
 /* While an access across two pages is made (emit_cross.c). */
 struct jit_cross {
@@ -105,8 +110,12 @@ struct jit_state {
     jit_watch_fn *watch;     /* NULL */
     uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
     struct jit_cross cross;
-    uint64_t traps; /* statistics */
+    uint64_t bar[2]; /* 32-bit code, by FS and by GS: 0, or what keeps an address from being one */
+    uint64_t traps;  /* statistics */
 };
+
+/* Whether code of this mode (BT_MODE_*) is translated at all. */
+bool jit_translates(uint32_t mode);
 
 /* Of a VM, before the sandbox closes. Failing is no harm: `vm->jit` stays NULL and the engine
  * interprets; `err` says why. */

@@ -16,8 +16,8 @@ static unsigned ahead(const struct emit *t, int64_t at, unsigned jumps)
     for (unsigned i = 0; i < AHEAD_INSNS; i++) {
         if (at < 0 || at >= PAGE_BYTES)
             break;
-        unsigned length =
-            bt_decode(t->in->bytes + at, (unsigned)(PAGE_BYTES - at), BT_MODE_CODE64, &insn);
+        unsigned length = bt_decode(t->in->bytes + at, (unsigned)(PAGE_BYTES - at),
+                                    t->in->mode & BT_MODE_CODE, &insn);
         if (!length)
             break;
         live |= insn.flags_read & open;

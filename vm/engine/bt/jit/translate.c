@@ -135,11 +135,13 @@ static emit_part *const parts[BT_OP_MAX] = {
     [BT_OP_CALL] = emit_call,       [BT_OP_RET] = emit_return,        [BT_OP_LOOP] = emit_loop,
     [BT_OP_LOOPE] = emit_loop,      [BT_OP_LOOPNE] = emit_loop,       [BT_OP_JRCXZ] = emit_loop,
     [BT_OP_CLI] = emit_cli,         [BT_OP_STI] = emit_sti,           [BT_OP_PUSHF] = emit_pushf,
-    [BT_OP_MOV_SEG] = emit_mov_seg,
+    [BT_OP_MOV_SEG] = emit_mov_seg, [BT_OP_PUSH_SEG] = emit_push_seg,
 };
 
-static emit_part *part_of(const struct bt_insn *insn)
+static emit_part *part_of(const struct emit *t, const struct bt_insn *insn)
 {
+    if (t->word == 4 && emit_is_strange(insn))
+        return NULL;
     return insn->properties & BT_INSN_VECTOR ? emit_vector : parts[insn->op];
 }
 
@@ -147,7 +149,8 @@ static bool may_fall_through(const struct bt_insn *insn)
 {
     return !(insn->properties & BT_INSN_ENDS_BLOCK) || insn->op == BT_OP_JCC ||
            insn->op == BT_OP_LOOP || insn->op == BT_OP_LOOPE || insn->op == BT_OP_LOOPNE ||
-           insn->op == BT_OP_JRCXZ || insn->op == BT_OP_STI;
+           insn->op == BT_OP_JRCXZ || insn->op == BT_OP_STI || insn->op == BT_OP_MOV_SEG ||
+           insn->op == BT_OP_POP_SEG;
 }
 
 /* --- one instruction --- */
@@ -156,7 +159,7 @@ static bool may_fall_through(const struct bt_insn *insn)
 static void forget(struct emit *t)
 {
     memset(t->known, 0, sizeof t->known);
-    t->known[CPU_RSP] = (struct emit_known){3, 0};
+    t->known[CPU_RSP] = emit_known_stack(t);
 }
 
 static void step(struct emit *t)
@@ -212,7 +215,7 @@ static void one(struct emit *t)
         emit_learn(t);
         return;
     }
-    emit_part *part = part_of(t->insn);
+    emit_part *part = part_of(t, t->insn);
     if ((part != emit_copy && part != emit_lea) || !emit_keeps(t))
         emit_flush(t);
     if (part == emit_copy && t->insn->op == BT_OP_ADD && attempt(t, emit_give_up_frame))
@@ -236,7 +239,7 @@ static void one(struct emit *t)
 /* A jump back to where the unit begins, the first one, and room for the loop a second time? */
 static bool is_loop(const struct emit *t, const struct bt_insn *insn, unsigned next)
 {
-    return (insn->op == BT_OP_JCC || insn->op == BT_OP_JMP) && insn->size == 8 &&
+    return (insn->op == BT_OP_JCC || insn->op == BT_OP_JMP) && insn->size == t->word &&
            insn->operand[0].kind == BT_OPERAND_REL && !t->second &&
            (int64_t)next + insn->imm[0] == t->in->offset && 2 * t->count <= TRANSLATE_INSNS_MAX;
 }
@@ -251,13 +254,23 @@ static void repeat(struct emit *t)
     t->count *= 2;
 }
 
+static unsigned decode(const struct emit *t, const uint8_t *bytes, unsigned room,
+                       struct bt_insn *ret_insn)
+{
+    unsigned length = bt_decode(bytes, room, t->in->mode & BT_MODE_CODE, ret_insn);
+
+    if (length && t->word == 4)
+        emit_adapt(ret_insn);
+    return length;
+}
+
 static void gather(struct emit *t)
 {
     const struct translate_input *in = t->in;
     unsigned at = in->offset;
 
     if (in->beyond) {
-        t->count = bt_decode(in->beyond, BT_INSN_MAX, BT_MODE_CODE64, &t->insns[0]) != 0;
+        t->count = decode(t, in->beyond, BT_INSN_MAX, &t->insns[0]) != 0;
         t->sums[0] = block_sum(in->beyond, t->insns[0].length);
         t->offsets[0] = in->offset;
         t->offsets[t->count] = (uint16_t)(at + t->insns[0].length);
@@ -268,7 +281,7 @@ static void gather(struct emit *t)
         uint8_t bytes[BT_INSN_MAX]; /* guest memory may change meanwhile */
         unsigned room = MIN(PAGE_BYTES - at, (unsigned)BT_INSN_MAX);
         memcpy(bytes, in->bytes + at, room);
-        unsigned length = bt_decode(bytes, room, BT_MODE_CODE64, insn);
+        unsigned length = decode(t, bytes, room, insn);
         if (!length) /* it goes on in the next page */
             break;
         t->sums[t->count] = block_sum(bytes, length);
@@ -292,9 +305,9 @@ static void guard(struct emit *t)
                                                  .length = t->insns[0].length,
                                                  .site = (uint16_t)t->site_count};
     encode_load(t->e, T2, EMIT_FIELD(t, jit.page));
-    encode_lea(t->e, T2, encode_at(T2, PAGE_BYTES), 8);
+    encode_lea(t->e, T2, encode_at(T2, PAGE_BYTES), t->word);
     encode_rorx(t->e, T2, T2, 12);
-    encode_flat_entry(t->e, T1, T2, FLAT_EXEC);
+    encode_flat_entry(t->e, T1, T2, flat_exec(t->in->mode));
     encode_load(t->e, T2, EMIT_FIELD(t, jit.page));
     encode_lea(t->e, T1, encode_indexed(T1, T2, PAGE_BYTES), 8);
     encode_mov_imm(t->e, T2, -t->in->beyond_sum);
@@ -392,9 +405,10 @@ int translate_block(const struct translate_input *in, struct encode *e, uint32_t
                      .site = site,
                      .mark = mark,
                      .site_address = site_address,
-                     .unit_address = unit_address};
+                     .unit_address = unit_address,
+                     .word = (in->mode & BT_MODE_CODE) == BT_MODE_CODE64 ? 8 : 4};
 
-    if ((in->mode & BT_MODE_CODE) != BT_MODE_CODE64)
+    if (!jit_translates(in->mode))
         return -ENOTSUP;
     translate(&t);
     if (e->full)

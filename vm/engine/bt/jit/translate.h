@@ -18,7 +18,7 @@
  * next page is the one that its bytes are from; if not it leaves at a site of kind JIT_SITE_END
  * with the instruction's own offset and length.
  *
- * Whatever is not flat 64-bit code of the list in translate.c is a site of kind JIT_SITE_STEP.
+ * Whatever is not of the list in translate.c is a site of kind JIT_SITE_STEP.
  * Precise: when a unit leaves or traps, all registers and the status flags (jit.h says which may
  * differ) are those in front of the instruction at the site or at the trap: an instruction changes
  * guest state in its last host instruction that may trap, or behind it. */
@@ -85,7 +85,7 @@ struct translate_stubs {
 struct translate_input {
     const uint8_t *bytes; /* of the page: 4096 */
     uint16_t offset;
-    uint32_t mode; /* BT_MODE_*: 64-bit, flat */
+    uint32_t mode; /* BT_MODE_*, as jit_translates wants it */
     /* NULL, or a bit for each offset in the page: the instruction there has been met with an
      * address that is not a multiple of its operand's size: only crossing pages is refused. */
     const uint64_t *careful;

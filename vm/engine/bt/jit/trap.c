@@ -17,10 +17,12 @@
 /* The two loads of a jump's look-up (translate.h). */
 static bool is_look_up(const uint8_t *code)
 {
-    static const uint8_t entry[] = {0x65, 0x67, 0x4e, 0x8b, 0x14, 0xd5, 0, 0, 0, 0x40};
+    static const uint8_t entry[] = {0x65, 0x67, 0x4e, 0x8b, 0x14, 0xd5, 0, 0, 0};
     static const uint8_t word[] = {0x46, 0x8b, 0x14, 0x95, 0, 0, 0, 0};
 
-    return !memcmp(code, entry, sizeof entry) || !memcmp(code, word, sizeof word);
+    if (!memcmp(code, entry, sizeof entry)) /* FLAT_EXEC, FLAT_EXEC32 */
+        return code[sizeof entry] == 0x40 || code[sizeof entry] == 0xc0;
+    return !memcmp(code, word, sizeof word);
 }
 
 /* The instruction's own, of those two that it has where a loop is there twice. One whose check was
