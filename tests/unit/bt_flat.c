@@ -355,16 +355,18 @@ static void check_page(uint64_t linear)
     bool smap = rig.cpu->cr4 & BT_CR4_SMAP && !(rig.cpu->rflags & BT_FLAG_AC);
     bool allowed = pte & P && (user ? pte & U : !(pte & U && smap));
     uint64_t load = target(linear, FLAT_LOAD), store = target(linear, FLAT_STORE);
-    uint64_t exec = (linear + entry(linear, FLAT_EXEC)) * 4 - (uintptr_t)flat_rig.maps;
 
     if (load != RAM)
         model.checks[0] += CHECK(allowed && pte & A && load == frame);
     if (store != RAM)
         model.checks[1] += CHECK(allowed && pte & W && pte & D && store == frame &&
                                  !block_page_has_code(rig.cpu->vm, frame / PAGE));
-    if (exec < MAP_BYTES)
-        model.checks[2] += CHECK(pte & P && !(pte >> 63) && (!user || pte & U) &&
-                                 exec == frame / PAGE % 4096 * FLAT_MAP_BYTES);
+    for (unsigned v = 2; v < ARRAY_SIZE(views); v++) {
+        uint64_t exec = (linear + entry(linear, views[v])) * 4 - (uintptr_t)flat_rig.maps;
+        if (exec < MAP_BYTES)
+            model.checks[v] += CHECK(pte & P && !(pte >> 63) && (!user || pte & U) &&
+                                     exec == frame / PAGE % 4096 * FLAT_MAP_BYTES);
+    }
 }
 
 static void check_all(void)
@@ -439,6 +441,18 @@ static void change_space(void)
     system_set_cr(rig.cpu, 3, root_of(model.root) | (model.root + 1) | keep);
 }
 
+/* As 64-bit or 32-bit code would. */
+static void note_code(uint64_t linear, uint64_t frame)
+{
+    uint32_t mode = rig.cpu->mode, *map;
+
+    map = (uint32_t *)(void *)(flat_rig.maps + frame / PAGE % 4096 * FLAT_MAP_BYTES);
+    if (random64() & 1)
+        rig.cpu->mode = (mode & ~(uint32_t)BT_MODE_CODE) | BT_MODE_CODE32;
+    flat_note_code(rig.cpu, linear, map);
+    rig.cpu->mode = mode;
+}
+
 static void visit(uint64_t linear)
 {
     const uint8_t *host;
@@ -450,9 +464,7 @@ static void visit(uint64_t linear)
         break;
     case 1:
         if (CATCH(frame = mmu_code_page(rig.cpu, linear, &host)) == NONE)
-            flat_note_code(
-                rig.cpu, linear,
-                (uint32_t *)(void *)(flat_rig.maps + frame / PAGE % 4096 * FLAT_MAP_BYTES));
+            note_code(linear, frame);
         break;
     default:
         (void)note_load(linear + random64() % 512 * 8);
