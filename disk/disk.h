@@ -57,6 +57,11 @@ struct disk_host {
     int (*rename)(const struct disk_host *host, const char *from, const char *to);
     int (*unlink)(const struct disk_host *host, const char *name);
     int (*sync)(const struct disk_host *host); /* the folder itself */
+    /* For disk_extend and the like; NULL where a host is not for that. */
+    int (*replace)(const struct disk_host *host, const char *from, const char *to);
+    /* A second name, in another folder; -EEXIST, -EXDEV. */
+    int (*link)(const struct disk_host *host, const char *from, const struct disk_host *to_host,
+                const char *to);
 };
 
 /* The ordinary one: a folder by descriptor. */
@@ -227,3 +232,57 @@ int disk_merge(const struct disk_host *host, const char *name, struct aio *aio,
 int disk_convert(struct disk *source, const struct disk_host *host, const char *name,
                  const struct disk_spec *spec, struct aio *aio, disk_progress_fn *progress,
                  void *ctx, struct err *err);
+
+/* For a taker of the bytes of a whole stream-optimized disk, front to back; anything but 0 ends it
+ * with that code. */
+typedef int disk_sink_fn(void *ctx, const void *data, size_t len);
+
+/* What disk_convert would write as DISK_VMDK_STREAM, without a file. `name` is for the descriptor
+ * inside. */
+int disk_export(struct disk *source, const char *name, struct aio *aio, disk_sink_fn *sink,
+                disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* The other way: the bytes of an image as they come, in pieces of any size, written to `target`,
+ * which holds zeros only and is at least as large. Stream-optimized VMDK (with its markers: what
+ * can be read front to back), or with `raw` the disk's own bytes. Damage is -EUCLEAN, other kinds
+ * of VMDK are -ENOTSUP; in any case some of it may have been written. */
+struct disk_intake;
+int disk_intake_create(struct disk *target, bool raw, struct disk_intake **ret_intake);
+void disk_intake_destroy(struct disk_intake *intake); /* accepts NULL */
+int disk_intake_put(struct disk_intake *intake, const void *data, size_t len, struct err *err);
+/* The image has come to its end: flushes the target. `ret_populated`: bytes of the disk that were
+ * written. */
+int disk_intake_end(struct disk_intake *intake, uint64_t *ret_populated, struct err *err);
+/* Bytes of the disk up to which it has come, for progress. */
+uint64_t disk_intake_at(const struct disk_intake *intake);
+
+/* -- Changing them: closed before and after, nobody else may have them open (-EBUSY). ------------
+ */
+
+/* A larger size, for disks of flat extents (else -ENOTSUP) without a parent. What is new reads
+ * zero; it gets room as the rest has, and with `eager` is written. The descriptor says the new size
+ * last. Ended early, the old size is there. */
+int disk_extend(const struct disk_host *host, const char *name, uint64_t size, bool eager,
+                struct aio *aio, disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* Every byte gets its room, by writing zeros where nothing is; a flat disk is thin no more. */
+int disk_inflate(const struct disk_host *host, const char *name, struct aio *aio,
+                 disk_progress_fn *progress, void *ctx, struct err *err);
+/* The other way: what reads zero gives its room back. Thick disks stay as they are. */
+int disk_shrink(const struct disk_host *host, const char *name, struct aio *aio,
+                disk_progress_fn *progress, void *ctx, struct err *err);
+/* All of it reads zero. */
+int disk_wipe(const struct disk_host *host, const char *name, struct aio *aio,
+              disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* `uuid` in the descriptor's form, "60 00 C2 9f 0e ...-...". */
+int disk_set_uuid(const struct disk_host *host, const char *name, const char *uuid, struct aio *aio,
+                  struct err *err);
+
+/* Another name, in the same or another folder of the same file system (-EXDEV: copy it). New names
+ * first, then the old ones go: a crash leaves one of the two whole. */
+int disk_move(const struct disk_host *host, const char *name, const struct disk_host *to_host,
+              const char *to, struct aio *aio, struct err *err);
+
+/* The descriptor and then its extents; not its parents. */
+int disk_remove(const struct disk_host *host, const char *name, struct aio *aio, struct err *err);

@@ -65,6 +65,17 @@ static int dir_sync(const struct disk_host *host)
     return fsync(folder(host)) && errno != EINVAL ? -errno : 0;
 }
 
+static int dir_replace(const struct disk_host *host, const char *from, const char *to)
+{
+    return renameat(folder(host), from, folder(host), to) ? -errno : 0;
+}
+
+static int dir_link(const struct disk_host *host, const char *from, const struct disk_host *to_host,
+                    const char *to)
+{
+    return linkat(folder(host), from, folder(to_host), to, 0) ? -errno : 0;
+}
+
 int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -72,7 +83,12 @@ int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err)
     if (fd < 0)
         return err_sys(err, -errno, "folder \"%s\"", path);
     *dir = (struct disk_dir){
-        .host = {.open = dir_open, .rename = dir_rename, .unlink = dir_unlink, .sync = dir_sync},
+        .host = {.open = dir_open,
+                 .rename = dir_rename,
+                 .unlink = dir_unlink,
+                 .sync = dir_sync,
+                 .replace = dir_replace,
+                 .link = dir_link},
         .fd = fd,
     };
     return 0;

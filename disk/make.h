@@ -16,6 +16,9 @@ struct out {
     enum aio_file kind;
     uint64_t at; /* where out_put goes on */
     int rc;
+    /* Instead of a file: takes what out_put and out_pad put; the rest is not for it then. */
+    disk_sink_fn *sink;
+    void *sink_ctx;
 };
 
 /* `final` is the name to be; the temporary one is made from it. */

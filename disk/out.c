@@ -48,7 +48,10 @@ void out_write(struct out *out, const void *data, size_t len, uint64_t offset)
 
 void out_put(struct out *out, const void *data, size_t len)
 {
-    out_write(out, data, len, out->at);
+    if (!out->sink)
+        out_write(out, data, len, out->at);
+    else if (!out->rc)
+        out->rc = out->sink(out->sink_ctx, data, len);
     out->at += len;
 }
 

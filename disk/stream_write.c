@@ -190,3 +190,15 @@ int make_stream(struct out *out, struct disk *source, const char *name,
     put_end(&writer);
     return out->rc;
 }
+
+int disk_export(struct disk *source, const char *name, struct aio *aio, disk_sink_fn *sink,
+                disk_progress_fn *progress, void *ctx, struct err *err)
+{
+    struct out out = {.aio = aio, .fd = -1, .sink = sink, .sink_ctx = ctx};
+    struct disk_spec spec = {.format = DISK_VMDK_STREAM,
+                             .size = source->size,
+                             .adapter = *source->info.adapter ? source->info.adapter : NULL};
+    int rc = make_stream(&out, source, name, &spec, progress, ctx, err);
+
+    return rc && !(err && err->code) ? err_sys(err, rc, "cannot export \"%s\"", source->name) : rc;
+}

@@ -312,3 +312,77 @@ void vmdk_desc_print(const struct vmdk_desc *desc, struct buf *text)
         buf_put_str(text, "ddb.thinProvisioned = \"1\"\n");
     buf_printf(text, "ddb.uuid = \"%s\"\nddb.virtualHWVersion = \"21\"\n", desc->uuid);
 }
+
+/* -- Changing ------------------------------------------------------------------------------------
+ */
+
+static bool is_extent_line(const char *line, size_t len)
+{
+    return (len > 3 && !memcmp(line, "RW ", 3)) || (len > 7 && !memcmp(line, "RDONLY ", 7));
+}
+
+static bool has_key(const char *line, size_t len, const char *key)
+{
+    size_t n = strlen(key);
+
+    return len > n && !strncasecmp(line, key, n);
+}
+
+/* What of the values has been written. */
+struct rewriting {
+    const struct vmdk_desc *desc;
+    struct buf *text;
+    bool extents, resized, geometry, uuid, thin;
+};
+
+static void put_uuid(struct rewriting *r)
+{
+    if (!r->uuid && *r->desc->uuid)
+        buf_printf(r->text, "ddb.uuid = \"%s\"\n", r->desc->uuid);
+    r->uuid = true;
+}
+
+static void put_thin(struct rewriting *r)
+{
+    if (!r->thin && r->desc->thin)
+        buf_put_str(r->text, "ddb.thinProvisioned = \"1\"\n");
+    r->thin = true;
+}
+
+static void rewrite_line(struct rewriting *r, const char *line, size_t len)
+{
+    if (is_extent_line(line, len)) {
+        for (unsigned i = 0; !r->extents && i < r->desc->extent_count; i++)
+            print_extent(r->desc, &r->desc->extents[i], r->text);
+        r->extents = true;
+    } else if (r->resized && has_key(line, len, "ddb.geometry.")) {
+        if (!r->geometry)
+            print_geometry(r->desc, r->text);
+        r->geometry = true;
+    } else if (has_key(line, len, "ddb.uuid")) {
+        put_uuid(r);
+    } else if (has_key(line, len, "ddb.thinProvisioned")) {
+        put_thin(r);
+    } else {
+        buf_put(r->text, line, len);
+        buf_put_u8(r->text, '\n');
+    }
+}
+
+void vmdk_desc_rewrite(const struct vmdk_desc *desc, const char *old, size_t len, struct buf *text)
+{
+    cleanup_vmdk_desc struct vmdk_desc before = {0};
+    struct rewriting r = {.desc = desc, .text = text};
+
+    len = strnlen(old, len);
+    r.resized = vmdk_desc_parse(&before, old, len, NULL) || before.sectors != desc->sectors;
+    for (size_t at = 0; at < len;) {
+        const char *newline = memchr(old + at, '\n', len - at);
+        size_t line = newline ? (size_t)(newline - old) - at : len - at;
+
+        rewrite_line(&r, old + at, line);
+        at += line + 1;
+    }
+    put_thin(&r);
+    put_uuid(&r);
+}

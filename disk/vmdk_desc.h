@@ -42,3 +42,8 @@ void vmdk_desc_free(struct vmdk_desc *desc);
 
 /* Appends a descriptor as ESXi writes it; hardware values come from desc->adapter and sectors. */
 void vmdk_desc_print(const struct vmdk_desc *desc, struct buf *ret_text);
+
+/* Appends `old` with what `desc`, which was parsed from it and then changed, says now: extents,
+ * geometry if the size is another, uuid, thinness. All other lines stay as they are. */
+void vmdk_desc_rewrite(const struct vmdk_desc *desc, const char *old, size_t len,
+                       struct buf *ret_text);
