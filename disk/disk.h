@@ -70,6 +70,7 @@ struct disk_dir {
     int fd; /* owned */
 };
 int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err);
+void disk_dir_take(struct disk_dir *dir, int fd); /* of a folder, opened for reading */
 void disk_dir_close(struct disk_dir *dir);
 /* For a path that a person typed: opens its folder, yields the last component (within `path`). */
 int disk_dir_open_for(struct disk_dir *dir, const char *path, const char **ret_name,

@@ -76,12 +76,8 @@ static int dir_link(const struct disk_host *host, const char *from, const struct
     return linkat(folder(host), from, folder(to_host), to, 0) ? -errno : 0;
 }
 
-int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err)
+void disk_dir_take(struct disk_dir *dir, int fd)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return err_sys(err, -errno, "folder \"%s\"", path);
     *dir = (struct disk_dir){
         .host = {.open = dir_open,
                  .rename = dir_rename,
@@ -91,6 +87,15 @@ int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err)
                  .link = dir_link},
         .fd = fd,
     };
+}
+
+int disk_dir_open(struct disk_dir *dir, const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(err, -errno, "folder \"%s\"", path);
+    disk_dir_take(dir, fd);
     return 0;
 }
 

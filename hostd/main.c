@@ -24,6 +24,7 @@
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
 #include "hostd/store/state.h"
+#include "hostd/task/haul.h"
 #include "hostd/task/task.h"
 #include "hostd/task/worker.h"
 #include "hostd/web.h"
@@ -84,6 +85,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = worker_create(hostd->loop, WORKERS, &hostd->worker);
     if (rc == 0)
+        rc = haulers_create(hostd, &hostd->haulers);
+    if (rc == 0)
         rc = accounts_load(&hostd->accounts, hostd->root_fd, err);
     if (rc == 0)
         rc = host_config_load(&hostd->config, hostd->root_fd, err);
@@ -137,6 +140,7 @@ static void stop(struct process *process)
     hostd->ending = true;
     http_server_destroy(process->front);
     http_server_destroy(process->local);
+    haulers_destroy(hostd->haulers);
     worker_destroy(hostd->worker);
     sessions_destroy(hostd->sessions);
     collector_exit(&hostd->api);

@@ -238,7 +238,9 @@ static int make_disk(struct plan *plan, const struct plan_disk *disk)
     if (rc < 0)
         return rc;
     rc = aio_create(AIO_PLAIN, &aio, &plan->err);
-    if (rc == 0)
+    if (rc == 0 && disk->grow)
+        rc = disk_extend(&dir.host, name, disk->size, false, aio, NULL, NULL, &plan->err);
+    else if (rc == 0)
         rc = disk_create(&dir.host, name, &spec, aio, NULL, NULL, &plan->err);
     aio_destroy(aio);
     disk_dir_close(&dir);
@@ -306,7 +308,7 @@ void plan_run(struct plan *plan)
     if (rc == 0)
         rc = save_vmx(plan);
     for (unsigned i = 0; i < made && rc < 0; i++)
-        if (plan->disk[i].size)
+        if (plan->disk[i].size && !plan->disk[i].grow)
             delete_disk(&plan->disk[i]);
     for (unsigned i = 0; i < plan->disk_count && rc == 0; i++)
         if (!plan->disk[i].size)

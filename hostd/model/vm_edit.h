@@ -22,6 +22,7 @@ struct plan {
         char path[PATH_MAX], rel[DSPATH_MAX];
         uint64_t size; /* 0: delete it */
         bool thin, eager;
+        bool grow; /* it is there, and becomes `size` */
         const char *adapter;
     } disk[PLAN_DISKS_MAX];
     unsigned disk_count;

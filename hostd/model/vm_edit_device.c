@@ -10,6 +10,7 @@
 
 #include "base/range.h"
 #include "config/vmcfg.h"
+#include "config/vmsd.h"
 #include "disk/disk.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -555,13 +556,46 @@ static bool remove_device(struct editing *e, const struct vim_VirtualDeviceConfi
     return true;
 }
 
+/* The one thing of a disk that can change is its size, upwards. A snapshot's delta could not tell
+ * what its parent had from what came later. */
+static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
+{
+    const char *file = get(e, slot, "fileName");
+    struct dspath path;
+    struct datastore *datastore = file ? vm_file(e->vm, file, &path) : NULL;
+
+    if (e->vm->vmsd && vmsd_count(e->vm->vmsd))
+        return bad_device(e, "A disk with snapshots can not be resized.");
+    if (!datastore || e->plan->disk_count == PLAN_DISKS_MAX)
+        return bad_device(e, "Its file is not there.");
+    if (call_authorize(e->call, (struct mo *)(uintptr_t)&e->vm->e.mo,
+                       "VirtualMachine.Config.DiskExtend"))
+        return false;
+    struct plan_disk *out = &e->plan->disk[e->plan->disk_count++];
+    *out = (struct plan_disk){.fd = datastore->fd, .size = size, .grow = true};
+    (void)snprintf(out->rel, sizeof out->rel, "%s", path.rel);
+    datastore_real_path(datastore, path.rel, out->path, sizeof out->path);
+    return true;
+}
+
 static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, const char *slot)
 {
+    uint64_t size = (uint64_t)MAX(disk->capacityInKB, (int64_t)0) << 10;
+    uint64_t bytes = disk->capacityInBytes.set ? (uint64_t)disk->capacityInBytes.v : 0;
+
     for (unsigned i = 0; e->vm && i < e->vm->disk_count; i++) {
         const struct vm_disk *now = &e->vm->disk[i];
-        if (!strcasecmp(now->slot, slot) && disk->capacityInKB > 0 &&
-            (uint64_t)disk->capacityInKB << 10 != now->capacity)
-            return bad_device(e, "Disks can not be resized yet.");
+        if (strcasecmp(now->slot, slot) != 0)
+            continue;
+        if (bytes && bytes != now->capacity)
+            size = bytes; /* clients change the one and send the other as they read it */
+        if (!size || size == now->capacity)
+            continue;
+        if (size < now->capacity)
+            return bad_device(e, "Disks do not shrink.");
+        if (size % DISK_SECTOR || size > DISK_SIZE_MAX)
+            return bad_device(e, "No disk has that size.");
+        return plan_growth(e, slot, size);
     }
     return true;
 }

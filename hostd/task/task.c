@@ -276,6 +276,8 @@ struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
 {
     struct vim_FileFault *fault;
 
+    if (rc == -ECANCELED)
+        return &VIM_NEW(arena, RequestCanceled)->self;
     switch (file ? -rc : 0) {
     case ENOENT:
     case ENOTDIR:
@@ -315,7 +317,7 @@ void task_fail_errno(struct task *task, int rc, const struct err *err, const cha
     struct arena arena = {0};
     struct vim_data *fault = fault_from_errno(&arena, rc, file);
     /* A file's own faults have texts that clients know; the rest is said as we know it. */
-    bool standard = file && (rc == -ENOENT || rc == -EEXIST);
+    bool standard = rc == -ECANCELED || (file && (rc == -ENOENT || rc == -EEXIST));
 
     task_fail(task, fault, !standard && err && err->code ? err->text : NULL);
     arena_free(&arena);

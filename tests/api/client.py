@@ -29,6 +29,12 @@ class Client:
         return type(thing)(thing._moId, self.si._stub)
 
 
+def wait(task):
+    """Its result; raises its fault."""
+    WaitForTask(task)
+    return task.info.result
+
+
 def device(operation, what, file=None):
     return vim.vm.device.VirtualDeviceSpec(operation=operation, device=what, fileOperation=file)
 
@@ -54,9 +60,7 @@ def vm_spec(name, memory=32):
 
 
 def create(client, name, **options):
-    task = client.folder.CreateVM_Task(vm_spec(name, **options), client.pool)
-    WaitForTask(task)
-    return task.info.result
+    return wait(client.folder.CreateVM_Task(vm_spec(name, **options), client.pool))
 
 
 def devices(vm, kind):

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/model/file_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+
+void file_place_set(struct file_place *place, const struct datastore *datastore, const char *rel)
+{
+    (void)snprintf(place->rel, sizeof place->rel, "%s", rel);
+    dspath_format(datastore->e.name, rel, place->text, sizeof place->text);
+    place->fd = fcntl(datastore->fd, F_DUPFD_CLOEXEC, 3);
+}
+
+bool file_place_find(struct call *call, const char *name, const char *priv,
+                     struct file_place *ret_place)
+{
+    struct dspath path;
+    struct datastore *datastore =
+        name ? datastore_resolve(hostd_of(call)->inventory, name, &path) : NULL;
+
+    if (!datastore) {
+        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
+        fault->datastorePath = name;
+        call_fault(call, &fault->self);
+        return false;
+    }
+    if (call_authorize(call, &datastore->e.mo, priv))
+        return false;
+    file_place_set(ret_place, datastore, path.rel);
+    return true;
+}
+
+void file_place_free(struct file_place *place)
+{
+    place->fd = close_fd(place->fd);
+}
+
+int file_place_dir(const struct file_place *place, struct disk_dir *ret_dir, const char **ret_name,
+                   struct err *err)
+{
+    const char *slash = strrchr(place->rel, '/');
+    char folder[DSPATH_MAX] = "";
+
+    if (!*place->rel)
+        return err_set(err, -EINVAL, "%s is not the name of a file", place->text);
+    if (slash)
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - place->rel), place->rel);
+    int fd = dspath_open(place->fd, folder, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return err_sys(err, fd, "the folder of %s", place->text);
+    disk_dir_take(ret_dir, fd);
+    *ret_name = slash ? slash + 1 : place->rel;
+    return 0;
+}
+
+int placed_disk_prepare(struct placed_disk *placed, const struct file_place *place, struct err *err)
+{
+    *placed = (struct placed_disk){.dir.fd = -1};
+    int rc = file_place_dir(place, &placed->dir, &placed->name, err);
+    return rc < 0 ? rc : aio_create(AIO_PLAIN, &placed->aio, err);
+}
+
+int placed_disk_open(struct placed_disk *placed, const struct file_place *place, unsigned flags,
+                     struct err *err)
+{
+    struct disk_options options = {.flags = flags, .format = "vmdk"};
+    int rc = placed_disk_prepare(placed, place, err);
+
+    return rc < 0 ? rc
+                  : disk_open(&placed->dir.host, placed->name, &options, placed->aio, &placed->disk,
+                              err);
+}
+
+void placed_disk_close(struct placed_disk *placed)
+{
+    disk_close(placed->disk);
+    aio_destroy(placed->aio);
+    disk_dir_close(&placed->dir);
+    *placed = (struct placed_disk){.dir.fd = -1};
+}

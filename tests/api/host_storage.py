@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Disks, files and datastores of a host, by pyVmomi. TAP.
+
+usage: host_storage.py BUILD
+"""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from client import Client, connect, create, device, devices, wait  # noqa: E402
+from host import Host, Tap, eventually  # noqa: E402
+from pyVmomi import vim, vmodl  # noqa: E402
+from slow_disk import slow_disk  # noqa: E402
+
+MIB = 1024
+
+
+def spec(kind, kib=None, adapter="lsiLogic"):
+    if kib is None:
+        return vim.VirtualDiskManager.VirtualDiskSpec(diskType=kind, adapterType=adapter)
+    return vim.VirtualDiskManager.FileBackedVirtualDiskSpec(diskType=kind, adapterType=adapter, capacityKb=kib)
+
+
+def room(path):
+    return os.stat(path).st_blocks * 512
+
+
+def write(path, offset, data):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def read(path, offset, length):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def disks(tap, host, client):
+    manager = client.content.virtualDiskManager
+    os.mkdir(host.path("d"))
+    os.mkdir(host.path("e"))
+    tap.equal("made, and where", wait(manager.CreateVirtualDisk_Task("[datastore1] d/a.vmdk", None, spec("thin", 4 * MIB))),
+              "[datastore1] d/a.vmdk")
+    write(host.path("d/a-flat.vmdk"), 1 << 20, b"here")
+    tap.raises("a name is given once", vim.fault.FileAlreadyExists,
+               lambda: wait(manager.CreateVirtualDisk_Task("[datastore1] d/a.vmdk", None, spec("thin", 4))))
+    tap.raises("no such kind", vmodl.fault.InvalidArgument,
+               lambda: wait(manager.CreateVirtualDisk_Task("[datastore1] d/x.vmdk", None, spec("rdm", 4))))
+    wait(manager.ExtendVirtualDisk_Task("[datastore1] d/a.vmdk", None, 8 * MIB, False))
+    tap.equal("longer", os.path.getsize(host.path("d/a-flat.vmdk")), 8 << 20)
+    tap.check("still thin", room(host.path("d/a-flat.vmdk")) < 1 << 20)
+    tap.raises("not shorter", vim.fault.FileFault,
+               lambda: wait(manager.ExtendVirtualDisk_Task("[datastore1] d/a.vmdk", None, MIB, False)))
+    tap.equal("copied as it is", wait(manager.CopyVirtualDisk_Task("[datastore1] d/a.vmdk", None, "[datastore1] e/b.vmdk")),
+              "[datastore1] e/b.vmdk")
+    tap.check("as thin", room(host.path("e/b-flat.vmdk")) < 1 << 20 and "thinProvisioned" in text(host.path("e/b.vmdk")))
+    tap.equal("with what was in it", read(host.path("e/b-flat.vmdk"), 1 << 20, 4), b"here")
+    wait(manager.CopyVirtualDisk_Task("[datastore1] d/a.vmdk", None, "[datastore1] e/s.vmdk", None, spec("sparseMonolithic")))
+    tap.equal("as a sparse one", read(host.path("e/s.vmdk"), 0, 4), b"KDMV")
+    tap.raises("which does not grow", vim.fault.FileFault,
+               lambda: wait(manager.ExtendVirtualDisk_Task("[datastore1] e/s.vmdk", None, 16 * MIB, False)))
+    wait(manager.CopyVirtualDisk_Task("[datastore1] e/s.vmdk", None, "[datastore1] e/t.vmdk", None, spec("eagerZeroedThick")))
+    tap.check("and as a thick one", room(host.path("e/t-flat.vmdk")) >= 8 << 20)
+    tap.equal("the same in it", read(host.path("e/t-flat.vmdk"), 1 << 20, 4), b"here")
+    wait(manager.InflateVirtualDisk_Task("[datastore1] e/b.vmdk"))
+    tap.check("inflated", room(host.path("e/b-flat.vmdk")) >= 8 << 20)
+    tap.check("it is thin no more", "thinProvisioned" not in text(host.path("e/b.vmdk")))
+    write(host.path("d/a-flat.vmdk"), 2 << 20, bytes(1 << 20))
+    wait(manager.ShrinkVirtualDisk_Task("[datastore1] d/a.vmdk"))
+    tap.check("shrunk", room(host.path("d/a-flat.vmdk")) < 1 << 20)
+    tap.equal("nothing to defragment", manager.QueryVirtualDiskFragmentation("[datastore1] d/a.vmdk"), 0)
+    wait(manager.DefragmentVirtualDisk_Task("[datastore1] d/a.vmdk"))
+    before = manager.QueryVirtualDiskUuid("[datastore1] d/a.vmdk")
+    wait(manager.MoveVirtualDisk_Task("[datastore1] d/a.vmdk", None, "[datastore1] e/moved.vmdk"))
+    tap.equal("moved", sorted(os.listdir(host.path("d"))), [])
+    tap.equal("it is the same disk", manager.QueryVirtualDiskUuid("[datastore1] e/moved.vmdk"), before)
+    manager.SetVirtualDiskUuid("[datastore1] e/moved.vmdk", None, "60 00 C2 91 02 03 04 05-06 07 08 09 0a 0b 0c 0d")
+    tap.equal("with another uuid", manager.QueryVirtualDiskUuid("[datastore1] e/moved.vmdk"),
+              "60 00 C2 91 02 03 04 05-06 07 08 09 0a 0b 0c 0d")
+    tap.raises("not with any", vmodl.fault.InvalidArgument,
+               lambda: manager.SetVirtualDiskUuid("[datastore1] e/moved.vmdk", None, "mine"))
+    tap.equal("and content", read(host.path("e/moved-flat.vmdk"), 1 << 20, 4), b"here")
+    wait(manager.ZeroFillVirtualDisk_Task("[datastore1] e/moved.vmdk"))
+    tap.equal("filled with zeros", read(host.path("e/moved-flat.vmdk"), 1 << 20, 4), bytes(4))
+    tap.equal("its geometry", manager.QueryVirtualDiskGeometry("[datastore1] e/moved.vmdk").head, 255)
+    for name in ("b", "s", "t", "moved"):
+        wait(manager.DeleteVirtualDisk_Task(f"[datastore1] e/{name}.vmdk"))
+    tap.equal("deleted", os.listdir(host.path("e")), [])
+    tap.raises("what is not there", vim.fault.FileNotFound,
+               lambda: wait(manager.DeleteVirtualDisk_Task("[datastore1] e/b.vmdk")))
+
+
+def cancelled(tap, host, client):
+    """A copy that takes its time says how far it is, and leaves nothing when it is cancelled."""
+    manager = client.content.virtualDiskManager
+    os.mkdir(host.path("c"))
+    slow_disk(host.path("c/big.vmdk"))
+    task = manager.CopyVirtualDisk_Task("[datastore1] c/big.vmdk", None, "[datastore1] c/copy.vmdk", None, spec("thin"))
+    tap.check("it says how far it is", eventually(lambda: task.info.progress or task.info.state != "running"))
+    tap.check("it can be cancelled", task.info.cancelable)
+    task.Cancel()
+    eventually(lambda: task.info.state == "error")
+    tap.check("cancelled", isinstance(task.info.error, vmodl.fault.RequestCanceled), task.info.error)
+    tap.equal("nothing is left", sorted(os.listdir(host.path("c"))), ["big.vmdk"])
+
+
+def files(tap, host, client):
+    manager = client.content.fileManager
+    manager.MakeDirectory("[datastore1] f/g", None, True)
+    with open(host.path("f/g/x"), "wb") as file:
+        file.write(b"content")
+        file.truncate(64 << 20)
+    os.mkdir(host.path("f/g/sub"))
+    with open(host.path("f/g/sub/y"), "wb") as file:
+        file.write(b"deeper")
+    wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/x", None, "[datastore1] f/z", None, False))
+    tap.equal("copied", read(host.path("f/z"), 0, 7), b"content")
+    tap.equal("all of it", os.path.getsize(host.path("f/z")), 64 << 20)
+    tap.check("holes stay holes", room(host.path("f/z")) < 1 << 20)
+    tap.raises("not over another", vim.fault.FileAlreadyExists,
+               lambda: wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/sub/y", None, "[datastore1] f/z", None, False)))
+    wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/sub/y", None, "[datastore1] f/z", None, True))
+    tap.equal("but by force", read(host.path("f/z"), 0, 99), b"deeper")
+    wait(manager.CopyDatastoreFile_Task("[datastore1] f/g", None, "[datastore1] f/h", None, False))
+    tap.equal("a folder with all that is in it", read(host.path("f/h/sub/y"), 0, 99), b"deeper")
+    wait(manager.MoveDatastoreFile_Task("[datastore1] f/h", None, "[datastore1] f/i", None, False))
+    tap.equal("moved", sorted(os.listdir(host.path("f"))), ["g", "i", "z"])
+    os.symlink("/etc/passwd", host.path("f/i/link"))
+    tap.raises("links are not followed", vim.fault.FileFault,
+               lambda: wait(manager.CopyDatastoreFile_Task("[datastore1] f/i/link", None, "[datastore1] f/stolen", None, False)))
+    tap.raises("in no folder either", vim.fault.FileFault,
+               lambda: wait(manager.CopyDatastoreFile_Task("[datastore1] f/i", None, "[datastore1] f/stolen", None, False)))
+    tap.equal("and nothing is left of it", sorted(os.listdir(host.path("f"))), ["g", "i", "z"])
+    wait(manager.DeleteDatastoreFile_Task("[datastore1] f"))
+    tap.check("deleted", not os.path.exists(host.path("f")))
+    vm = create(client, "busy")
+    wait(vm.PowerOn())
+    for name in ("busy/busy-flat.vmdk", "busy"):
+        tap.raises(f"{name} is in use", vim.fault.FileLocked,
+                   lambda name=name: wait(manager.DeleteDatastoreFile_Task(f"[datastore1] {name}")))
+    tap.raises("its disk, too", vim.fault.FileLocked,
+               lambda: wait(client.content.virtualDiskManager.CopyVirtualDisk_Task(
+                   "[datastore1] busy/busy.vmdk", None, "[datastore1] stolen.vmdk")))
+    wait(vm.PowerOff())
+    wait(vm.Destroy())
+
+
+def grows(tap, host, client):
+    vm = create(client, "grows")
+    disk = devices(vm, vim.vm.device.VirtualDisk)[0]
+    disk.capacityInKB = 16 * MIB
+    change = vim.vm.ConfigSpec(deviceChange=[device("edit", disk)])
+    wait(vm.ReconfigVM_Task(change))
+    tap.equal("larger", devices(vm, vim.vm.device.VirtualDisk)[0].capacityInKB, 16 * MIB)
+    tap.equal("its file, too", os.path.getsize(host.path("grows/grows-flat.vmdk")), 16 << 20)
+    disk.capacityInKB = disk.capacityInBytes = MIB
+    tap.raises("it does not shrink", vim.fault.InvalidDeviceSpec,
+               lambda: wait(vm.ReconfigVM_Task(change)))
+    wait(vm.CreateSnapshot_Task("s", "", False, False))
+    disk.capacityInKB, disk.capacityInBytes = 32 * MIB, 32 << 20
+    tap.raises("nor grow with snapshots", vim.fault.InvalidDeviceSpec,
+               lambda: wait(vm.ReconfigVM_Task(change)))
+    wait(vm.Destroy())
+
+
+def main():
+    tap = Tap()
+    with Host(sys.argv[1]) as host:
+        tap.run([disks, cancelled, files, grows], host, Client(connect(host)))
+
+
+main()
