@@ -26,6 +26,7 @@ void vmcfg_free(struct vmcfg *cfg)
     free(cfg->nics);
     free(cfg->name);
     free(cfg->nvram);
+    free(cfg->state);
     free(cfg->firmware_log);
     free(cfg->kernel);
     free(cfg->initrd);
@@ -240,6 +241,7 @@ static int check_texts(const struct vmcfg *cfg, struct err *err)
     } texts[] = {
         {"name", cfg->name, VMCFG_NAME_MAX},
         {"nvram", cfg->nvram, VMCFG_PATH_MAX},
+        {"checkpoint.vmState", cfg->state, VMCFG_PATH_MAX},
         {"socle.firmwareLog", cfg->firmware_log, VMCFG_PATH_MAX},
         {"kernel", cfg->kernel, VMCFG_PATH_MAX},
         {"initrd", cfg->initrd, VMCFG_PATH_MAX},

@@ -121,6 +121,7 @@ struct vmcfg {
     enum vmcfg_firmware firmware;
     bool secure_boot;   /* uefi only */
     char *nvram;        /* firmware variables; NULL: forgotten at the end */
+    char *state;        /* a saved state to go on from; NULL: power on */
     char *firmware_log; /* file for what the firmware says at its debug port; NULL: no such port */
     char *kernel, *initrd, *append;
 

@@ -157,6 +157,7 @@ static int read_boot(const struct reading *r)
         return vmxfile_complain(r->vmx, "firmware", r->err, -EINVAL, "not efi, bios or none");
     if ((rc = vmxfile_get_bool(r->vmx, "uefi.secureBoot.enabled", &cfg->secure_boot, r->err)) < 0 ||
         (rc = get_path(r, "nvram", &cfg->nvram)) < 0 ||
+        (rc = get_path(r, "checkpoint.vmState", &cfg->state)) < 0 ||
         (rc = get_path(r, "socle.firmwareLog", &cfg->firmware_log)) < 0 ||
         (rc = get_path(r, "socle.kernel", &cfg->kernel)) < 0 ||
         (rc = get_path(r, "socle.initrd", &cfg->initrd)) < 0)
@@ -770,6 +771,7 @@ int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx)
     if (uefi)
         put_bool(&w, "uefi.secureBoot.enabled", cfg->secure_boot);
     put(&w, "nvram", cfg->nvram);
+    put(&w, "checkpoint.vmState", cfg->state);
     put(&w, "socle.firmwareLog", cfg->firmware_log);
     put(&w, "socle.kernel", cfg->kernel);
     put(&w, "socle.initrd", cfg->initrd);

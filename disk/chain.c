@@ -25,7 +25,8 @@ static bool leads_back(const struct disk *child, const struct disk *parent)
 
 int chain_open_parent(struct disk *disk, const char *name, uint32_t cid, struct err *err)
 {
-    struct disk_options options = {.flags = DISK_READONLY | (disk->flags & DISK_NOLOCK),
+    bool locked = !(disk->flags & (DISK_NOLOCK | DISK_LOCKED_ELSEWHERE));
+    struct disk_options options = {.flags = DISK_READONLY | (locked ? 0 : DISK_NOLOCK),
                                    .format = "vmdk"};
     int rc;
 

@@ -85,6 +85,7 @@ enum disk_open_flags {
     DISK_DEVICE = 4, /* the named file may be a block device (raw only) */
     DISK_PROBE = 8,  /* without `format`: look inside, for tools; never for a guest's disk, which
                         could write itself another format's header */
+    DISK_LOCKED_ELSEWHERE = 16, /* without a lock even to write: see struct disk_merge */
 };
 
 struct disk_options {
@@ -160,6 +161,8 @@ int disk_pread(struct disk *disk, void *buf, uint64_t length, uint64_t offset);
 int disk_pwrite(struct disk *disk, const void *buf, uint64_t length, uint64_t offset);
 int disk_op_sync(struct disk *disk, enum disk_op op, uint64_t length, uint64_t offset);
 int disk_flush(struct disk *disk);
+/* A flush with nothing in flight, on any thread; -EROFS and the like are not errors of a reader. */
+int disk_flush_now(struct disk *disk);
 
 /* -- Looking at them -----------------------------------------------------------------------------
  */
@@ -227,6 +230,22 @@ int disk_create(const struct disk_host *host, const char *name, const struct dis
  * child reads as ever; once it is done the child is no longer accepted, and may be removed. */
 int disk_merge(const struct disk_host *host, const char *name, struct aio *aio,
                disk_progress_fn *progress, void *ctx, struct err *err);
+
+/* The same of several disks of a chain at once, into any ancestor of them. */
+struct disk_merge {
+    const char *name; /* the uppermost */
+    unsigned layers;  /* how many from there down are brought: 1 is `name` alone */
+    const char *into; /* below them; NULL: the next below. What stands between the layers and it has
+                         nothing that it has not, which the caller knows */
+    /* A running VM reads these disks and writes to none of them: it has the locks. What it reads
+     * does not change by this. */
+    bool live;
+    /* When it is done, no child of `into` is accepted any more, until when each reads as ever.
+     * Without this that comes with the next write to `into`. */
+    bool end;
+};
+int disk_merge_layers(const struct disk_host *host, const struct disk_merge *what, struct aio *aio,
+                      disk_progress_fn *progress, void *ctx, struct err *err);
 
 /* The same with the content of `source`; spec->size is taken from it. The name appears only when
  * everything is on stable storage. */

@@ -131,7 +131,7 @@ int disk_add_file(struct disk *disk, const char *name, struct disk_file **ret_fi
         return err_sys(err, rc, "cannot measure it");
     if (known_already(disk, file))
         return err_set(err, -EINVAL, "is another name of a file that the disk has already");
-    rc = disk->flags & DISK_NOLOCK ? 0 : lock(disk->aio, file, err);
+    rc = disk->flags & (DISK_NOLOCK | DISK_LOCKED_ELSEWHERE) ? 0 : lock(disk->aio, file, err);
     if (rc)
         return rc;
     disk->files[disk->file_count++] = *ret_file = TAKE_PTR(file);
@@ -319,6 +319,11 @@ static void end_changes(struct disk *disk)
     for (unsigned i = 0; i < disk->extent_count; i++)
         if (disk->extents[i].ops->write_end)
             (void)disk->extents[i].ops->write_end(disk, &disk->extents[i]);
+}
+
+int disk_flush_now(struct disk *disk)
+{
+    return disk->changed ? flush_now(disk) : 0;
 }
 
 void disk_close(struct disk *disk)

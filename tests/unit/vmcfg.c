@@ -88,7 +88,8 @@ static void check_same_devices(const struct vmcfg *a, const struct vmcfg *b)
 
 static void check_same(const struct vmcfg *a, const struct vmcfg *b)
 {
-    CHECK(same_text(a->name, b->name) && same_text(a->nvram, b->nvram));
+    CHECK(same_text(a->name, b->name) && same_text(a->nvram, b->nvram) &&
+          same_text(a->state, b->state));
     CHECK(a->engine == b->engine && a->cpus == b->cpus && a->memory == b->memory);
     CHECK(a->cores_per_socket == b->cores_per_socket && a->huge_pages == b->huge_pages);
     CHECK(!memcmp(a->uuid, b->uuid, sizeof a->uuid));
@@ -172,6 +173,7 @@ static void make_random(struct vmcfg *cfg)
     }
     cfg->firmware_log = dice(2) ? strdup("log") : NULL;
     cfg->nvram = dice(2) ? strdup("n.nvram") : NULL;
+    cfg->state = dice(2) ? strdup("n.vmss") : NULL;
     cfg->console.type = dice(2) ? VMCFG_STREAM_FILE : VMCFG_STREAM_NONE;
     if (cfg->console.type == VMCFG_STREAM_FILE)
         cfg->console.path = strdup("/run/c");

@@ -44,3 +44,13 @@ static inline void blk_close(struct blk *blk)
 
 /* Takes over the disk and its aio on success. */
 int blk_disk_open(struct disk *disk, struct blk **ret_blk, struct err *err);
+/* The same of a drive without a disc: size 0, every request fails with -ENOMEDIUM but a flush. */
+int blk_disk_open_empty(struct aio *aio, struct blk **ret_blk, struct err *err);
+
+/* Another disk for a blk that one of these made. While nothing is in flight and nobody else looks
+ * at the blk, on any thread. Flush: what has been written is on stable storage. Take: the disk is
+ * flushed, closed and unlocked; what fails changes nothing. Put: `disk`, opened with the blk's aio,
+ * is taken over. */
+int blk_disk_flush(struct blk *blk);
+int blk_disk_take(struct blk *blk);
+void blk_disk_put(struct blk *blk, struct disk *disk);

@@ -26,6 +26,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/lock.h"
 #include "base/range.h"
 #include "vm/backend/io_thread.h"
 #include "vm/dev/virtio_blk_regs.h"
@@ -575,6 +576,23 @@ static int blk_create(const struct dev_env *env, const void *params, void **ret_
     return 0;
 }
 
+/* The disk behind it may have become another while the device stood still (blk.h): the guest is
+ * told of another capacity. */
+static void blk_resume(void *ptr)
+{
+    struct virtio_blk *dev = ptr;
+    uint64_t sectors = dev->blk->size / DISK_SECTOR;
+    bool changed = le64_load(dev->config + VIRTIO_BLK_CONFIG_CAPACITY) != sectors;
+
+    if (changed) {
+        LOCK_SCOPE(&dev->vp.lock);
+        le64_store(dev->config + VIRTIO_BLK_CONFIG_CAPACITY, sectors);
+    }
+    virtio_pci_resume(dev);
+    if (changed)
+        virtio_pci_config_changed(&dev->vp);
+}
+
 /* -- State ---------------------------------------------------------------------------------------
  */
 
@@ -615,7 +633,7 @@ const struct dev_class virtio_blk_class = {
     .destroy = blk_destroy,
     .reset = virtio_pci_reset,
     .quiesce = virtio_pci_quiesce,
-    .resume = virtio_pci_resume,
+    .resume = blk_resume,
     .read = virtio_pci_read,
     .write = virtio_pci_write,
     .state = &blk_state,

@@ -65,15 +65,16 @@ static void pciexbar_written(struct q35_mch *mch, const uint8_t *config)
         atomic_store(mch->params.ecam, base);
 }
 
-static void smram_written(struct q35_mch *mch, const uint8_t *config)
+/* `loaded`: saved state, or reset. What was locked then is put in place now. */
+static void smram_written(struct q35_mch *mch, const uint8_t *config, bool loaded)
 {
     static const uint32_t sizes[] = {MIB(1), MIB(2), MIB(8), 0};
     uint8_t esmramc = config[ESMRAMC];
     uint32_t size = esmramc & ESMRAMC_ENABLE ? sizes[esmramc >> 1 & 3] : 0;
 
-    if (mch->locked || !mch->params.tseg)
+    if ((mch->locked && !loaded) || !mch->params.tseg)
         return;
-    if (size != mch->tseg)
+    if (size != mch->tseg || (loaded && size))
         mch->params.tseg(mch->params.ctx, size);
     mch->tseg = size;
     mch->locked = config[SMRAM] & SMRAM_LOCKED;
@@ -84,7 +85,7 @@ static void config_written(void *dev, const uint8_t *config, unsigned offset, un
     if (range_overlaps(offset, size, PCIEXBAR, PCIEXBAR_SIZE))
         pciexbar_written(dev, config);
     if (range_overlaps(offset, size, SMRAM, 2))
-        smram_written(dev, config);
+        smram_written(dev, config, size == PCI_CONFIG_SIZE);
 }
 
 static void config_init(void *dev, uint8_t *config, uint8_t *writable)

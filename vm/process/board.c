@@ -160,8 +160,6 @@ static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct
 {
     for (unsigned i = 0; i < cfg->disk_count; i++) {
         struct board_device *d;
-        if (!cfg->disks[i].file)
-            continue; /* a drive without a disc */
         d = add_card(board, &virtio_blk_class, cfg->disks[i].slot, slot);
         if (!d)
             return false;
@@ -411,6 +409,24 @@ void board_reset_devices(struct board *board, enum dev_place place)
     for (unsigned i = 0; i < board->count; i++)
         if (board->device[i]->class->place == place)
             board->device[i]->class->reset(board->device[i]->dev);
+}
+
+void board_quiesce_devices(struct board *board, enum dev_place place)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        const struct board_device *d = board->device[i];
+        if (d->class->place == place && d->class->quiesce)
+            d->class->quiesce(d->dev);
+    }
+}
+
+void board_resume_devices(struct board *board, enum dev_place place)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        const struct board_device *d = board->device[i];
+        if (d->class->place == place && d->class->resume)
+            d->class->resume(d->dev);
+    }
 }
 
 void board_reset_device(struct board *board, unsigned number)

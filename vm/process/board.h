@@ -145,6 +145,9 @@ struct board_env {
 int board_create_devices(struct board *board, enum dev_place place, const struct board_env *env,
                          struct err *err);
 void board_reset_devices(struct board *board, enum dev_place place);
+/* All of this process stand still (dev.h), and go on. */
+void board_quiesce_devices(struct board *board, enum dev_place place);
+void board_resume_devices(struct board *board, enum dev_place place);
 /* One of this process, while the machine runs; another number is no device. */
 void board_reset_device(struct board *board, unsigned number);
 

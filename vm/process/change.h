@@ -35,8 +35,8 @@ enum vm_change_flags {
 struct vm_change {
     unsigned flags;
     int state_fd;            /* -1: no state is saved */
-    const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is. It may differ in the files of
-                                disks and discs, and in which cables are in */
+    const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is. Taken over are the files of
+                                disks and discs, and which cables are in */
     int (*commit)(void *ctx, struct err *err);     /* NULL: nothing to do */
     void (*progress)(void *ctx, unsigned percent); /* on the thread; NULL: nobody listens */
     void *ctx;

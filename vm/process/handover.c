@@ -39,6 +39,14 @@ static int open_one(const struct vmcfg_disk *disk, struct aio *aio, struct disk_
     return rc;
 }
 
+int handover_open_disk(struct disk_given *given, const struct vmcfg_disk *disk, struct err *err)
+{
+    cleanup_aio struct aio *aio = NULL;
+    int rc = aio_create(AIO_PLAIN, &aio, err);
+
+    return rc < 0 ? rc : open_one(disk, aio, given, err);
+}
+
 int handover_open_disks(struct handover *handover, const struct vmcfg *cfg, struct err *err)
 {
     cleanup_aio struct aio *aio = NULL;
@@ -79,7 +87,7 @@ int handover_add_nic_fd(struct handover_nic *nic, int fd)
     return 0;
 }
 
-static int send_disk(const struct disk_given *disk, unsigned number, int socket)
+int handover_send_disk(const struct disk_given *disk, unsigned number, int socket)
 {
     int rc = 0;
 
@@ -99,7 +107,7 @@ int handover_send(const struct handover *handover, int socket, struct err *err)
     int rc = 0;
 
     for (unsigned i = 0; i < handover->disk_count && rc == 0; i++)
-        rc = send_disk(&handover->disk[i], i, socket);
+        rc = handover_send_disk(&handover->disk[i], i, socket);
     for (nic.value = 0; nic.value < handover->nic_count && rc == 0; nic.value++)
         rc = link_send(socket, &nic, handover->nic[nic.value].fd, handover->nic[nic.value].count);
     if (rc == 0)
@@ -107,8 +115,7 @@ int handover_send(const struct handover *handover, int socket, struct err *err)
     return rc < 0 ? err_sys(err, rc, "cannot hand over disks and network cards") : 0;
 }
 
-/* Takes the descriptors over, or closes them. */
-static int take(struct handover *handover, struct link_message *m, int *fds, unsigned count)
+int handover_take(struct handover *handover, struct link_message *m, int *fds, unsigned count)
 {
     unsigned taken = 0;
     int rc = 0;
@@ -138,7 +145,7 @@ int handover_receive(struct handover *handover, int socket, struct err *err)
         if (rc == 0 && m.kind == LINK_END_OF_FILES && !count)
             return 0;
         if (rc == 0)
-            rc = take(handover, &m, fds, count);
+            rc = handover_take(handover, &m, fds, count);
         if (rc < 0)
             return err_sys(err, rc, "no disks and network cards were handed over");
     }

@@ -35,3 +35,9 @@ int handover_add_nic_fd(struct handover_nic *nic, int fd);
 
 int handover_send(const struct handover *handover, int socket, struct err *err);
 int handover_receive(struct handover *handover, int socket, struct err *err);
+/* Takes over what came with one of these messages, or closes it: -EBADMSG. */
+int handover_take(struct handover *handover, struct link_message *message, int *fds,
+                  unsigned count);
+/* One disk that is opened anew while the VM runs, and its files alone. */
+int handover_open_disk(struct disk_given *given, const struct vmcfg_disk *disk, struct err *err);
+int handover_send_disk(const struct disk_given *given, unsigned number, int socket);

@@ -99,6 +99,41 @@ int keeper_send(int fd, enum keeper_kind kind)
     return keeper_send_message(fd, &m, -1);
 }
 
+static int send_bytes(int socket, enum keeper_kind kind, const void *data, size_t len,
+                      const char *name, struct err *err)
+{
+    struct keeper_message m = {.kind = kind};
+    cleanup_fd int fd = -1;
+
+    if (snprintf(m.text, sizeof m.text, "%s", name) >= (int)sizeof m.text)
+        return err_sys(err, -ENAMETOOLONG, "%s", name);
+    int rc = bytes_fd(data, len, &fd, err);
+    if (rc == 0 && (rc = keeper_send_message(socket, &m, fd)) < 0)
+        (void)err_sys(err, rc, "the VM's keeper");
+    return rc;
+}
+
+int keeper_change(int socket, const struct keeper_change *change, struct err *err)
+{
+    const struct keeper_message with_state = {.kind = KEEPER_WITH_STATE};
+    const struct keeper_message go = {.kind = KEEPER_CHANGE, .value = change->flags};
+    cleanup_buf struct buf config = {0};
+    int rc = change->cfg ? vmcfg_encode(change->cfg, &config) : 0;
+
+    if (rc == 0 && change->state_fd >= 0)
+        rc = keeper_send_message(socket, &with_state, change->state_fd);
+    if (rc < 0)
+        return err_sys(err, rc, "the VM's keeper");
+    if (change->cfg)
+        rc = send_bytes(socket, KEEPER_WITH_CONFIG, config.data, config.len, "", err);
+    if (rc == 0 && change->commit_path)
+        rc = send_bytes(socket, KEEPER_WITH_COMMIT, change->commit, change->commit_len,
+                        change->commit_path, err);
+    if (rc == 0 && (rc = keeper_send_message(socket, &go, -1)) < 0)
+        (void)err_sys(err, rc, "the VM's keeper");
+    return rc;
+}
+
 static int check(const struct keeper_message *m, ssize_t n)
 {
     if (n != (ssize_t)sizeof *m || m->kind >= KEEPER_KIND_MAX ||

@@ -46,9 +46,13 @@ enum keeper_kind {
     /* client -> keeper */
     KEEPER_POWER_BUTTON,
     KEEPER_RESET,
-    KEEPER_STOP,   /* power off, as the switch does it */
-    KEEPER_CHANGE, /* keeper_change */
-    KEEPER_CANCEL, /* the change under way, if it still can be */
+    KEEPER_STOP, /* power off, as the switch does it */
+    /* keeper_change: what the change is about, each with a descriptor, and then the change */
+    KEEPER_WITH_STATE,  /* the file */
+    KEEPER_WITH_CONFIG, /* a dictionary (vmcfg_encode) */
+    KEEPER_WITH_COMMIT, /* the new content of the file that is named in text */
+    KEEPER_CHANGE,      /* value: VM_CHANGE_* */
+    KEEPER_CANCEL,      /* the change under way, if it still can be */
     /* client -> keeper, and its answer: with the descriptor of a stream socket to the serial port
      * (serial_hub.h) if value is 0; else value is the errno, ENXIO: the port ends elsewhere */
     KEEPER_SERIAL,
@@ -64,12 +68,13 @@ struct keeper_message {
 
 /* What is wanted of the VM; nothing is possible too. */
 struct keeper_change {
-    unsigned flags;          /* VM_CHANGE_* of change.h that need no descriptor */
+    unsigned flags;          /* VM_CHANGE_* (change.h) */
     int state_fd;            /* a fresh file for the VM's state; -1: none is saved */
     const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is */
-    const char *commit_path; /* NULL, or a file that gets `commit` as its content (base/file.h's
-                                file_replace) when nothing can fail any more */
-    const char *commit;
+    const char *commit_path; /* NULL, or a file that gets `commit` as its content (file_replace of
+                                base/file.h); shorter than ERR_TEXT_MAX */
+    const void *commit;
+    size_t commit_len;
 };
 
 /* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working

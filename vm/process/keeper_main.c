@@ -19,15 +19,18 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "vm/process/keeper.h"
+#include "vm/process/change.h"
+#include "vm/process/config_fd.h"
+#include "vm/process/keeper_order.h"
 #include "vm/process/run.h"
 #include "vm/process/serial_hub.h"
 
-enum { CLIENTS_MAX = 16, CONFIG_MAX = 1 << 20 };
+enum { CLIENTS_MAX = 16 };
 
 struct client {
     struct keeper *keeper;
     struct loop_source source; /* not in a loop: the place is free */
+    struct keeper_order order; /* what its next change is about */
 };
 
 struct keeper {
@@ -38,6 +41,10 @@ struct keeper {
     struct vm *vm;
     struct serial_hub *serial;   /* NULL: the port ends elsewhere */
     struct keeper_message state; /* what a new client is told */
+    struct keeper_order order;   /* of the change under way */
+    bool busy;                   /* with a change */
+    struct client *ordered;      /* who wants to hear of its progress; NULL: has gone */
+    struct vm_change change;
 };
 
 static void hang_up(struct client *client)
@@ -46,6 +53,9 @@ static void hang_up(struct client *client)
 
     loop_del(&client->source);
     (void)close_fd(fd);
+    keeper_order_free(&client->order);
+    if (client->keeper->ordered == client)
+        client->keeper->ordered = NULL;
 }
 
 /* A client that does not read is no reason to wait, and one that has gone may have left a word to
@@ -72,14 +82,88 @@ static void give_serial(struct client *client)
     (void)keeper_send_message(client->source.fd, &m, fd);
 }
 
+/* --- changes --- */
+
+static int on_commit(void *ctx, struct err *err)
+{
+    const struct keeper_order *order = &((struct keeper *)ctx)->order;
+
+    return file_replace(AT_FDCWD, order->commit_path, 0600, order->commit.data, order->commit.len,
+                        err);
+}
+
+static void on_progress(void *ctx, unsigned percent)
+{
+    struct keeper *keeper = ctx;
+    const struct keeper_message m = {.kind = KEEPER_PROGRESS, .value = percent};
+
+    if (keeper->ordered)
+        (void)keeper_send_message(keeper->ordered->source.fd, &m, -1);
+}
+
+static struct keeper_message outcome(int rc, const struct err *err, uint64_t stood_us)
+{
+    struct keeper_message m = {
+        .kind = KEEPER_CHANGED, .value = (uint32_t)-rc, .us = (int64_t)stood_us};
+
+    if (rc < 0)
+        (void)snprintf(m.text, sizeof m.text, "%s", err->text);
+    return m;
+}
+
+static void on_changed(void *ctx)
+{
+    struct keeper *keeper = ctx;
+    const struct vm_change *change = &keeper->change;
+    struct keeper_message m = outcome(change->rc, &change->err, change->stood_us);
+
+    keeper_order_free(&keeper->order);
+    keeper->ordered = NULL;
+    keeper->busy = false;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        if (keeper->client[i].source.loop)
+            (void)keeper_send_message(keeper->client[i].source.fd, &m, -1);
+}
+
+static void begin_change(struct client *client, unsigned flags)
+{
+    struct keeper *keeper = client->keeper;
+    struct err err = ERR_INIT;
+    int rc = -EBUSY;
+
+    if (!keeper->busy) {
+        keeper->order = client->order;
+        keeper_order_init(&client->order);
+        keeper->change = (struct vm_change){
+            .flags = flags & VM_CHANGE_FLAGS,
+            .state_fd = keeper->order.state_fd,
+            .cfg = keeper->order.has_config ? &keeper->order.cfg : NULL,
+            .commit = keeper->order.commit_path ? on_commit : NULL,
+            .progress = on_progress,
+            .ctx = keeper,
+        };
+        rc = vm_change(keeper->vm, &keeper->change, on_changed, keeper);
+        keeper->busy = rc == 0;
+    }
+    if (rc == 0) {
+        keeper->ordered = client;
+        return;
+    }
+    struct keeper_message m = outcome(err_sys(&err, rc, "the VM"), &err, 0);
+    (void)keeper_send_message(client->source.fd, &m, -1);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
     struct keeper *keeper = client->keeper;
     struct keeper_message m;
-    int rc = keeper_receive(client->source.fd, &m, NULL);
+    int fd = -1, rc = keeper_receive(client->source.fd, &m, &fd);
 
     (void)events;
+    if (rc == 0 && m.kind >= KEEPER_WITH_STATE && m.kind <= KEEPER_WITH_COMMIT)
+        rc = keeper_order_add(&client->order, &m, TAKE_FD(fd));
+    (void)close_fd(fd);
     if (rc < 0 && rc != -EAGAIN)
         hang_up(client);
     if (rc < 0)
@@ -90,6 +174,10 @@ static void on_client(void *ctx, uint32_t events)
         (void)vm_reset(keeper->vm);
     else if (m.kind == KEEPER_STOP)
         loop_stop(keeper->loop, VM_END_STOPPED);
+    else if (m.kind == KEEPER_CHANGE)
+        begin_change(client, m.value);
+    else if (m.kind == KEEPER_CANCEL)
+        atomic_store(&keeper->change.cancel, true);
     else if (m.kind == KEEPER_SERIAL)
         give_serial(client);
 }
@@ -109,6 +197,7 @@ static void on_listen(void *ctx, uint32_t events)
     }
     struct client *client = &keeper->client[i];
     client->keeper = keeper;
+    keeper_order_init(&client->order);
     if (loop_add_fd(keeper->loop, &client->source, fd, EPOLLIN, on_client, client) < 0)
         (void)close_fd(fd);
     else
@@ -124,17 +213,21 @@ static void on_started(void *ctx)
     tell_all(keeper);
 }
 
+static void on_restored(void *ctx)
+{
+    struct keeper *keeper = ctx;
+
+    keeper->state.kind = KEEPER_PAUSED;
+    tell_all(keeper);
+}
+
 static int read_config(struct vmcfg *cfg, struct err *err)
 {
-    struct stat st;
+    cleanup_buf struct buf text = {0};
+    int rc = bytes_read(KEEPER_FD_CONFIG, &text, err);
 
-    if (fstat(KEEPER_FD_CONFIG, &st) < 0 || st.st_size <= 0 || st.st_size > CONFIG_MAX)
-        return err_set(err, -EINVAL, "no configuration was handed over");
-    cleanup_free char *text = malloc((size_t)st.st_size);
-    if (!text || pread(KEEPER_FD_CONFIG, text, (size_t)st.st_size, 0) != st.st_size)
-        return err_sys(err, -errno, "cannot read the configuration");
     (void)close(KEEPER_FD_CONFIG);
-    return vmcfg_decode(text, (size_t)st.st_size, cfg, err);
+    return rc < 0 ? rc : vmcfg_decode(text.data, text.len, cfg, err);
 }
 
 static int listen_at(const char *path, int *ret_fd, struct err *err)
@@ -182,6 +275,7 @@ static void run(struct keeper *keeper, const struct vmcfg *cfg)
         (void)err_sys(&err, rc, "serial port");
     if (rc == 0) {
         vm_on_started(keeper->vm, on_started, keeper);
+        vm_on_restored(keeper->vm, on_restored, keeper);
         rc = loop_run(keeper->loop);
         if (!vm_ended(keeper->vm, &end, &err) && rc < 0)
             end = VM_END_DIED;

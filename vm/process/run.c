@@ -8,17 +8,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "vm/backend/chr.h"
 #include "vm/machine/gmem.h"
+#include "vm/process/change_run.h"
 #include "vm/process/config_fd.h"
 #include "vm/process/link.h"
 #include "vm/process/resources.h"
+#include "vm/process/savefile.h"
 #include "vm/process/spawn.h"
 
 /* One of the pair, as its parent sees it. */
@@ -42,6 +46,22 @@ struct vm {
     struct err err;
     void (*started)(void *ctx); /* NULL: nobody waits for it */
     void *started_ctx;
+    void (*restored)(void *ctx); /* NULL: it goes on by itself */
+    void *restored_ctx;
+
+    /* Changes: `machine` is the thread's while there is one. */
+    struct vmcfg cfg;
+    struct gmem *gmem;
+    struct change_machine machine;
+    struct vm_change *change; /* under way; else NULL */
+    bool is_restored;         /* and has not begun to run */
+    struct vm_change go_on;   /* our own, of a restored VM that nobody waits for */
+    void (*changed)(void *ctx);
+    void *changed_ctx;
+    pthread_t thread;
+    atomic_bool thread_done;
+    int told_fd; /* eventfd: from the thread */
+    struct loop_source told;
 };
 
 /* The first reason counts: what follows from it (the other process ending, a broken pipe) is no
@@ -57,6 +77,29 @@ static void end(struct vm *vm, enum vm_end why, const char *text)
     loop_stop(vm->loop, (int)why);
 }
 
+static void has_started(struct vm *vm)
+{
+    if (vm->started)
+        vm->started(vm->started_ctx);
+}
+
+static void ignore(void *ctx)
+{
+    (void)ctx;
+}
+
+static void has_been_restored(struct vm *vm)
+{
+    free(TAKE_PTR(vm->cfg.state));
+    vm->machine.paused = vm->is_restored = true;
+    if (vm->restored) {
+        vm->restored(vm->restored_ctx);
+        return;
+    }
+    vm->go_on = (struct vm_change){.state_fd = -1};
+    (void)vm_change(vm, &vm->go_on, ignore, NULL);
+}
+
 static void on_control(void *ctx, uint32_t events)
 {
     struct child *child = ctx;
@@ -68,8 +111,10 @@ static void on_control(void *ctx, uint32_t events)
         m.text[sizeof m.text - 1] = '\0';
         end(child->vm, (enum vm_end)m.value, m.text);
     }
-    if (rc == 0 && m.kind == LINK_STARTED && child->vm->started)
-        child->vm->started(child->vm->started_ctx);
+    if (rc == 0 && m.kind == LINK_STARTED)
+        has_started(child->vm);
+    if (rc == 0 && m.kind == LINK_DONE && child->vm->cfg.state)
+        has_been_restored(child->vm);
     if (rc < 0)
         loop_del(&child->control_source); /* the exit follows */
 }
@@ -136,19 +181,17 @@ static int socket_pair(int sv[2], struct err *err)
 }
 
 /* Memory and sockets that both processes get, each under its number. */
-static int make_common(const struct vmcfg *cfg, struct spawn_fds *fds /* [CHILDREN] */,
-                       struct err *err)
+static int make_common(const struct vmcfg *cfg, struct gmem **ret_gmem,
+                       struct spawn_fds *fds /* [CHILDREN] */, struct err *err)
 {
-    struct gmem *gmem = NULL;
     int sv[2], fd, rc;
 
-    rc = gmem_create(cfg->memory, cfg->huge_pages ? GMEM_PAGES_HUGE_2M : GMEM_PAGES_AUTO, &gmem,
+    rc = gmem_create(cfg->memory, cfg->huge_pages ? GMEM_PAGES_HUGE_2M : GMEM_PAGES_AUTO, ret_gmem,
                      err);
     if (rc < 0)
         return rc;
     for (int i = 0; i < CHILDREN && rc == 0; i++)
-        rc = spawn_fds_share(&fds[i], VM_FD_RAM, gmem->fd);
-    gmem_destroy(gmem);
+        rc = spawn_fds_share(&fds[i], VM_FD_RAM, (*ret_gmem)->fd);
 
     if (rc == 0 && (rc = link_shared_create(&fd, err)) == 0) {
         for (int i = 0; i < CHILDREN && rc == 0; i++)
@@ -164,6 +207,25 @@ static int make_common(const struct vmcfg *cfg, struct spawn_fds *fds /* [CHILDR
         for (int i = 0; i < CHILDREN; i++)
             rc = MIN(rc, spawn_fds_put(&fds[i], VM_FD_LINK, sv[i]));
     return rc < 0 && err && !err->code ? err_sys(err, rc, "cannot share descriptors") : rc;
+}
+
+/* The state that it is to go on from: RAM here, the rest to each process as its own. */
+static int open_state(struct vm *vm, struct spawn_fds *fds, struct err *err)
+{
+    cleanup_fd int fd = open(vm->cfg.state, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct savefile_parts parts;
+    struct savefile file;
+    int rc = fd < 0 ? err_sys(err, -errno, "cannot open it") : savefile_open(fd, &file, err);
+
+    if (rc == 0)
+        rc = savefile_matches(&file, &vm->cfg, err);
+    if (rc == 0)
+        rc = savefile_memory(&file, vm->gmem, err);
+    if (rc == 0 && (rc = savefile_parts(&file, &parts, err)) == 0) {
+        rc = spawn_fds_put(&fds[CHILD_VMM], VM_FD_STATE, parts.vmm);
+        rc = MIN(rc, spawn_fds_put(&fds[CHILD_VMX], VM_FD_STATE, parts.vmx));
+    }
+    return rc < 0 ? err_prefix(err, rc, "the saved state \"%s\"", vm->cfg.state) : 0;
 }
 
 static int start_child(struct vm *vm, int which, const char *name, struct spawn_fds *fds,
@@ -208,6 +270,133 @@ static void reap(struct child *child)
     child->pidfd = close_fd(child->pidfd);
 }
 
+/* --- changes --- */
+
+static void tell(void *ctx)
+{
+    const uint64_t one = 1;
+
+    (void)!write(((struct vm *)ctx)->told_fd, &one, sizeof one);
+}
+
+static void *change_main(void *arg)
+{
+    struct vm *vm = arg;
+
+    change_run(&vm->machine, vm->change);
+    atomic_store(&vm->thread_done, true);
+    tell(vm);
+    return NULL;
+}
+
+/* The control sockets are the loop's again. */
+static int listen_again(struct vm *vm)
+{
+    int rc = 0;
+
+    for (int i = 0; i < CHILDREN && rc == 0; i++) {
+        struct child *child = &vm->child[i];
+        rc = loop_add_fd(vm->loop, &child->control_source, child->control, EPOLLIN, on_control,
+                         child);
+    }
+    return rc;
+}
+
+static void finish_change(struct vm *vm)
+{
+    struct change_machine *m = &vm->machine;
+    struct vm_change *change = TAKE_PTR(vm->change);
+
+    (void)pthread_join(vm->thread, NULL);
+    if (listen_again(vm) < 0)
+        end(vm, VM_END_DIED, "the VM's processes can not be watched any more");
+    if (m->has_ended)
+        end(vm, (enum vm_end)MIN(m->last_word.value, (uint32_t)VM_END_DIED), m->last_word.text);
+    else if (m->lost.code)
+        end(vm, VM_END_DIED, m->lost.text);
+    if (vm->is_restored && !m->paused && !m->has_ended) {
+        vm->is_restored = false;
+        has_started(vm);
+    }
+    vm->changed(vm->changed_ctx);
+    if (change->rc == 0 && change->flags & VM_CHANGE_END)
+        end(vm, VM_END_SUSPENDED, NULL);
+}
+
+static void on_told(void *ctx, uint32_t events)
+{
+    struct vm *vm = ctx;
+    uint64_t count;
+
+    (void)events;
+    (void)!read(vm->told_fd, &count, sizeof count);
+    if (!vm->change)
+        return;
+    if (atomic_load(&vm->thread_done))
+        finish_change(vm);
+    else if (vm->change->progress)
+        vm->change->progress(vm->change->ctx, atomic_load(&vm->machine.percent));
+}
+
+int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), void *ctx)
+{
+    if (vm->change)
+        return -EBUSY;
+    if (vm->ended)
+        return -EPIPE;
+    for (int i = 0; i < CHILDREN; i++)
+        loop_del(&vm->child[i].control_source);
+    vm->machine.vmm = vm->child[CHILD_VMM].control;
+    vm->machine.vmx = vm->child[CHILD_VMX].control;
+    vm->machine.gmem = vm->gmem;
+    vm->change = change;
+    vm->changed = done;
+    vm->changed_ctx = ctx;
+    atomic_store(&vm->thread_done, false);
+    int rc = thread_start(&vm->thread, "change", change_main, vm);
+    if (rc < 0) {
+        vm->change = NULL;
+        (void)listen_again(vm);
+    }
+    return rc;
+}
+
+/* The thread waits for answers that nobody gives any more. */
+static void abandon_change(struct vm *vm)
+{
+    if (!vm->change)
+        return;
+    atomic_store(&vm->change->cancel, true);
+    for (int i = 0; i < CHILDREN; i++)
+        (void)shutdown(vm->child[i].control, SHUT_RDWR);
+    (void)pthread_join(vm->thread, NULL);
+    vm->change = NULL;
+}
+
+static int copy_config(const struct vmcfg *from, struct vmcfg *ret, struct err *err)
+{
+    cleanup_buf struct buf text = {0};
+    int rc = vmcfg_encode(from, &text);
+
+    return rc < 0 ? err_sys(err, rc, "the configuration")
+                  : vmcfg_decode(text.data, text.len, ret, err);
+}
+
+static int prepare_changes(struct vm *vm, const struct vmcfg *cfg, struct err *err)
+{
+    int rc = copy_config(cfg, &vm->cfg, err);
+
+    if (rc < 0)
+        return rc;
+    vm->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rc = vm->told_fd < 0 ? -errno
+                         : loop_add_fd(vm->loop, &vm->told, vm->told_fd, EPOLLIN, on_told, vm);
+    vm->machine.cfg = &vm->cfg;
+    vm->machine.tell = tell;
+    vm->machine.tell_ctx = vm;
+    return rc < 0 ? err_sys(err, rc, "cannot watch the VM") : 0;
+}
+
 int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm **ret_vm,
              struct err *err)
 {
@@ -222,11 +411,20 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
         return err_set(err, -ENOMEM, "out of memory");
     }
     vm->loop = loop;
+    vm->told_fd = -1;
     for (int i = 0; i < CHILDREN; i++)
         vm->child[i] = (struct child){.vm = vm, .control = -1, .pidfd = -1};
+    rc = prepare_changes(vm, cfg, err);
+    if (rc < 0) {
+        (void)close_fd(stdio_fd);
+        vm_destroy(vm);
+        return rc;
+    }
     rc = resources_open(cfg, stdio_fd, &vm->resources, &fds[CHILD_VMM], &fds[CHILD_VMX], err);
     if (rc == 0)
-        rc = make_common(cfg, fds, err);
+        rc = make_common(cfg, &vm->gmem, fds, err);
+    if (rc == 0 && cfg->state)
+        rc = open_state(vm, fds, err) < 0 ? -EBADMSG : 0;
     if (rc == 0)
         rc = start_child(vm, CHILD_VMM, "vmm", &fds[CHILD_VMM], err);
     if (rc == 0)
@@ -265,6 +463,12 @@ int vm_reset(struct vm *vm)
     return tell_vmm(vm, LINK_RESET, 0);
 }
 
+void vm_on_restored(struct vm *vm, void (*restored)(void *ctx), void *ctx)
+{
+    vm->restored = restored;
+    vm->restored_ctx = ctx;
+}
+
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx)
 {
     vm->started = started;
@@ -285,9 +489,14 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
+    abandon_change(vm);
+    loop_del(&vm->told);
+    (void)close_fd(vm->told_fd);
     /* vmm first: no guest runs while the disks are closed. */
     for (int i = 0; i < CHILDREN; i++)
         reap(&vm->child[i]);
     resources_close(&vm->resources);
+    gmem_destroy(vm->gmem);
+    vmcfg_free(&vm->cfg);
     free(vm);
 }

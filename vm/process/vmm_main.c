@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@
 #include "vm/process/child.h"
 #include "vm/process/run.h"
 #include "vm/process/sandbox.h"
+#include "vm/process/state_engine.h"
 #include "vm/process/vcpus.h"
 
 struct vmm {
@@ -44,7 +46,9 @@ struct vmm {
     struct irqchip_state *power_on; /* of the interrupt controllers */
     struct bytering uart_tx, uart_rx, input;
     struct loop_source control, link, events;
-    bool running;
+    bool running;      /* no reset is under way */
+    bool paused;       /* by the parent, or restored */
+    bool pause_wanted; /* when the reset is done */
     /* What vCPU threads and devices ask of the main loop. */
     _Atomic(unsigned) wanted;      /* bits of enum machine_request */
     _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
@@ -91,6 +95,95 @@ static void vcpu_ended(void *ctx, unsigned index, enum engine_exit exit, const s
         (void)err_set(&v->crash, -EIO, "vCPU %u: %s", index, err->text);
     }
     request(v, MACHINE_CRASHED);
+}
+
+/* --- standing still, and state --- */
+
+static void answer(int rc, const struct err *err)
+{
+    struct link_message m = {.kind = LINK_DONE, .value = (uint32_t)-rc};
+
+    if (rc < 0)
+        (void)snprintf(m.text, sizeof m.text, "%s", err->text);
+    (void)link_send(VM_FD_CONTROL, &m, NULL, 0);
+}
+
+/* What the guest asked for until now comes first: a switched off or reset machine has no state. */
+static void pause_machine(struct vmm *v)
+{
+    v->pause_wanted = !v->running;
+    if (!v->running)
+        return;
+    vcpus_pause(v->vcpus);
+    if (atomic_load(&v->wanted)) {
+        v->pause_wanted = true;
+        vcpus_resume(v->vcpus);
+        return;
+    }
+    board_quiesce_devices(v->board, DEV_IN_VMM);
+    v->paused = true;
+    answer(0, NULL);
+}
+
+/* Again after each thing that it had to wait for. */
+static void pause_if_wanted(struct vmm *v)
+{
+    if (v->pause_wanted)
+        pause_machine(v);
+}
+
+static void resume_machine(struct vmm *v)
+{
+    const uint64_t one = 1;
+
+    v->pause_wanted = false;
+    if (v->paused) {
+        v->paused = false;
+        board_resume_devices(v->board, DEV_IN_VMM);
+        vcpus_resume(v->vcpus);
+        (void)!write(v->event_fd, &one, sizeof one); /* what came meanwhile */
+    }
+    answer(0, NULL);
+}
+
+static struct state_engine state_engine_of(struct vmm *v)
+{
+    return (struct state_engine){
+        .engine = v->engine, .vm = v->vm, .vcpus = v->vcpus, .cpus = v->env.cfg.cpus};
+}
+
+static struct state_machine state_machine_of(struct vmm *v, const struct state_engine *engine)
+{
+    return (struct state_machine){.board = v->board,
+                                  .shared = v->env.shared,
+                                  .place = DEV_IN_VMM,
+                                  .engine = engine,
+                                  .put_engine = state_put_engine,
+                                  .take_engine = state_take_engine};
+}
+
+static void save_machine(struct vmm *v, int fd)
+{
+    struct state_engine engine = state_engine_of(v);
+    struct state_machine machine = state_machine_of(v, &engine);
+    struct err err = ERR_INIT;
+    int rc = v->paused && fd >= 0 ? state_write(&machine, fd, &err)
+                                  : err_set(&err, -EINVAL, "the VM does not stand still");
+
+    answer(rc, &err);
+}
+
+/* Before vmx has devices, for which the configuration spaces must be right. */
+static int restore_machine(struct vmm *v, struct err *err)
+{
+    struct state_engine engine = state_engine_of(v);
+    struct state_machine machine = state_machine_of(v, &engine);
+
+    board_quiesce_devices(v->board, DEV_IN_VMM);
+    v->running = v->paused = true;
+    int rc = state_read(&machine, VM_FD_STATE, err);
+    (void)close(VM_FD_STATE);
+    return rc;
 }
 
 /* --- starting and resetting --- */
@@ -159,6 +252,7 @@ static void start_vcpus(struct vmm *v, struct link_entry *entry)
     }
     v->running = true;
     vcpus_resume(v->vcpus);
+    pause_if_wanted(v);
 }
 
 static void begin_reset(struct vmm *v)
@@ -205,6 +299,8 @@ static void on_events(void *ctx, uint32_t events)
 
     (void)events;
     (void)!read(v->event_fd, &count, sizeof count);
+    if (v->paused)
+        return;
     unsigned wanted = atomic_exchange(&v->wanted, 0);
     reset_cards(v);
     report_cards(v);
@@ -214,6 +310,7 @@ static void on_events(void *ctx, uint32_t events)
         finish(v, VM_END_POWER_OFF, NULL);
     else if (wanted & 1u << MACHINE_RESET)
         begin_reset(v);
+    pause_if_wanted(v);
 }
 
 static void on_link(void *ctx, uint32_t events)
@@ -225,6 +322,10 @@ static void on_link(void *ctx, uint32_t events)
     int rc = link_receive(VM_FD_LINK, &m, NULL, 0, NULL);
     if (rc < 0) {
         loop_stop(v->env.loop, 0); /* vmx is gone; the parent knows why better than we do */
+        return;
+    }
+    if (m.kind == LINK_READY && v->paused) {
+        answer(0, NULL); /* restored */
         return;
     }
     if (m.kind == LINK_READY || m.kind == LINK_RESET_DONE)
@@ -255,9 +356,11 @@ static void on_control(void *ctx, uint32_t events)
 {
     struct vmm *v = ctx;
     struct link_message m;
+    cleanup_fd int fd = -1;
+    unsigned count = 0;
 
     (void)events;
-    if (link_receive(VM_FD_CONTROL, &m, NULL, 0, NULL) < 0)
+    if (link_receive(VM_FD_CONTROL, &m, &fd, 1, &count) < 0)
         loop_stop(v->env.loop, 0); /* the parent wants an end, or has ended */
     else if (m.kind == LINK_POWER_BUTTON)
         acpi_pm_power_button(ich9_lpc_pm(board_find(v->board, &ich9_lpc_class)->dev));
@@ -265,6 +368,12 @@ static void on_control(void *ctx, uint32_t events)
         request(v, MACHINE_RESET);
     else if (m.kind == LINK_MOVE_CARD)
         move_card(v, m.value);
+    else if (m.kind == LINK_PAUSE)
+        pause_machine(v);
+    else if (m.kind == LINK_SAVE)
+        save_machine(v, fd);
+    else if (m.kind == LINK_RESUME)
+        resume_machine(v);
 }
 
 /* --- building --- */
@@ -513,8 +622,6 @@ static int build(struct vmm *v, struct err *err)
     }
     v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rc = build_board(v, err);
-    if (rc == 0)
-        rc = send_board(v, err);
     struct vcpus_config vcpus = {.engine = v->engine,
                                  .vm = v->vm,
                                  .count = v->env.cfg.cpus,
@@ -523,6 +630,10 @@ static int build(struct vmm *v, struct err *err)
                                  .ctx = v};
     if (rc == 0)
         rc = vcpus_create(&vcpus, &v->vcpus, err);
+    if (rc == 0 && v->env.cfg.state)
+        rc = restore_machine(v, err);
+    if (rc == 0)
+        rc = send_board(v, err);
     if (rc == 0)
         rc = loop_add_fd(loop, &v->control, VM_FD_CONTROL, EPOLLIN, on_control, v);
     if (rc == 0)

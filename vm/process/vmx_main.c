@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@
 #include "vm/process/child.h"
 #include "vm/process/handover.h"
 #include "vm/process/sandbox.h"
+#include "vm/process/state.h"
 
 struct vmx {
     struct child_env env;
@@ -41,6 +43,7 @@ struct vmx {
     struct chr *serial, *console;
     struct chr_ring *serial_ring;
     struct loop_source control, link;
+    bool paused;
     pthread_t server;
     atomic_bool server_stop;
 };
@@ -72,18 +75,25 @@ static void *server_main(void *arg)
 
 /* --- back ends --- */
 
-static int open_disk(struct vmx *v, unsigned i, struct err *err)
+static int open_given(struct vmx *v, unsigned i, struct aio *aio, struct disk **ret_disk,
+                      struct err *err)
 {
     struct disk_options options = handover_disk_options(&v->env.cfg.disks[i]);
     struct disk_given *given = &v->handover.disk[i];
+
+    return disk_open(&given->host, given->file[0].name, &options, aio, ret_disk, err);
+}
+
+static int open_disk(struct vmx *v, unsigned i, struct err *err)
+{
     struct aio *aio = NULL;
     struct disk *opened;
-
-    if (!given->count)
-        return 0; /* a drive without a disc */
     int rc = aio_create(AIO_AUTO, &aio, err);
+
+    if (rc == 0 && !v->handover.disk[i].count)
+        return blk_disk_open_empty(aio, &v->blk[i], err);
     if (rc == 0)
-        rc = disk_open(&given->host, given->file[0].name, &options, aio, &opened, err);
+        rc = open_given(v, i, aio, &opened, err);
     return rc < 0 ? rc : blk_disk_open(opened, &v->blk[i], err);
 }
 
@@ -191,7 +201,8 @@ static void send_entry(struct vmx *v, enum link_kind kind)
     struct link_message m = {.kind = kind};
     struct err err = ERR_INIT;
 
-    if (boot_load(v->boot, &m.entry, &err) < 0) {
+    /* A machine that goes on has its memory already. */
+    if ((kind != LINK_READY || !v->env.cfg.state) && boot_load(v->boot, &m.entry, &err) < 0) {
         child_report(&v->env, VM_END_BAD_FILE, err.text);
         loop_stop(v->env.loop, 0);
         return;
@@ -217,14 +228,129 @@ static void on_link(void *ctx, uint32_t events)
     }
 }
 
+/* --- what the parent does to a VM that runs --- */
+
+static struct state_machine state_machine_of(struct vmx *v)
+{
+    return (struct state_machine){.board = v->board, .shared = v->env.shared, .place = DEV_IN_VMX};
+}
+
+/* After this everything that the guest has written is on stable storage. */
+static int pause_devices(struct vmx *v, struct err *err)
+{
+    int rc = 0;
+
+    board_quiesce_devices(v->board, DEV_IN_VMX);
+    v->paused = true;
+    for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
+        rc = blk_disk_flush(v->blk[i]);
+    return rc < 0 ? err_sys(err, rc, "cannot flush a disk") : 0;
+}
+
+static int resume_devices(struct vmx *v)
+{
+    if (v->paused)
+        board_resume_devices(v->board, DEV_IN_VMX);
+    v->paused = false;
+    return 0;
+}
+
+static void forget_files(struct vmx *v, unsigned i)
+{
+    disk_given_free(&v->handover.disk[i]);
+    disk_given_init(&v->handover.disk[i], NULL);
+}
+
+static int close_disk(struct vmx *v, unsigned i, struct err *err)
+{
+    int rc = blk_disk_take(v->blk[i]);
+
+    if (rc < 0)
+        return err_sys(err, rc, "cannot flush disk %u", i);
+    forget_files(v, i);
+    return 0;
+}
+
+static int change_disk(struct vmx *v, unsigned i, struct err *err)
+{
+    struct disk *opened;
+    int rc = 0;
+
+    if (!v->handover.disk[i].count)
+        return 0; /* no disc */
+    rc = open_given(v, i, v->blk[i]->aio, &opened, err);
+    if (rc == 0)
+        blk_disk_put(v->blk[i], opened);
+    else
+        forget_files(v, i);
+    return rc;
+}
+
+static int save_devices(struct vmx *v, int fd, struct err *err)
+{
+    struct state_machine machine = state_machine_of(v);
+
+    return fd < 0 ? err_set(err, -EBADMSG, "nowhere to save to") : state_write(&machine, fd, err);
+}
+
+static int change(struct vmx *v, const struct link_message *m, int fd, struct err *err)
+{
+    const struct vmcfg *cfg = &v->env.cfg;
+
+    if (m->kind == LINK_PAUSE)
+        return pause_devices(v, err);
+    if (m->kind == LINK_RESUME)
+        return resume_devices(v);
+    if (!v->paused)
+        return err_set(err, -EINVAL, "the VM does not stand still");
+    if (m->kind == LINK_SAVE)
+        return save_devices(v, fd, err);
+    if (m->kind == LINK_DISK_CLOSE && m->value < cfg->disk_count)
+        return close_disk(v, m->value, err);
+    if (m->kind == LINK_DISK_OPEN && m->value < cfg->disk_count)
+        return change_disk(v, m->value, err);
+    if (m->kind == LINK_NIC_LINK && m->value / 2 < cfg->nic_count) {
+        nic_set_link(v->nic[m->value / 2], m->value % 2);
+        return 0;
+    }
+    return err_set(err, -EBADMSG, "an unknown request");
+}
+
 static void on_control(void *ctx, uint32_t events)
 {
     struct vmx *v = ctx;
-    struct link_message m;
+    struct err err = ERR_INIT;
+    struct link_message m, done = {.kind = LINK_DONE};
+    int fd = -1;
+    unsigned count = 0;
 
     (void)events;
-    if (link_receive(VM_FD_CONTROL, &m, NULL, 0, NULL) < 0)
+    if (link_receive(VM_FD_CONTROL, &m, &fd, 1, &count) < 0) {
         loop_stop(v->env.loop, 0);
+        return;
+    }
+    if (m.kind == LINK_DISK_FILE) { /* comes before its DISK_OPEN, without an answer */
+        (void)handover_take(&v->handover, &m, &fd, count);
+        return;
+    }
+    done.value = (uint32_t)-change(v, &m, fd, &err);
+    (void)snprintf(done.text, sizeof done.text, "%s", done.value ? err.text : "");
+    (void)link_send(VM_FD_CONTROL, &done, NULL, 0);
+    (void)close_fd(fd);
+}
+
+/* Devices are as they were, and stand still. */
+static int restore_devices(struct vmx *v, struct err *err)
+{
+    struct state_machine machine = state_machine_of(v);
+
+    if (!v->env.cfg.state)
+        return 0;
+    board_quiesce_devices(v->board, DEV_IN_VMX);
+    v->paused = true;
+    int rc = state_read(&machine, VM_FD_STATE, err);
+    (void)close(VM_FD_STATE);
+    return rc;
 }
 
 static int confine_io(void)
@@ -242,6 +368,8 @@ static int build(struct vmx *v, struct err *err)
         rc = boot_create(&v->env, &v->boot, err);
     if (rc == 0)
         rc = build_board(v, err);
+    if (rc == 0)
+        rc = restore_devices(v, err);
     if (rc == 0)
         rc = loop_add_fd(v->env.loop, &v->control, VM_FD_CONTROL, EPOLLIN, on_control, v);
     if (rc == 0)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change as it arrives at the keeper: message by message (KEEPER_WITH_*), each with a
+ * descriptor. */
+#pragma once
+
+#include "base/buf.h"
+#include "vm/process/keeper.h"
+
+struct keeper_order {
+    int state_fd; /* owned; -1: none */
+    bool has_config;
+    struct vmcfg cfg;
+    char *commit_path; /* owned; NULL: nothing to commit */
+    struct buf commit;
+};
+
+void keeper_order_init(struct keeper_order *order);
+void keeper_order_free(struct keeper_order *order); /* leaves an empty one */
+/* Takes fd over. -EBADMSG: not what it should be. */
+int keeper_order_add(struct keeper_order *order, const struct keeper_message *message, int fd);
