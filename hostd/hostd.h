@@ -25,6 +25,7 @@ struct hostd {
     struct events *events;
     struct inventory *inventory;
     struct autostart *autostart;
+    struct maintenance *maintenance;
     bool ending; /* on its way out: nothing new is begun */
 };
 

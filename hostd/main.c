@@ -20,7 +20,9 @@
 #include "hostd/event/event.h"
 #include "hostd/hostd.h"
 #include "hostd/model/host_autostart.h"
+#include "hostd/model/host_maintenance.h"
 #include "hostd/model/inventory.h"
+#include "hostd/model/option_manager.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
 #include "hostd/store/state.h"
@@ -95,6 +97,10 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = sessions_create(hostd->loop, &hostd->sessions);
     if (rc == 0)
+        options_apply(hostd);
+    if (rc == 0)
+        rc = maintenance_create(hostd, &hostd->maintenance);
+    if (rc == 0)
         rc = state_create(hostd, &hostd->state);
     if (rc == 0)
         rc = tasks_create(hostd, &hostd->tasks);
@@ -147,6 +153,7 @@ static void stop(struct process *process)
     view_exit(&hostd->api);
     tasks_destroy(hostd->tasks);
     autostart_destroy(hostd->autostart);
+    maintenance_destroy(hostd->maintenance);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
     state_destroy(hostd->state);

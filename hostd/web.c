@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "hostd/api/sdk.h"
 #include "hostd/datastore/folder_http.h"
+#include "hostd/model/host_firewall.h"
 #include "hostd/session/session.h"
 
 enum { API_BODY_MAX = 16 << 20 };
@@ -166,7 +167,9 @@ static void serve(void *ctx, struct http_exchange *x)
     struct hostd *hostd = ctx;
     bool reads = x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
 
-    if (is_under(x->head.path, "/sdk"))
+    if (!firewall_allows(hostd, x->peer))
+        http_answer_text(x, 403, "the host's firewall does not allow your address");
+    else if (is_under(x->head.path, "/sdk"))
         api_serve(hostd, x);
     else if (is_under(x->head.path, "/folder"))
         folder_http_serve(hostd, x);

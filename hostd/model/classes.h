@@ -12,4 +12,6 @@ extern const struct mo_class service_instance_class, session_manager_class, fold
     host_network_system_class, host_datastore_system_class, host_storage_system_class,
     host_autostart_manager_class, diagnostic_manager_class, datastore_browser_class,
     host_date_time_system_class, host_service_system_class, host_firewall_system_class,
-    host_virtual_nic_manager_class;
+    host_virtual_nic_manager_class, host_access_manager_class, host_health_status_system_class,
+    host_image_config_manager_class, host_power_system_class, host_vsan_system_class,
+    service_manager_class;

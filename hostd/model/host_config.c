@@ -94,3 +94,11 @@ void host_config_set_extra(struct arena *arena, struct vim_HostConfigSpec *spec,
     spec->genericConfig.count = list.count;
     spec->genericConfig.items = list.items;
 }
+
+void host_config_refuse(struct call *call, const char *what)
+{
+    CALL_FAULT_TEXT(call, HostConfigFault,
+                    "%s belongs to the machine that this host runs on: in hosted mode it is not "
+                    "changed from here.",
+                    what);
+}

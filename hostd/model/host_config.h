@@ -45,3 +45,6 @@ bool host_config_commit(struct call *call, const struct vim_HostConfigSpec *spec
 struct vim_any host_config_extra(const struct host_config *config, const char *key);
 void host_config_set_extra(struct arena *arena, struct vim_HostConfigSpec *spec, const char *key,
                            struct vim_any value);
+
+/* HostConfigFault: in hosted mode "The clock" or the like is not ours to change. */
+void host_config_refuse(struct call *call, const char *what);

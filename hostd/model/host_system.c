@@ -12,6 +12,8 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
+#include "hostd/model/host_health.h"
+#include "hostd/model/host_maintenance.h"
 #include "hostd/model/host_network.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/up/cert.h"
@@ -137,14 +139,12 @@ static struct vim_HostRuntimeInfo *runtime(struct call *call)
     r->connectionState = VIM_HostSystemConnectionState_connected;
     r->powerState = VIM_HostSystemPowerState_poweredOn;
     r->standbyMode = "none";
-    r->inMaintenanceMode = false;
+    r->inMaintenanceMode = maintenance_in(hostd_of(call));
     r->inQuarantineMode = vim_bool(false);
     r->bootTime = vim_time(machine_of(call)->boot_us);
     r->hostMaxVirtualDiskCapacity = vim_long(INT64_C(62) << 40);
     r->cryptoState = "incapable";
-    r->healthSystemRuntime = VIM_NEW(call->arena, HealthSystemRuntime);
-    r->healthSystemRuntime->systemHealthInfo = VIM_NEW(call->arena, HostSystemHealthInfo);
-    VIM_EMPTY(&r->healthSystemRuntime->systemHealthInfo->numericSensorInfo);
+    r->healthSystemRuntime = host_health(call->arena);
     return r;
 }
 
@@ -238,12 +238,38 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
     return vim_any_data(c);
 }
 
-static struct vim_HostStorageDeviceInfo *storage_device(struct arena *arena)
-{
-    struct vim_HostStorageDeviceInfo *s = VIM_NEW(arena, HostStorageDeviceInfo);
+/* What other objects say of themselves stands in the host's configuration too. */
+static const struct {
+    const char *member, *object;
+    uint16_t prop;
+} parts[] = {
+    {"storageDevice", "storageSystem", VIM_P_HostStorageSystem_storageDeviceInfo},
+    {"fileSystemVolume", "storageSystem", VIM_P_HostStorageSystem_fileSystemVolumeInfo},
+    {"datastoreCapabilities", "ha-datastoresystem", VIM_P_HostDatastoreSystem_capabilities},
+    {"network", "networkSystem", VIM_P_HostNetworkSystem_networkInfo},
+    {"capabilities", "networkSystem", VIM_P_HostNetworkSystem_capabilities},
+    {"virtualNicManagerInfo", "ha-vnic-mgr", VIM_P_HostVirtualNicManager_info},
+    {"service", "serviceSystem", VIM_P_HostServiceSystem_serviceInfo},
+    {"firewall", "firewallSystem", VIM_P_HostFirewallSystem_firewallInfo},
+    {"autoStart", "ha-autostart-mgr", VIM_P_HostAutoStartManager_config},
+    {"option", "ha-adv-options", VIM_P_OptionManager_setting},
+    {"optionDef", "ha-adv-options", VIM_P_OptionManager_supportedOption},
+    {"dateTimeInfo", "dateTimeSystem", VIM_P_HostDateTimeSystem_dateTimeInfo},
+    {"lockdownMode", "ha-host-access-manager", VIM_P_HostAccessManager_lockdownMode},
+    {"powerSystemCapability", "ha-power-system", VIM_P_HostPowerSystem_capability},
+    {"powerSystemInfo", "ha-power-system", VIM_P_HostPowerSystem_info},
+    {"vsanHostConfig", "vsanSystem", VIM_P_HostVsanSystem_config},
+};
 
-    VIM_EMPTY(&s->scsiLun);
-    return s;
+static void put_parts(struct call *call, struct vim_HostConfigInfo *config)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        struct mo *object = mo_find(call->api->registry, parts[i].object);
+        const struct vim_property *member =
+            vim_type_property(VIM_TYPE(HostConfigInfo), parts[i].member, strlen(parts[i].member));
+        struct vim_any value = mo_get(object, &vim_managed_props[parts[i].prop], call);
+        (void)vim_put(&config->self, member, &value);
+    }
 }
 
 static struct vim_any get_config(struct mo *mo, struct call *call)
@@ -259,17 +285,8 @@ static struct vim_any get_config(struct mo *mo, struct call *call)
     c->virtualMachineReservation = VIM_NEW(call->arena, VirtualMachineMemoryReservationInfo);
     c->virtualMachineReservation->virtualMachineMax = (int64_t)m->memory;
     c->virtualMachineReservation->allocationPolicy = "swapSome";
-    c->storageDevice = storage_device(call->arena);
-    c->network = host_network_info(call);
-    c->dateTimeInfo = VIM_NEW(call->arena, HostDateTimeInfo);
-    c->dateTimeInfo->timeZone = VIM_NEW(call->arena, HostDateTimeSystemTimeZone);
-    c->dateTimeInfo->timeZone->key = c->dateTimeInfo->timeZone->name = "UTC";
-    c->dateTimeInfo->timeZone->description = "UTC";
-    c->service = VIM_NEW(call->arena, HostServiceInfo);
-    VIM_EMPTY(&c->service->service);
-    c->lockdownMode = VIM_HostLockdownMode_lockdownDisabled;
     c->adminDisabled = vim_bool(false);
-    VIM_EMPTY(&c->option);
+    put_parts(call, c);
     return vim_any_data(c);
 }
 
@@ -284,6 +301,15 @@ static struct vim_any get_config_manager(struct mo *mo, struct call *call)
     c->advancedOption = VIM_REF(OptionManager, "ha-adv-options");
     c->autoStartManager = VIM_REF(HostAutoStartManager, "ha-autostart-mgr");
     c->licenseManager = VIM_REF(LicenseManager, "ha-license-manager");
+    c->virtualNicManager = VIM_REF(HostVirtualNicManager, "ha-vnic-mgr");
+    c->serviceSystem = VIM_REF(HostServiceSystem, "serviceSystem");
+    c->firewallSystem = VIM_REF(HostFirewallSystem, "firewallSystem");
+    c->dateTimeSystem = VIM_REF(HostDateTimeSystem, "dateTimeSystem");
+    c->healthStatusSystem = VIM_REF(HostHealthStatusSystem, "healthStatusSystem");
+    c->imageConfigManager = VIM_REF(HostImageConfigManager, "ha-image-config-manager");
+    c->hostAccessManager = VIM_REF(HostAccessManager, "ha-host-access-manager");
+    c->powerSystem = VIM_REF(HostPowerSystem, "ha-power-system");
+    c->vsanSystem = VIM_REF(HostVsanSystem, "vsanSystem");
     c->accountManager = VIM_REF(HostLocalAccountManager, "ha-localacctmgr");
     c->userDirectory = VIM_REF(UserDirectory, "ha-user-directory");
     return vim_any_data(c);
@@ -335,9 +361,15 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(HostSystem, datastoreBrowser, get_browser),
     MO_PROPERTY(HostSystem, systemResources, get_system_resources),
 };
+static const struct mo_method methods[] = {
+    MO_METHOD(EnterMaintenanceMode_Task, host_enter_maintenance),
+    MO_METHOD(ExitMaintenanceMode_Task, host_exit_maintenance),
+};
 const struct mo_class host_system_class = {
     .type = VIM_MANAGED(HostSystem),
     .base = &entity_class,
     .props = properties,
     .prop_count = ARRAY_SIZE(properties),
+    .methods = methods,
+    .method_count = ARRAY_SIZE(methods),
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Networks that VMs connect to: one for each port group (model/host_network.h), of the same name. In
- * hosted mode each is user-mode NAT, a process of its own for each VM (docs/networking-user.md). */
+/* Networks that VMs connect to: one for each port group (model/host_network.h), of the same name.
+ * In hosted mode each is user-mode NAT, a process of its own for each VM (docs/networking-user.md).
+ */
 #pragma once
 
 #include "hostd/model/inventory.h"

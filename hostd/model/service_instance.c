@@ -40,6 +40,7 @@ static struct vim_any get_content(struct mo *mo, struct call *call)
     content->userDirectory = VIM_REF(UserDirectory, "ha-user-directory");
     content->sessionManager = VIM_REF(SessionManager, "ha-sessionmgr");
     content->authorizationManager = VIM_REF(AuthorizationManager, "ha-authmgr");
+    content->serviceManager = VIM_REF(ServiceManager, "ha-servicemanager");
     content->perfManager = VIM_REF(PerformanceManager, "ha-perfmgr");
     content->eventManager = VIM_REF(EventManager, "ha-eventmgr");
     content->taskManager = VIM_REF(TaskManager, "ha-taskmgr");

@@ -17,6 +17,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
+#include "hostd/model/host_maintenance.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
@@ -339,13 +340,21 @@ static void begin_start(struct virtual_machine *vm)
 
 static void power_on(struct virtual_machine *vm, struct task *task)
 {
-    if (vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
-        begin_start(vm);
+    struct arena cleanup_arena arena = {0};
+
+    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
+        return;
+    if (maintenance_closed(vm->e.hostd)) {
+        vm_end(vm);
+        task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
+        return;
+    }
+    begin_start(vm);
 }
 
 void vm_power_on_by_host(struct virtual_machine *vm)
 {
-    if (vm->power == VM_OFF && !vm->task)
+    if (vm->power == VM_OFF && !vm->task && !maintenance_closed(vm->e.hostd))
         begin_start(vm);
 }
 

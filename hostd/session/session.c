@@ -32,6 +32,7 @@ struct ticket {
 };
 
 struct sessions {
+    struct session_limits limits;
     struct session *first;
     unsigned count;
     struct failed *failed;
@@ -206,11 +207,22 @@ static struct failed *find_failed(struct sessions *sessions, const char *name)
     return NULL;
 }
 
+static bool too_often(const struct sessions *sessions, const struct failed *failed)
+{
+    return sessions->limits.lock_failures && failed->count >= sessions->limits.lock_failures;
+}
+
+static bool is_locked(const struct sessions *sessions, const struct failed *failed)
+{
+    return too_often(sessions, failed) &&
+           clock_now() - failed->last < SECONDS(sessions->limits.lock_s);
+}
+
 bool login_locked(struct sessions *sessions, const char *name)
 {
     const struct failed *failed = find_failed(sessions, name);
 
-    return failed && failed->count >= LOCK_FAILURES && clock_now() - failed->last < SECONDS(LOCK_S);
+    return failed && is_locked(sessions, failed);
 }
 
 void login_failed(struct sessions *sessions, const char *name)
@@ -224,9 +236,9 @@ void login_failed(struct sessions *sessions, const char *name)
         failed->next = sessions->failed;
         sessions->failed = failed;
         sessions->failed_count++;
-    } else if (failed->count >= LOCK_FAILURES) {
-        if (clock_now() - failed->last < SECONDS(LOCK_S))
-            return; /* locked: trying on does not prolong it */
+    } else if (is_locked(sessions, failed)) {
+        return; /* trying on does not prolong it */
+    } else if (too_often(sessions, failed)) {
         failed->count = 0;
     }
     failed->count++;
@@ -306,16 +318,18 @@ struct session *ticket_redeem(struct sessions *sessions, enum ticket_kind kind, 
 static void on_sweep(void *ctx, uint32_t events)
 {
     struct sessions *sessions = ctx;
+    const struct session_limits *limits = &sessions->limits;
     uint64_t now = clock_now();
 
     (void)events;
     for (struct session *s = sessions->first, *next; s; s = next) {
         next = s->next;
-        if (!s->calls && !s->closing && now - s->active_ns > SECONDS(SESSION_IDLE_S))
+        if (limits->idle_s && !s->calls && !s->closing &&
+            now - s->active_ns > SECONDS(limits->idle_s))
             session_close(sessions, s);
     }
     for (struct failed **at = &sessions->failed; *at;)
-        if (now - (*at)->last > SECONDS(LOCK_S))
+        if (now - (*at)->last > SECONDS(limits->lock_s))
             forget_failed(sessions, at);
         else
             at = &(*at)->next;
@@ -337,8 +351,14 @@ int sessions_create(struct loop *loop, struct sessions **ret_sessions)
         return rc;
     }
     (void)loop_timer_arm(&sessions->sweep, clock_now() + SECONDS(SWEEP_S));
+    sessions->limits = (struct session_limits){SESSION_IDLE_S, LOCK_FAILURES, LOCK_S};
     *ret_sessions = sessions;
     return 0;
+}
+
+void sessions_set_limits(struct sessions *sessions, const struct session_limits *limits)
+{
+    sessions->limits = *limits;
 }
 
 void sessions_destroy(struct sessions *sessions)

@@ -3,12 +3,13 @@
  * its secret, which the client sends with each request (cookie vmware_soap_session, header
  * vmware-api-session-id). Both are random and used once.
  *
- * A session ends by logout, by an administrator, or after SESSION_IDLE_S without a call; one that
+ * A session ends by logout, by an administrator, or after limits.idle_s without a call; one that
  * waits in a call is not idle. Its objects (views, filters) end with it.
  *
- * Login is locked for an account after LOCK_FAILURES wrong passwords in a row, for LOCK_S, also for
- * names that no account has. Tickets stand for a session once (clone) or for one HTTP request
- * (service), and not for long. All on the loop's thread; nothing here is kept over a restart. */
+ * Login is locked for an account after limits.lock_failures wrong passwords in a row, for
+ * limits.lock_s, also for names that no account has. Tickets stand for a session once (clone) or
+ * for one HTTP request (service), and not for long. All on the loop's thread; nothing here is kept
+ * over a restart. */
 #pragma once
 
 #include <stdbool.h>
@@ -46,6 +47,13 @@ struct session {
 };
 
 struct sessions;
+
+/* At first those of the constants above. 0: sessions never end by idleness; logins are never
+ * locked. */
+struct session_limits {
+    unsigned idle_s, lock_failures, lock_s;
+};
+void sessions_set_limits(struct sessions *sessions, const struct session_limits *limits);
 
 int sessions_create(struct loop *loop, struct sessions **ret_sessions);
 void sessions_destroy(struct sessions *sessions);

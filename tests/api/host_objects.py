@@ -5,15 +5,19 @@
 usage: host_objects.py BUILD
 """
 
+import datetime
 import os
+import socket
+import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from host import Host, Tap, context, eventually  # noqa: E402
 from pyVim.connect import Disconnect, SmartConnect  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
-from pyVmomi import vim, vmodl  # noqa: E402
+from pyVmomi import VmomiSupport, vim, vmodl  # noqa: E402
 
 
 class Client:
@@ -135,6 +139,166 @@ def network_at_once(tap, host, client):
     tap.equal("as it was", len(system.networkConfig.vswitch), len(before.vswitch) - 1)
 
 
+def options(tap, host, client):
+    manager = client.manager.advancedOption
+    key = "Security.AccountLockFailures"
+    tap.equal("an option", [(o.key, o.value) for o in manager.QueryOptions(key)], [(key, 5)])
+    tap.equal("a subtree", len(manager.QueryOptions("Security.")), 2)
+    fault = tap.raises("one that is none", vim.fault.InvalidName, lambda: manager.QueryOptions("Net.Nothing"))
+    tap.equal("the fault names it", fault and fault.name, "Net.Nothing")
+    option = [o for o in manager.supportedOption if o.key == key][0]
+    tap.equal("its range", (option.optionType.min, option.optionType.max, option.optionType.defaultValue), (0, 100, 5))
+    set_option(manager, key, 2)
+    tap.equal("set", manager.QueryOptions(key)[0].value, 2)
+    tap.equal("seen by the other door", client.content.setting.QueryOptions(key)[0].value, 2)
+    tap.equal("and in the host's configuration", [o.value for o in client.host.config.option if o.key == key], [2])
+    tap.raises("out of range", vmodl.fault.InvalidArgument, lambda: set_option(manager, key, 101))
+    tap.raises("no number", vmodl.fault.InvalidArgument, lambda: set_option(manager, key, "many"))
+    for _ in range(2):
+        tap.raises("a wrong password", vim.fault.InvalidLogin, lambda: Client(host, "nobody", "x"))
+    accounts = client.content.accountManager
+    accounts.CreateUser(vim.host.LocalAccountManager.AccountSpecification(id="locked", password="Look-123456"))
+    for _ in range(2):
+        tap.raises("a wrong password", vim.fault.InvalidLogin, lambda: Client(host, "locked", "x"))
+    tap.raises("locked after two", vim.fault.InvalidLogin, lambda: Client(host, "locked", "Look-123456"))
+    set_option(manager, key, 5)
+    accounts.RemoveUser("locked")
+
+
+def set_option(manager, key, value):
+    if isinstance(value, int):
+        value = VmomiSupport.vmodlTypes["long"](value)
+    manager.UpdateOptions([vim.option.OptionValue(key=key, value=value)])
+
+
+def maintenance(tap, host, client):
+    vm = client.make_vm("worker", "VM Network")
+    WaitFor(vm.PowerOnVM_Task())
+    task = client.host.EnterMaintenanceMode_Task(0)
+    time.sleep(0.6)
+    tap.equal("it waits for the VM", (task.info.state, client.host.runtime.inMaintenanceMode), ("running", False))
+    tap.raises("one at a time", vim.fault.InvalidState,
+               lambda: client.host.EnterMaintenanceMode_Task(0))
+    WaitFor(vm.PowerOffVM_Task())
+    WaitFor(task)
+    tap.equal("entered once it is off", client.host.runtime.inMaintenanceMode, True)
+    tap.raises("no VM starts now", vim.fault.InvalidState, lambda: WaitFor(vm.PowerOnVM_Task()))
+    host.stop()
+    host.start()
+    client.__init__(host)
+    tap.equal("kept over a restart", client.host.runtime.inMaintenanceMode, True)
+    tap.equal("in the summary", client.host.summary.runtime.inMaintenanceMode, True)
+    WaitFor(client.host.ExitMaintenanceMode_Task(0))
+    tap.equal("left", client.host.runtime.inMaintenanceMode, False)
+    tap.raises("not twice", vim.fault.InvalidState, lambda: client.host.ExitMaintenanceMode_Task(0))
+    vm = [v for v in client.datacenter.vmFolder.childEntity if v.name == "worker"][0]
+    WaitFor(vm.PowerOnVM_Task())
+    tap.raises("a time that runs out", vim.fault.Timedout,
+               lambda: WaitFor(client.host.EnterMaintenanceMode_Task(1)))
+    task = client.host.EnterMaintenanceMode_Task(0)
+    task.CancelTask()
+    tap.raises("cancelled", vmodl.fault.RequestCanceled, lambda: WaitFor(task))
+    WaitFor(vm.PowerOffVM_Task())
+    WaitFor(vm.Destroy_Task())
+
+
+def services(tap, host, client):
+    system = client.manager.serviceSystem
+    names = {s.key: s for s in system.serviceInfo.service}
+    tap.equal("services that people look for", sorted(names), ["TSM-SSH", "ntpd", "snmpd"])
+    running = subprocess.run(["pgrep", "-x", "sshd"], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    tap.equal("SSH runs if it does", names["TSM-SSH"].running, running)
+    tap.raises("hosted mode starts none", vim.fault.HostConfigFault, lambda: system.StartService("TSM-SSH"))
+    tap.raises("one that is none", vim.fault.NotFound, lambda: system.StartService("nothing"))
+    clock = client.manager.dateTimeSystem
+    tap.check("the time is the machine's", abs(clock.QueryDateTime().timestamp() - time.time()) < 10)
+    tap.equal("in UTC", [z.key for z in clock.QueryAvailableTimeZones()], ["UTC"])
+    tap.raises("the clock is not ours", vim.fault.HostConfigFault,
+               lambda: clock.UpdateDateTime(clock.QueryDateTime()))
+    clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(timeZone="UTC"))
+    tap.raises("no other time zone", vmodl.fault.InvalidArgument,
+               lambda: clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(timeZone="CET")))
+
+
+def firewall(tap, host, client):
+    system = client.manager.firewallSystem
+    rule = system.firewallInfo.ruleset[0]
+    tap.equal("the rule set of the API", (rule.key, rule.enabled, rule.required, rule.allowedHosts.allIp),
+              ("vSphereClient", True, True, True))
+    tap.raises("it is required", vim.fault.HostConfigFault, lambda: system.DisableRuleset("vSphereClient"))
+    system.EnableRuleset("vSphereClient")
+    tap.raises("another one", vim.fault.NotFound, lambda: system.EnableRuleset("sshServer"))
+
+    def allow(*addresses, network=None):
+        networks = [vim.host.Ruleset.IpNetwork(network=network[0], prefixLength=network[1])] if network else []
+        system.UpdateRuleset("vSphereClient", vim.host.Ruleset.RulesetSpec(allowedHosts=vim.host.Ruleset.IpList(
+            allIp=False, ipAddress=list(addresses), ipNetwork=networks)))
+
+    def seen_from(peer):
+        """hostd's status for a request of the front from that address."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"{host.root}/run/http.sock")
+            s.sendall(f"GET /folder HTTP/1.1\r\nHost: x\r\nX-Real-IP: {peer}\r\nConnection: close\r\n\r\n".encode())
+            return int(s.recv(64).split()[1])
+
+    tap.equal("everybody", seen_from("192.0.2.7"), 401)
+    allow("192.0.2.7", network=("2001:db8::", 32))
+    tap.equal("an address that is allowed", seen_from("192.0.2.7"), 401)
+    tap.equal("one that is not", seen_from("192.0.2.8"), 403)
+    tap.equal("of a network that is", seen_from("2001:db8:1::5"), 401)
+    tap.equal("and of one that is not", seen_from("2001:db9::5"), 403)
+    tap.equal("the machine itself always", seen_from("127.0.0.1"), 401)
+    allow(network=("192.0.2.0", 28))
+    tap.equal("15 of 28 bits", (seen_from("192.0.2.15"), seen_from("192.0.2.16")), (401, 403))
+    tap.raises("no address", vmodl.fault.InvalidArgument, lambda: allow("192.0.2"))
+    tap.raises("no prefix", vmodl.fault.InvalidArgument, lambda: allow(network=("192.0.2.0", 33)))
+    system.UpdateRuleset("vSphereClient", vim.host.Ruleset.RulesetSpec(
+        allowedHosts=vim.host.Ruleset.IpList(allIp=True)))
+    tap.equal("everybody again", seen_from("192.0.2.8"), 401)
+
+
+def hardware(tap, host, client):
+    health = client.manager.healthStatusSystem.runtime.systemHealthInfo.numericSensorInfo
+    chips = [d for d in os.listdir("/sys/class/hwmon")] if os.path.isdir("/sys/class/hwmon") else []
+    tap.check("no sensors where the machine has none", chips or not health, health)
+    power = client.manager.powerSystem
+    tap.check("the power policy is one of those that there are",
+              power.info.currentPolicy.key in [p.key for p in power.capability.availablePolicy])
+    tap.raises("no policy", vmodl.fault.InvalidArgument, lambda: power.ConfigurePowerPolicy(9))
+    power.ConfigurePowerPolicy(power.info.currentPolicy.key)
+    vnic = client.manager.virtualNicManager
+    management = vnic.QueryNetConfig("management")
+    tap.equal("what has an address serves management", len(management.selectedVnic), len(management.candidateVnic))
+    tap.equal("nothing serves vMotion", list(vnic.QueryNetConfig("vmotion").selectedVnic), [])
+    tap.raises("a kind that is none", vmodl.fault.InvalidArgument, lambda: vnic.QueryNetConfig("x"))
+    tap.equal("no vSAN", client.manager.vsanSystem.QueryHostStatus().nodeState.state, "disabled")
+    image = client.manager.imageConfigManager
+    tap.equal("what is installed", [p.name for p in image.FetchSoftwarePackages()], ["socle"])
+    tap.equal("how it is accepted", image.HostImageConfigGetAcceptance(), "community")
+    config = client.host.config
+    tap.check("the configuration has them too", config.powerSystemInfo and config.firewall.ruleset and
+              config.service.service and config.virtualNicManagerInfo.netConfig and config.optionDef, config)
+
+
+def access(tap, host, client):
+    manager = client.manager.hostAccessManager
+    accounts = client.content.accountManager
+    accounts.CreateUser(vim.host.LocalAccountManager.AccountSpecification(id="guest", password="Look-123456"))
+    tap.equal("who may what", [(e.principal, e.accessMode) for e in manager.RetrieveHostAccessControlEntries()],
+              [("root", "accessAdmin")])
+    tap.raises("without any right nobody comes in", vim.fault.InvalidLogin, lambda: Client(host, "guest", "Look-123456"))
+    manager.ChangeAccessMode("guest", False, "accessReadOnly")
+    tap.equal("now he reads", Client(host, "guest", "Look-123456").host.name, client.host.name)
+    manager.ChangeAccessMode("guest", False, "accessNone")
+    tap.raises("and no longer", vim.fault.InvalidLogin, lambda: Client(host, "guest", "Look-123456"))
+    tap.raises("root stays", vim.fault.AuthMinimumAdminPermission,
+               lambda: manager.ChangeAccessMode("root", False, "accessReadOnly"))
+    tap.raises("a user that is none", vim.fault.UserNotFound,
+               lambda: manager.ChangeAccessMode("nobody", False, "accessAdmin"))
+    tap.equal("no lockdown", manager.lockdownMode, "lockdownDisabled")
+    accounts.RemoveUser("guest")
+
+
 def privileges(tap, host, client):
     """What changes the host asks for a privilege."""
     accounts = client.content.accountManager
@@ -153,12 +317,22 @@ def denied(other):
     system = other.manager.networkSystem
     yield "AddVirtualSwitch", lambda: system.AddVirtualSwitch("x")
     yield "RemovePortGroup", lambda: system.RemovePortGroup("VM Network")
+    yield "UpdateOptions", lambda: set_option(other.manager.advancedOption, "Security.AccountUnlockTime", 1)
+    yield "UpdateRuleset", lambda: other.manager.firewallSystem.UpdateRuleset(
+        "vSphereClient", vim.host.Ruleset.RulesetSpec(allowedHosts=vim.host.Ruleset.IpList(allIp=True)))
+    yield "StartService", lambda: other.manager.serviceSystem.StartService("TSM-SSH")
+    yield "UpdateDateTime", lambda: other.manager.dateTimeSystem.UpdateDateTime(datetime.datetime.now())
+    yield "ConfigurePowerPolicy", lambda: other.manager.powerSystem.ConfigurePowerPolicy(1)
+    yield "ChangeAccessMode", lambda: other.manager.hostAccessManager.ChangeAccessMode("looker", False, "accessAdmin")
+    yield "FetchSoftwarePackages", lambda: other.manager.imageConfigManager.FetchSoftwarePackages()
+    yield "EnterMaintenanceMode_Task", lambda: other.host.EnterMaintenanceMode_Task(0)
     yield "UpdateNetworkConfig", lambda: system.UpdateNetworkConfig(vim.host.NetworkConfig(), "modify")
 
 
 def main():
     with Host(sys.argv[1]) as host:
-        Tap().run([network, network_in_use, network_at_once, privileges], host, Client(host))
+        Tap().run([network, network_in_use, network_at_once, options, maintenance, services, firewall,
+                   hardware, access, privileges], host, Client(host))
 
 
 main()

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HostVirtualNicManager: which of the host's own interfaces serve what. All that have an address
+ * serve management, for that is where the front can listen; nothing else is served over the network
+ * yet. */
+#include <string.h>
+
+#include "base/range.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/classes.h"
+#include "hostd/model/host_network.h"
+
+static const char *const kinds[] = {
+    "management", "vmotion", "faultToleranceLogging", "vSphereReplication", "vSphereReplicationNFC",
+    "vsan"};
+
+static struct vim_VirtualNicManagerNetConfig *net_config(struct call *call, unsigned kind)
+{
+    struct vim_VirtualNicManagerNetConfig *c = VIM_NEW(call->arena, VirtualNicManagerNetConfig);
+    struct vim_list nics = host_network_vnics(call->arena);
+    struct vim_HostVirtualNic **items = nics.items;
+
+    c->nicType = kinds[kind];
+    c->multiSelectAllowed = true;
+    c->candidateVnic.count = nics.count;
+    c->candidateVnic.items = items;
+    VIM_EMPTY(&c->selectedVnic);
+    for (size_t i = 0; kind == 0 && i < nics.count; i++)
+        VIM_ADD(call->arena, &c->selectedVnic,
+                (const char *)arena_printf(call->arena, "VirtualNicManagerNetConfig.management.%s",
+                                           items[i]->key));
+    return c;
+}
+
+static struct vim_any get_info(struct mo *mo, struct call *call)
+{
+    struct vim_HostVirtualNicManagerInfo *info = VIM_NEW(call->arena, HostVirtualNicManagerInfo);
+
+    (void)mo;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        VIM_ADD(call->arena, &info->netConfig, net_config(call, i));
+    return vim_any_data(info);
+}
+
+static void query(struct mo *mo, struct call *call)
+{
+    const struct vim_QueryNetConfig_args *args = call->args;
+
+    (void)mo;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        if (!strcmp(kinds[i], args->nicType)) {
+            call_return(call, vim_any_data(net_config(call, i)));
+            return;
+        }
+    call_fault_argument(call, "nicType");
+}
+
+static const struct mo_property properties[] = {
+    MO_PROPERTY(HostVirtualNicManager, info, get_info),
+};
+static const struct mo_method methods[] = {MO_METHOD(QueryNetConfig, query)};
+const struct mo_class host_virtual_nic_manager_class = {
+    .type = VIM_MANAGED(HostVirtualNicManager),
+    .props = properties,
+    .methods = methods,
+    .prop_count = ARRAY_SIZE(properties),
+    .method_count = ARRAY_SIZE(methods),
+};
