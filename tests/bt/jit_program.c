@@ -649,6 +649,16 @@ void jit_program_make(struct jit_program *program, unsigned pieces)
 
 /* --- state --- */
 
+/* All, none, or one that is not zero: enter.S treats the second apart. */
+static void random_upper_halves(uint8_t *image)
+{
+    unsigned which = jit_below(3), only = jit_below(32);
+
+    for (unsigned i = 0; i < 32; i++)
+        if (which == 0 || (which == 1 && i == only))
+            le64_store(image + IMAGE_YMM + 8 * i, value());
+}
+
 static void random_image(uint8_t *image)
 {
     memset(image, 0, JIT_IMAGE);
@@ -659,10 +669,9 @@ static void random_image(uint8_t *image)
         le16_store(image + IMAGE_ST + 16 * i + 8, (uint16_t)(0x3fff - 20 + jit_below(40)));
     }
     image[IMAGE_FTW] = (uint8_t)(chance(50) ? 0xff : jit_random());
-    for (unsigned i = 0; i < 256; i += 8) {
+    for (unsigned i = 0; i < 256; i += 8)
         le64_store(image + IMAGE_XMM + i, value());
-        le64_store(image + IMAGE_YMM + i, value());
-    }
+    random_upper_halves(image);
     le64_store(image + IMAGE_XSTATE_BV, 7);
 }
 

@@ -9,7 +9,9 @@
  *
  * The status flags go through vcpu->status, in the form that the interpreter uses between its steps
  * (flags.h). Vector and x87 registers go through the image (vcpu->xsave) when jit.live says so; x87
- * implies vector, as FXSAVE stores both. FXSAVE's exception pointers would be the host's addresses:
+ * implies vector, as FXSAVE stores both. Upper halves that are all zero are not loaded but zeroed:
+ * the processor then knows that they are, and SSE instructions do not wait for what the register
+ * held before. FXSAVE's exception pointers would be the host's addresses:
  * they are cleared. */
 #include "vm/engine/bt/jit/enter.h"
 
@@ -69,10 +71,20 @@ load_vectors:
     jz 1f
     fxrstor64 (%rdx)
 1:
+    vmovdqa YMM_HIGH(0)(%rdx), %ymm0
+    .irp n, 2, 4, 6, 8, 10, 12, 14
+    vpor YMM_HIGH(\n)(%rdx), %ymm0, %ymm0
+    .endr
+    vptest %ymm0, %ymm0
+    vzeroupper
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
     vmovaps XMM(\n)(%rdx), %xmm\n
+    .endr
+    jz 2f
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
     vinsertf128 $1, YMM_HIGH(\n)(%rdx), %ymm\n, %ymm\n
     .endr
+2:
     ldmxcsr IMAGE_MXCSR(%rdx)
     jmp vectors_loaded
 
