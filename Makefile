@@ -11,7 +11,7 @@ all: build/release/build.ninja ## build into build/release
 	ninja -C build/release
 
 packages: ## install the Debian packages that build, tests and demo need
-	tools/packages.sh build test lab
+	tools/packages.sh build web test lab
 
 demo: packages build/release/build.ninja ## boot a Debian kernel to a shell in a VM of ours, here on this terminal
 	ninja -C build/release socle socle-vmm socle-vmx
@@ -66,24 +66,24 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 18
 
 build/release/build.ninja:
-	@tools/packages.sh build
+	@tools/packages.sh build web
 	meson setup build/release -Db_lto=true # 350 instructions of a trapped access become 290
 build/asan/build.ninja:
 	@tools/packages.sh build test
-	meson setup build/asan -Db_sanitize=address,undefined
+	meson setup build/asan -Dweb=disabled -Db_sanitize=address,undefined
 build/tsan/build.ninja:
 	@tools/packages.sh build test
-	meson setup build/tsan -Db_sanitize=thread
+	meson setup build/tsan -Dweb=disabled -Db_sanitize=thread
 build/clang/build.ninja:
 	@tools/packages.sh build
-	CC=clang meson setup build/clang --werror
+	CC=clang meson setup build/clang -Dweb=disabled --werror
 build/aarch64/build.ninja:
 	@tools/packages.sh build aarch64
 	lab/fetch aarch64 qemu-user
 	printf "[constants]\nlab = '%s'\n" "$(CURDIR)/build/lab" >build/lab/cross.ini
-	meson setup build/aarch64 --cross-file build/lab/cross.ini --cross-file tools/aarch64.cross
+	meson setup build/aarch64 -Dweb=disabled --cross-file build/lab/cross.ini --cross-file tools/aarch64.cross
 build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
-	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
+	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
 .PHONY: all packages demo check asan tsan clang aarch64 fuzz guests soak crash-replay bench bench-engine format install clean help

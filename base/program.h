@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where our other programs are. */
+/* Where our other programs are, and folders that go with them. */
 #pragma once
 
 #include <stddef.h>

@@ -67,7 +67,8 @@ static void open_local_session(struct api_request *request)
 static const char *session_headers(const struct session *session, char *text, size_t size)
 {
     (void)snprintf(text, size,
-                   "Set-Cookie: vmware_soap_session=\"%s\"; Path=/; HttpOnly; Secure\r\n"
+                   "Set-Cookie: vmware_soap_session=\"%s\"; Path=/; HttpOnly; Secure; "
+                   "SameSite=Strict\r\n"
                    "vmware-api-session-id: %s\r\nCache-Control: no-cache\r\n",
                    session->secret, session->secret);
     return text;

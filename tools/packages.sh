@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
-#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64, web
 # Needs root or passwordless sudo only when something is missing.
 set -eu
 
@@ -13,6 +13,8 @@ bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub
 profile="linux-perf binutils"
 aarch64="gcc-aarch64-linux-gnu"
 
+command -v npm >/dev/null && web="" || web="nodejs npm" # whoever has Node.js from elsewhere keeps it
+
 wanted=""
 for purpose in "$@"; do
     case $purpose in
@@ -23,6 +25,7 @@ for purpose in "$@"; do
     bench) wanted="$wanted $bench" ;;
     profile) wanted="$wanted $profile" ;;
     aarch64) wanted="$wanted $aarch64" ;;
+    web) wanted="$wanted $web" ;;
     *) echo "packages.sh: no purpose \"$purpose\"" >&2; exit 2 ;;
     esac
 done

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/range.h"
 #include "hostd/up/rootdir.h"
+#include "hostd/up/web_files.h"
 
 #define FRONT_CONF "run/front.conf"
 
@@ -91,6 +92,42 @@ static void put_server(struct buf *conf)
                    streamed[i]);
 }
 
+/* The host client: files of ours only, nothing from elsewhere; those with a hash in their names
+ * never change. Styles that scripts write (the terminal's) need 'unsafe-inline'. */
+static void put_web(struct buf *conf)
+{
+    static const char headers[] =
+        "      add_header Content-Security-Policy \"default-src 'none'; script-src 'self'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\" always;\n"
+        "      add_header X-Content-Type-Options nosniff always;\n"
+        "      add_header Referrer-Policy no-referrer always;\n";
+
+    buf_printf(conf,
+               "    location = / { return 302 /ui/; }\n"
+               "    location = /ui { return 302 /ui/; }\n"
+               "    location /ui/ {\n"
+               "      alias %s/;\n"
+               "      index index.html;\n"
+               "      gzip_static on;\n"
+               "%s"
+               "      add_header Cache-Control no-cache always;\n"
+               "    }\n"
+               "    location ~ ^/ui/([a-z]+-[A-Z0-9]+\\.(?:js|css))$ {\n"
+               "      alias %s/$1;\n"
+               "      gzip_static on;\n"
+               "%s"
+               "      add_header Cache-Control \"public, max-age=31536000, immutable\" always;\n"
+               "    }\n",
+               WEB_FILES_FOLDER, headers, WEB_FILES_FOLDER, headers);
+}
+
+static void put_types(struct buf *conf)
+{
+    buf_put_str(conf, "  types { text/html html; text/css css; text/javascript js; "
+                      "application/json json; image/svg+xml svg; }\n");
+}
+
 static void put_conf(struct buf *conf, const struct front_config *config)
 {
     static const char *const folders[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
@@ -116,12 +153,15 @@ static void put_conf(struct buf *conf, const struct front_config *config)
                       "  large_client_header_buffers 4 16k;\n");
     for (unsigned i = 0; i < ARRAY_SIZE(folders); i++)
         buf_printf(conf, "  %s_temp_path run/front/%s;\n", folders[i], folders[i]);
+    put_types(conf);
     buf_put_str(conf, "  map $http_upgrade $to_hostd { default upgrade; '' ''; }\n"
                       "  upstream hostd { server unix:" ROOTDIR_HTTP
                       "; keepalive 64; keepalive_requests 1000000000; }\n"
                       "  server {\n");
     put_listen(conf, config);
     put_server(conf);
+    if (config->web)
+        put_web(conf);
     buf_put_str(conf, "  }\n}\n");
 }
 

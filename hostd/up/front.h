@@ -4,6 +4,7 @@
  * sees nothing of the host but that socket. As root its workers are an unprivileged user. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,7 @@
 struct front_config {
     const char *address; /* literal; IPv6 without brackets */
     uint16_t port;
+    bool web; /* the host client is in WEB_FILES_FOLDER: serve it at /ui/ */
 };
 
 /* Writes run/front.conf and starts nginx, which ends with us. -ENOENT: there is no nginx. */

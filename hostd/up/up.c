@@ -28,6 +28,7 @@
 #include "hostd/up/front.h"
 #include "hostd/up/ready.h"
 #include "hostd/up/rootdir.h"
+#include "hostd/up/web_files.h"
 
 enum {
     HOSTD_FD_HTTP = 3, /* hostd/main.c has the same */
@@ -120,7 +121,11 @@ static int start_hostd(struct up *up, struct err *err)
 
 static int start_front(struct up *up, struct err *err)
 {
-    int rc = front_start(&up->front, &up->nginx.pid, err);
+    unsigned files = 0;
+    int rc = web_files_install(&files, err);
+
+    up->front.web = files > 0;
+    rc = rc ? rc : front_start(&up->front, &up->nginx.pid, err);
 
     up->nginx.started = clock_now();
     return rc;

@@ -349,8 +349,9 @@ def ts_type(model, prop):
 
 
 def write_ts(model, out):
-    out("export interface Ref<T extends string> { _typeName: \"ManagedObjectReference\"; "
-        "type: T | string; value: string }\n")
+    out("/** To an object of that type or one derived from it. */\n"
+        "export type Ref<_Type extends string> = "
+        "{ _typeName: \"ManagedObjectReference\"; type: string; value: string };\n")
     for kind in model.enums.values():
         out(f"export type {kind.name} = " + " | ".join(f'"{v}"' for v in kind.values) + ";")
     for kind in model.data.values():

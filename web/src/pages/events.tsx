@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A list of events, of one object or of all; new ones come by themselves.
+import { useEffect, useState } from "preact/hooks";
+import { Icon, type IconName } from "../ui/icon";
+import { time } from "../ui/format";
+import { Table, type Column } from "../ui/table";
+import { on, type AnyRef } from "../vim/client";
+import { useProperties } from "../vim/inventory";
+import { content } from "../vim/session";
+import type { Event, EventHistoryCollector, EventManager } from "../vim/types.gen";
+
+type Tone = "danger" | "warning" | "info";
+
+function tone(e: Event): Tone {
+  const kind = ("severity" in e && String(e.severity)) || e._typeName || "";
+  if (/error|Fail|Died|Lost|Crash/.test(kind)) return "danger";
+  return /warning|Suspend|NoAccess|BadUsername|Disconnected/.test(kind) ? "warning" : "info";
+}
+const icons: { [T in Tone]: IconName } = { danger: "alert", warning: "warning", info: "info" };
+
+const columns: Column<Event>[] = [
+  { name: "Event", cell: (e) => <span class="status wrap"><Icon name={icons[tone(e)]} tone={tone(e)} />{e.fullFormattedMessage ?? e._typeName}</span>, by: (e) => e.fullFormattedMessage },
+  { name: "Time", cell: (e) => time(e.createdTime), by: (e) => e.createdTime },
+  { name: "Target", cell: (e) => e.vm?.name ?? e.ds?.name ?? e.net?.name ?? e.host?.name ?? "–", by: (e) => e.vm?.name ?? e.host?.name },
+  { name: "User", cell: (e) => e.userName || "–", by: (e) => e.userName },
+];
+
+export function Events({ of }: { of?: AnyRef | undefined }) {
+  const [collector, setCollector] = useState<AnyRef>();
+  useEffect(() => {
+    let mine: AnyRef | undefined, gone = false;
+    const filter = { _typeName: "EventFilterSpec", ...(of && { entity: { _typeName: "EventFilterSpecByEntity", entity: of, recursion: "all" as const } }) };
+    void on<EventManager>(content.value!.eventManager!).CreateCollectorForEvents({ filter }).then((c) => {
+      mine = c;
+      if (gone) void on<EventHistoryCollector>(c).DestroyCollector({}).catch(() => {});
+      else setCollector(c);
+    });
+    return () => {
+      gone = true;
+      if (mine) void on<EventHistoryCollector>(mine).DestroyCollector({}).catch(() => {});
+    };
+  }, [of?.value]);
+  const latest = useProperties<EventHistoryCollector, "latestPage">(collector, ["latestPage"]);
+  return (
+    <Table label="Events" noun="event" rows={latest?.latestPage ?? []} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards
+      empty={<p class="subtle">Nothing has happened yet.</p>} />
+  );
+}

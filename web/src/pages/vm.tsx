@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// One virtual machine.
+import { Button } from "../ui/button";
+import { Icon } from "../ui/icon";
+import { Menu } from "../ui/menu";
+import { Tabs } from "../ui/tabs";
+import { Empty } from "../ui/table";
+import { vmHref } from "../shell/route";
+import { find, type VmRecord } from "../vim/inventory";
+import { powerOff, powerOn, vmActions } from "../vm/actions";
+import { VmState } from "../vm/state";
+import { VmEvents } from "./vm_events";
+import { VmHardware } from "./vm_hardware";
+import { VmSnapshots } from "./vm_snapshots";
+import { VmSummary } from "./vm_summary";
+
+const tabs = [["summary", "Summary"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["events", "Events"]] as const;
+
+function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
+  switch (tab) {
+    case "snapshots": return <VmSnapshots vm={vm} />;
+    case "hardware": return <VmHardware vm={vm} />;
+    case "events": return <VmEvents vm={vm} />;
+    default: return <VmSummary vm={vm} />;
+  }
+}
+
+export function VmPage({ id, tab }: { id: string; tab: string }) {
+  const vm = find<VmRecord>("VirtualMachine", id);
+  if (!vm) return <Empty title="This virtual machine is gone" icon="vm">It was deleted or unregistered, or you may not see it.</Empty>;
+  const on = powerOn([vm]), off = powerOff([vm]);
+  return (
+    <>
+      <div class="page-head">
+        <h1><Icon name="vm" />{vm.name}</h1>
+        <VmState vm={vm} />
+        <div class="tools">
+          {!on.because && <Button kind="primary" icon="play" onClick={on.run}>Power on</Button>}
+          {!off.because && <Button icon="stop" onClick={off.run}>Power off</Button>}
+          <Menu label="Actions" actions={vmActions([vm])}>Actions</Menu>
+        </div>
+      </div>
+      <Tabs label={vm.name ?? ""} tabs={tabs} current={tab} href={(t) => vmHref(id, t)} />
+      <Body vm={vm} tab={tab} />
+    </>
+  );
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which page an address is.
+import { route } from "./route";
+import { Empty } from "../ui/table";
+import { HostPage } from "../pages/host";
+import { VmList } from "../pages/vm_list";
+import { VmPage } from "../pages/vm";
+import { DatastoreList } from "../pages/datastore_list";
+import { NetworkList } from "../pages/network_list";
+import { MonitorPage } from "../pages/monitor";
+
+export function Page() {
+  const [, section, id, tab] = route.value;
+  switch (section) {
+    case undefined:
+      return <HostPage />;
+    case "vms":
+      return id ? <VmPage key={id} id={id} tab={tab ?? "summary"} /> : <VmList />;
+    case "datastores":
+      return <DatastoreList />;
+    case "networking":
+      return <NetworkList />;
+    case "monitor":
+      return <MonitorPage tab={id ?? "events"} />;
+    default:
+      return <Empty title="There is no such page" icon="search">The address may be of another version of this client.</Empty>;
+  }
+}

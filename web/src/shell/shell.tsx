@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame around every page: who is logged in, the navigator, the tasks.
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { Button, Spinner } from "../ui/button";
+import { Sayings } from "../ui/alert";
+import { Dialogs } from "../ui/dialog";
+import { Icon, type IconName } from "../ui/icon";
+import { Menu } from "../ui/menu";
+import { connected, loaded, run, vms, datastores, networks } from "../vim/inventory";
+import { content, logout, user } from "../vim/session";
+import { Login } from "../pages/login";
+import { Page } from "./page";
+import { Search } from "./search";
+import { Tasks } from "./tasks";
+import { href, route } from "./route";
+import { dark, toggleTheme } from "./theme";
+
+export function Shell() {
+  if (user.value === undefined) return <div class="login"><Spinner /></div>;
+  return (
+    <>
+      {user.value === null ? <Login /> : <Frame />}
+      <Dialogs />
+      <Sayings />
+    </>
+  );
+}
+
+function Frame() {
+  const navigator = useSignal(false);
+  useEffect(() => {
+    const abort = new AbortController();
+    void run(abort.signal);
+    return () => abort.abort();
+  }, []);
+  useEffect(() => void (navigator.value = false), [route.value]);
+  useEffect(() => document.querySelector("main")?.scrollTo(0, 0), [route.value.join("/")]);
+
+  return (
+    <div class="shell">
+      <header>
+        <span class="only-narrow"><Button kind="plain" icon="menu" label="Navigator" onClick={() => (navigator.value = !navigator.value)} /></span>
+        <a class="brand" href={href("host")}><Icon name="host" tone="info" />Socle</a>
+        <span class="subtle only-wide">{content.value?.about.version}</span>
+        <span class="grow" />
+        <Search />
+        <Button kind="plain" icon={dark.value ? "sun" : "moon"} label={dark.value ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
+        <Menu label="User" kind="plain" actions={[{ text: "Log out", icon: "logout", run: () => void logout() }]}>
+          <Icon name="user" /> <span class="only-wide">{user.value?.userName}</span>
+        </Menu>
+        {!connected.value && <p class="offline" role="status">The host does not answer. Trying again …</p>}
+      </header>
+      <Navigator open={navigator.value} />
+      <main tabIndex={-1}>{loaded.value ? <Page /> : <Spinner />}</main>
+      <Tasks />
+    </div>
+  );
+}
+
+function Navigator({ open }: { open: boolean }) {
+  const at = route.value.join("/");
+  return (
+    <nav class={`pf-v6-c-nav navigator${open ? " open" : ""}`} aria-label="Navigator">
+      <ul class="pf-v6-c-nav__list">
+        <Item to={["host"]} icon="host" current={at === "host" || at === ""}>Host</Item>
+        <Item to={["host", "manage"]} current={at.startsWith("host/manage")}>Manage</Item>
+        <Item to={["host", "monitor"]} current={at.startsWith("host/monitor")}>Monitor</Item>
+        <Item to={["host", "vms"]} icon="vm" current={at.startsWith("host/vms")} count={vms().length}>Virtual machines</Item>
+        <Item to={["host", "datastores"]} icon="database" current={at.startsWith("host/datastores")} count={datastores().length}>Storage</Item>
+        <Item to={["host", "networking"]} icon="network" current={at.startsWith("host/networking")} count={networks().length}>Networking</Item>
+      </ul>
+    </nav>
+  );
+}
+
+function Item({ to, icon, current, count, children }:
+  { to: string[]; icon?: IconName; current: boolean; count?: number; children: ComponentChildren }) {
+  return (
+    <li class="pf-v6-c-nav__item">
+      <a class={`pf-v6-c-nav__link${current ? " pf-m-current" : ""}`} href={href(...to)} aria-current={current ? "page" : undefined}>
+        {icon ? <span class="pf-v6-c-nav__link-icon"><Icon name={icon} /></span> : <span class="sub-space" />}
+        <span class="pf-v6-c-nav__link-text">{children}</span>
+        {count !== undefined && <span class="count">{count}</span>}
+      </a>
+    </li>
+  );
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host is doing and has just done, always in sight: progress as it goes, cancel where the task can be.
+import { useSignal } from "@preact/signals";
+import { attempt } from "../ui/alert";
+import { Button } from "../ui/button";
+import { plural, time } from "../ui/format";
+import { Icon } from "../ui/icon";
+import { Table, type Column } from "../ui/table";
+import { on } from "../vim/client";
+import { tasks, type TaskRecord } from "../vim/inventory";
+import { taskName } from "../vim/task";
+import type { Task, TaskInfo, TaskReasonUser } from "../vim/types.gen";
+
+export function TaskResult({ info }: { info: TaskInfo }) {
+  const cancel = () => void attempt("The task can not be cancelled", () => on<Task>(info.task).CancelTask({}));
+  switch (info.state) {
+    case "running":
+    case "queued":
+      return (
+        <span class="status">
+          <span class="pf-v6-c-progress pf-m-sm pf-m-singleline" title={info.description?.message}>
+            <span class="pf-v6-c-progress__bar" role="progressbar" aria-label="Progress" aria-valuenow={info.progress ?? 0} aria-valuemin={0} aria-valuemax={100}>
+              <span class="pf-v6-c-progress__indicator" style={{ width: `${info.progress ?? 0}%` }} />
+            </span>
+            <span class="pf-v6-c-progress__status">{info.progress ?? 0}%</span>
+          </span>
+          {info.cancelable && <Button kind="plain" small icon="close" label="Cancel" onClick={cancel} />}
+        </span>
+      );
+    case "success":
+      return <span class="status"><Icon name="check" tone="success" />Completed</span>;
+    default:
+      return <span class="status wrap" title={info.error?.localizedMessage}><Icon name="alert" tone="danger" />{info.error?.localizedMessage ?? "Failed"}</span>;
+  }
+}
+
+export const taskColumns: Column<TaskRecord>[] = [
+  { name: "Task", cell: (t) => taskName(t.info!), by: (t) => taskName(t.info!) },
+  { name: "Target", cell: (t) => t.info!.entityName ?? "–", by: (t) => t.info!.entityName },
+  { name: "Initiator", cell: (t) => (t.info!.reason as TaskReasonUser).userName ?? "host", by: (t) => (t.info!.reason as TaskReasonUser).userName },
+  { name: "Started", cell: (t) => time(t.info!.startTime ?? t.info!.queueTime), by: (t) => t.info!.startTime ?? t.info!.queueTime },
+  { name: "Completed", cell: (t) => time(t.info!.completeTime), by: (t) => t.info!.completeTime },
+  { name: "Result", cell: (t) => <TaskResult info={t.info!} />, by: (t) => t.info!.state },
+];
+
+export function Tasks() {
+  const open = useSignal(localStorage.getItem("tasks") !== "closed");
+  const all = tasks().filter((t) => t.info);
+  const running = all.filter((t) => t.info!.state === "running" || t.info!.state === "queued").length;
+  const toggle = () => {
+    open.value = !open.value;
+    localStorage.setItem("tasks", open.value ? "open" : "closed");
+  };
+  return (
+    <section class="tasks" aria-label="Recent tasks">
+      <button type="button" class="bar" aria-expanded={open.value} onClick={toggle}>
+        <span class={open.value ? "open" : ""}><Icon name="right" /></span>Recent tasks
+        {running > 0 && <span class="subtle">{plural(running, "task")} running</span>}
+      </button>
+      {open.value && <Table label="Recent tasks" noun="task" rows={all} columns={taskColumns} keyOf={(t) => t.ref.value} sortBy={3} downwards filter={false}
+        empty={<p class="subtle">Nothing has been done lately.</p>} />}
+    </section>
+  );
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dialogs. One stack of them, above whatever page is open. The browser's own <dialog> keeps the focus inside and
+// closes on Escape.
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Button } from "./button";
+import { Alert } from "./alert";
+import { AsCommand, type Commands } from "./command";
+
+const stack = signal<{ id: number; body: ComponentChildren }[]>([]);
+let last = 0;
+
+export function openDialog(body: ComponentChildren): void {
+  stack.value = [...stack.value, { id: ++last, body }];
+}
+export function closeDialog(): void {
+  stack.value = stack.value.slice(0, -1);
+}
+
+export function Dialogs() {
+  return <>{stack.value.map(({ id, body }) => <DialogFrame key={id}>{body}</DialogFrame>)}</>;
+}
+
+function DialogFrame({ children }: { children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} class="dialog" onCancel={(e) => (e.preventDefault(), closeDialog())}>
+      {children}
+    </dialog>
+  );
+}
+
+interface Props {
+  title: string;
+  /** The button that does it; its promise keeps the dialog open until it is done, and open when it fails. */
+  confirm: string;
+  danger?: boolean;
+  because?: string | false | undefined;
+  wide?: boolean;
+  onConfirm: () => Promise<unknown> | void;
+  commands?: Commands;
+  children?: ComponentChildren;
+}
+
+export function Dialog({ title, confirm, danger, because, wide, onConfirm, commands, children }: Props) {
+  const [busy, setBusy] = useState(false);
+  const [failed, setFailed] = useState<string>();
+  const submit = async (e: Event) => {
+    e.preventDefault();
+    if (busy || because) return;
+    setBusy(true);
+    setFailed(undefined);
+    try {
+      await onConfirm();
+      closeDialog();
+    } catch (e) {
+      setFailed(e instanceof Error ? e.message : String(e));
+      setBusy(false);
+    }
+  };
+  return (
+    <form class={`pf-v6-c-modal-box pf-m-${wide ? "lg" : "md"}`} aria-label={title} onSubmit={submit}>
+      <div class="pf-v6-c-modal-box__close">
+        <Button kind="plain" icon="close" label="Close" onClick={closeDialog} />
+      </div>
+      <header class="pf-v6-c-modal-box__header">
+        <h1 class={`pf-v6-c-modal-box__title${danger ? " pf-m-icon pf-m-warning" : ""}`}>
+          <span class="pf-v6-c-modal-box__title-text">{title}</span>
+        </h1>
+      </header>
+      <div class="pf-v6-c-modal-box__body">
+        {failed && <Alert kind="danger" title="That did not work">{failed}</Alert>}
+        {children}
+        {commands && <AsCommand {...commands} />}
+      </div>
+      <footer class="pf-v6-c-modal-box__footer">
+        <Button kind={danger ? "danger" : "primary"} submit busy={busy} because={because}>{confirm}</Button>
+        <Button kind="link" onClick={closeDialog}>Cancel</Button>
+      </footer>
+    </form>
+  );
+}

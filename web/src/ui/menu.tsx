@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A button that opens a list of actions. Arrow keys move, Escape closes, a click elsewhere too.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Icon, type IconName } from "./icon";
+
+export interface Action {
+  text: string;
+  icon?: IconName;
+  danger?: boolean;
+  because?: string | false | undefined;
+  run: () => void;
+  /** A line above it. */
+  apart?: boolean;
+}
+
+interface Props {
+  actions: Action[];
+  label: string;
+  children?: ComponentChildren; // on the button; without: three dots
+  kind?: "secondary" | "plain" | "primary";
+}
+
+export function Menu({ actions, label, children, kind = "secondary" }: Props) {
+  const [open, setOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+
+  useEffect(() => {
+    if (!open) return;
+    const elsewhere = (e: Event) => root.current?.contains(e.target as Node) || setOpen(false);
+    document.addEventListener("pointerdown", elsewhere);
+    root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
+    return () => document.removeEventListener("pointerdown", elsewhere);
+  }, [open]);
+
+  const onKey = (e: KeyboardEvent) => {
+    const items = [...(root.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+    const at = items.indexOf(document.activeElement as HTMLElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1 + items.length, Home: 0, End: items.length - 1 }[e.key];
+    if (e.key === "Escape") {
+      setOpen(false);
+      root.current?.querySelector("button")?.focus();
+    } else if (open && to !== undefined) items[to % items.length]?.focus();
+    else return;
+    e.preventDefault();
+    e.stopPropagation();
+  };
+
+  return (
+    <div class="menu" ref={root} onKeyDown={onKey}>
+      <button type="button" class={`pf-v6-c-menu-toggle pf-m-${kind}${open ? " pf-m-expanded" : ""}`} aria-haspopup="menu"
+        aria-expanded={open} aria-label={children ? undefined : label} title={children ? undefined : label}
+        onClick={() => setOpen(!open)}>
+        {children ? <span class="pf-v6-c-menu-toggle__text">{children}</span> : <span class="pf-v6-c-menu-toggle__icon"><Icon name="more" /></span>}
+        {children && <span class="pf-v6-c-menu-toggle__controls"><Icon name="down" /></span>}
+      </button>
+      {open && (
+        <div class="pf-v6-c-menu menu-list">
+          <div class="pf-v6-c-menu__content">
+            <ul class="pf-v6-c-menu__list" role="menu" aria-label={label}>
+              {actions.map((a) => (
+                <>
+                  {a.apart && <li class="pf-v6-c-divider" role="separator" />}
+                  <li key={a.text} role="none"
+                    class={`pf-v6-c-menu__list-item${a.danger ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
+                    <button type="button" role="menuitem" tabIndex={-1} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
+                      title={a.because || undefined} onClick={() => a.because || (setOpen(false), a.run())}>
+                      <span class="pf-v6-c-menu__item-main">
+                        {a.icon && <span class="pf-v6-c-menu__item-icon"><Icon name={a.icon} /></span>}
+                        <span class="pf-v6-c-menu__item-text">{a.text}</span>
+                      </span>
+                      {a.because && <span class="pf-v6-c-menu__item-description">{a.because}</span>}
+                    </button>
+                  </li>
+                </>
+              ))}
+            </ul>
+          </div>
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The wire: VI/JSON. Whatever this client can do, a script can do with the same requests.
+import type { ManagedObject, MethodFault, Ref } from "./types.gen";
+
+export const RELEASE = "8.0.3.0";
+const BASE = `/sdk/vim25/${RELEASE}`;
+
+export type AnyRef = Ref<string>;
+
+export const ref = <T extends string>(type: T, value: string): Ref<T> =>
+  ({ _typeName: "ManagedObjectReference", type, value });
+/** One text for an object, for maps and addresses. */
+export const keyOf = (r: AnyRef) => `${r.type}:${r.value}`;
+
+/** A fault of the API, or what kept us from getting an answer ("HostNotReached"). */
+export class VimFault extends Error {
+  constructor(readonly kind: string, text: string, readonly fault?: MethodFault) {
+    super(text);
+  }
+}
+
+/** Called when the host says that the session is over. */
+let onSessionEnd = () => {};
+export function whenSessionEnds(then: () => void) {
+  onSessionEnd = then;
+}
+
+async function faultOf(answer: Response): Promise<VimFault> {
+  const body = await answer.json().catch(() => undefined);
+  const kind: string = body?._typeName ?? `HTTP ${answer.status}`;
+  return new VimFault(kind, body?.faultstring || body?.localizedMessage || kind, body);
+}
+
+async function request(path: string, init: RequestInit): Promise<unknown> {
+  let answer: Response;
+  try {
+    answer = await fetch(BASE + path, { credentials: "same-origin", ...init });
+  } catch (e) {
+    if (e instanceof DOMException && e.name === "AbortError") throw e;
+    throw new VimFault("HostNotReached", "The host does not answer.");
+  }
+  if (answer.status >= 502 && answer.status <= 504)
+    throw new VimFault("HostNotReached", "The host is restarting.");
+  if (!answer.ok) {
+    const fault = await faultOf(answer);
+    if (fault.kind === "NotAuthenticated") onSessionEnd();
+    throw fault;
+  }
+  const text = await answer.text();
+  return text ? JSON.parse(text) : undefined;
+}
+
+export function call(on: AnyRef, method: string, args: object, signal?: AbortSignal): Promise<unknown> {
+  return request(`/${on.type}/${encodeURIComponent(on.value)}/${method}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(args),
+    signal,
+  });
+}
+
+export function get<T>(on: AnyRef, property: string): Promise<T> {
+  return request(`/${on.type}/${encodeURIComponent(on.value)}/${property}`, {}) as Promise<T>;
+}
+
+type MethodsOf<T> = { [K in keyof T as T[K] extends (...args: never[]) => Promise<unknown> ? K : never]: T[K] };
+
+/** An object's methods as functions: `on<VirtualMachine>(vm).PowerOnVM_Task({})`. */
+export function on<T extends ManagedObject>(object: AnyRef, signal?: AbortSignal): MethodsOf<T> {
+  return new Proxy({} as MethodsOf<T>, {
+    get: (_, method) => (args: object) => call(object, String(method), args, signal),
+  });
+}
+
+/** What stands in a place of any type: {"_typeName": "string", "_value": "x"} is "x". */
+export function unbox(value: unknown): unknown {
+  return value !== null && typeof value === "object" && "_value" in value ? value._value : value;
+}

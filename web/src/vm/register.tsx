@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { useState } from "preact/hooks";
+import { Dialog, openDialog } from "../ui/dialog";
+import { SelectField, TextField } from "../ui/field";
+import { quoted } from "../ui/format";
+import { on } from "../vim/client";
+import { datastores } from "../vim/inventory";
+import { done } from "../vim/task";
+import type { Folder } from "../vim/types.gen";
+import { rootPool, vmFolder } from "./place";
+
+function RegisterVm({ at }: { at?: string | undefined }) {
+  const [store, setStore] = useState(datastores()[0]?.name ?? "");
+  const [file, setFile] = useState("");
+  const path = at ?? `[${store}] ${file}`;
+  const wrong = at || /\.vmx$/i.test(file) ? undefined : "The name of a .vmx file is needed, such as web/web.vmx.";
+  const register = async () =>
+    done(await on<Folder>(await vmFolder()).RegisterVM_Task({ path, asTemplate: false, pool: rootPool() }));
+  return (
+    <Dialog title="Register a virtual machine" confirm="Register" because={wrong} onConfirm={register}
+      commands={{ socle: `socle vm register ${quoted(path)}`, govc: `govc vm.register ${quoted(path)}` }}>
+      <p>A folder with a virtual machine that lies on a datastore, copied from an ESXi host for example, joins this host's list.</p>
+      {at ? <p><code>{at}</code></p> : (
+        <>
+          <SelectField label="Datastore" value={store} onValue={setStore} choices={datastores().map((d) => [d.name ?? "", d.name ?? ""] as const)} />
+          <TextField label="Configuration file" value={file} onValue={setFile} placeholder="web/web.vmx" error={file && wrong} autoFocus />
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+export const openRegisterVm = () => openDialog(<RegisterVm />);
+export const openRegisterAt = (path: string) => openDialog(<RegisterVm at={path} />);
