@@ -35,6 +35,9 @@ struct display_surface {
     /* TEXT: characters and attributes lie `cell_stride` bytes apart, font bytes are at
      * font_offset + character * 32 * font_stride + line * font_stride. */
     uint32_t cell_stride, cell_height, font_stride;
+    uint32_t cell_width; /* 8, or 9: the ninth column is empty, but line graphics' (0xc0-0xdf) */
+    bool line_graphics;  /* who repeat their eighth */
+    bool blink;          /* attribute bit 7 is not the background's */
     uint64_t font_offset;
     bool cursor;
     uint32_t cursor_x, cursor_y, cursor_first, cursor_last; /* cell; lines within it */
@@ -44,4 +47,11 @@ struct display_surface {
 struct display {
     void (*surface)(void *dev, struct display_surface *ret_surface); /* thread-safe */
     void *dev;
+};
+
+/* Who wants to be told what is shown, as often as it changes: with the device's lock held, so that
+ * the last call is how it is. `show` NULL: nobody. */
+struct display_sink {
+    void (*show)(void *ctx, const struct display_surface *surface);
+    void *ctx;
 };

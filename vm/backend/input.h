@@ -5,7 +5,7 @@
  * Keys are named by their USB HID usage (HID Usage Tables 1.3, page 7): the position on the
  * keyboard, whatever is printed on it. A repeated press without release is a typematic repeat.
  * Mouse movement is relative: x to the right, y down, wheel towards the user is positive;
- * `buttons` is the whole state. */
+ * `buttons` is the whole state. A tablet's is absolute: 0 to INPUT_RANGE across the screen. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,8 @@
 
 #include "vm/machine/bytering.h"
 
-enum input_kind { INPUT_KEY, INPUT_POINTER };
+enum input_kind { INPUT_KEY, INPUT_POINTER, INPUT_ABSOLUTE };
+enum { INPUT_RANGE = 0x7fff };
 
 enum { INPUT_LEFT = 1, INPUT_RIGHT = 2, INPUT_MIDDLE = 4, INPUT_SIDE = 8, INPUT_EXTRA = 16 };
 
@@ -23,10 +24,17 @@ struct input_event {
     uint8_t usage; /* INPUT_KEY */
     union {
         uint8_t down; /* INPUT_KEY */
-        int8_t wheel; /* INPUT_POINTER */
+        int8_t wheel; /* INPUT_POINTER, INPUT_ABSOLUTE */
     };
-    uint8_t buttons; /* low five bits, INPUT_POINTER, as the rest */
-    int16_t dx, dy;
+    uint8_t buttons; /* low five bits; not of a key, as the rest */
+    union {
+        struct {
+            int16_t dx, dy; /* INPUT_POINTER */
+        };
+        struct {
+            uint16_t x, y; /* INPUT_ABSOLUTE */
+        };
+    };
 };
 _Static_assert(sizeof(struct input_event) == 8, "goes through shared memory");
 

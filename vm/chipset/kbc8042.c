@@ -65,6 +65,7 @@ enum {
 struct kbc8042 {
     struct dev_env env;
     struct bytering *input; /* borrowed, or NULL */
+    _Atomic uint32_t *leds; /* the same */
     struct loop_source input_ready;
     pthread_mutex_t lock; /* all below */
     bool irq_level[2];
@@ -265,6 +266,8 @@ static void kbc8042_write(void *dev, unsigned region, uint64_t offset, unsigned 
     else {
         k->ram[0] &= (uint8_t)~CTR_KEYBOARD_OFF; /* sending to it opens the line */
         ps2_keyboard_write(&k->keyboard, v);
+        if (k->leds)
+            atomic_store_explicit(k->leds, k->keyboard.leds, memory_order_relaxed);
     }
     update(k);
 }
@@ -391,6 +394,7 @@ static int kbc8042_create(const struct dev_env *env, const void *params, void **
         return err_sys(err, -ENOMEM, "cannot create %s", env->name);
     k->env = *env;
     k->input = p->input;
+    k->leds = p->leds;
     (void)pthread_mutex_init(&k->lock, NULL);
     int rc = start(k);
     if (rc < 0) {

@@ -6,6 +6,7 @@
  * driver ever waits. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ enum { KBC8042_IRQ_KEYBOARD = 1, KBC8042_IRQ_MOUSE = 12 };
 
 struct kbc8042_params {
     struct bytering *input; /* events (backend/input.h) to read; borrowed; NULL: none come */
+    _Atomic uint32_t *leds; /* kept as the guest sets them; borrowed; NULL: nobody looks */
 };
 
 extern const struct dev_class kbc8042_class;

@@ -354,6 +354,18 @@ static uint64_t vga_read(void *dev, unsigned region, uint64_t offset, unsigned s
     }
 }
 
+/* Tells who looks, if something has changed. */
+static void show(struct vga *v)
+{
+    struct display_surface surface;
+
+    if (!v->sink.show || v->published == v->generation)
+        return;
+    v->published = v->generation;
+    vga_screen_surface(v, &surface);
+    v->sink.show(v->sink.ctx, &surface);
+}
+
 static void vga_write(void *dev, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     struct vga *v = dev;
@@ -379,6 +391,7 @@ static void vga_write(void *dev, unsigned region, uint64_t offset, unsigned size
     default:
         break;
     }
+    show(v);
 }
 
 /* Looking. */
@@ -440,6 +453,7 @@ static void vga_reset(void *dev)
     v->dac_read = v->dac_write = v->dac_step = 0;
     v->dispi[DISPI_ID] = DISPI_ID_LAST;
     v->dispi_index = 0;
+    show(v);
 }
 
 static void vga_quiesce(void *dev)
@@ -453,6 +467,7 @@ static void vga_resume(void *dev)
 
     LOCK_SCOPE(&v->lock);
     v->generation++;
+    show(v);
 }
 
 static int vga_layout(const void *params, struct dev_layout *ret_layout, struct err *err)
@@ -518,6 +533,7 @@ static int vga_create(const struct dev_env *env, const void *params, void **ret_
         return err_sys(err, rc, "cannot map the memory of %s", env->name);
     }
     v->memory = memory;
+    v->sink = p->sink;
     vga_edid_make(v->edid, p->width ? p->width : 1024, p->height ? p->height : 768);
     vga_reset(v);
     *ret_dev = v;

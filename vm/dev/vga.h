@@ -24,6 +24,7 @@ enum { VGA_MEMORY_SIZE = 16 << 20 };
 /* No parameters (NULL) are these defaults. */
 struct vga_params {
     uint16_t width, height; /* what the EDID prefers; 0: 1024 by 768 */
+    struct display_sink sink;
 };
 
 extern const struct dev_class vga_class;

@@ -12,6 +12,7 @@ enum {
     SEQ_MAP_MASK = 2,
     SEQ_FONT = 3,
     SEQ_MEMORY = 4,
+    SEQ_CLOCK_8 = 0x01, /* dots a character; else 9 */
     SEQ_CLOCK_OFF = 0x20,
     SEQ_MEMORY_SEQUENTIAL = 0x04, /* odd/even addressing off */
     SEQ_MEMORY_CHAIN4 = 0x08,
@@ -43,6 +44,8 @@ enum {
     CRTC_OFFSET = 0x13,
 
     ATTR_MODE = 0x10,
+    ATTR_MODE_LINE_GRAPHICS = 0x04,
+    ATTR_MODE_BLINK = 0x08,
     ATTR_COLOR_SELECT = 0x14,
     ATTR_VIDEO = 0x20, /* in the index: the palette is shown and locked */
 
@@ -77,7 +80,8 @@ struct vga {
     uint8_t *memory; /* owned mapping of env.ram_fd */
     uint8_t edid[128];
     pthread_mutex_t lock; /* all below */
-    uint32_t generation;
+    uint32_t generation, published;
+    struct display_sink sink;
 
     uint8_t misc, feature, status1;
     uint8_t seq_index, gfx_index, crtc_index, attr_index;

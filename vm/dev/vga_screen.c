@@ -99,6 +99,9 @@ static void text_surface(const struct vga *v, struct display_surface *s)
     s->width = c[CRTC_H_END] + 1u;
     s->cell_height = (c[CRTC_CELL] & 0x1f) + 1u;
     s->height = lines(v) / s->cell_height;
+    s->cell_width = v->seq[SEQ_CLOCK] & SEQ_CLOCK_8 ? 8 : 9;
+    s->line_graphics = v->attr[ATTR_MODE] & ATTR_MODE_LINE_GRAPHICS;
+    s->blink = v->attr[ATTR_MODE] & ATTR_MODE_BLINK;
     s->cell_stride = 4; /* the four planes of one cell */
     s->stride = pitch * 4;
     s->offset = (uint64_t)start * 4;
