@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/console/picture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/range.h"
+
+enum {
+    SAMPLE = 8,         /* one line in so many is looked at by picture_same */
+    SCROLL_LINES = 48,  /* fewer lines are not worth the search */
+    SCROLL_PROBES = 24, /* lines whose old place is searched for */
+    TABLE_BITS = 13,    /* of the table from hash to line; SURFACE_SIDE_MAX lines at most */
+};
+
+int picture_create(struct picture **ret_picture)
+{
+    struct picture *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return -ENOMEM;
+    *ret_picture = p;
+    return 0;
+}
+
+static void free_pixels(struct picture *p)
+{
+    free(p->pixels);
+    free(p->hash);
+    free(p->seen);
+    free(p->line);
+}
+
+void picture_destroy(struct picture *picture)
+{
+    if (!picture)
+        return;
+    free_pixels(picture);
+    damage_free(&picture->damage);
+    free(picture);
+}
+
+/* Black; the last line of `pixels` and `line` have room to be compared in whole tiles. */
+static int resize(struct picture *p, uint32_t width, uint32_t height)
+{
+    struct picture next = {.width = width, .height = height};
+
+    next.pixels = calloc((size_t)width * height, sizeof *next.pixels);
+    next.hash = calloc(height, sizeof *next.hash);
+    next.seen = calloc(height, sizeof *next.seen);
+    next.line = calloc(width, sizeof *next.line);
+    if (!next.pixels || !next.hash || !next.seen || !next.line ||
+        damage_resize(&p->damage, width, height) < 0) {
+        free_pixels(&next);
+        return -ENOMEM;
+    }
+    free_pixels(p);
+    next.damage = p->damage;
+    *p = next;
+    return 0;
+}
+
+static uint32_t *line_of(const struct picture *p, uint32_t y)
+{
+    return p->pixels + (size_t)y * p->width;
+}
+
+static bool line_is_same(const struct picture *p, uint32_t y)
+{
+    return !memcmp(p->line, line_of(p, y), p->width * sizeof *p->line);
+}
+
+/* Four lanes, so that the multiplications overlap. Any odd constants serve. */
+static uint64_t hash_line(const uint32_t *line, uint32_t width)
+{
+    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t lane[4] = {1, 2, 3, 4}, tail = 0;
+    uint32_t x = 0;
+
+    for (; x + 8 <= width; x += 8)
+        for (unsigned i = 0; i < 4; i++) {
+            uint64_t word;
+            memcpy(&word, line + x + 2 * i, sizeof word);
+            lane[i] = (lane[i] ^ word) * k;
+            lane[i] ^= lane[i] >> 29;
+        }
+    for (; x < width; x++)
+        tail = (tail ^ line[x]) * k;
+    for (unsigned i = 0; i < 4; i++)
+        tail = (tail ^ lane[i]) * k ^ lane[i] >> 31;
+    return tail;
+}
+
+bool picture_same(struct picture *picture, const struct display_surface *surface)
+{
+    struct picture *p = picture;
+
+    if (surface_width(surface) != p->width || surface_height(surface) != p->height)
+        return false;
+    p->phase = (p->phase + 3) % SAMPLE; /* neighbours are not looked at one after the other */
+    for (uint32_t y = p->phase; y < p->height; y += SAMPLE) {
+        surface_line(surface, y, p->line);
+        if (!line_is_same(p, y))
+            return false;
+    }
+    return true;
+}
+
+/* How many lines have changed; `seen` has all hashes afterwards. */
+static uint32_t see(struct picture *p, const struct display_surface *surface)
+{
+    uint32_t changed = 0;
+
+    for (uint32_t y = 0; y < p->height; y++) {
+        surface_line(surface, y, p->line);
+        p->seen[y] = p->hash[y];
+        if (line_is_same(p, y))
+            continue;
+        p->seen[y] = hash_line(p->line, p->width);
+        changed++;
+    }
+    return changed;
+}
+
+/* From hash to the line that had it; 0: none, 1: several. */
+struct table {
+    uint16_t line[1 << TABLE_BITS]; /* + 2 */
+};
+
+static uint16_t *slot_of(struct table *t, const struct picture *p, uint64_t hash)
+{
+    size_t at = hash >> (64 - TABLE_BITS);
+
+    for (unsigned i = 0; i < 16; i++, at = (at + 1) % ARRAY_SIZE(t->line))
+        if (t->line[at] < 2 || p->hash[t->line[at] - 2] == hash)
+            return &t->line[at];
+    return NULL;
+}
+
+static void fill_table(struct table *t, const struct picture *p)
+{
+    for (uint32_t y = 0; y < p->height; y++) {
+        uint16_t *slot = slot_of(t, p, p->hash[y]);
+        if (slot)
+            *slot = *slot ? 1 : (uint16_t)(y + 2);
+    }
+}
+
+/* How far most of the probed lines have moved up (down: negative); 0: they have not. */
+static int32_t most_moved(struct table *t, const struct picture *p)
+{
+    struct {
+        int32_t by;
+        unsigned votes;
+    } vote[SCROLL_PROBES] = {0}, best = {0};
+    uint32_t step = MAX(p->height / SCROLL_PROBES / 2, 1u);
+    unsigned probes = 0;
+
+    for (uint32_t y = step / 2; y < p->height && probes < SCROLL_PROBES; y += step) {
+        uint16_t *slot = p->seen[y] == p->hash[y] ? NULL : slot_of(t, p, p->seen[y]);
+        if (!slot || *slot < 2)
+            continue;
+        probes++;
+        int32_t by = (int32_t)*slot - 2 - (int32_t)y;
+        unsigned i = 0;
+        while (vote[i].votes && vote[i].by != by)
+            i++;
+        vote[i].by = by;
+        if (++vote[i].votes > best.votes) {
+            best.by = by;
+            best.votes = vote[i].votes;
+        }
+    }
+    return best.votes >= 2 ? best.by : 0;
+}
+
+/* The longest stretch of lines that stood `by` lines further down. */
+static struct picture_scroll longest(const struct picture *p, int32_t by)
+{
+    uint32_t first = by < 0 ? (uint32_t)-by : 0;
+    uint32_t end = by > 0 ? p->height - (uint32_t)by : p->height;
+    struct picture_scroll best = {0};
+    uint32_t start = first;
+
+    for (uint32_t y = first; y <= end; y++) {
+        if (y < end && p->seen[y] == p->hash[(int64_t)y + by])
+            continue;
+        if (y - start > best.height)
+            best = (struct picture_scroll){start, y - start, (uint32_t)((int64_t)start + by)};
+        start = y + 1;
+    }
+    return best;
+}
+
+/* Moves lines that only changed their place. */
+static void scroll(struct picture *p)
+{
+    struct table table = {0};
+
+    fill_table(&table, p);
+    int32_t by = most_moved(&table, p);
+    if (!by)
+        return;
+    struct picture_scroll s = longest(p, by);
+    if (s.height < SCROLL_LINES)
+        return;
+    memmove(line_of(p, s.y), line_of(p, s.from), (size_t)s.height * p->width * sizeof *p->pixels);
+    memmove(p->hash + s.y, p->hash + s.from, s.height * sizeof *p->hash);
+    p->scroll = s;
+}
+
+/* Takes a line over and marks its tiles that are new. */
+static bool take_line(struct picture *p, uint32_t y)
+{
+    uint32_t *old = line_of(p, y);
+
+    if (line_is_same(p, y))
+        return false;
+    for (uint32_t x = 0; x < p->width; x += DAMAGE_TILE)
+        if (memcmp(p->line + x, old + x, MIN(p->width - x, (uint32_t)DAMAGE_TILE) * sizeof *old))
+            damage_tile(&p->damage, x / DAMAGE_TILE, y / DAMAGE_TILE);
+    memcpy(old, p->line, p->width * sizeof *old);
+    p->hash[y] = hash_line(old, p->width);
+    return true;
+}
+
+int picture_look(struct picture *picture, const struct display_surface *surface)
+{
+    struct picture *p = picture;
+    uint32_t width = surface_width(surface), height = surface_height(surface);
+    bool changed = false;
+
+    p->resized = width != p->width || height != p->height;
+    if (p->resized) {
+        int rc = resize(p, width, height);
+        if (rc < 0)
+            return rc;
+        p->resized = true;
+        for (uint32_t y = 0; y < height; y++)
+            p->hash[y] = hash_line(line_of(p, y), width);
+    }
+    p->scroll = (struct picture_scroll){0};
+    damage_clear(&p->damage);
+    if (!p->resized && see(p, surface) >= SCROLL_LINES)
+        scroll(p);
+    for (uint32_t y = 0; y < height; y++) {
+        surface_line(surface, y, p->line);
+        changed |= take_line(p, y);
+    }
+    if (p->resized)
+        damage_all(&p->damage);
+    return changed || p->resized || p->scroll.height;
+}
