@@ -4,6 +4,7 @@
 #include "cli/cmd_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/parse_num.h"
 #include "cli/exit.h"
 #include "cli/options.h"
@@ -289,11 +291,36 @@ static int set_console(void *ctx, const char *value, struct err *err)
     return set_stream(&((struct run *)ctx)->cfg.console, value, err);
 }
 
+/* ADDR:PORT; an IPv6 address may stand in brackets, and no address is this machine itself. */
 static int set_vnc(void *ctx, const char *value, struct err *err)
 {
-    (void)ctx;
-    (void)value;
-    return err_set(err, -EINVAL, "this version has no VNC server yet; use --serial");
+    struct vmcfg *cfg = &((struct run *)ctx)->cfg;
+    const char *colon = strrchr(value, ':');
+    size_t len = colon ? (size_t)(colon - value) : 0;
+    unsigned port;
+
+    if (!colon || parse_unsigned(colon + 1, 1, UINT16_MAX, &port) < 0)
+        return err_set(err, -EINVAL, "not an address and a port, like 127.0.0.1:5900");
+    bool brackets = len > 2 && value[0] == '[' && value[len - 1] == ']';
+    cleanup_free char *address = brackets ? strndup(value + 1, len - 2) : strndup(value, len);
+    cfg->vnc_port = (uint16_t)port;
+    return replace(&cfg->vnc_addr, !address || *address ? address ? address : "" : "127.0.0.1",
+                   err);
+}
+
+/* The first line of a file, which others cannot see as they see a command line. */
+static int set_vnc_password(void *ctx, const char *value, struct err *err)
+{
+    cleanup_buf struct buf text = {0};
+    int rc = file_load(AT_FDCWD, value, 4096, &text, err);
+
+    if (rc < 0)
+        return rc;
+    char *password = (char *)buf_cstr(&text);
+    password[strcspn(password, "\r\n")] = '\0';
+    if (!*password)
+        return err_set(err, -EINVAL, "its first line is empty");
+    return replace(&((struct run *)ctx)->cfg.vnc_password, password, err);
 }
 
 static const struct option run_options[] = {
@@ -323,7 +350,9 @@ static const struct option run_options[] = {
      set_serial},
     {"console", "TYPE", "virtio console (hvc0 in Linux), in the same words (default none)",
      set_console},
-    {"vnc", "ADDR:PORT", "screen by VNC (not in this version)", set_vnc},
+    {"vnc", "ADDR:PORT", "show the screen to VNC clients there", set_vnc},
+    {"vnc-password", "FILE", "ask them for the password that FILE holds (8 characters count)",
+     set_vnc_password},
 };
 
 static const struct command_line run_line = {
@@ -589,8 +618,6 @@ static int prepare(struct run *run, const struct parsed_options *parsed, struct 
     if (rc < 0)
         return path ? EXIT_BAD_FILE : EXIT_USAGE;
     remember_identity(cfg, vmx, path);
-    if (cfg->vnc_addr)
-        buf_put_str(&warnings, "RemoteDisplay.vnc: this version has no VNC server yet\n");
     vmcfg_substitutions(cfg, &warnings);
     print_warnings(buf_cstr(&warnings));
     return EXIT_OK;

@@ -34,6 +34,7 @@ void vmcfg_free(struct vmcfg *cfg)
     free(cfg->serial.path);
     free(cfg->console.path);
     free(cfg->vnc_addr);
+    free(cfg->vnc_password);
     *cfg = (struct vmcfg){0};
 }
 
@@ -248,6 +249,7 @@ static int check_texts(const struct vmcfg *cfg, struct err *err)
         {"append", cfg->append, VMCFG_APPEND_MAX},
         {"serial", cfg->serial.path, VMCFG_PATH_MAX},
         {"console", cfg->console.path, VMCFG_PATH_MAX},
+        {"vnc password", cfg->vnc_password, VMCFG_NAME_MAX},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {

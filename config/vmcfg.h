@@ -140,6 +140,7 @@ struct vmcfg {
     struct vmcfg_stream console; /* virtio; at most one of the two is stdio */
     char *vnc_addr;              /* literal address to listen on; NULL: no VNC */
     uint16_t vnc_port;
+    char *vnc_password; /* of VNC, 8 characters count; NULL: none */
 };
 
 void vmcfg_init(struct vmcfg *cfg);
@@ -197,6 +198,12 @@ const char *vmcfg_nic_model_word(enum vmcfg_nic_model model);
 enum { VMCFG_MAC_TEXT = 18, VMCFG_UUID_TEXT = 48 };
 void vmcfg_mac_format(const uint8_t mac[6], char text[VMCFG_MAC_TEXT]);
 void vmcfg_uuid_format(const uint8_t uuid[16], char text[VMCFG_UUID_TEXT]); /* VMware's spelling */
+
+/* Has it a screen and a keyboard? Firmware wants one, and who looks. */
+static inline bool vmcfg_has_display(const struct vmcfg *cfg)
+{
+    return cfg->firmware != VMCFG_FIRMWARE_NONE || cfg->vnc_addr;
+}
 
 /* Which slots a VM has that does not say. */
 unsigned vmcfg_slots_default(const struct vmcfg *cfg);

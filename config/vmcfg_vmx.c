@@ -516,6 +516,8 @@ static int read_vnc(const struct reading *r)
         rc = get_string(r, "RemoteDisplay.vnc.ip", &cfg->vnc_addr);
     if (!rc && !cfg->vnc_addr && !(cfg->vnc_addr = strdup("127.0.0.1")))
         rc = -ENOMEM;
+    if (!rc)
+        rc = get_string(r, "RemoteDisplay.vnc.password", &cfg->vnc_password);
     cfg->vnc_port = (uint16_t)port;
     return rc;
 }
@@ -749,6 +751,8 @@ static void write_endpoints(struct writing *w, const struct vmcfg *cfg)
     if (cfg->vnc_addr) {
         put(w, "RemoteDisplay.vnc.ip", cfg->vnc_addr);
         put_number(w, "RemoteDisplay.vnc.port", cfg->vnc_port);
+        if (cfg->vnc_password)
+            put(w, "RemoteDisplay.vnc.password", cfg->vnc_password);
     }
 }
 

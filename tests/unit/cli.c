@@ -132,8 +132,9 @@ static void bad_usage_is_one_line_and_status_2(void)
          "--nic \"user,mac=1\": \"1\" is not an address like 00:50:56:00:00:01"},
         {"--serial tty", "--serial \"tty\": not stdio, unix=PATH, file=PATH or none"},
         {"--serial unix=", "--serial \"unix=\": a path is missing"},
-        {"--vnc 127.0.0.1:1",
-         "--vnc \"127.0.0.1:1\": this version has no VNC server yet; use --serial"},
+        {"--vnc 127.0.0.1", "--vnc \"127.0.0.1\": not an address and a port, like 127.0.0.1:5900"},
+        {"--vnc localhost:1 --kernel k", "vnc \"localhost\": not an IPv4 or IPv6 address"},
+        {"--vnc :0 --kernel k", "--vnc \":0\": not an address and a port, like 127.0.0.1:5900"},
         {"a.vmx b.vmx", "one VM at a time: \"b.vmx\" is too much"},
         {"--firmware none --disk d", "firmware none: nothing to start; give a kernel"},
     };

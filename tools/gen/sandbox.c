@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/userfaultfd.h>
 #include <linux/vhost.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -21,10 +22,10 @@
 
 #define VHOST_IOCTL_TYPE (VHOST_VIRTIO << 8)
 
-enum { MAIN = 1, VCPU = 2, VMX_MAIN = 4, VMX_CALL = 8, VMX_IO = 16, IRQ = 32 };
+enum { MAIN = 1, VCPU = 2, VMX_MAIN = 4, VMX_CALL = 8, VMX_IO = 16, IRQ = 32, RFB = 64 };
 
-static const char *const class_names[SANDBOX_CLASSES] = {"vmm-main", "vmm-vcpu", "vmx-main",
-                                                         "vmx-call", "vmx-io",   "vmm-irq"};
+static const char *const class_names[SANDBOX_CLASSES] = {
+    "vmm-main", "vmm-vcpu", "vmx-main", "vmx-call", "vmx-io", "vmm-irq", "rfb"};
 
 struct rule {
     unsigned classes;
@@ -133,9 +134,9 @@ static void print_header(void)
 static void print_doc(void)
 {
     (void)printf("| system call | only when | vmm main | vmm vCPU | vmx main | vmx call | vmx I/O "
-                 "| vmm irq | "
+                 "| vmm irq | rfb | "
                  "why |\n"
-                 "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+                 "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (unsigned i = 0; i < RULES; i++) {
         const struct rule *r = &rules[i];
         (void)printf("| %s | %s |", r->call,

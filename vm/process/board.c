@@ -2,6 +2,7 @@
 #include "vm/process/board.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,19 +108,33 @@ static bool add_flash(struct board *board, const struct vmcfg *cfg, const struct
     return true;
 }
 
-/* What only firmware, or somebody at the screen, has a use for. A kernel that is loaded directly
- * finds its serial console and is spared probing the rest. */
+/* For somebody at the screen. */
+static bool add_display(struct board *board, const struct vmcfg *cfg,
+                        const struct board_parts *parts)
+{
+    struct board_device *kbc, *vga;
+
+    if (!vmcfg_has_display(cfg))
+        return true;
+    if (!(kbc = add(board, &kbc8042_class, -1)) || !(vga = add(board, &vga_class, BOARD_VGA_SLOT)))
+        return false;
+    kbc->params.kbc = (struct kbc8042_params){.input = parts->input, .leds = parts->leds};
+    vga->params.vga.sink = parts->display;
+    vga->ram_fd = parts->video_fd ? fcntl(*parts->video_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    return !parts->video_fd || vga->ram_fd >= 0;
+}
+
+/* What only firmware has a use for. A kernel that is loaded directly finds its serial console and
+ * is spared probing the rest. */
 static bool add_firmware(struct board *board, const struct vmcfg *cfg,
                          const struct board_parts *parts)
 {
-    struct board_device *kbc, *fw_cfg, *hpet;
+    struct board_device *fw_cfg, *hpet;
 
     if (cfg->firmware == VMCFG_FIRMWARE_NONE)
         return true;
-    if (!(kbc = add(board, &kbc8042_class, -1)) || !(fw_cfg = add(board, &fw_cfg_class, -1)) ||
-        !(hpet = add(board, &hpet_class, -1)) || !add(board, &vga_class, BOARD_VGA_SLOT))
+    if (!(fw_cfg = add(board, &fw_cfg_class, -1)) || !(hpet = add(board, &hpet_class, -1)))
         return false;
-    kbc->params.kbc.input = parts->input;
     fw_cfg->params.fw_cfg.items = parts->fw_cfg;
     hpet->params.hpet = (struct hpet_params){
         .legacy = parts->hooks->hpet_legacy, .msi = parts->hooks->msi, .ctx = parts->hooks_ctx};
@@ -213,9 +228,10 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     if (!all.hooks)
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
-        !add_firmware(board, cfg, parts) || !add_debugcon(board, cfg) ||
-        !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
-        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
+        !add_display(board, cfg, parts) || !add_firmware(board, cfg, parts) ||
+        !add_debugcon(board, cfg) || !add_ports(board, cfg, parts) ||
+        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
+        !add_small(board, cfg, parts, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > end)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
@@ -319,6 +335,8 @@ int board_make_fds(struct board_device *d, struct err *err)
     unsigned n = fd_places(d, places);
 
     for (unsigned i = 0; i < n; i++) {
+        if (*places[i] >= 0)
+            continue; /* given to us */
         if (places[i] == &d->ram_fd) {
             *places[i] = memfd_create(d->name, MFD_CLOEXEC);
             if (*places[i] >= 0 && ftruncate(*places[i], (off_t)ram_size(d)) < 0)

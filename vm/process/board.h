@@ -4,9 +4,10 @@
  * of its parameters. Each process then creates the devices that live in it, and `vmm` the PCI
  * shells of all of them.
  *
- * PCI slots: 0 host bridge, 1 display, 2 up in the order of the configuration: disks, network
- * cards, then the small virtio devices; 27 to 30 root ports, each with a slot with hot-plug that
- * has a bus of its own; 31 LPC bridge. Slots are thus stable as long as the configuration is. */
+ * PCI slots: 0 host bridge, 1 display (which all have that start firmware, and those that somebody
+ * is to look at), 2 up in the order of the configuration: disks, network cards, then the small
+ * virtio devices; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its own; 31
+ * LPC bridge. Slots are thus stable as long as the configuration is. */
 #pragma once
 
 #include "config/vmcfg.h"
@@ -111,6 +112,8 @@ struct board_parts {
     struct pci_host *pci_host;
     struct link_shared *shared;
     struct bytering *uart_tx, *uart_rx, *input;
+    _Atomic uint32_t *leds;
+    const int *video_fd;             /* the display's memory */
     const struct board_hooks *hooks; /* vmm */
     void *hooks_ctx;
     /* vmx */
@@ -118,6 +121,7 @@ struct board_parts {
     struct blk **blk; /* [cfg->disk_count] */
     struct nic **nic; /* [cfg->nic_count] */
     struct chr *console;
+    struct display_sink display;
 };
 
 int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,

@@ -75,7 +75,8 @@ int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
     boot->machine.cpus = env->cfg.cpus;
     boot->machine.cores_per_socket = env->cfg.cores_per_socket;
     boot->machine.phys_bits = (uint8_t)host_guest_phys_bits(env->cfg.memory);
-    boot->machine.hpet = boot->machine.vga = boot->machine.i8042 = boot->machine.fw_cfg = firmware;
+    boot->machine.hpet = boot->machine.fw_cfg = firmware;
+    boot->machine.vga = boot->machine.i8042 = vmcfg_has_display(&env->cfg);
     memcpy(boot->machine.uuid, env->cfg.uuid, sizeof boot->machine.uuid);
     int rc = firmware ? fw_cfg_items_create(&boot->items) : 0;
     *ret_boot = boot;

@@ -37,7 +37,7 @@
 enum { LINK_DEVICES_MAX = 64, LINK_RING_SIZE = 16384, LINK_FDS_MAX = 250 };
 
 /* Byte rings between a device of one process and its back end in the other. */
-enum link_ring { LINK_UART_TX, LINK_UART_RX, LINK_INPUT, LINK_RINGS };
+enum link_ring { LINK_UART_TX, LINK_UART_RX, LINK_RINGS };
 
 enum vm_fd {
     VM_FD_CONTROL = 3, /* the socket to the parent */
@@ -57,7 +57,13 @@ enum vm_fd {
     VM_FD_FIRMWARE, /* SeaBIOS, or OVMF's code */
     VM_FD_NVRAM,    /* firmware variables, read-write */
     VM_FD_RING,     /* two eventfds a ring: data, space (bytering.h) */
-    VM_FD_END = VM_FD_RING + 6
+    /* What there is with a display: of all three, but for the rings. */
+    VM_FD_CONSOLE_PAGE = VM_FD_RING + 2 * LINK_RINGS, /* memfd: struct console_page */
+    VM_FD_VIDEO,                                      /* memfd: video memory; not vmx, which gets
+                                                         it from vmm; rfb can only read it */
+    VM_FD_KEYS,                                       /* two eventfds; vmm */
+    VM_FD_TABLET = VM_FD_KEYS + 2,                    /* two eventfds; vmx */
+    VM_FD_END = VM_FD_TABLET + 2
 };
 
 struct link_shared {

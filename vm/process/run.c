@@ -20,6 +20,7 @@
 #include "vm/machine/gmem.h"
 #include "vm/process/change_run.h"
 #include "vm/process/config_fd.h"
+#include "vm/process/console_process.h"
 #include "vm/process/link.h"
 #include "vm/process/resources.h"
 #include "vm/process/savefile.h"
@@ -41,6 +42,7 @@ struct vm {
     struct loop *loop;
     struct child child[CHILDREN];
     struct resources resources;
+    struct console_process console;
     bool ended;
     enum vm_end end;
     struct err err;
@@ -412,6 +414,7 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
     }
     vm->loop = loop;
     vm->told_fd = -1;
+    console_process_init(&vm->console);
     for (int i = 0; i < CHILDREN; i++)
         vm->child[i] = (struct child){.vm = vm, .control = -1, .pidfd = -1};
     rc = prepare_changes(vm, cfg, err);
@@ -425,6 +428,8 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
         rc = make_common(cfg, &vm->gmem, fds, err);
     if (rc == 0 && cfg->state)
         rc = open_state(vm, fds, err) < 0 ? -EBADMSG : 0;
+    if (rc == 0)
+        rc = console_process_open(&vm->console, cfg, loop, &fds[CHILD_VMM], &fds[CHILD_VMX], err);
     if (rc == 0)
         rc = start_child(vm, CHILD_VMM, "vmm", &fds[CHILD_VMM], err);
     if (rc == 0)
@@ -451,6 +456,11 @@ static int tell_vmm(struct vm *vm, enum link_kind kind, uint32_t value)
 int vm_power_button(struct vm *vm)
 {
     return tell_vmm(vm, LINK_POWER_BUTTON, 0);
+}
+
+int vm_console(struct vm *vm, int socket, struct err *err)
+{
+    return console_process_connect(&vm->console, socket, err);
 }
 
 int vm_move_card(struct vm *vm, unsigned slot)
@@ -495,6 +505,7 @@ void vm_destroy(struct vm *vm)
     /* vmm first: no guest runs while the disks are closed. */
     for (int i = 0; i < CHILDREN; i++)
         reap(&vm->child[i]);
+    console_process_close(&vm->console);
     resources_close(&vm->resources);
     gmem_destroy(vm->gmem);
     vmcfg_free(&vm->cfg);

@@ -38,6 +38,9 @@ int vm_power_button(struct vm *vm);
 /* The card (disk, network card) that the VM has in a slot (1 up) is to come out, which the guest
  * decides, or goes in again. */
 int vm_move_card(struct vm *vm, unsigned slot);
+/* `socket`, which stays the caller's, speaks console.h from now on: the VM's screen and keyboard.
+ * -ENXIO: it has none. */
+int vm_console(struct vm *vm, int socket, struct err *err);
 int vm_reset(struct vm *vm); /* as the reset button does it */
 /* Called once, from the loop, when the guest's first instruction is about to run. */
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx);

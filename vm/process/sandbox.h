@@ -12,6 +12,7 @@ enum sandbox_class {
     SANDBOX_VMX_CALL, /* serves register accesses */
     SANDBOX_VMX_IO,   /* a device's disk or network thread */
     SANDBOX_VMM_IRQ,  /* the software engine's: eventfds and timers become interrupts */
+    SANDBOX_RFB,      /* socle-rfb's loop: viewers */
     SANDBOX_CLASSES
 };
 

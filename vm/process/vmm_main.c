@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/vmcfg.h"
+#include "vm/backend/console_page.h"
 #include "vm/engine/cpu_state.h"
 #include "vm/engine/cpuid.h"
 #include "vm/engine/engine.h"
@@ -45,6 +46,7 @@ struct vmm {
     uint64_t tseg;                  /* bytes of system management memory */
     struct irqchip_state *power_on; /* of the interrupt controllers */
     struct bytering uart_tx, uart_rx, input;
+    struct console_page *console; /* NULL: no display */
     struct loop_source control, link, events;
     bool running;      /* no reset is under way */
     bool paused;       /* by the parent, or restored */
@@ -414,7 +416,25 @@ static int attach_rings(struct vmm *v)
 
     if (rc == 0)
         rc = link_ring_reader(v->env.shared, LINK_UART_RX, &v->uart_rx);
-    return rc < 0 ? rc : link_ring_reader(v->env.shared, LINK_INPUT, &v->input);
+    return rc;
+}
+
+/* What there is with a display. */
+static int attach_console(struct vmm *v, struct board_parts *parts, struct err *err)
+{
+    static const int video_fd = VM_FD_VIDEO, keys[] = {VM_FD_KEYS, VM_FD_KEYS + 1};
+
+    if (!vmcfg_has_display(&v->env.cfg))
+        return 0;
+    int rc = console_page_map(VM_FD_CONSOLE_PAGE, &v->console, err);
+    if (rc == 0)
+        rc = console_page_reader(v->console, CONSOLE_KEYS, keys, &v->input);
+    if (rc < 0)
+        return rc;
+    parts->input = &v->input;
+    parts->leds = &v->console->leds;
+    parts->video_fd = &video_fd;
+    return 0;
 }
 
 /* From vCPU threads too. */
@@ -554,7 +574,6 @@ static int build_board(struct vmm *v, struct err *err)
                                 .shared = v->env.shared,
                                 .uart_tx = &v->uart_tx,
                                 .uart_rx = &v->uart_rx,
-                                .input = &v->input,
                                 .hooks = &hooks,
                                 .hooks_ctx = v};
     struct board_env env = {.gmem = v->env.gmem,
@@ -571,6 +590,8 @@ static int build_board(struct vmm *v, struct err *err)
                                 .phys_bits = host_guest_phys_bits(v->env.cfg.memory)};
 
     rc = attach_rings(v);
+    if (rc == 0)
+        rc = attach_console(v, &parts, err);
     if (rc == 0)
         rc = map_firmware(v, err);
     if (rc == 0)

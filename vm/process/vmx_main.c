@@ -24,6 +24,7 @@
 #include "config/vmcfg.h"
 #include "vm/backend/blk.h"
 #include "vm/backend/chr_ring.h"
+#include "vm/backend/console_page.h"
 #include "vm/backend/nic.h"
 #include "vm/engine/host_cpu.h"
 #include "vm/process/board.h"
@@ -42,6 +43,7 @@ struct vmx {
     struct nic *nic[VMCFG_NICS_MAX];
     struct chr *serial, *console;
     struct chr_ring *serial_ring;
+    struct console_page *console_page; /* NULL: no display */
     struct loop_source control, link;
     bool paused;
     pthread_t server;
@@ -178,6 +180,11 @@ static int receive_board(struct board *board, struct err *err)
     }
 }
 
+static void show(void *ctx, const struct display_surface *surface)
+{
+    console_page_publish(((struct vmx *)ctx)->console_page, surface);
+}
+
 static int build_board(struct vmx *v, struct err *err)
 {
     struct board_parts parts = {
@@ -188,7 +195,13 @@ static int build_board(struct vmx *v, struct err *err)
                             .request = request,
                             .request_ctx = v};
 
-    int rc = board_build(&v->env.cfg, &parts, &v->board, err);
+    int rc = 0;
+    if (vmcfg_has_display(&v->env.cfg)) {
+        rc = console_page_map(VM_FD_CONSOLE_PAGE, &v->console_page, err);
+        parts.display = (struct display_sink){show, v};
+    }
+    if (rc == 0)
+        rc = board_build(&v->env.cfg, &parts, &v->board, err);
     if (rc == 0)
         rc = receive_board(v->board, err);
     if (rc == 0)
