@@ -119,6 +119,7 @@ struct disk_info {
     unsigned ancestors; /* parent, its parent ... */
     char parent[DISK_NAME_MAX];
     bool thin, unclean; /* unclean: a writer did not close it */
+    bool shared;        /* a file of it has another name as well (disk_share) */
     char adapter[16], uuid[64];
 };
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
@@ -304,5 +305,12 @@ int disk_set_uuid(const struct disk_host *host, const char *name, const char *uu
 int disk_move(const struct disk_host *host, const char *name, const struct disk_host *to_host,
               const char *to, struct aio *aio, struct err *err);
 
-/* The descriptor and then its extents; not its parents. */
-int disk_remove(const struct disk_host *host, const char *name, struct aio *aio, struct err *err);
+/* The descriptor and then its extents; with `ancestors` also those that it stands on. */
+int disk_remove(const struct disk_host *host, const char *name, bool ancestors, struct aio *aio,
+                struct err *err);
+
+/* All files of the disk and of what it stands on get the same names in another folder of the same
+ * file system, so that a child can be made there: a linked clone. From then on nobody may write to
+ * it; disk_merge into such a disk is refused (-EMLINK). On failure none of them is there. */
+int disk_share(const struct disk_host *host, const char *name, const struct disk_host *to_host,
+               struct aio *aio, struct err *err);

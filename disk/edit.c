@@ -403,20 +403,61 @@ int disk_move(const struct disk_host *host, const char *name, const struct disk_
     return rc ? err_sys(err, rc, "cannot remove \"%s\"", name) : 0;
 }
 
-int disk_remove(const struct disk_host *host, const char *name, struct aio *aio, struct err *err)
+static int open_to_remove(const struct disk_host *host, const char *name, struct aio *aio,
+                          struct disk **ret_disk, struct err *err)
 {
     struct disk_options options = {.format = "vmdk"};
-    cleanup_disk struct disk *disk = NULL;
-    int rc = disk_open(host, name, &options, aio, &disk, err);
+    int rc = disk_open(host, name, &options, aio, ret_disk, err);
 
-    if (rc == -EROFS) { /* a stream: nobody writes to it */
-        if (err)
-            *err = ERR_INIT;
-        options.flags = DISK_READONLY;
-        rc = disk_open(host, name, &options, aio, &disk, err);
-    }
-    for (unsigned i = 0; !rc && i < disk->file_count; i++)
-        rc = host->unlink(host, disk->files[i]->name);
+    if (rc != -EROFS)
+        return rc;
+    if (err) /* a stream: nobody writes to it */
+        *err = ERR_INIT;
+    options.flags = DISK_READONLY;
+    return disk_open(host, name, &options, aio, ret_disk, err);
+}
+
+int disk_remove(const struct disk_host *host, const char *name, bool ancestors, struct aio *aio,
+                struct err *err)
+{
+    cleanup_disk struct disk *disk = NULL;
+    int rc = open_to_remove(host, name, aio, &disk, err);
+
+    for (struct disk *at = disk; at && !rc; at = ancestors ? at->parent : NULL)
+        for (unsigned i = 0; !rc && i < at->file_count; i++)
+            rc = host->unlink(host, at->files[i]->name);
     rc = rc ? rc : host->sync(host);
     return rc ? err_prefix(err, rc, "cannot remove \"%s\"", name) : 0;
+}
+
+/* -- Sharing -------------------------------------------------------------------------------------
+ */
+
+static void unshare(const struct disk *disk, const struct disk_host *to_host, unsigned count)
+{
+    for (; disk && count; disk = disk->parent)
+        for (unsigned i = 0; i < disk->file_count && count; i++, count--)
+            (void)to_host->unlink(to_host, disk->files[i]->name);
+}
+
+int disk_share(const struct disk_host *host, const char *name, const struct disk_host *to_host,
+               struct aio *aio, struct err *err)
+{
+    struct disk_options options = {.flags = DISK_READONLY, .format = "vmdk"};
+    cleanup_disk struct disk *disk = NULL;
+    unsigned count = 0;
+    int rc = disk_open(host, name, &options, aio, &disk, err);
+
+    if (rc)
+        return rc;
+    for (struct disk *at = disk; at && !rc; at = at->parent)
+        for (unsigned i = 0; i < at->file_count && !rc; i++) {
+            rc = host->link(host, at->files[i]->name, to_host, at->files[i]->name);
+            count += !rc;
+        }
+    rc = rc ? rc : to_host->sync(to_host);
+    if (!rc)
+        return 0;
+    unshare(disk, to_host, count);
+    return err_sys(err, rc, "cannot share \"%s\"", name);
 }

@@ -18,6 +18,7 @@ struct disk_file {
     enum aio_file kind;
     bool dirty; /* a write ended since the last sync began */
     bool writable;
+    bool shared; /* it has other names */
     uint64_t size; /* bytes, when opened; kept up by who extends it */
     uint64_t dev, ino;
     char *name; /* owned */

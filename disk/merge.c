@@ -126,6 +126,9 @@ static int open_both(struct merge *merge, const struct disk_host *host, struct a
     disk_close(TAKE_PTR(merge->child));
     options.flags = what->live ? DISK_LOCKED_ELSEWHERE : 0;
     rc = disk_open(host, name, &options, aio, &merge->into, err);
+    for (unsigned i = 0; !rc && i < merge->into->file_count; i++)
+        if (merge->into->files[i]->shared)
+            rc = err_set(err, -EMLINK, "\"%s\" is shared with a linked clone", name);
     options.flags = DISK_READONLY | DISK_NOLOCK;
     rc = rc ? rc : disk_open(host, what->name, &options, aio, &merge->child, err);
     if (rc)

@@ -54,6 +54,7 @@ static int measure(struct disk_file *file)
         return -errno;
     file->dev = st.st_dev;
     file->ino = st.st_ino;
+    file->shared = st.st_nlink > 1;
     file->size = (uint64_t)st.st_size;
     if (S_ISBLK(st.st_mode) && ioctl(file->fd, BLKGETSIZE64, &file->size))
         return -errno;
@@ -360,7 +361,9 @@ void disk_get_info(const struct disk *disk, struct disk_info *ret_info)
     *ret_info = disk->info;
     ret_info->size = disk->size;
     ret_info->extents = disk->extent_count;
-    for (unsigned i = 0; i < disk->file_count; i++)
+    for (unsigned i = 0; i < disk->file_count; i++) {
+        ret_info->shared |= disk->files[i]->shared;
         if (!fstat(disk->files[i]->fd, &st))
             ret_info->room += (uint64_t)st.st_blocks * 512;
+    }
 }

@@ -144,7 +144,7 @@ static int move_far(struct haul *haul)
         rc = placed_disk_prepare(&to, &job->to, &haul->err);
     if (rc == 0 && *info.uuid)
         rc = disk_set_uuid(&to.dir.host, to.name, info.uuid, to.aio, &haul->err);
-    return rc < 0 ? rc : disk_remove(&from.dir.host, from.name, from.aio, &haul->err);
+    return rc < 0 ? rc : disk_remove(&from.dir.host, from.name, false, from.aio, &haul->err);
 }
 
 static int run_move(struct haul *haul)
@@ -173,7 +173,7 @@ static int run_delete(struct haul *haul)
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
     int rc = placed_disk_prepare(&p, &job->from, &haul->err);
 
-    return rc < 0 ? rc : disk_remove(&p.dir.host, p.name, p.aio, &haul->err);
+    return rc < 0 ? rc : disk_remove(&p.dir.host, p.name, false, p.aio, &haul->err);
 }
 
 static int run_extend(struct haul *haul)

@@ -193,12 +193,45 @@ static void moves(void)
     make("b.vmdk", DISK_VMDK_SPARSE, DISK_THIN, MIB(1));
     CHECK_EQ(disk_move(&folder.dir.host, "b.vmdk", &other.dir.host, "b.vmdk", aio, NULL), -EEXIST);
     CHECK_EQ(disk_move(&folder.dir.host, "b.vmdk", &folder.dir.host, "c.vmdk", aio, NULL), 0);
-    CHECK_EQ(disk_remove(&folder.dir.host, "c.vmdk", aio, NULL), 0);
+    CHECK_EQ(disk_remove(&folder.dir.host, "c.vmdk", false, aio, NULL), 0);
     CHECK_EQ(folder_count(&folder), 0);
     struct disk *disk = open_disk(&other, "b.vmdk", 0);
-    CHECK_EQ(disk_remove(&other.dir.host, "b.vmdk", aio, NULL), -EBUSY);
+    CHECK_EQ(disk_remove(&other.dir.host, "b.vmdk", false, aio, NULL), -EBUSY);
     disk_close(disk);
-    CHECK_EQ(disk_remove(&other.dir.host, "b.vmdk", aio, NULL), 0);
+    CHECK_EQ(disk_remove(&other.dir.host, "b.vmdk", false, aio, NULL), 0);
+    CHECK_EQ(folder_count(&other), 0);
+    end();
+}
+
+static int child_of(const struct folder *in, const char *name, const char *parent)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = parent};
+
+    return disk_create(&in->dir.host, name, &spec, aio, NULL, NULL, NULL);
+}
+
+/* Two folders with children of the same disks: neither can spoil the other's. */
+static void shares(void)
+{
+    begin();
+    make("a.vmdk", DISK_VMDK_FLAT, DISK_THIN, MIB(1));
+    write_at("a.vmdk", 5, 0, 512);
+    CHECK_EQ(child_of(&folder, "b.vmdk", "a.vmdk"), 0);
+    write_at("b.vmdk", 6, 4096, 512);
+    CHECK_EQ(child_of(&folder, "c.vmdk", "b.vmdk"), 0);
+    CHECK_EQ(disk_share(&folder.dir.host, "b.vmdk", &other.dir.host, aio, NULL), 0);
+    CHECK_EQ(folder_count(&other), 3);
+    CHECK_EQ(child_of(&other, "d.vmdk", "b.vmdk"), 0);
+    CHECK_EQ(byte_at(&other, "d.vmdk", 0), 5);
+    CHECK_EQ(byte_at(&other, "d.vmdk", 4096), 6);
+    CHECK(info_of("b.vmdk").shared && !info_of("c.vmdk").shared);
+    CHECK_EQ(disk_merge(&folder.dir.host, "c.vmdk", aio, NULL, NULL, NULL), -EMLINK);
+    CHECK_EQ(disk_share(&folder.dir.host, "b.vmdk", &other.dir.host, aio, NULL), -EEXIST);
+    CHECK_EQ(folder_count(&other), 4); /* nothing of the first went with the second */
+    CHECK_EQ(disk_remove(&folder.dir.host, "c.vmdk", true, aio, NULL), 0);
+    CHECK_EQ(folder_count(&folder), 0);
+    CHECK_EQ(byte_at(&other, "d.vmdk", 4096), 6);
+    CHECK_EQ(disk_remove(&other.dir.host, "d.vmdk", true, aio, NULL), 0);
     CHECK_EQ(folder_count(&other), 0);
     end();
 }
@@ -258,7 +291,7 @@ static void through_a_pipe(void)
         free(bytes);
         disk_close(disk);
         CHECK(info_of("b.vmdk").room < MIB(1));
-        CHECK_EQ(disk_remove(&folder.dir.host, "b.vmdk", aio, NULL), 0);
+        CHECK_EQ(disk_remove(&folder.dir.host, "b.vmdk", false, aio, NULL), 0);
     }
     /* A file of it is a disk that opens. */
     folder_write(&folder, "c.vmdk", image.data, image.len, 0);
@@ -295,5 +328,5 @@ static void bad_images(void)
 }
 
 TAP_MAIN(TAP_CASE(extends), TAP_CASE(extends_not_half), TAP_CASE(gains_and_loses_room),
-         TAP_CASE(keeps_foreign_lines), TAP_CASE(moves), TAP_CASE(through_a_pipe),
+         TAP_CASE(keeps_foreign_lines), TAP_CASE(moves), TAP_CASE(shares), TAP_CASE(through_a_pipe),
          TAP_CASE(bad_images))
