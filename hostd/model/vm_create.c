@@ -18,14 +18,13 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/model/vm_edit.h"
 #include "hostd/session/session.h"
-#include "hostd/task/worker.h"
+#include "hostd/task/haul.h"
 
 enum { UIDS_MAX = 1024 };
 
 /* One piece of work with the datastore, from the method to the end of its task. */
 struct work {
-    struct hostd *hostd;
-    struct task *task;
+    struct haul haul;
     struct virtual_machine *vm; /* NULL: there is none yet */
     struct resource_pool *pool;
     struct plan plan;
@@ -35,15 +34,20 @@ struct work {
     unsigned uid_count;
 };
 
+static struct work *work_of(struct haul *haul)
+{
+    return container_of(haul, struct work, haul);
+}
+
 static void work_free(struct work *work)
 {
     plan_free(&work->plan);
     free(work);
 }
 
-static void run_plan(void *arg)
+static int run_plan(struct haul *haul)
 {
-    plan_run(&((struct work *)arg)->plan);
+    return plan_run(&work_of(haul)->plan, haul_progress, haul);
 }
 
 static void save_inventory(struct task *task, struct inventory *inventory, struct vim_any result)
@@ -57,16 +61,11 @@ static void save_inventory(struct task *task, struct inventory *inventory, struc
         task_succeed(task, result);
 }
 
-static void post(struct work *work, void (*run)(void *arg), void (*done)(void *arg))
+static void post(struct work *work, int (*run)(struct haul *haul), void (*done)(struct haul *haul))
 {
-    int rc = worker_post(work->hostd->worker, run, done, work);
-
-    if (rc == 0)
-        return;
-    if (work->vm)
-        vm_end(work->vm);
-    task_fail_errno(work->task, rc, NULL, NULL);
-    work_free(work);
+    work->haul.run = run;
+    work->haul.done = done;
+    haul_start(&work->haul);
 }
 
 /* --- create --- */
@@ -82,101 +81,62 @@ static struct resource_pool *pool_of(struct call *call, struct vim_ref ref)
     return NULL;
 }
 
-/* A folder name that any file system takes. */
-static void folder_name(const char *name, char out[ENTITY_NAME_MAX + 1])
+static void created(struct haul *haul)
 {
-    (void)snprintf(out, ENTITY_NAME_MAX + 1, "%s", name);
-    for (char *c = out; *c; c++)
-        if (strchr("/\\:*?\"<>|[]%", *c) || (unsigned char)*c < ' ')
-            *c = '_';
-    if (*out == '.')
-        *out = '_';
-}
-
-static bool is_free(const struct plan *plan, const char *rel)
-{
-    struct stat st;
-
-    return dspath_stat(plan->datastore->fd, rel, &st) == -ENOENT;
-}
-
-/* "[ds]": a folder of the VM's name, or NAME_1 ... where that is taken; "[ds] a/b.vmx": just so. */
-static bool choose_place(struct call *call, struct plan *plan, const char *path, const char *name)
-{
-    struct dspath parsed;
-    char stem[ENTITY_NAME_MAX + 1], folder[ENTITY_NAME_MAX + 16];
-
-    plan->datastore = datastore_resolve(hostd_of(call)->inventory, path, &parsed);
-    if (!plan->datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
-        fault->datastorePath = path;
-        call_fault(call, &fault->self);
-        return false;
-    }
-    if (call_authorize(call, &plan->datastore->e.mo, "Datastore.AllocateSpace"))
-        return false;
-    plan->make_folder = true;
-    size_t len = strlen(parsed.rel);
-    if (len > 4 && !strcasecmp(parsed.rel + len - 4, ".vmx")) {
-        (void)snprintf(plan->rel, sizeof plan->rel, "%s", parsed.rel);
-    } else {
-        folder_name(name, stem);
-        (void)snprintf(folder, sizeof folder, "%s", *parsed.rel ? parsed.rel : stem);
-        for (unsigned n = 1; !*parsed.rel && !is_free(plan, folder) && n < 1000; n++)
-            (void)snprintf(folder, sizeof folder, "%s_%u", stem, n);
-        (void)snprintf(plan->rel, sizeof plan->rel, "%s/%s.vmx", folder, stem);
-    }
-    if (is_free(plan, plan->rel))
-        return true;
-    struct vim_FileAlreadyExists *fault = VIM_NEW(call->arena, FileAlreadyExists);
-    fault->file = arena_printf(call->arena, "[%s] %s", plan->datastore->e.name, plan->rel);
-    call_fault(call, &fault->self);
-    return false;
-}
-
-static void created(void *arg)
-{
-    struct work *work = arg;
-    struct inventory *inventory = work->hostd->inventory;
+    struct work *work = work_of(haul);
+    struct inventory *inventory = haul->hostd->inventory;
     struct plan *plan = &work->plan;
     struct virtual_machine *vm;
 
-    if (plan->rc == 0)
-        plan->rc = vm_add(inventory, 0, plan->datastore, plan->rel, work->pool, &vm, &plan->err);
-    if (plan->rc < 0) {
-        task_fail_errno(work->task, plan->rc, &plan->err, plan->failed_file);
+    if (haul->rc == 0)
+        haul->rc = vm_add(inventory, 0, plan->datastore, plan->rel, work->pool, &vm, &plan->err);
+    if (haul->rc < 0) {
+        task_fail_errno(haul->task, haul->rc, &plan->err, plan->failed_file);
     } else {
-        EVENT_POST(work->hostd, VmCreatedEvent, &vm->e, work->task->user,
+        EVENT_POST(haul->hostd, VmCreatedEvent, &vm->e, haul->task->user,
                    "New virtual machine %s (%s) was created on %s", vm->e.name, plan->rel,
                    inventory->host.name);
-        save_inventory(work->task, inventory, mo_value(&vm->e.mo));
+        save_inventory(haul->task, inventory, mo_value(&vm->e.mo));
     }
     work_free(work);
+}
+
+static struct work *work_new(struct call *call, struct datastore *datastore, const char *rel)
+{
+    struct work *work = calloc(1, sizeof *work);
+
+    if (!work || plan_init(&work->plan, datastore, rel) < 0) {
+        free(work);
+        CALL_FAULT(call, SystemError);
+        return NULL;
+    }
+    work->haul.hostd = hostd_of(call);
+    return work;
 }
 
 static void create(struct call *call, struct entity *folder, struct resource_pool *pool,
                    const struct vim_VirtualMachineConfigSpec *spec)
 {
     struct hostd *hostd = hostd_of(call);
-    struct work *work = calloc(1, sizeof *work);
+    struct work *work = work_new(call, NULL, NULL);
     bool ok = work && spec && spec->files && spec->files->vmPathName;
 
-    if (work) {
-        work->hostd = hostd;
-        work->pool = pool;
-    }
+    if (!work)
+        return;
+    work->pool = pool;
     if (!ok)
         call_fault_argument(call, "configSpec.files.vmPathName");
     ok = ok && entity_check_name(call, &hostd->inventory->vm_folder.e, NULL, spec->name) &&
-         choose_place(call, &work->plan, spec->files->vmPathName, spec->name);
+         plan_place(call, &work->plan, spec->files->vmPathName, spec->name);
     if (ok && plan_new_vmx(&work->plan, spec->name) < 0) {
         call_fault_argument(call, "configSpec.name");
         ok = false;
     }
-    ok = ok && vm_edit(call, NULL, &work->plan, spec) && (work->task = task_start(call, folder));
+    ok = ok && vm_edit(call, NULL, &work->plan, spec) &&
+         (work->haul.task = task_start(call, folder));
     if (ok)
         post(work, run_plan, created);
-    else if (work)
+    else
         work_free(work);
 }
 
@@ -316,54 +276,46 @@ void vm_unregister(struct mo *mo, struct call *call)
 
 /* What belongs to the VM: its disks and .vmx, and what has its name. The folder goes if nothing
  * else is in it. */
-static void remove_files(void *arg)
+static int remove_files(struct haul *haul)
 {
-    struct work *work = arg;
+    struct work *work = work_of(haul);
     struct plan *plan = &work->plan;
     static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
     char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);
 
-    for (unsigned i = 0; i < plan->disk_count; i++) {
-        (void)dspath_remove(plan->disk[i].fd, plan->disk[i].rel);
-        size_t n = strlen(plan->disk[i].rel);
-        (void)snprintf(rel, sizeof rel, "%.*s-flat.vmdk", (int)MIN(n - MIN(n, 5u), 1000u),
-                       plan->disk[i].rel);
-        (void)dspath_remove(plan->disk[i].fd, rel);
-    }
-    plan->rc = dspath_remove(plan->datastore->fd, plan->rel);
-    if (plan->rc == -ENOENT)
-        plan->rc = 0;
+    file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
+    plan_remove_disks(plan);
+    int rc = dspath_remove(plan->vmx_place.fd, plan->rel);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
     for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
         (void)snprintf(rel, sizeof rel, "%s%s", stem, suffixes[i]);
-        (void)dspath_remove(plan->datastore->fd, rel);
+        (void)dspath_remove(plan->vmx_place.fd, rel);
     }
     for (unsigned i = 0; i < MIN(work->uid_count, (unsigned)UIDS_MAX); i++) {
         (void)snprintf(rel, sizeof rel, "%.1000s-Snapshot%u.vmx", stem, work->uids[i]);
-        (void)dspath_remove(plan->datastore->fd, rel);
+        (void)dspath_remove(plan->vmx_place.fd, rel);
     }
-    const char *last;
-    int parent = *work->folder ? dspath_open_parent(plan->datastore->fd, work->folder, &last) : -1;
-    if (parent >= 0)
-        (void)unlinkat(parent, last, AT_REMOVEDIR);
-    (void)close_fd(parent);
+    plan_remove_folder(plan);
+    return 0;
 }
 
-static void destroyed(void *arg)
+static void destroyed(struct haul *haul)
 {
-    struct work *work = arg;
+    struct work *work = work_of(haul);
     struct virtual_machine *vm = work->vm;
-    struct inventory *inventory = work->hostd->inventory;
+    struct inventory *inventory = haul->hostd->inventory;
 
     vm_end(vm);
-    if (work->plan.rc < 0) {
-        task_fail_errno(work->task, work->plan.rc, &work->plan.err, work->plan.rel);
+    if (haul->rc < 0) {
+        task_fail_errno(haul->task, haul->rc, &work->plan.err, work->plan.rel);
     } else {
-        EVENT_POST(work->hostd, VmRemovedEvent, &vm->e, work->task->user,
+        EVENT_POST(haul->hostd, VmRemovedEvent, &vm->e, haul->task->user,
                    "Removed %s on %s and its files", vm->e.name, inventory->host.name);
         vm_remove(vm);
-        save_inventory(work->task, inventory, vim_any_none());
+        save_inventory(haul->task, inventory, vim_any_none());
     }
     work_free(work);
 }
@@ -376,11 +328,11 @@ static void plan_snapshots(struct work *work)
     for (unsigned i = 0; s && vmsd && i < vmsd_count(vmsd); i++) {
         if (vmsd_get(vmsd, vmsd_uid(vmsd, i), s) < 0)
             continue;
-        for (unsigned d = 0; d < s->disk_count && work->plan.disk_count < PLAN_DISKS_MAX; d++) {
-            struct plan_disk *out = &work->plan.disk[work->plan.disk_count++];
-            out->fd = work->plan.datastore->fd;
-            (void)snprintf(out->rel, sizeof out->rel, "%.700s%s%.255s", work->folder,
+        for (unsigned d = 0; d < s->disk_count; d++) {
+            char rel[DSPATH_MAX];
+            (void)snprintf(rel, sizeof rel, "%.700s%s%.255s", work->folder,
                            *work->folder ? "/" : "", s->disk[d].file);
+            (void)plan_add(&work->plan, PLAN_REMOVE, work->plan.datastore, rel);
         }
         work->uids[work->uid_count++ % UIDS_MAX] = s->uid;
     }
@@ -397,26 +349,18 @@ static void plan_all_disks(struct work *work)
         (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
         const char *file = vmxfile_get(vm->vmx, key);
         struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
-        if (!datastore)
-            continue;
-        struct plan_disk *out = &plan->disk[plan->disk_count++];
-        out->fd = datastore->fd;
-        (void)snprintf(out->rel, sizeof out->rel, "%s", path.rel);
+        if (datastore)
+            (void)plan_add(plan, PLAN_REMOVE, datastore, path.rel);
     }
 }
 
 static struct work *begin_work(struct call *call, struct virtual_machine *vm)
 {
-    struct work *work = calloc(1, sizeof *work);
+    struct work *work = work_new(call, vm->datastore, vm->rel);
 
-    if (!work) {
-        CALL_FAULT(call, SystemError);
+    if (!work)
         return NULL;
-    }
-    work->hostd = hostd_of(call);
     work->vm = vm;
-    work->plan.datastore = vm->datastore;
-    (void)snprintf(work->plan.rel, sizeof work->plan.rel, "%s", vm->rel);
     vm_folder(vm, work->folder);
     return work;
 }
@@ -437,7 +381,7 @@ void vm_destroy_task(struct mo *mo, struct call *call)
         task_fail_errno(task, -ENOMEM, NULL, NULL);
         return;
     }
-    work->task = task;
+    work->haul.task = task;
     plan_all_disks(work);
     plan_snapshots(work);
     post(work, remove_files, destroyed);
@@ -453,19 +397,19 @@ static int copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
     return text.failed ? -ENOMEM : vmxfile_parse(vm->rel, text.data, text.len, ret_vmx, NULL);
 }
 
-static void reconfigured(void *arg)
+static void reconfigured(struct haul *haul)
 {
-    struct work *work = arg;
+    struct work *work = work_of(haul);
     struct virtual_machine *vm = work->vm;
 
     vm_end(vm);
-    if (work->plan.rc < 0) {
-        task_fail_errno(work->task, work->plan.rc, &work->plan.err, work->plan.failed_file);
+    if (haul->rc < 0) {
+        task_fail_errno(haul->task, haul->rc, &work->plan.err, work->plan.failed_file);
     } else {
         vm_set_vmx(vm, TAKE_PTR(work->plan.vmx));
-        EVENT_POST(work->hostd, VmReconfiguredEvent, &vm->e, work->task->user,
-                   "Reconfigured %s on %s", vm->e.name, work->hostd->inventory->host.name);
-        task_succeed(work->task, vim_any_none());
+        EVENT_POST(haul->hostd, VmReconfiguredEvent, &vm->e, haul->task->user,
+                   "Reconfigured %s on %s", vm->e.name, haul->hostd->inventory->host.name);
+        task_succeed(haul->task, vim_any_none());
     }
     work_free(work);
 }
@@ -536,7 +480,7 @@ static void change_vm(struct call *call, struct virtual_machine *vm,
         return;
     if (copy_vmx(vm, &work->plan.vmx) < 0)
         CALL_FAULT(call, SystemError);
-    else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->task))
+    else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->haul.task))
         post(work, run_plan, reconfigured);
     if (call->fault)
         work_free(work);

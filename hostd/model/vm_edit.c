@@ -2,18 +2,13 @@
 #include "hostd/model/vm_edit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/range.h"
 #include "config/vmcfg.h"
-#include "disk/disk.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
@@ -185,139 +180,4 @@ bool vm_edit(struct call *call, const struct virtual_machine *vm, struct plan *p
            edit_size(call, plan, spec) && edit_boot(call, plan, spec) &&
            edit_flags(call, plan, spec) && vm_edit_devices(call, vm, plan, spec) &&
            edit_extra(call, plan, spec);
-}
-
-/* --- new ones --- */
-
-int plan_new_vmx(struct plan *plan, const char *name)
-{
-    static const char *const keys[][2] = {
-        {".encoding", "UTF-8"},
-        {"config.version", "8"},
-        {"virtualHW.version", "21"},
-        {"memSize", "1024"},
-        {"numvcpus", "1"},
-        {"guestOS", "other-64"},
-        {"pciBridge0.present", "TRUE"},
-        {"vmci0.present", "TRUE"},
-        {"hpet0.present", "TRUE"},
-    };
-    static const char *const uuids[] = {"uuid.bios", "vc.uuid"};
-    int rc = vmxfile_create(plan->rel, &plan->vmx);
-
-    for (unsigned i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++)
-        rc = vmxfile_set(plan->vmx, keys[i][0], keys[i][1]);
-    for (unsigned i = 0; i < ARRAY_SIZE(uuids) && rc == 0; i++) {
-        char text[VMCFG_UUID_TEXT];
-        uint8_t uuid[16];
-        if (getrandom(uuid, sizeof uuid, 0) != sizeof uuid)
-            return -errno;
-        uuid[6] = (uuid[6] & 0x0f) | 0x40;
-        uuid[8] = (uuid[8] & 0x3f) | 0x80;
-        vmcfg_uuid_format(uuid, text);
-        rc = vmxfile_set(plan->vmx, uuids[i], text);
-    }
-    return rc < 0 ? rc : vmxfile_set(plan->vmx, "displayName", name);
-}
-
-/* --- on the datastore, on a worker thread --- */
-
-static int make_disk(struct plan *plan, const struct plan_disk *disk)
-{
-    struct disk_spec spec = {.format = DISK_VMDK_FLAT,
-                             .provision = disk->eager  ? DISK_EAGER
-                                          : disk->thin ? DISK_THIN
-                                                       : DISK_LAZY,
-                             .size = disk->size,
-                             .adapter = disk->adapter};
-    struct disk_dir dir;
-    struct aio *aio = NULL;
-    const char *name;
-    int rc = disk_dir_open_for(&dir, disk->path, &name, &plan->err);
-
-    if (rc < 0)
-        return rc;
-    rc = aio_create(AIO_PLAIN, &aio, &plan->err);
-    if (rc == 0 && disk->grow)
-        rc = disk_extend(&dir.host, name, disk->size, false, aio, NULL, NULL, &plan->err);
-    else if (rc == 0)
-        rc = disk_create(&dir.host, name, &spec, aio, NULL, NULL, &plan->err);
-    aio_destroy(aio);
-    disk_dir_close(&dir);
-    return rc;
-}
-
-/* The descriptor, and the extent that our own flat disks have. */
-static void delete_disk(const struct plan_disk *disk)
-{
-    char flat[DSPATH_MAX + 8];
-    size_t len = strlen(disk->rel);
-
-    (void)dspath_remove(disk->fd, disk->rel);
-    if (len > 5 && !strcasecmp(disk->rel + len - 5, ".vmdk")) {
-        (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)len - 5, disk->rel);
-        (void)dspath_remove(disk->fd, flat);
-    }
-}
-
-static int save_vmx(struct plan *plan)
-{
-    char path[PATH_MAX];
-
-    datastore_real_path(plan->datastore, plan->rel, path, sizeof path);
-    return vmxfile_save(plan->vmx, path, &plan->err);
-}
-
-static int make_folder(struct plan *plan)
-{
-    const char *last;
-    char folder[DSPATH_MAX];
-    const char *slash = strrchr(plan->rel, '/');
-
-    if (!slash)
-        return 0;
-    (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - plan->rel), plan->rel);
-    int parent = dspath_open_parent(plan->datastore->fd, folder, &last);
-    int rc = parent < 0 ? parent : mkdirat(parent, last, 0755) < 0 ? -errno : 0;
-    (void)close_fd(parent);
-    if (rc == -EEXIST)
-        rc = 0;
-    return rc < 0 ? err_sys(&plan->err, rc, "cannot make the folder \"%s\"", folder) : 0;
-}
-
-static void note_file(struct plan *plan, const char *rel)
-{
-    dspath_format(plan->datastore->e.name, rel, plan->failed_file, sizeof plan->failed_file);
-}
-
-void plan_run(struct plan *plan)
-{
-    unsigned made = 0;
-    int rc = plan->make_folder ? make_folder(plan) : 0;
-
-    note_file(plan, plan->rel);
-    for (; made < plan->disk_count && rc == 0; made++) {
-        if (!plan->disk[made].size)
-            continue;
-        rc = make_disk(plan, &plan->disk[made]);
-        if (rc < 0) {
-            note_file(plan, plan->disk[made].rel);
-            break;
-        }
-    }
-    if (rc == 0)
-        rc = save_vmx(plan);
-    for (unsigned i = 0; i < made && rc < 0; i++)
-        if (plan->disk[i].size && !plan->disk[i].grow)
-            delete_disk(&plan->disk[i]);
-    for (unsigned i = 0; i < plan->disk_count && rc == 0; i++)
-        if (!plan->disk[i].size)
-            delete_disk(&plan->disk[i]);
-    plan->rc = rc;
-}
-
-void plan_free(struct plan *plan)
-{
-    vmxfile_destroy(plan->vmx);
-    plan->vmx = NULL;
 }

@@ -173,11 +173,8 @@ static void name_disk(struct editing *e, char rel[DSPATH_MAX])
         stem[len - 4] = '\0';
     (void)slash;
     for (unsigned n = 0; n < PLAN_DISKS_MAX * 2; n++) {
-        bool taken = false;
         (void)snprintf(rel, DSPATH_MAX, n ? "%.*s_%u.vmdk" : "%.*s.vmdk", DSPATH_MAX - 20, stem, n);
-        for (unsigned i = 0; i < e->plan->disk_count; i++)
-            taken |= !strcmp(e->plan->disk[i].rel, rel);
-        if (!taken && dspath_stat(e->plan->datastore->fd, rel, &st) < 0)
+        if (!plan_has(e->plan, rel) && dspath_stat(e->plan->datastore->fd, rel, &st) < 0)
             return;
     }
 }
@@ -227,20 +224,16 @@ static void set_file(struct editing *e, const char *slot, const struct datastore
 static bool plan_new_disk(struct editing *e, const struct vim_VirtualDisk *disk,
                           const struct datastore *datastore, const char *rel, bool thin, bool eager)
 {
-    struct plan *plan = e->plan;
     int64_t bytes = disk->capacityInBytes.set ? disk->capacityInBytes.v : disk->capacityInKB * 1024;
 
-    if (plan->disk_count == PLAN_DISKS_MAX || disk->capacityInKB > INT64_MAX / 1024 || bytes <= 0 ||
-        (uint64_t)bytes > DISK_SIZE_MAX)
+    if (disk->capacityInKB > INT64_MAX / 1024 || bytes <= 0 || (uint64_t)bytes > DISK_SIZE_MAX)
         return bad_device(e, "Its capacity can not be.");
-    struct plan_disk *out = &plan->disk[plan->disk_count++];
-    *out = (struct plan_disk){.fd = datastore->fd,
-                              .size = align_up((uint64_t)bytes, 512),
-                              .thin = thin,
-                              .eager = eager,
-                              .adapter = "lsilogic"};
-    datastore_real_path(datastore, rel, out->path, sizeof out->path);
-    (void)snprintf(out->rel, sizeof out->rel, "%s", rel);
+    struct plan_disk *out = plan_add(e->plan, PLAN_MAKE, datastore, rel);
+    if (!out)
+        return bad_device(e, "There are too many disks.");
+    out->size = align_up((uint64_t)bytes, 512);
+    out->provision = eager ? DISK_EAGER : thin ? DISK_THIN : DISK_LAZY;
+    out->adapter = "lsilogic";
     return true;
 }
 
@@ -524,11 +517,11 @@ static bool plan_delete(struct editing *e, const char *device)
     struct dspath path;
     struct datastore *datastore = file && e->vm ? vm_file(e->vm, file, &path) : NULL;
 
-    if (!datastore || e->plan->disk_count == PLAN_DISKS_MAX)
+    bool snapshots = e->vm && e->vm->vmsd && vmsd_count(e->vm->vmsd);
+
+    if (!datastore ||
+        !plan_add(e->plan, snapshots ? PLAN_REMOVE_TOP : PLAN_REMOVE, datastore, path.rel))
         return bad_device(e, "Its file can not be removed.");
-    struct plan_disk *out = &e->plan->disk[e->plan->disk_count++];
-    *out = (struct plan_disk){.fd = datastore->fd};
-    (void)snprintf(out->rel, sizeof out->rel, "%s", path.rel);
     return true;
 }
 
@@ -566,15 +559,15 @@ static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
 
     if (e->vm->vmsd && vmsd_count(e->vm->vmsd))
         return bad_device(e, "A disk with snapshots can not be resized.");
-    if (!datastore || e->plan->disk_count == PLAN_DISKS_MAX)
+    if (!datastore)
         return bad_device(e, "Its file is not there.");
     if (call_authorize(e->call, (struct mo *)(uintptr_t)&e->vm->e.mo,
                        "VirtualMachine.Config.DiskExtend"))
         return false;
-    struct plan_disk *out = &e->plan->disk[e->plan->disk_count++];
-    *out = (struct plan_disk){.fd = datastore->fd, .size = size, .grow = true};
-    (void)snprintf(out->rel, sizeof out->rel, "%s", path.rel);
-    datastore_real_path(datastore, path.rel, out->path, sizeof out->path);
+    struct plan_disk *out = plan_add(e->plan, PLAN_GROW, datastore, path.rel);
+    if (!out)
+        return bad_device(e, "There are too many disks.");
+    out->size = size;
     return true;
 }
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What has to happen on the datastores so that a VM comes or changes. The loop's thread writes it
+ * down; plan_run carries it out on a thread, with progress, and undoes what it did when a part
+ * fails or it is cancelled: then nothing has changed but for disks that have grown already.
+ *
+ * Order: the folder, new disks, the .vmx; last what goes. So a crash leaves files that no VM has,
+ * never a VM without its files. */
+#pragma once
+
+#include "hostd/model/file_place.h"
+#include "hostd/model/virtual_machine.h"
+
+enum { PLAN_DISKS_MAX = 64 };
+
+enum plan_what {
+    PLAN_MAKE,       /* an empty disk of `size` */
+    PLAN_GROW,       /* to `size` */
+    PLAN_COPY,       /* a new one with the content of `from` */
+    PLAN_LINK,       /* a new child of `from`, whose files are shared with the new one's folder */
+    PLAN_REMOVE,     /* it and what it stands on */
+    PLAN_REMOVE_TOP, /* it alone: snapshots stand on the rest */
+};
+
+struct plan_disk {
+    enum plan_what what;
+    struct file_place at, from; /* owned by the plan */
+    uint64_t size;
+    enum disk_provision provision; /* PLAN_COPY: only if !as_source */
+    bool as_source;
+    const char *adapter; /* a constant; NULL: the source's */
+};
+
+struct plan {
+    struct datastore *datastore; /* of the VM */
+    char rel[DSPATH_MAX];        /* of its .vmx */
+    struct file_place vmx_place; /* both, held; by plan_run's callers */
+    struct vmxfile *vmx;         /* the new content; owned until taken */
+    bool make_folder;            /* the VM is new */
+    struct plan_disk *disk;      /* owned; room for PLAN_DISKS_MAX */
+    unsigned disk_count;
+    struct file_place nvram_from; /* fd -1: none. Its copy becomes the VM's */
+    struct err err;
+    char failed_file[DSPATH_MAX + DSPATH_NAME_MAX + 4];
+};
+
+/* `datastore` and `rel` as far as they are known; plan_free in any case. */
+int plan_init(struct plan *plan, struct datastore *datastore, const char *rel);
+void plan_free(struct plan *plan);
+
+/* Where a new VM of that name is to be: "[ds]" is a folder of the VM's name, or NAME_1 ... where
+ * that is taken; "[ds] a/b.vmx" just so. False: the call has its fault. */
+bool plan_place(struct call *call, struct plan *plan, const char *path, const char *name);
+
+/* Keys every new VM has, and a uuid of its own. -errno. */
+int plan_new_vmx(struct plan *plan, const char *name);
+int plan_new_uuids(struct vmxfile *vmx);
+
+/* NULL: there are too many. */
+struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
+                           const char *rel);
+
+/* Is it going to be there? */
+bool plan_has(const struct plan *plan, const char *rel);
+
+/* On a thread. -errno with err and failed_file. `progress` may be NULL. */
+int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx);
+/* Takes back what a plan_run that succeeded has made. */
+void plan_undo(struct plan *plan);
+
+/* Parts of it, for what goes as a whole; vmx_place is set. */
+void plan_remove_disks(struct plan *plan);
+void plan_remove_folder(struct plan *plan); /* if it is empty */
