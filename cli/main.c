@@ -5,7 +5,7 @@
 
 #include "base/range.h"
 #include "cli/cmd_disk.h"
-#include "cli/cmd_host.h"
+#include "cli/cmd_other.h"
 #include "cli/cmd_run.h"
 #include "cli/exit.h"
 #include "cli/options.h"
@@ -17,9 +17,19 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "run a virtual machine in the foreground", cmd_run},
-    {"up", "bring a host up: the vSphere API over HTTPS", cmd_host},
-    {"down", "end a host that is up", cmd_host},
+    {"up", "bring a host up: the vSphere API over HTTPS", cmd_up_program},
+    {"down", "end a host that is up", cmd_up_program},
     {"disk", "create, inspect, check and convert disk images", cmd_disk},
+    {"vm", "a host's virtual machines: list, create, start, console ...", cmd_client},
+    {"host", "the host: show, advanced options", cmd_client},
+    {"datastore", "a host's datastores and their files", cmd_client},
+    {"network", "a host's networks", cmd_client},
+    {"task", "what a host is doing", cmd_client},
+    {"event", "what has happened on a host", cmd_client},
+    {"user", "a host's accounts", cmd_client},
+    {"role", "what the roles of a host allow", cmd_client},
+    {"permission", "who has which role", cmd_client},
+    {"completion", "print a script for bash or zsh that completes commands", cmd_client},
     {"help", "show this, or the help of a command", cmd_help},
 };
 
@@ -47,7 +57,7 @@ static void print_help(FILE *out)
     (void)fprintf(out, "Usage: socle COMMAND [OPTION]...\n"
                        "Socle runs virtual machines.\n\n");
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
-        (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].about);
+        (void)fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].about);
     (void)fprintf(out, "\n\"socle COMMAND --help\" shows a command's options; socle(1) is the "
                        "manual.\n\"socle --version\" shows the version.\n");
 }
@@ -93,6 +103,8 @@ int main(int argc, char **argv)
                       argv[1]);
         return EXIT_USAGE;
     }
+    if (!strcmp(argv[1], "complete")) /* the completion's question; in no list */
+        return cmd_client(argc - 1, argv + 1);
     const struct command *command = find_command(argv[1]);
     return command ? finish(command->run(argc - 1, argv + 1)) : EXIT_USAGE;
 }

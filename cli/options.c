@@ -80,6 +80,33 @@ static const struct option *find_option(const struct command_line *line, const c
     return NULL;
 }
 
+static const struct option *find_letter(const struct command_line *line, char letter)
+{
+    for (unsigned i = 0; i < line->count; i++)
+        if (letter && line->options[i].letter == letter)
+            return &line->options[i];
+    return NULL;
+}
+
+/* "-o" and *next, or "-ovalue". */
+static int parse_letter(const struct command_line *line, const char *arg, const char *next,
+                        struct option_hit *ret_hit, bool *ret_used, struct err *err)
+{
+    const struct option *option = find_letter(line, arg[1]);
+    const char *glued = arg[1] ? arg + 2 : "";
+
+    *ret_used = false;
+    if (!option || (!option->arg && *glued))
+        return unknown_option(line, arg, err);
+    if (option->arg && !*glued && !next)
+        return err_set(err, -EINVAL, "-%c needs a value: -%c %s", option->letter, option->letter,
+                       option->arg);
+    ret_hit->option = option;
+    ret_hit->value = !option->arg ? NULL : *glued ? glued : next;
+    *ret_used = option->arg && !*glued;
+    return 0;
+}
+
 /* One "--name", "--name=value" or "--name" and *next. *ret_used: also the next argument. */
 static int parse_option(const struct command_line *line, const char *arg, const char *next,
                         struct option_hit *ret_hit, bool *ret_used, struct err *err)
@@ -116,11 +143,11 @@ static int parse_arguments(const struct command_line *line, int argc, char **arg
         } else if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) {
             parsed->help = true;
             return 0;
-        } else if (arg[1] != '-') {
-            return unknown_option(line, arg, err);
         } else {
-            int rc = parse_option(line, arg, i + 1 < argc ? argv[i + 1] : NULL,
-                                  &parsed->hits[parsed->hit_count], &used, err);
+            const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+            struct option_hit *hit = &parsed->hits[parsed->hit_count];
+            int rc = arg[1] == '-' ? parse_option(line, arg, next, hit, &used, err)
+                                   : parse_letter(line, arg, next, hit, &used, err);
             if (rc < 0)
                 return rc;
             parsed->hit_count++;
@@ -170,7 +197,11 @@ int options_apply(const struct parsed_options *parsed, void *ctx, struct err *er
 
 static void print_option(const struct option *option, int width, FILE *out)
 {
-    int used = fprintf(out, "  --%s%s%s", option->name, option->arg ? " " : "",
+    char letter[8] = "  ";
+
+    if (option->letter)
+        (void)snprintf(letter, sizeof letter, "  -%c, ", option->letter);
+    int used = fprintf(out, "%s--%s%s%s", letter, option->name, option->arg ? " " : "",
                        option->arg ? option->arg : "");
     const char *text = option->help;
 
@@ -186,14 +217,29 @@ static void print_option(const struct option *option, int width, FILE *out)
     }
 }
 
+void options_print(const struct option *options, unsigned count, FILE *out)
+{
+    for (unsigned i = 0; i < count; i++)
+        print_option(&options[i], 26, out);
+}
+
+const char *options_value(const struct parsed_options *parsed, const char *name)
+{
+    const char *value = NULL;
+
+    for (unsigned i = 0; i < parsed->hit_count; i++)
+        if (!strcmp(parsed->hits[i].option->name, name))
+            value = parsed->hits[i].value ? parsed->hits[i].value : "";
+    return value;
+}
+
 void options_help(const struct command_line *line, FILE *out)
 {
     static const struct option help = {"help", NULL, "show this and do nothing", NULL};
 
     (void)fprintf(out, "Usage: %s [OPTION]... %s\n%s\n\n", line->command, line->operands,
                   line->about);
-    for (unsigned i = 0; i < line->count; i++)
-        print_option(&line->options[i], 26, out);
+    options_print(line->options, line->count, out);
     print_option(&help, 26, out);
     if (line->notes)
         (void)fprintf(out, "\n%s\n", line->notes);

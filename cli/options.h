@@ -21,7 +21,9 @@ struct option {
     const char *name; /* without the dashes */
     const char *arg;  /* how help calls the value; NULL: a flag, applied with value NULL */
     const char *help; /* one line; '\n' continues below */
-    int (*apply)(void *ctx, const char *value, struct err *err); /* err without the option's name */
+    /* err without the option's name; NULL in commands that look values up (options_value) */
+    int (*apply)(void *ctx, const char *value, struct err *err);
+    char letter; /* -o VALUE besides --output VALUE; 0: none */
 };
 
 struct command_line {
@@ -53,6 +55,11 @@ void options_free(struct parsed_options *parsed);
 /* Applies in order; a failure gets the option in front: --cpus "x": not a number ... */
 int options_apply(const struct parsed_options *parsed, void *ctx, struct err *err);
 
+/* What the last --name said: its value, "" of a flag, NULL when it was not given. */
+const char *options_value(const struct parsed_options *parsed, const char *name);
+
+/* Their lines in a help. */
+void options_print(const struct option *options, unsigned count, FILE *out);
 void options_help(const struct command_line *line, FILE *out);
 
 /* The word nearest to `word` in spelling, NULL when none is near. words[i] by callback, NULL ends.

@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/range.h"
 
-enum { CTRL_A = 1, CHUNK = 4096, DRAIN_MS = 1000 };
+enum { CTRL_A = 1, CTRL_BRACKET = 0x1d, CHUNK = 4096, DRAIN_MS = 1000 };
 
 static const char help_text[] = "\r\nCtrl-A x       end the virtual machine\r\n"
                                 "Ctrl-A p       press its power button\r\n"
@@ -134,6 +134,25 @@ static void leave_raw(struct terminal *t)
 
 /* From the person to the VM. */
 
+static void press_button(struct terminal *t)
+{
+    if (t->user->power_button)
+        t->user->power_button(t->user->ctx);
+}
+
+static void move_card(struct terminal *t, unsigned slot)
+{
+    if (t->user->slot)
+        t->user->slot(t->user->ctx, slot);
+}
+
+static void show_help(const struct terminal *t)
+{
+    const char *text = t->user->help ? t->user->help : help_text;
+
+    (void)!write(t->out, text, strlen(text));
+}
+
 /* Takes the escape key out of `data`; *len becomes what is left. */
 static void filter(struct terminal *t, char *data, size_t *len)
 {
@@ -145,14 +164,14 @@ static void filter(struct terminal *t, char *data, size_t *len)
             t->escaped = true;
             continue;
         }
-        if (t->escaped && (c == 'x' || c == 'X'))
+        if (t->escaped ? c == 'x' || c == 'X' : c == CTRL_BRACKET && t->user->bracket_quits)
             t->user->quit(t->user->ctx);
         else if (t->escaped && (c == 'p' || c == 'P'))
-            t->user->power_button(t->user->ctx);
+            press_button(t);
         else if (t->escaped && c >= '1' && c <= '9')
-            t->user->slot(t->user->ctx, (unsigned)(c - '0'));
+            move_card(t, (unsigned)(c - '0'));
         else if (t->escaped && (c == 'h' || c == '?'))
-            (void)!write(t->out, help_text, sizeof help_text - 1);
+            show_help(t);
         else if (t->escaped && (c == CTRL_A || c == 'a'))
             data[kept++] = CTRL_A;
         else if (!t->escaped)
@@ -210,6 +229,8 @@ static void read_in(struct terminal *t)
         return;
     if (n <= 0) {
         t->in_ended = true;
+        if (t->user->input_ended)
+            t->user->input_ended(t->user->ctx);
         return;
     }
     half->at = 0;

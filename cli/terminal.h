@@ -12,17 +12,22 @@
  * loop. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/loop.h"
 
 struct terminal;
 
-/* What the person wants besides typing. */
+/* What the person wants besides typing. Where there is no function the keys do nothing. */
 struct terminal_user {
     void (*quit)(void *ctx);                /* Ctrl-A x */
     void (*power_button)(void *ctx);        /* Ctrl-A p */
     void (*slot)(void *ctx, unsigned slot); /* Ctrl-A 1 to 9 */
     void *ctx;
+    const char *help;   /* for Ctrl-A h, with its line ends; NULL: that of `socle run` */
+    bool bracket_quits; /* Ctrl-] is Ctrl-A x */
+    void (*input_ended)(void *ctx); /* there will be no more; may be said twice */
 };
 
 /* `in` and `out` are borrowed, and two different descriptors; so is `user`. *ret_vm_fd is the VM's

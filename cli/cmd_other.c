@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cmd_host.h"
+#include "cli/cmd_other.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,16 +10,27 @@
 #include "base/program.h"
 #include "cli/exit.h"
 
-int cmd_host(int argc, char **argv)
+static int become(const char *program, char **argv)
 {
     char path[PATH_MAX];
     struct err err = ERR_INIT;
 
-    (void)argc;
-    if (program_find("socle-up", path, sizeof path, &err) == 0) {
+    if (program_find(program, path, sizeof path, &err) == 0) {
         (void)execv(path, argv);
         (void)err_sys(&err, -errno, "cannot start %s", path);
     }
     (void)fprintf(stderr, "socle %s: %s\n", argv[0], err.text);
     return EXIT_FAILED;
+}
+
+int cmd_up_program(int argc, char **argv)
+{
+    (void)argc;
+    return become("socle-up", argv);
+}
+
+int cmd_client(int argc, char **argv)
+{
+    (void)argc;
+    return become("socle-client", argv);
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `socle user`: the host's own accounts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "cli/client/out.h"
+#include "cli/noun/nouns.h"
+
+enum { PASSWORD_MAX = 256 };
+
+static const struct column columns[] = {{"name", "NAME", COLUMN_TEXT},
+                                        {"description", "DESCRIPTION", COLUMN_TEXT}};
+
+static int list(struct command *command, struct err *err)
+{
+    cleanup_json json_t *users = NULL, *rows = json_array();
+    struct api *api;
+    json_t *user;
+    size_t i;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = api_call(api, api_manager(api, "userDirectory"), "RetrieveUserGroups",
+                      json_pack("{s:s, s:b, s:b, s:b}", "searchStr", "", "exactMatch", 0,
+                                "findUsers", 1, "findGroups", 0),
+                      &users, err);
+    json_array_foreach(users, i, user)(void)
+        json_array_append_new(rows, json_pack("{s:s, s:s}", "name", api_text(user, "principal"),
+                                              "description", api_text(user, "fullName")));
+    return rc < 0 ? rc : out_rows(command, columns, ARRAY_SIZE(columns), rows, err);
+}
+
+/* --- passwords --- */
+
+static bool read_quietly(FILE *tty, const char *question, char password[PASSWORD_MAX])
+{
+    struct termios before, quiet;
+
+    (void)fprintf(tty, "%s: ", question);
+    (void)fflush(tty);
+    if (tcgetattr(fileno(tty), &before) < 0)
+        return false;
+    quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    (void)tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    char *got = fgets(password, PASSWORD_MAX, tty);
+    (void)tcsetattr(fileno(tty), TCSAFLUSH, &before);
+    (void)fputc('\n', tty);
+    password[strcspn(password, "\r\n")] = '\0';
+    return got;
+}
+
+static int ask_twice(char password[PASSWORD_MAX], struct err *err)
+{
+    char again[PASSWORD_MAX] = "";
+    FILE *tty = fopen("/dev/tty", "r+e");
+    bool got =
+        tty && read_quietly(tty, "New password", password) && read_quietly(tty, "Again", again);
+    int rc = !tty   ? err_set(err, -EINVAL, "no terminal to ask on; use --new-password-file")
+             : !got ? err_set(err, -ECANCELED, "nothing was done")
+             : strcmp(password, again) ? err_set(err, -EINVAL, "these are two passwords")
+                                       : 0;
+
+    if (tty)
+        (void)fclose(tty);
+    explicit_bzero(again, sizeof again);
+    return rc;
+}
+
+static int new_password(const struct command *command, char password[PASSWORD_MAX], struct err *err)
+{
+    const char *path = command_value(command, "new-password-file");
+    cleanup_buf struct buf text = {0};
+
+    if (!path)
+        return ask_twice(password, err);
+    int rc = file_load(AT_FDCWD, path, 4096, &text, NULL);
+    if (rc < 0)
+        return err_sys(err, rc, "cannot read \"%s\"", path);
+    (void)snprintf(password, PASSWORD_MAX, "%s", buf_cstr(&text));
+    password[strcspn(password, "\r\n")] = '\0';
+    return *password ? 0 : err_set(err, -EINVAL, "\"%s\": no password in its first line", path);
+}
+
+static const struct option add_options[] = {
+    {"new-password-file", "FILE", "its password is the first line of FILE (default: asks)", NULL},
+    {"description", "TEXT", "who or what it is", NULL},
+};
+
+/* CreateUser and UpdateUser have the same arguments. */
+static int change(struct command *command, const char *method, struct err *err)
+{
+    char password[PASSWORD_MAX] = "";
+    const char *description = command_value(command, "description");
+    struct api *api;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = new_password(command, password, err);
+    if (rc == 0) {
+        json_t *spec = json_pack("{s:s, s:s, s:s}", "_typeName", "HostAccountSpec", "id",
+                                 command_operand(command, 0), "password", password);
+        if (description)
+            (void)json_object_set_new(spec, "description", json_string(description));
+        rc = api_call(api, api_manager(api, "accountManager"), method,
+                      json_pack("{s:o}", "user", spec), NULL, err);
+    }
+    explicit_bzero(password, sizeof password);
+    return rc;
+}
+
+static int add(struct command *command, struct err *err)
+{
+    return change(command, "CreateUser", err);
+}
+
+static int set_password(struct command *command, struct err *err)
+{
+    return change(command, "UpdateUser", err);
+}
+
+static int remove_user(struct command *command, struct err *err)
+{
+    struct api *api;
+    int rc = command_api(command, &api, err);
+
+    return rc < 0
+               ? rc
+               : api_call(api, api_manager(api, "accountManager"), "RemoveUser",
+                          json_pack("{s:s}", "userName", command_operand(command, 0)), NULL, err);
+}
+
+static const struct verb verbs[] = {
+    {"list", "", "shows all accounts", NO_OPTIONS, list},
+    {"add", "NAME", "makes an account; permissions are given with socle permission set",
+     OPTIONS(add_options), add},
+    {"password", "USER", "gives it another password", add_options, 1, set_password},
+    {"remove", "USER", "removes it", NO_OPTIONS, remove_user},
+};
+
+const struct noun noun_user = {"user", "Accounts of the host.", verbs, ARRAY_SIZE(verbs)};
