@@ -574,6 +574,7 @@ static int report(const struct vmcfg *cfg, int end, const struct err *err)
         [VM_END_DIED] = {EXIT_VM_DIED, "a process of the VM died"},
         [VM_END_NO_ENGINE] = {EXIT_NO_ENGINE, "no engine works here"},
         [VM_END_BAD_FILE] = {EXIT_BAD_FILE, "a bad file"},
+        [VM_END_SUSPENDED] = {EXIT_OK, "suspended"},
     };
 
     if (end == VM_END_POWER_OFF)

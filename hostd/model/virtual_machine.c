@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/model/vm_snapshot.h"
+#include "hostd/model/vm_suspend.h"
 #include "hostd/up/rootdir.h"
 
 static int64_t now_us(void)
@@ -65,8 +67,10 @@ const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, 
 
 int vm_power_state(const struct virtual_machine *vm)
 {
-    return vm->power == VM_ON || vm->power == VM_STOPPING ? VIM_VirtualMachinePowerState_poweredOn
-                                                          : VIM_VirtualMachinePowerState_poweredOff;
+    if (vm->power == VM_ON || vm->power == VM_STOPPING)
+        return VIM_VirtualMachinePowerState_poweredOn;
+    return vm_is_suspended(vm) ? VIM_VirtualMachinePowerState_suspended
+                               : VIM_VirtualMachinePowerState_poweredOff;
 }
 
 struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
@@ -163,7 +167,7 @@ void vm_reload(struct virtual_machine *vm)
     vm_measure_disks(vm);
 }
 
-static void tell_changes(struct virtual_machine *vm)
+void vm_tell_changes(struct virtual_machine *vm)
 {
     static const unsigned props[] = {VIM_P_VirtualMachine_config,   VIM_P_VirtualMachine_summary,
                                      VIM_P_ManagedEntity_name,      VIM_P_VirtualMachine_network,
@@ -172,6 +176,16 @@ static void tell_changes(struct virtual_machine *vm)
 
     for (unsigned i = 0; i < ARRAY_SIZE(props); i++)
         mo_changed(&vm->e.mo, props[i]);
+}
+
+int vm_copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
+{
+    cleanup_buf struct buf text = {0};
+
+    if (!vm->vmx)
+        return -EBADMSG;
+    vmxfile_write(vm->vmx, &text);
+    return text.failed ? -ENOMEM : vmxfile_parse(vm->rel, text.data, text.len, ret_vmx, NULL);
 }
 
 void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx)
@@ -183,7 +197,7 @@ void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx)
     vm->change++;
     take_name(vm);
     vm_measure_disks(vm);
-    tell_changes(vm);
+    vm_tell_changes(vm);
 }
 
 static void tell_children(struct virtual_machine *vm)
@@ -627,6 +641,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(PowerOnVM_Task, vm_power_on),
     MO_METHOD(PowerOffVM_Task, vm_power_off),
     MO_METHOD(ResetVM_Task, vm_reset_task),
+    MO_METHOD(SuspendVM_Task, vm_suspend),
     MO_METHOD(ShutdownGuest, vm_shutdown_guest),
     MO_METHOD(RebootGuest, vm_reboot_guest),
     MO_METHOD(UnregisterVM, vm_unregister),

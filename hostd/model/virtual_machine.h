@@ -11,6 +11,8 @@
  *   vm_create.c        create, register, unregister, destroy, rename, reconfigure: tasks
  *   vm_snapshot.c      snapshots: objects and tasks; snapshot_files.c: what they do to files
  *   vm_power.c         power, reset, guest shutdown; the keeper; adoption
+ *   vm_suspend.c       suspended VMs
+ *   vm_change.c        what is done to a VM while it runs
  *
  * At most one operation at a time changes a VM (`task`); another is refused with TaskInProgress. */
 #pragma once
@@ -58,6 +60,9 @@ struct virtual_machine {
     struct loop_source keeper;
     int64_t boot_us;
     bool clean_off;
+    /* The change that its keeper is at (vm_change.h); NULL: none. */
+    void (*change_done)(void *ctx, int rc, const struct err *why, uint64_t stood_us);
+    void *change_ctx;
 };
 
 static inline struct virtual_machine *vm_of(struct mo *mo)
@@ -77,6 +82,8 @@ void vm_remove(struct virtual_machine *vm); /* from the inventory, not its files
 void vm_reload(struct virtual_machine *vm);
 /* Takes a new dictionary over; tells watchers. */
 void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx);
+int vm_copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx);
+void vm_tell_changes(struct virtual_machine *vm); /* of its .vmx, to watchers */
 void vm_measure_disks(struct virtual_machine *vm);
 struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
                                    const char *rel);
@@ -136,6 +143,11 @@ void vm_reset_task(struct mo *mo, struct call *call);
 void vm_suspend(struct mo *mo, struct call *call);
 void vm_shutdown_guest(struct mo *mo, struct call *call);
 void vm_reboot_guest(struct mo *mo, struct call *call);
+
+/* The machine that `vmx` describes, its files by the names that Linux knows. An initialised or
+ * zeroed *ret_cfg, which is the caller's to free in every case. */
+int vm_read_config(struct virtual_machine *vm, const struct vmxfile *vmx, struct vmcfg *ret_cfg,
+                   struct err *err);
 
 /* Finds the VM's keeper again, or what its last words were. At start, for each VM. */
 void vm_adopt(struct virtual_machine *vm);

@@ -17,6 +17,7 @@
 #include "hostd/event/event.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/model/vm_edit.h"
+#include "hostd/model/vm_suspend.h"
 #include "hostd/session/session.h"
 #include "hostd/task/haul.h"
 
@@ -243,11 +244,11 @@ void vm_register_in_pool(struct mo *mo, struct call *call)
 
 /* --- unregister, destroy --- */
 
-static bool fault_power(struct call *call, const struct virtual_machine *vm)
+static bool fault_power(struct call *call, const struct virtual_machine *vm, bool may_be_suspended)
 {
     struct vim_InvalidPowerState *fault = VIM_NEW(call->arena, InvalidPowerState);
 
-    if (vm->power == VM_OFF)
+    if (vm->power == VM_OFF && (may_be_suspended || !vm_is_suspended(vm)))
         return false;
     fault->existingState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
     fault->requestedState = VIM_VirtualMachinePowerState_poweredOff;
@@ -261,7 +262,7 @@ void vm_unregister(struct mo *mo, struct call *call)
     struct inventory *inventory = hostd_of(call)->inventory;
     struct err err = ERR_INIT;
 
-    if (fault_power(call, vm))
+    if (fault_power(call, vm, true))
         return;
     if (vm->task) {
         CALL_FAULT(call, TaskInProgress);
@@ -389,14 +390,6 @@ void vm_destroy_task(struct mo *mo, struct call *call)
 
 /* --- reconfigure, rename --- */
 
-static int copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
-{
-    cleanup_buf struct buf text = {0};
-
-    vmxfile_write(vm->vmx, &text);
-    return text.failed ? -ENOMEM : vmxfile_parse(vm->rel, text.data, text.len, ret_vmx, NULL);
-}
-
 static void reconfigured(struct haul *haul)
 {
     struct work *work = work_of(haul);
@@ -455,10 +448,11 @@ static bool same_version(struct call *call, const struct virtual_machine *vm, co
 static bool may_change_running(struct call *call, const struct virtual_machine *vm,
                                const struct vim_VirtualMachineConfigSpec *spec)
 {
+    /* A suspended VM goes on with the hardware that it had. */
     bool hardware = spec->numCPUs.set || spec->numCoresPerSocket.set || spec->memoryMB.set ||
                     spec->deviceChange.count || spec->firmware || spec->version || spec->uuid;
 
-    return !hardware || !fault_power(call, vm);
+    return !hardware || !fault_power(call, vm, false);
 }
 
 static void change_vm(struct call *call, struct virtual_machine *vm,
@@ -478,7 +472,7 @@ static void change_vm(struct call *call, struct virtual_machine *vm,
     work = begin_work(call, vm);
     if (!work)
         return;
-    if (copy_vmx(vm, &work->plan.vmx) < 0)
+    if (vm_copy_vmx(vm, &work->plan.vmx) < 0)
         CALL_FAULT(call, SystemError);
     else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->haul.task))
         post(work, run_plan, reconfigured);

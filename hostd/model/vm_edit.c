@@ -123,7 +123,8 @@ static bool edit_boot(struct call *call, struct plan *plan,
  */
 static bool is_reserved(const char *key)
 {
-    static const char *const reserved[] = {"socle.kernel", "socle.initrd", "nvram"};
+    static const char *const reserved[] = {"socle.kernel", "socle.initrd", "nvram",
+                                           "checkpoint.vmState"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(reserved); i++)
         if (!strcasecmp(key, reserved[i]))

@@ -18,7 +18,8 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
 #include "hostd/model/host_maintenance.h"
-#include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_change.h"
+#include "hostd/model/vm_suspend.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
 #include "hostd/up/rootdir.h"
@@ -119,6 +120,7 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, const char *tex
 
     vm_hang_up(vm);
     keeper_forget(vm->keeper_path);
+    vm_change_abandoned(vm);
     vm->power = VM_OFF;
     vm->boot_us = 0;
     vm->clean_off = end == VM_END_POWER_OFF;
@@ -127,6 +129,13 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, const char *tex
                    "Failed to power on %s on %s: %s", vm->e.name, hostd->inventory->host.name,
                    text);
         fail(vm, text);
+    } else if (end == VM_END_SUSPENDED) {
+        vm_reload(vm);
+        vm_tell_changes(vm);
+        EVENT_POST(hostd, VmSuspendedEvent, &vm->e, user_of(vm->task), "%s on %s is suspended",
+                   vm->e.name, hostd->inventory->host.name);
+        if (asked)
+            succeed(vm);
     } else {
         EVENT_POST(hostd, VmPoweredOffEvent, &vm->e, asked ? user_of(vm->task) : "",
                    "%s on %s is powered off%s%s", vm->e.name, hostd->inventory->host.name,
@@ -143,6 +152,7 @@ static void now_on(struct virtual_machine *vm, int64_t since)
 
     vm->power = VM_ON;
     vm->boot_us = since;
+    vm_went_on(vm);
     if (started) {
         EVENT_POST(vm->e.hostd, VmPoweredOnEvent, &vm->e, user_of(vm->task),
                    "%s on %s is powered on", vm->e.name, vm->e.hostd->inventory->host.name);
@@ -177,6 +187,12 @@ static void on_keeper(void *ctx, uint32_t events)
         now_off(vm, (enum vm_end)m.value, m.text);
     else if (m.kind == KEEPER_RUNNING && vm->power != VM_STOPPING)
         now_on(vm, m.us);
+    else if (m.kind == KEEPER_PAUSED)
+        vm_go_on(vm);
+    else if (m.kind == KEEPER_PROGRESS)
+        vm_change_progress(vm, m.value);
+    else if (m.kind == KEEPER_CHANGED)
+        vm_change_answered(vm, &m);
 }
 
 static int listen_to_keeper(struct virtual_machine *vm)
@@ -241,8 +257,8 @@ static int confine(struct virtual_machine *vm, char **path, struct err *err)
 
 static int confine_all(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
 {
-    char **const paths[] = {&cfg->nvram,  &cfg->firmware_log, &cfg->kernel,
-                            &cfg->initrd, &cfg->serial.path,  &cfg->console.path};
+    char **const paths[] = {&cfg->nvram,  &cfg->state,       &cfg->firmware_log, &cfg->kernel,
+                            &cfg->initrd, &cfg->serial.path, &cfg->console.path};
     int rc = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(paths) && rc == 0; i++)
@@ -268,16 +284,18 @@ static int default_nvram(struct virtual_machine *vm, struct vmcfg *cfg, struct e
 
 /* What the VM is, from its file as it is on the datastore now. In hosted mode the network is the
  * user-mode one, whatever the port group's name. */
-static int read_config(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
+int vm_read_config(struct virtual_machine *vm, const struct vmxfile *vmx, struct vmcfg *cfg,
+                   struct err *err)
 {
     cleanup_buf struct buf warnings = {0};
     char folder[DSPATH_MAX], real[PATH_MAX];
 
-    if (!vm->vmx)
+    if (!vmx)
         return err_set(err, -EBADMSG, "%s", vm->trouble.text);
+    vmcfg_init(cfg);
     vm_folder(vm, folder);
     datastore_real_path(vm->datastore, folder, real, sizeof real);
-    int rc = vmcfg_from_vmx(cfg, vm->vmx, real, &warnings, err);
+    int rc = vmcfg_from_vmx(cfg, vmx, real, &warnings, err);
     if (rc == 0)
         rc = confine_all(vm, cfg, err);
     for (unsigned i = 0; i < cfg->nic_count; i++)
@@ -325,10 +343,9 @@ static void begin_start(struct virtual_machine *vm)
         return;
     }
     starting->vm = vm;
-    vmcfg_init(&starting->cfg);
     vm->power = VM_STARTING;
     keeper_forget(vm->keeper_path);
-    int rc = read_config(vm, &starting->cfg, &starting->err);
+    int rc = vm_read_config(vm, vm->vmx, &starting->cfg, &starting->err);
     if (rc == 0)
         rc = worker_post(vm->e.hostd->worker, start_work, start_done, starting);
     if (rc == 0)
@@ -342,14 +359,14 @@ static void power_on(struct virtual_machine *vm, struct task *task)
 {
     struct arena cleanup_arena arena = {0};
 
-    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff))
-        return;
-    if (maintenance_closed(vm->e.hostd)) {
+    if (vm->power != VM_OFF) {
+        vm_fail_power(task, vm, VIM_VirtualMachinePowerState_poweredOff);
+    } else if (maintenance_closed(vm->e.hostd)) {
         vm_end(vm);
         task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
-        return;
+    } else {
+        begin_start(vm); /* a suspended one goes on */
     }
-    begin_start(vm);
 }
 
 void vm_power_on_by_host(struct virtual_machine *vm)
@@ -373,8 +390,13 @@ void vm_power_off(struct mo *mo, struct call *call)
     struct virtual_machine *vm = vm_of(mo);
     struct task *task;
 
-    if (!vm_begin(call, vm, &task) ||
-        !vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
+    if (!vm_begin(call, vm, &task))
+        return;
+    if (vm_is_suspended(vm)) {
+        vm_discard_state(vm, task);
+        return;
+    }
+    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
         return;
     vm->power = VM_STOPPING;
     if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)

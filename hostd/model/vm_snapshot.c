@@ -304,16 +304,6 @@ static void done(void *arg)
     work_free(w);
 }
 
-static int copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
-{
-    cleanup_buf struct buf text = {0};
-
-    if (!vm->vmx)
-        return -EBADMSG;
-    vmxfile_write(vm->vmx, &text);
-    return text.failed ? -ENOMEM : vmxfile_parse(vm->rel, text.data, text.len, ret_vmx, NULL);
-}
-
 static void start(struct call *call, struct virtual_machine *vm, struct snapshot_work order)
 {
     struct snapshot_work *w = malloc(sizeof *w);
@@ -332,7 +322,7 @@ static void start(struct call *call, struct virtual_machine *vm, struct snapshot
         work_free(w);
         return;
     }
-    w->rc = copy_vmx(vm, &w->files.vmx);
+    w->rc = vm_copy_vmx(vm, &w->files.vmx);
     if (w->rc == 0)
         w->rc = worker_post(w->hostd->worker, work, done, w);
     if (w->rc < 0)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <netinet/in.h>

@@ -22,18 +22,10 @@
 
 #include "base/err.h"
 #include "config/vmcfg.h"
-
-enum vm_change_flags {
-    VM_CHANGE_END = 1,      /* the VM ends when its state is saved: VM_END_SUSPENDED */
-    VM_CHANGE_CHILDREN = 2, /* each disk that changes is made, as a child of what it was */
-    /* Each disk that changes becomes an ancestor of what it was, into which goes what it held by
-     * itself; what stands between has been brought there before. */
-    VM_CHANGE_MERGE = 4,
-    VM_CHANGE_FLAGS = 7,
-};
+#include "vm/process/run.h"
 
 struct vm_change {
-    unsigned flags;
+    unsigned flags;          /* VM_CHANGE_* (run.h) */
     int state_fd;            /* -1: no state is saved */
     const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is. Taken over are the files of
                                 disks and discs, and which cables are in */

@@ -68,7 +68,7 @@ struct keeper_message {
 
 /* What is wanted of the VM; nothing is possible too. */
 struct keeper_change {
-    unsigned flags;          /* VM_CHANGE_* (change.h) */
+    unsigned flags;          /* VM_CHANGE_* (run.h) */
     int state_fd;            /* a fresh file for the VM's state; -1: none is saved */
     const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is */
     const char *commit_path; /* NULL, or a file that gets `commit` as its content (file_replace of

@@ -25,6 +25,16 @@ enum vm_end {
     VM_END_MAX,
 };
 
+/* Kinds of changes of a VM that runs (change.h). */
+enum vm_change_flags {
+    VM_CHANGE_END = 1,      /* the VM ends when its state is saved: VM_END_SUSPENDED */
+    VM_CHANGE_CHILDREN = 2, /* each disk that changes is made, as a child of what it was */
+    /* Each disk that changes becomes an ancestor of what it was, into which goes what it held by
+     * itself; what stands between has been brought there before. */
+    VM_CHANGE_MERGE = 4,
+    VM_CHANGE_FLAGS = 7,
+};
+
 struct vm;
 struct vm_change;
 

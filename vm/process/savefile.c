@@ -299,7 +299,8 @@ static int compare(const struct vmcfg *saved, const struct vmcfg *now, struct er
             saved->disks[i].readonly != now->disks[i].readonly)
             return err_set(err, -EINVAL, "disk %u was another kind of disk when it was saved", i);
     for (unsigned i = 0; i < now->nic_count; i++)
-        if (memcmp(saved->nics[i].mac, now->nics[i].mac, sizeof now->nics[i].mac) != 0)
+        if (now->nics[i].mac_static &&
+            memcmp(saved->nics[i].mac, now->nics[i].mac, sizeof now->nics[i].mac) != 0)
             return err_set(err, -EINVAL, "network card %u had another address when it was saved",
                            now->nics[i].index);
     return 0;

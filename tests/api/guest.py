@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real guest in a VM of a whole host: lab/guest's Linux with one command line at its serial port."""
+
+import os
+import re
+import select
+import shutil
+import socket
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[1:1] = [f"{HERE}/../native", f"{HERE}/../lab", f"{HERE}/../../lab"]
+import native  # noqa: E402
+import vm as lab  # noqa: E402
+from client import wait  # noqa: E402
+from pyVmomi import vim  # noqa: E402
+
+BOOT_S, ANSWER_S = 120, 90
+
+
+def prepare(build):
+    native.WORK, lab.SOCLE = f"{build}/tests/native", f"{build}/socle"
+    native.prepare("host")
+
+
+def write_vmx(path, keys):
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f'{key} = "{value}"\n' for key, value in keys.items())
+
+
+class Guest:
+    """A VM with a guest: `vm` is the API's object, the rest is the serial port."""
+
+    def __init__(self, host, client, name, disks=("disk",), size=16 << 20, extra=None):
+        self.host, self.client, self.name = host, client, name
+        self.text, self.seen, self.socket = "", 0, None
+        folder = host.path(name)
+        os.mkdir(folder)
+        for source, what in ((lab.KERNEL[1], "vmlinuz"), (lab.KERNEL[3], "initrd")):
+            shutil.copy(source, f"{folder}/{what}")
+        keys = {
+            ".encoding": "UTF-8", "config.version": "8", "virtualHW.version": "19", "displayName": name,
+            "guestOS": "other5xlinux-64", "memSize": "128", "numvcpus": "1", "socle.engine": "bt",
+            "socle.kernel": "vmlinuz", "socle.initrd": "initrd", "socle.append": lab.APPEND,
+            "uuid.bios": "56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 %02x" % (sum(name.encode()) % 256),
+            "serial0.present": "TRUE", "serial0.fileType": "pipe", "serial0.fileName": "com1",
+            "scsi0.present": "TRUE", "scsi0.virtualDev": "pvscsi",
+            "ethernet0.present": "TRUE", "ethernet0.virtualDev": "vmxnet3",
+            "ethernet0.networkName": "VM Network",
+        }
+        for unit, disk in enumerate(disks):
+            host.socle("disk", "create", "--quiet", "--format", "vmdk-flat", "--size", str(size),
+                       f"{folder}/{disk}.vmdk")
+            keys[f"scsi0:{unit}.present"], keys[f"scsi0:{unit}.fileName"] = "TRUE", f"{disk}.vmdk"
+        keys.update(extra or {})
+        write_vmx(f"{folder}/{name}.vmx", keys)
+        self.vm = wait(client.folder.RegisterVM_Task(f"[datastore1] {name}/{name}.vmx", None, False,
+                                                     client.pool))
+
+    def path(self, name):
+        return self.host.path(self.name, name)
+
+    @property
+    def vmx(self):
+        with open(self.path(f"{self.name}.vmx"), encoding="utf-8") as file:
+            return dict(re.findall(r'(?m)^(\S+) = "(.*)"$', file.read()))
+
+    def attach(self):
+        """The serial port; again after each start of the VM's processes."""
+        if self.socket:
+            self.socket.close()
+        end = time.monotonic() + ANSWER_S
+        folder = os.getcwd()
+        while time.monotonic() < end:
+            self.socket = socket.socket(socket.AF_UNIX)
+            try:
+                os.chdir(self.host.path(self.name))  # the name of a socket is short
+                self.socket.connect("com1")
+                return self
+            except OSError:
+                self.socket.close()
+                time.sleep(0.05)
+            finally:
+                os.chdir(folder)
+        raise RuntimeError("nothing listens at the serial port")
+
+    def read(self, timeout):
+        ready, _, _ = select.select([self.socket], [], [], max(timeout, 0))
+        data = self.socket.recv(65536) if ready else b""
+        self.text += data.decode(errors="replace").replace("\r", "")
+        return bool(data)
+
+    def expect(self, pattern, timeout=ANSWER_S):
+        end = time.monotonic() + timeout
+        while True:
+            found = re.compile(pattern).search(self.text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            if not self.read(end - time.monotonic()):
+                raise RuntimeError(f"no {pattern!r} within {timeout} s, but:\n{self.text[-2000:]}")
+
+    def boot(self):
+        wait(self.vm.PowerOn())
+        self.attach()
+        self.expect(lab.READY, BOOT_S)
+        self.expect(lab.COMMANDS)
+        return self
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    def command(self, text, timeout=ANSWER_S):
+        self.send(text + "\n")
+        found = self.expect(r"(?s)(.*?)\n?SOCLE-STATUS (\d+)\n", timeout)
+        return found[1].strip("\n") + (f"({found[2]})" if found[2] != "0" else "")
+
+    def state(self):
+        return self.vm.runtime.powerState
+
+    def remove(self):
+        if self.socket:
+            self.socket.close()
+        if self.state() != "poweredOff":
+            wait(self.vm.PowerOff())
+        wait(self.vm.Destroy())
+        shutil.rmtree(self.host.path(self.name), ignore_errors=True)
+
+
+SuspendedState = vim.VirtualMachine.PowerState.suspended
