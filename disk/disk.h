@@ -149,10 +149,18 @@ struct disk_io {
     /* The disk's, while submitted. */
     struct disk *disk;
     struct disk_io *next;
-    uint64_t at; /* bytes done */
+    uint64_t at;    /* bytes done */
+    uint64_t began; /* ns; of one that is counted */
     struct aio_req req;
     struct iovec slice[DISK_SLICE_MAX];
 };
+
+/* What has been done on a disk, for whoever watches: written by the thread that runs the aio, read
+ * by anybody. The times are from submission to completion, summed. */
+struct disk_usage {
+    _Atomic(uint64_t) reads, writes, read_bytes, write_bytes, read_ns, write_ns;
+};
+void disk_count_into(struct disk *disk, struct disk_usage *usage); /* NULL: no more */
 
 /* `done` comes from a later aio_run_once, whatever happens; never from here. */
 void disk_submit(struct disk *disk, struct disk_io *io);

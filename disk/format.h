@@ -105,6 +105,7 @@ struct disk {
     bool changed;         /* write_begin is done */
     bool failed;          /* a sync failed */
 
+    struct disk_usage *usage;             /* NULL: nobody counts; borrowed */
     unsigned in_flight;                   /* requests that have not called back */
     uint32_t next_cid;                    /* drawn at opening: a sandbox has no random numbers */
     uint64_t cid_offset, long_cid_offset; /* in files[0]: the eight digits; 0 none */

@@ -2,8 +2,10 @@
 /* Requests: checked, cut into runs, one run under way at a time, so that a request brings all the
  * memory that it needs with it. Nearly always there is one run. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/range.h"
 #include "disk/format.h"
 
@@ -258,9 +260,38 @@ void io_resume(struct disk_io *io)
 /* -- Beginning and end ---------------------------------------------------------------------------
  */
 
+void disk_count_into(struct disk *disk, struct disk_usage *usage)
+{
+    disk->usage = usage;
+}
+
+/* There is one writer: no locked instruction. */
+static void add(_Atomic(uint64_t) *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static void count(struct disk_usage *usage, const struct disk_io *io)
+{
+    uint64_t ns = clock_monotonic(&clock_host) - io->began;
+
+    if (io->op == DISK_READ) {
+        add(&usage->reads, 1);
+        add(&usage->read_bytes, io->length);
+        add(&usage->read_ns, ns);
+    } else if (io->op == DISK_WRITE) {
+        add(&usage->writes, 1);
+        add(&usage->write_bytes, io->length);
+        add(&usage->write_ns, ns);
+    }
+}
+
 void io_end(struct disk_io *io, int result)
 {
     io->disk->in_flight--;
+    if (io->disk->usage)
+        count(io->disk->usage, io);
     io->done(io, result);
 }
 
@@ -311,6 +342,8 @@ void disk_submit(struct disk *disk, struct disk_io *io)
 
     io->disk = disk;
     io->at = 0;
+    if (disk->usage)
+        io->began = clock_monotonic(&clock_host);
     disk->in_flight++;
     if (io->op == DISK_FLUSH) {
         if (!disk->failed) {

@@ -83,7 +83,7 @@ static void stream_of_single_bytes(void)
     CHECK_EQ(rx[NIC_HEADER_SIZE], 'b');
     CHECK_EQ(recv_frame(nic, 0), -EAGAIN);
     CHECK(nic_link(nic));
-    CHECK_EQ(atomic_load(&nic->stats.rx_frames), 3);
+    CHECK_EQ(atomic_load(&nic->stats->rx_frames), 3);
     (void)close(peer);
 }
 
@@ -106,7 +106,7 @@ static void check_hostile(uint32_t length)
     be32_store(wire, length);
     CHECK_EQ(write(peer, wire, sizeof wire), 8);
     CHECK_EQ(recv_frame(nic, 0), -ENOLINK);
-    CHECK_EQ(atomic_load(&nic->stats.rx_hostile), 1);
+    CHECK_EQ(atomic_load(&nic->stats->rx_hostile), 1);
     CHECK(!nic_link(nic));
     CHECK_EQ(told, 1);
     CHECK_EQ(recv_frame(nic, 0), -ENOLINK);
@@ -206,7 +206,7 @@ static void pulled_cable(void)
     CHECK_EQ(write(peer, wire, sizeof wire), 64);
     CHECK_EQ(recv_frame(nic, 0), -EIO);
     CHECK_EQ(send_frame(nic, 0, wire, 60), 0); /* lost */
-    CHECK_EQ(atomic_load(&nic->stats.tx_dropped), 1);
+    CHECK_EQ(atomic_load(&nic->stats->tx_dropped), 1);
     nic_set_link(nic, true);
     CHECK_EQ(told, 2);
     CHECK_EQ(write(peer, wire, sizeof wire), 64);

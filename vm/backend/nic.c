@@ -59,8 +59,14 @@ int nic_create(const struct nic_params *params, struct nic **ret_nic, struct err
         nic->vhost_fd[i] =
             params->kind == NIC_TAP && params->vhost && i < queues ? params->vhost_fd[i] : -1;
     }
+    nic->stats = &nic->own_stats;
     *ret_nic = nic;
     return 0;
+}
+
+void nic_count_into(struct nic *nic, struct nic_stats *stats)
+{
+    nic->stats = stats;
 }
 
 void nic_destroy(struct nic *nic)
@@ -96,8 +102,8 @@ ssize_t nic_recv(struct nic *nic, unsigned queue, struct iovec *iov, int pieces)
     if (n >= 0 && pulled(nic))
         return -EIO; /* what was on the wire is lost */
     if (n >= 0) {
-        count(&nic->stats.rx_frames, 1);
-        count(&nic->stats.rx_bytes, (uint64_t)n - NIC_HEADER_SIZE);
+        count(&nic->stats->rx_frames, 1);
+        count(&nic->stats->rx_bytes, (uint64_t)n - NIC_HEADER_SIZE);
     }
     return n;
 }
@@ -107,15 +113,15 @@ int nic_send(struct nic *nic, unsigned queue, struct iovec *iov, int pieces)
     ssize_t n;
 
     if (nic_gone(nic) || pulled(nic)) {
-        count(&nic->stats.tx_dropped, 1);
+        count(&nic->stats->tx_dropped, 1);
         return nic_gone(nic) ? -ENOLINK : 0;
     }
     n = nic->ops->send(nic, queue, iov, pieces);
     if (n >= 0) {
-        count(&nic->stats.tx_frames, 1);
-        count(&nic->stats.tx_bytes, (uint64_t)n - NIC_HEADER_SIZE);
+        count(&nic->stats->tx_frames, 1);
+        count(&nic->stats->tx_bytes, (uint64_t)n - NIC_HEADER_SIZE);
     } else if (n != -EAGAIN) {
-        count(&nic->stats.tx_dropped, 1);
+        count(&nic->stats->tx_dropped, 1);
     }
     return n < 0 ? (int)n : 0;
 }

@@ -84,7 +84,7 @@ struct nic {
     atomic_bool pulled; /* somebody took the cable out */
     void (*_Atomic notify)(void *ctx);
     void *_Atomic notify_ctx;
-    struct nic_stats stats;
+    struct nic_stats own_stats, *stats; /* its own, unless nic_count_into */
 };
 
 int nic_create(const struct nic_params *params, struct nic **ret_nic, struct err *err);
@@ -118,6 +118,9 @@ int nic_flush(struct nic *nic, unsigned queue);
 int nic_set_offloads(struct nic *nic, unsigned offloads);
 /* How many queues receive: the host spreads over the first `queues`. */
 int nic_set_queues(struct nic *nic, unsigned queues);
+
+/* Counts there from now on; borrowed. */
+void nic_count_into(struct nic *nic, struct nic_stats *stats);
 
 bool nic_link(const struct nic *nic);
 /* Takes the cable out or puts it back; any thread. While it is out nothing passes. */

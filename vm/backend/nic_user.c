@@ -32,7 +32,7 @@ static int have_frame(struct nic_user *user, uint32_t *ret_len)
         return 0;
     len = be32_load(user->rx + user->rx_at);
     if (len < NIC_FRAME_MIN || len > NIC_FRAME_MAX) {
-        atomic_fetch_add(&user->nic.stats.rx_hostile, 1);
+        atomic_fetch_add(&user->nic.stats->rx_hostile, 1);
         return nic_break(&user->nic);
     }
     if (there < LENGTH_SIZE + len)

@@ -56,6 +56,9 @@ enum keeper_kind {
     /* client -> keeper, and its answer: with the descriptor of a stream socket to the serial port
      * (serial_hub.h) if value is 0; else value is the errno, ENXIO: the port ends elsewhere */
     KEEPER_SERIAL,
+    /* client -> keeper, and its answer: with the descriptor of the VM's counters (usage.h); text:
+     * the ids of keeper, vmm, vmx in decimal, a blank between */
+    KEEPER_USAGE,
     KEEPER_KIND_MAX
 };
 

@@ -153,6 +153,16 @@ static void begin_change(struct client *client, unsigned flags)
     (void)keeper_send_message(client->source.fd, &m, -1);
 }
 
+static void give_usage(struct client *client)
+{
+    struct keeper_message m = {.kind = KEEPER_USAGE};
+    pid_t vmm, vmx;
+    int fd = vm_usage(client->keeper->vm, &vmm, &vmx);
+
+    (void)snprintf(m.text, sizeof m.text, "%d %d %d", (int)getpid(), (int)vmm, (int)vmx);
+    (void)keeper_send_message(client->source.fd, &m, fd);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
@@ -180,6 +190,8 @@ static void on_client(void *ctx, uint32_t events)
         atomic_store(&keeper->change.cancel, true);
     else if (m.kind == KEEPER_SERIAL)
         give_serial(client);
+    else if (m.kind == KEEPER_USAGE)
+        give_usage(client);
 }
 
 static void on_listen(void *ctx, uint32_t events)

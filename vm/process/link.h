@@ -53,6 +53,7 @@ enum vm_fd {
     VM_FD_INITRD,
     VM_FD_VGA_ROM,
     VM_FD_FIRMWARE_LOG,
+    VM_FD_USAGE, /* memfd: struct usage (usage.h) */
     /* both */
     VM_FD_FIRMWARE, /* SeaBIOS, or OVMF's code */
     VM_FD_NVRAM,    /* firmware variables, read-write */

@@ -25,6 +25,7 @@
 #include "vm/process/resources.h"
 #include "vm/process/savefile.h"
 #include "vm/process/spawn.h"
+#include "vm/process/usage.h"
 
 /* One of the pair, as its parent sees it. */
 struct child {
@@ -43,6 +44,7 @@ struct vm {
     struct child child[CHILDREN];
     struct resources resources;
     struct console_process console;
+    int usage_fd; /* usage.h */
     bool ended;
     enum vm_end end;
     struct err err;
@@ -180,6 +182,16 @@ static int socket_pair(int sv[2], struct err *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
         return err_sys(err, -errno, "cannot make a socket");
     return 0;
+}
+
+static int make_usage(struct vm *vm, const struct vmcfg *cfg, struct spawn_fds *vmx,
+                      struct err *err)
+{
+    int rc = usage_create(cfg, &vm->usage_fd, err);
+
+    if (rc == 0 && (rc = spawn_fds_share(vmx, VM_FD_USAGE, vm->usage_fd)) < 0)
+        (void)err_sys(err, rc, "cannot share descriptors");
+    return rc;
 }
 
 /* Memory and sockets that both processes get, each under its number. */
@@ -415,6 +427,7 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
     vm->loop = loop;
     vm->told_fd = -1;
     console_process_init(&vm->console);
+    vm->usage_fd = -1;
     for (int i = 0; i < CHILDREN; i++)
         vm->child[i] = (struct child){.vm = vm, .control = -1, .pidfd = -1};
     rc = prepare_changes(vm, cfg, err);
@@ -430,6 +443,8 @@ int vm_start(const struct vmcfg *cfg, int stdio_fd, struct loop *loop, struct vm
         rc = open_state(vm, fds, err) < 0 ? -EBADMSG : 0;
     if (rc == 0)
         rc = console_process_open(&vm->console, cfg, loop, &fds[CHILD_VMM], &fds[CHILD_VMX], err);
+    if (rc == 0)
+        rc = make_usage(vm, cfg, &fds[CHILD_VMX], err);
     if (rc == 0)
         rc = start_child(vm, CHILD_VMM, "vmm", &fds[CHILD_VMM], err);
     if (rc == 0)
@@ -485,6 +500,13 @@ void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx)
     vm->started_ctx = ctx;
 }
 
+int vm_usage(const struct vm *vm, pid_t *ret_vmm, pid_t *ret_vmx)
+{
+    *ret_vmm = vm->child[CHILD_VMM].pid;
+    *ret_vmx = vm->child[CHILD_VMX].pid;
+    return vm->usage_fd;
+}
+
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)
 {
     if (!vm->ended)
@@ -509,5 +531,6 @@ void vm_destroy(struct vm *vm)
     resources_close(&vm->resources);
     gmem_destroy(vm->gmem);
     vmcfg_free(&vm->cfg);
+    (void)close_fd(vm->usage_fd);
     free(vm);
 }

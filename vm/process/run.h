@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/loop.h"
@@ -61,5 +62,7 @@ void vm_on_restored(struct vm *vm, void (*restored)(void *ctx), void *ctx);
 /* Does `change` (change.h) on a thread of its own and calls `done` from the loop. -EBUSY: one is
  * under way. `change` is borrowed until then; vm_destroy cancels it and waits, without `done`. */
 int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), void *ctx);
+/* Its processes, and the page of its counters (usage.h); the descriptor stays the VM's. */
+int vm_usage(const struct vm *vm, pid_t *ret_vmm, pid_t *ret_vmx);
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
 void vm_destroy(struct vm *vm); /* accepts NULL */

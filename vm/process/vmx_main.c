@@ -33,9 +33,11 @@
 #include "vm/process/handover.h"
 #include "vm/process/sandbox.h"
 #include "vm/process/state.h"
+#include "vm/process/usage.h"
 
 struct vmx {
     struct child_env env;
+    struct usage *usage;
     struct board *board;
     struct boot *boot;
     struct handover handover; /* disks use theirs as long as they are open */
@@ -83,7 +85,10 @@ static int open_given(struct vmx *v, unsigned i, struct aio *aio, struct disk **
     struct disk_options options = handover_disk_options(&v->env.cfg.disks[i]);
     struct disk_given *given = &v->handover.disk[i];
 
-    return disk_open(&given->host, given->file[0].name, &options, aio, ret_disk, err);
+    int rc = disk_open(&given->host, given->file[0].name, &options, aio, ret_disk, err);
+    if (rc == 0)
+        disk_count_into(*ret_disk, &v->usage->disk[i]);
+    return rc;
 }
 
 static int open_disk(struct vmx *v, unsigned i, struct err *err)
@@ -115,6 +120,8 @@ static int open_nic(struct vmx *v, unsigned i, struct err *err)
     memcpy(params.mac, nic->mac, sizeof params.mac);
     int rc = nic_create(&params, &v->nic[i], err);
     if (rc == 0)
+        nic_count_into(v->nic[i], &v->usage->nic[i]);
+    if (rc == 0)
         nic_set_link(v->nic[i], nic->connected);
     return rc;
 }
@@ -145,8 +152,11 @@ static int open_serial(struct vmx *v, struct err *err)
 
 static int open_backends(struct vmx *v, struct err *err)
 {
-    int rc = open_serial(v, err);
+    int rc = usage_map(VM_FD_USAGE, true, &v->usage);
 
+    if (rc < 0)
+        return err_sys(err, rc, "the VM's counters");
+    rc = open_serial(v, err);
     if (rc == 0 && v->env.cfg.console.type != VMCFG_STREAM_NONE)
         rc = open_stream(v, &v->env.cfg.console, VM_FD_CONSOLE, &v->console, err);
     handover_init(&v->handover, &v->env.cfg);
