@@ -93,7 +93,8 @@ static void put_server(struct buf *conf)
 }
 
 /* The host client: files of ours only, nothing from elsewhere; those with a hash in their names
- * never change. Styles that scripts write (the terminal's) need 'unsafe-inline'. */
+ * never change. Styles that scripts write (the terminal's) need 'unsafe-inline'. The workers find
+ * the files from their working directory on: the folders above it need not be open to them. */
 static void put_web(struct buf *conf)
 {
     static const char headers[] =
@@ -107,14 +108,14 @@ static void put_web(struct buf *conf)
                "    location = / { return 302 /ui/; }\n"
                "    location = /ui { return 302 /ui/; }\n"
                "    location /ui/ {\n"
-               "      alias %s/;\n"
+               "      alias /proc/self/cwd/%s/;\n"
                "      index index.html;\n"
                "      gzip_static on;\n"
                "%s"
                "      add_header Cache-Control no-cache always;\n"
                "    }\n"
                "    location ~ ^/ui/([a-z]+-[A-Z0-9]+\\.(?:js|css))$ {\n"
-               "      alias %s/$1;\n"
+               "      alias /proc/self/cwd/%s/$1;\n"
                "      gzip_static on;\n"
                "%s"
                "      add_header Cache-Control \"public, max-age=31536000, immutable\" always;\n"

@@ -6,7 +6,7 @@ import { time } from "../ui/format";
 import { Table, type Column } from "../ui/table";
 import { on, type AnyRef } from "../vim/client";
 import { useProperties } from "../vim/inventory";
-import { content } from "../vim/session";
+import { content, user } from "../vim/session";
 import type { Event, EventHistoryCollector, EventManager } from "../vim/types.gen";
 
 type Tone = "danger" | "warning" | "info";
@@ -37,7 +37,7 @@ export function Events({ of }: { of?: AnyRef | undefined }) {
     });
     return () => {
       gone = true;
-      if (mine) void on<EventHistoryCollector>(mine).DestroyCollector({}).catch(() => {});
+      if (mine && user.value) void on<EventHistoryCollector>(mine).DestroyCollector({}).catch(() => {});
     };
   }, [of?.value]);
   const latest = useProperties<EventHistoryCollector, "latestPage">(collector, ["latestPage"]);

@@ -38,7 +38,10 @@ export async function login(userName: string, password: string): Promise<void> {
   user.value = session;
 }
 
+/** The pages go first, and with them the requests that wait: the session's end would be a fault to them. */
 export async function logout(): Promise<void> {
+  user.value = undefined;
+  await new Promise((gone) => setTimeout(gone, 50));
   await on<SessionManager>(content.value!.sessionManager!).Logout({}).catch(() => {});
   user.value = null;
 }

@@ -11,22 +11,24 @@ export function taskName(info: TaskInfo): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Ends when the task has; throws its error. */
+/** Ends when the task has; throws its error. A task that has left the list of recent ones is asked for. */
 export async function done(task: AnyRef): Promise<TaskInfo> {
-  const seen = new Promise<TaskInfo>((resolve) => {
-    const stop = effect(() => {
-      const info = tasks().find((t) => keyOf(t.ref) === keyOf(task))?.info;
-      if (info && (info.state === "success" || info.state === "error")) queueMicrotask(() => (stop(), resolve(info)));
+  const ended = (info: TaskInfo | undefined) => info && (info.state === "success" || info.state === "error");
+  const listed = () => tasks().find((t) => keyOf(t.ref) === keyOf(task));
+  let stop = () => {};
+  const seen = new Promise<TaskInfo | undefined>((resolve) => {
+    let was = false;
+    stop = effect(() => {
+      const record = listed();
+      if (ended(record?.info) || (was && !record)) resolve(record?.info);
+      was ||= Boolean(record);
     });
+    setTimeout(() => was || resolve(undefined), 5000);
   });
-  const asked = (async () => {
-    for (let pause = 1000; ; pause = Math.min(pause * 1.5, 5000)) {
-      await new Promise((wake) => setTimeout(wake, pause));
-      const info = await get<TaskInfo>(task, "info");
-      if (info.state === "success" || info.state === "error") return info;
-    }
-  })();
-  const info = await Promise.race([seen, asked]);
-  if (info.state === "error") throw new VimFault(info.error?.fault._typeName ?? "Fault", info.error?.localizedMessage ?? "The task failed.");
-  return info;
+  let info = await seen;
+  stop();
+  for (; !ended(info); await new Promise((wake) => setTimeout(wake, 1000))) info = await get<TaskInfo>(task, "info");
+  if (info!.state === "error")
+    throw new VimFault(info!.error?.fault._typeName ?? "Fault", info!.error?.localizedMessage ?? "The task failed.");
+  return info!;
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// A host in hosted mode and Debian's Chromium before it. Tests are steps in order, each a line of TAP.
+import { spawn, spawnSync } from "node:child_process";
+import { createServer } from "node:net";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const [build, web] = process.argv.slice(2);
+const { chromium } = createRequire(join(web, "package.json"))("playwright-core");
+export const PASSWORD = "correct horse battery";
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+export class Host {
+  static async create() {
+    const host = new Host();
+    host.folder = mkdtempSync(join(tmpdir(), "socle-web-"));
+    host.root = join(host.folder, "root");
+    host.port = await freePort();
+    writeFileSync(join(host.folder, "password"), PASSWORD + "\n", { mode: 0o600 });
+    await host.start();
+    return host;
+  }
+
+  get url() {
+    return `https://127.0.0.1:${this.port}`;
+  }
+
+  start() {
+    this.process = spawn(`${build}/socle`,
+      ["up", "--root", this.root, "--listen", `127.0.0.1:${this.port}`, "--password-file", join(this.folder, "password")],
+      { stdio: ["ignore", "pipe", "pipe"] });
+    return new Promise((resolve, reject) => {
+      let text = "";
+      const onText = (data) => (text += data).includes("Socle is ready") && resolve();
+      this.process.stdout.on("data", onText);
+      this.process.stderr.on("data", onText);
+      this.process.on("exit", () => reject(new Error(`socle up ended: ${text}`)));
+    });
+  }
+
+  stop() {
+    const ended = new Promise((resolve) => this.process.once("exit", resolve));
+    this.process.kill("SIGTERM");
+    return ended;
+  }
+
+  async destroy() {
+    await this.stop();
+    spawnSync(`${build}/socle`, ["down", "--root", this.root, "--vms", "off"]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function openBrowser() {
+  return chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync"],
+  });
+}
+
+/** A page as a person opens it; whatever the browser complains about is remembered. */
+export async function openPage(browser, options = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  page.complaints = [];
+  page.on("pageerror", (e) => page.complaints.push(e.message));
+  page.on("console", (m) => m.type() === "error" && page.complaints.push(`${m.text()} (${m.location().url})`));
+  return page;
+}
+
+export async function logIn(page, host, name = "root", password = PASSWORD) {
+  await page.goto(`${host.url}/ui/`);
+  await page.getByLabel("User name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Log in" }).click();
+}
+
+let count = 0, failed = 0, skip = false;
+
+/** One step. After a failed one the others make no sense and are not tried. */
+export async function step(name, doing) {
+  count++;
+  if (skip) return console.log(`not ok ${count} - ${name} # not tried`), void failed++;
+  try {
+    await doing();
+    console.log(`ok ${count} - ${name}`);
+  } catch (e) {
+    failed++;
+    skip = true;
+    console.log(`not ok ${count} - ${name}`);
+    console.log(String(e?.stack ?? e).replace(/^/gm, "# "));
+  }
+}
+
+export function check(condition, text) {
+  if (!condition) throw new Error(text);
+}
+
+/** Waits until it is true. */
+export async function eventually(condition, text, seconds = 20) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise((wake) => setTimeout(wake, 100)))
+    if (await condition()) return;
+  throw new Error(text);
+}
+
+export async function main(steps) {
+  const host = await Host.create(), browser = await openBrowser();
+  try {
+    await steps(host, browser);
+  } finally {
+    await browser.close();
+    await host.destroy();
+    console.log(`1..${count}`);
+    process.exitCode = failed ? 1 : 0;
+  }
+}
+
+export function picture(page, name) {
+  const folder = process.env.SOCLE_PICTURES;
+  if (!folder) return undefined;
+  mkdirSync(folder, { recursive: true });
+  return page.screenshot({ path: join(folder, `${name}.png`) });
+}
