@@ -63,7 +63,7 @@ static void no_paging(void)
     CHECK(rig.last_offset == 0x10 && rig.last_write == 0x4321);
     CHECK_EQ(mmu_load(rig.cpu, RAM, 4), UINT32_MAX); /* nobody there */
     CHECK(!mmu_host_rmw(rig.cpu, DEVICE, 4) && !mmu_host_rmw(rig.cpu, 0x1ffd, 4));
-    CHECK(mmu_host_rmw(rig.cpu, 0x1ff8, 8) == rig.gmem->host + 0x1ff8);
+    CHECK(mmu_host_rmw(rig.cpu, 0x1ff8, 8) == bt_vm_ram(rig.cpu->vm) + 0x1ff8);
     rig_close();
 }
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/range.h"
+#include "vm/engine/bt/ahead.h"
 #include "vm/engine/bt/exec.h"
 
 enum { PAGE = 4096, PIECE_MAX = 64 << 10 /* more than any block with its instructions */ };
@@ -170,6 +171,7 @@ static void *arena_take(struct bt_vcpu *vcpu, uint64_t size)
     void *at = interp->arena + interp->used;
 
     interp->used += (size + 63) & ~UINT64_C(63);
+    ahead(interp->arena, BLOCK_CACHE_SIZE, interp->used, &interp->ahead);
     return at;
 }
 
@@ -179,13 +181,20 @@ static bool ends_by_flow(const struct bt_insn *insn)
     return (insn->op >= BT_OP_JCC && insn->op <= BT_OP_JRCXZ && insn->op != BT_OP_RET);
 }
 
-static void fill_block(struct bt_vcpu *vcpu, struct bt_block *block, struct bt_insn *insn)
+/* `keep`: room for the instructions that steps point to. */
+static void fill_block(struct bt_vcpu *vcpu, struct bt_block *block, struct bt_insn *insn,
+                       struct bt_insn *keep)
 {
     unsigned offset = 0;
 
     for (unsigned i = 0; i < block->count; i++) {
+        struct bt_insn *own = &insn[i];
+        if (!exec_is_in_step(own)) {
+            *keep = *own;
+            own = keep++;
+        }
         block->step[i] = (struct bt_step){.offset = (uint16_t)offset};
-        exec_bind(vcpu, &insn[i], &block->step[i]);
+        exec_bind(vcpu, own, &block->step[i]);
         if (ends_by_flow(&insn[i]))
             block->step[i].imm = (int64_t)(uintptr_t)block->link;
         offset += insn[i].length;
@@ -232,8 +241,10 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
     unsigned count =
         decode_run(vcpu, linear, single ? 1 : BLOCK_STEPS_MAX, page, &second, scratch, &sum);
     struct bt_block *block = arena_take(vcpu, sizeof *block + (count + 1) * sizeof(struct bt_step));
-    struct bt_insn *insn = arena_take(vcpu, count * sizeof *insn);
-    memcpy(insn, scratch, count * sizeof *insn);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; i++)
+        kept += !exec_is_in_step(&scratch[i]);
+    struct bt_insn *keep = arena_take(vcpu, kept * sizeof *keep);
     *block = (struct bt_block){.page = {page->number, second.number},
                                .mode = vcpu->mode,
                                .start = linear % PAGE,
@@ -244,9 +255,9 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
                                .word = {page->word, second.word},
                                .generation = {page->generation, second.generation}};
     for (unsigned i = 0; i < count; i++)
-        block->bytes += insn[i].length;
+        block->bytes += scratch[i].length;
     block->crosses = block->start + block->bytes > PAGE;
-    fill_block(vcpu, block, insn);
+    fill_block(vcpu, block, scratch, keep);
     return block;
 }
 
@@ -262,7 +273,7 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
 {
     unsigned room = PAGE - offset;
     struct bt_block *block = memory;
-    struct bt_insn *insn = (struct bt_insn *)(void *)&block->step[2];
+    struct bt_insn *keep = (struct bt_insn *)(void *)&block->step[2], scratch, *insn = &scratch;
     _Atomic(uint32_t) *word = word_of(vcpu->vm, page);
 
     *block = (struct bt_block){.page = {page, page},
@@ -273,14 +284,14 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
                                .word = {word, word}};
     uint8_t bytes[BT_INSN_MAX];
     room = MIN(room, (unsigned)BT_INSN_MAX);
-    memcpy(bytes, vcpu->vm->gmem->host + page * PAGE + offset, room);
+    memcpy(bytes, bt_vm_ram(vcpu->vm) + page * PAGE + offset, room);
     if (!bt_decode(bytes, room, vcpu->mode & BT_MODE_CODE, insn))
         *insn = (struct bt_insn){.op = BT_OP_UD, .length = 1};
     block->bytes = insn->length;
     block->sum = block_sum(bytes, insn->length);
     block->memory_size = (uint16_t)memory_size(insn);
     block->op = insn->op;
-    fill_block(vcpu, block, insn);
+    fill_block(vcpu, block, insn, keep);
     return block;
 }
 

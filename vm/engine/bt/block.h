@@ -64,8 +64,8 @@ struct bt_jump {
 
 /* vCPU: bt_vcpu.interp. */
 struct bt_interp {
-    uint8_t *arena; /* owned: blocks, one after the other */
-    uint64_t used;
+    uint8_t *arena;           /* owned: blocks, one after the other */
+    uint64_t used, ahead;     /* ahead.h */
     uint64_t drops;           /* how often it was emptied */
     struct bt_block *running; /* NULL: none */
     bool single;              /* interp_step: one repetition only */

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "vm/engine/bt/bt_vm.h"
+#include "vm/engine/bt/flat.h"
 
 static int add(struct bt_memory *m, unsigned space, struct bt_piece piece)
 {
@@ -51,6 +53,11 @@ static int cut(struct bt_memory *m, unsigned space, uint64_t base, uint64_t end)
     return 0;
 }
 
+uint8_t *bt_vm_ram(const struct bt_vm *vm)
+{
+    return vm->flat ? flat_ram(vm->flat) : vm->gmem->host;
+}
+
 /* Memory that is part of guest RAM keeps its page numbers, so that its code and its dirty bits are
  * the same wherever it is seen. */
 static struct bt_piece piece_of(const struct bt_vm *vm, unsigned i)
@@ -63,7 +70,7 @@ static struct bt_piece piece_of(const struct bt_vm *vm, unsigned i)
     return (struct bt_piece){
         .base = memory->base,
         .size = memory->size,
-        .host = host,
+        .host = in_ram ? bt_vm_ram(vm) + (host - ram) : host,
         .page = in_ram ? (uint64_t)(host - ram) / GMEM_PAGE_SIZE : vm->mapped_page[i],
         .readonly = memory->readonly,
         .ram = in_ram,
@@ -86,7 +93,7 @@ static int make_space(const struct bt_vm *vm, struct bt_memory *m, unsigned spac
         rc = add(m, space,
                  (struct bt_piece){.base = r->base.v,
                                    .size = r->size,
-                                   .host = r->host,
+                                   .host = bt_vm_ram(vm) + (r->host - vm->gmem->host),
                                    .page = (uint64_t)(r->host - vm->gmem->host) / GMEM_PAGE_SIZE,
                                    .ram = true});
     }
@@ -103,7 +110,7 @@ static int make_space(const struct bt_vm *vm, struct bt_memory *m, unsigned spac
 }
 
 /* Old tables stay until the VM ends: a few kilobytes for each change, which are few. */
-static int publish(struct bt_vm *vm)
+int bt_memory_publish(struct bt_vm *vm)
 {
     struct bt_memory *m = calloc(1, sizeof *m);
     int rc = m ? 0 : -ENOMEM;
@@ -117,6 +124,16 @@ static int publish(struct bt_vm *vm)
     m->older = atomic_load(&vm->memory);
     atomic_store(&vm->memory, m);
     return 0;
+}
+
+void bt_memory_populate(struct bt_vm *vm, uint64_t block)
+{
+    uint64_t at = block * BT_BLOCK_BYTES, size = vm->gmem->size;
+
+    if (at >= size || atomic_exchange(&vm->populated[block], 1))
+        return;
+    (void)madvise(bt_vm_ram(vm) + at, MIN(size - at, (uint64_t)BT_BLOCK_BYTES),
+                  MADV_POPULATE_WRITE);
 }
 
 const struct bt_piece *bt_vm_find(struct bt_vm *vm, uint64_t gpa, bool smm)
@@ -171,7 +188,8 @@ int bt_memory_create(struct bt_vm *vm)
 {
     vm->pages = vm->gmem->size / GMEM_PAGE_SIZE + BT_DEVICE_PAGES;
     vm->dirty = calloc(vm->pages / 64 + 1, sizeof *vm->dirty);
-    return vm->dirty ? publish(vm) : -ENOMEM;
+    vm->populated = calloc(vm->gmem->size / BT_BLOCK_BYTES + 1, sizeof *vm->populated);
+    return vm->dirty && vm->populated ? bt_memory_publish(vm) : -ENOMEM;
 }
 
 void bt_memory_destroy(struct bt_vm *vm)
@@ -184,6 +202,7 @@ void bt_memory_destroy(struct bt_vm *vm)
         m = older;
     }
     free((void *)vm->dirty);
+    free((void *)vm->populated);
 }
 
 /* First fit among the page numbers of device memory; 0: there is no room. */
@@ -230,7 +249,7 @@ static int map_locked(struct bt_vm *vm, const struct engine_memory *memory, stru
         return err_set(err, -ENOSPC, "too much device memory");
     vm->mapped[i] = *memory;
     vm->mapped_page[i] = page;
-    rc = publish(vm);
+    rc = bt_memory_publish(vm);
     if (!rc)
         return 0;
     vm->mapped[i].size = 0;
@@ -252,7 +271,7 @@ static int unmap_locked(struct bt_vm *vm, uint64_t base)
     for (unsigned i = 0; i < BT_MEMORY_MAX; i++)
         if (vm->mapped[i].size && vm->mapped[i].base == base) {
             vm->mapped[i].size = 0;
-            return publish(vm);
+            return bt_memory_publish(vm);
         }
     return -ENOENT;
 }

@@ -77,7 +77,8 @@ struct bt_vm {
                                  for BT_DEVICE_PAGES behind guest RAM */
     _Atomic(uint64_t) *dirty; /* one bit a page, of what vCPUs have written; owned */
     _Atomic(bool) dirty_on;
-    pthread_mutex_t split_lock; /* atomics that cross pages or cache lines we cannot lock */
+    _Atomic(uint8_t) *populated; /* one a block of RAM, bt_memory_populate; owned */
+    pthread_mutex_t split_lock;  /* atomics that cross pages or cache lines we cannot lock */
 };
 
 /* Device memory in all: 1 GiB. */
@@ -86,11 +87,20 @@ enum { BT_DEVICE_PAGES = 1 << 18 };
 /* bt_memory.c */
 int bt_memory_create(struct bt_vm *vm);
 void bt_memory_destroy(struct bt_vm *vm);
+/* Makes the memory map anew: the RAM's view (flat.h) has come. */
+int bt_memory_publish(struct bt_vm *vm);
+/* Has the host map a block of RAM (in the VM's numbering / 16) as a whole, the first time: a fault
+ * for each of its pages is several times as dear. */
+enum { BT_BLOCK_PAGES = 16, BT_BLOCK_BYTES = BT_BLOCK_PAGES * 4096 };
+void bt_memory_populate(struct bt_vm *vm, uint64_t block);
 int bt_memory_map(struct bt_vm *vm, const struct engine_memory *memory, struct err *err);
 int bt_memory_unmap(struct bt_vm *vm, uint64_t base);
 int bt_memory_dirty_enable(struct bt_vm *vm, bool on);
 int bt_memory_dirty_fetch(struct bt_vm *vm, uint64_t base, uint64_t size, uint64_t *bitmap);
 
+/* Where the engine itself finds guest RAM: as translated code does, so that the host maps each page
+ * once for both. */
+uint8_t *bt_vm_ram(const struct bt_vm *vm);
 /* The piece that holds `gpa`, or NULL: the bus. `smm`: pieces of system management mode count. */
 const struct bt_piece *bt_vm_find(struct bt_vm *vm, uint64_t gpa, bool smm);
 /* Physical accesses outside translation (SMM, tests): RAM only; false where it is not. */

@@ -2,6 +2,7 @@
 /* Binding instructions to their handlers, and what handlers share (exec.h). */
 #include "vm/engine/bt/exec.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "vm/engine/bt/vec.h"
@@ -261,6 +262,18 @@ static const struct interp_handler *system_handler(unsigned op)
     return atomic_load_explicit(&table[op], memory_order_relaxed);
 }
 
+bool exec_is_in_step(const struct bt_insn *insn)
+{
+    if (insn->op == BT_OP_LEA)
+        return !insn->rip_relative && insn->addr_size >= insn->operand[0].size &&
+               insn->disp == (int32_t)insn->disp;
+    return (insn->op >= BT_OP_ADD && insn->op <= BT_OP_TEST) ||
+           (insn->op >= BT_OP_ROL && insn->op <= BT_OP_SAR) ||
+           (insn->op >= BT_OP_MOV && insn->op <= BT_OP_MOVSXD) ||
+           (insn->op >= BT_OP_JCC && insn->op <= BT_OP_RET) || insn->op == BT_OP_PUSH ||
+           insn->op == BT_OP_POP || insn->op == BT_OP_SETCC || insn->op == BT_OP_CMOVCC;
+}
+
 void exec_bind(struct bt_vcpu *vcpu, struct bt_insn *insn, struct bt_step *step)
 {
     const struct interp_handler *system;
@@ -274,6 +287,7 @@ void exec_bind(struct bt_vcpu *vcpu, struct bt_insn *insn, struct bt_step *step)
     }
     if (bind_own(insn, step))
         return;
+    assert(!exec_is_in_step(insn));
     step->insn = insn;
     if ((system = system_handler(insn->op))) {
         insn->run = system->run;

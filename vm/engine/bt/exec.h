@@ -184,6 +184,8 @@ bool exec_misc_bind(const struct bt_insn *insn, struct bt_step *step);
 /* exec.c: all of the above, else the handler of another part, else #UD. `step->offset` is set; of
  * an instruction that goes on in a step (step->insn) the step keeps the pointer. */
 void exec_bind(struct bt_vcpu *vcpu, struct bt_insn *insn, struct bt_step *step);
+/* Those, and they are most, whose steps say everything: they keep no pointer. */
+bool exec_is_in_step(const struct bt_insn *insn);
 EXEC(exec_end);   /* behind the last step: goes on behind the block */
 EXEC(exec_leave); /* in place of the steps of a block that is void: at this instruction, later */
 _Noreturn void exec_raise(struct bt_vcpu *vcpu, const struct bt_step *step, enum bt_vector vector);

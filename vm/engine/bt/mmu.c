@@ -518,6 +518,9 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
         e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
     if (e->rights & MMU_ENTRY_WRITE)
         mark_written(vcpu, piece, gpa);
+    if (piece->ram && !atomic_load_explicit(&vcpu->vm->populated[e->number / BT_BLOCK_PAGES],
+                                            memory_order_relaxed))
+        bt_memory_populate(vcpu->vm, e->number / BT_BLOCK_PAGES);
     tlb->large[linear >> 63] |= !!(e->rights & MMU_ENTRY_LARGE);
     tlb->huge[linear >> 63] |= !!(e->rights & MMU_ENTRY_HUGE);
     tag_entry(tlb, e);

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "vm/engine/bt/ahead.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/mmu.h"
@@ -88,6 +89,7 @@ void *jit_cache_take(struct jit_cache *cache, size_t size)
     if (at + size > cache->arena_size)
         return NULL;
     cache->arena_used = at + size;
+    ahead(cache->arena, cache->arena_size, cache->arena_used, &cache->arena_ahead);
     return cache->arena + at;
 }
 
@@ -304,6 +306,8 @@ static struct jit_page *page_make(struct jit_cache *cache, const struct bt_block
     if (!page)
         return NULL;
     struct jit_page **chain = &cache->page[hash_of(block->page[which])];
+    ahead(cache->maps, (uint64_t)cache->maps_max * FLAT_MAP_BYTES,
+          (cache->maps_used + 1ull) * FLAT_MAP_BYTES, &cache->maps_ahead);
     *page = (struct jit_page){.number = block->page[which],
                               .mode = block->mode,
                               .word = block->word[which],
@@ -395,11 +399,12 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
     if (!node || cache->code_used + CODE_ROOM > cache->code_size ||
         cache->unit_count == cache->unit_max)
         return -ENOSPC;
+    ahead(cache->write, cache->code_size, cache->code_used + CODE_ROOM, &cache->code_ahead);
     struct jit_site *site = (struct jit_site *)(node + 1);
     struct encode e = {.at = cache->write + cache->code_used,
                        .end = cache->write + cache->code_used + CODE_ROOM,
                        .run = (int64_t)((uintptr_t)cache->run - (uintptr_t)cache->write)};
-    struct translate_input in = {.bytes = vcpu->vm->gmem->host + page->number * PAGE,
+    struct translate_input in = {.bytes = bt_vm_ram(vcpu->vm) + page->number * PAGE,
                                  .offset = (uint16_t)offset,
                                  .mode = page->mode,
                                  .careful = page->careful,
@@ -457,7 +462,7 @@ static int look_beyond(struct bt_vcpu *vcpu, const struct bt_block *block,
                        struct beyond *ret_beyond)
 {
     struct jit_cache *cache = vcpu->jit.cache;
-    const uint8_t *ram = vcpu->vm->gmem->host;
+    const uint8_t *ram = bt_vm_ram(vcpu->vm);
     unsigned head = PAGE - block->start;
 
     ret_beyond->page = NULL;

@@ -46,6 +46,7 @@ struct jit_cache {
     uint32_t *maps;       /* borrowed: this vCPU's part of flat_maps */
     uint64_t code_size, code_used, arena_size, arena_used;
     uint64_t code_kept, arena_kept; /* of the stubs: stays when all is dropped */
+    uint64_t code_ahead, arena_ahead, maps_ahead;
     unsigned maps_max, maps_used;
     uint32_t leave, miss; /* run addresses of the stubs */
     struct translate_stubs stubs;

@@ -80,6 +80,8 @@ int jit_vm_create(struct bt_vm *vm, struct err *err)
     if (rc)
         return rc;
     rc = trap_create();
+    if (!rc)
+        rc = bt_memory_publish(vm);
     if (rc)
         return err_sys(err, rc, "cannot watch traps of translated code");
     vm->jit = true;
