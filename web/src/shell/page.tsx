@@ -6,6 +6,7 @@ import { HostPage } from "../pages/host";
 import { VmList } from "../pages/vm_list";
 import { VmPage } from "../pages/vm";
 import { DatastoreList } from "../pages/datastore_list";
+import { DatastorePage } from "../pages/datastore";
 import { NetworkList } from "../pages/network_list";
 import { MonitorPage } from "../pages/monitor";
 
@@ -17,7 +18,7 @@ export function Page() {
     case "vms":
       return id ? <VmPage key={id} id={id} tab={tab ?? "summary"} /> : <VmList />;
     case "datastores":
-      return <DatastoreList />;
+      return id ? <DatastorePage key={id} id={id} folder={route.value.slice(4)} /> : <DatastoreList />;
     case "networking":
       return <NetworkList />;
     case "monitor":

@@ -14,6 +14,7 @@ import { Login } from "../pages/login";
 import { Page } from "./page";
 import { Search } from "./search";
 import { Tasks } from "./tasks";
+import { Transfers } from "./transfers";
 import { href, route } from "./route";
 import { dark, toggleTheme } from "./theme";
 
@@ -54,7 +55,7 @@ function Frame() {
       </header>
       <Navigator open={navigator.value} />
       <main tabIndex={-1}>{loaded.value ? <Page /> : <Spinner />}</main>
-      <Tasks />
+      <div class="foot"><Transfers /><Tasks /></div>
     </div>
   );
 }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// A datastore and the files on it. Files can be dropped on the list.
+import { useEffect, useState } from "preact/hooks";
+import { href } from "../shell/route";
+import { attempt } from "../ui/alert";
+import { Button } from "../ui/button";
+import { Gauge } from "../ui/card";
+import { Dialog, openDialog } from "../ui/dialog";
+import { TextField } from "../ui/field";
+import { bytes, plural, quoted, time } from "../ui/format";
+import { Icon, type IconName } from "../ui/icon";
+import { Menu } from "../ui/menu";
+import { Empty, Table, type Column } from "../ui/table";
+import { on, ref, type AnyRef } from "../vim/client";
+import { find, type DatastoreRecord } from "../vim/inventory";
+import { DATACENTER, fileUrl, listFolder, upload } from "../vim/files";
+import { content } from "../vim/session";
+import { done } from "../vim/task";
+import type { FileInfo, FileManager } from "../vim/types.gen";
+import { openRegisterAt } from "../vm/register";
+
+const isFolder = (f: FileInfo) => f._typeName === "FolderFileInfo";
+const icons: { [type: string]: IconName } = { FolderFileInfo: "folder", VmDiskFileInfo: "disk", IsoImageFileInfo: "disc", VmConfigFileInfo: "vm" };
+const manager = () => on<FileManager>(content.value!.fileManager!);
+const datacenter = ref("Datacenter", DATACENTER);
+
+interface Place {
+  store: string;
+  folder: string; // "" or "a/b"
+  again: () => void;
+}
+const pathOf = (at: Place, name: string) => `[${at.store}] ${at.folder ? `${at.folder}/` : ""}${name}`;
+
+function NewFolder({ at }: { at: Place }) {
+  const [name, setName] = useState("");
+  const wrong = !name || /[/\\]|^\.\.?$/.test(name) ? "A name without slashes is needed." : undefined;
+  return (
+    <Dialog title="New folder" confirm="Create" because={wrong}
+      onConfirm={async () => { await manager().MakeDirectory({ name: pathOf(at, name), datacenter, createParentDirectories: false }); at.again(); }}
+      commands={{ socle: `socle datastore mkdir ${quoted(pathOf(at, name))}`, govc: `govc datastore.mkdir -ds ${quoted(at.store)} ${quoted(name)}` }}>
+      <TextField label="Name" value={name} onValue={setName} error={name && wrong} autoFocus />
+    </Dialog>
+  );
+}
+
+function Transport({ at, file, copy }: { at: Place; file: FileInfo; copy: boolean }) {
+  const [to, setTo] = useState(pathOf(at, file.path));
+  const from = pathOf(at, file.path), verb = copy ? "Copy" : "Move";
+  const args = { sourceName: from, sourceDatacenter: datacenter, destinationName: to, destinationDatacenter: datacenter, force: false };
+  const go = async () => {
+    const task: AnyRef = copy ? await manager().CopyDatastoreFile_Task(args) : await manager().MoveDatastoreFile_Task(args);
+    await done(task);
+    at.again();
+  };
+  return (
+    <Dialog title={`${verb} “${file.path}”`} confirm={verb} because={to === from && "It is there already."} onConfirm={go}
+      commands={{ socle: `socle datastore ${copy ? "cp" : "mv"} ${quoted(from)} ${quoted(to)}` }}>
+      <TextField label="To" value={to} onValue={setTo} help="A datastore in brackets, a blank, the path: [datastore1] iso/debian.iso" autoFocus />
+    </Dialog>
+  );
+}
+
+function removeFiles(at: Place, files: FileInfo[]) {
+  const names = files.map((f) => f.path);
+  openDialog(
+    <Dialog title={`Delete ${names.length === 1 ? `“${names[0]}”` : plural(names.length, "file")}?`} confirm="Delete" danger
+      onConfirm={async () => {
+        for (const name of names) await done(await manager().DeleteDatastoreFile_Task({ name: pathOf(at, name), datacenter }));
+        at.again();
+      }}
+      commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: `govc datastore.rm -ds ${quoted(at.store)} ${names.map(quoted).join(" ")}` }}>
+      <p>{files.some(isFolder) ? "Folders are deleted with all that is in them. " : ""}There is no way back.</p>
+    </Dialog>);
+}
+
+function pick(at: Place) {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.multiple = true;
+  input.onchange = () => send(at, input.files);
+  input.click();
+}
+
+function send(at: Place, files: FileList | null | undefined) {
+  for (const file of files ?? []) upload(at.store, at.folder, file, at.again);
+}
+
+function Crumbs({ id, store, folder }: { id: string; store: string; folder: string[] }) {
+  return (
+    <nav class="pf-v6-c-breadcrumb" aria-label="Folder">
+      <ol class="pf-v6-c-breadcrumb__list">
+        {[store, ...folder].map((name, i) => (
+          <li key={i} class="pf-v6-c-breadcrumb__item">
+            {i > 0 && <span class="pf-v6-c-breadcrumb__item-divider"><Icon name="right" /></span>}
+            <a class="pf-v6-c-breadcrumb__link" href={href("host", "datastores", id, "files", ...folder.slice(0, i))}>{name}</a>
+          </li>
+        ))}
+      </ol>
+    </nav>
+  );
+}
+
+function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) {
+  const [files, setFiles] = useState<FileInfo[]>();
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [over, setOver] = useState(false);
+  const path = folder.join("/"), id = store.ref.value;
+  const again = () => void attempt("The folder can not be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`)));
+  useEffect(() => (setFiles(undefined), setChosen(new Set()), again()), [path]);
+
+  const at: Place = { store: store.name ?? "", folder: path, again };
+  const picked = (files ?? []).filter((f) => chosen.has(f.path));
+  const one = picked.length === 1 ? picked[0] : undefined;
+  const single = !one && "One file at a time.";
+  const columns: Column<FileInfo>[] = [
+    {
+      name: "Name", by: (f) => (isFolder(f) ? " " : "") + f.path,
+      cell: (f) => (
+        <span class="status wrap"><Icon name={icons[f._typeName ?? ""] ?? "file"} tone={isFolder(f) ? "info" : "muted"} />
+          {isFolder(f) ? <a href={href("host", "datastores", id, "files", ...folder, f.path)}>{f.path}</a>
+            : <a href={fileUrl(at.store, path ? `${path}/${f.path}` : f.path)} download={f.path}>{f.path}</a>}
+        </span>),
+    },
+    { name: "Size", cell: (f) => (isFolder(f) ? "–" : bytes(f.fileSize)), by: (f) => f.fileSize, right: true },
+    { name: "Modified", cell: (f) => time(f.modification), by: (f) => f.modification },
+  ];
+  return (
+    <div class={`drop${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={() => setOver(false)}
+      onDrop={(e) => (e.preventDefault(), setOver(false), send(at, e.dataTransfer?.files))}>
+      <Crumbs id={id} store={at.store} folder={folder} />
+      <Table label="Files" noun="file" rows={files ?? []} columns={columns} keyOf={(f) => f.path} chosen={chosen} onChoose={setChosen}
+        tools={
+          <>
+            <Button kind="primary" icon="upload" onClick={() => pick(at)}>Upload</Button>
+            <Button icon="folder" onClick={() => openDialog(<NewFolder at={at} />)}>New folder</Button>
+            <Button icon="reset" onClick={again}>Refresh</Button>
+            <Menu label="Actions" actions={[
+              { text: "Register VM", icon: "vm", because: single || (!/\.vmx$/i.test(one!.path) && "Not a .vmx file."), run: () => openRegisterAt(pathOf(at, one!.path)) },
+              { text: "Move or rename", icon: "edit", because: single, run: () => openDialog(<Transport at={at} file={one!} copy={false} />) },
+              { text: "Copy", icon: "copy", because: single, run: () => openDialog(<Transport at={at} file={one!} copy />) },
+              { text: "Delete", icon: "trash", danger: true, apart: true, because: !picked.length && "Nothing is selected.", run: () => removeFiles(at, picked) },
+            ]}>Actions</Menu>
+          </>
+        }
+        empty={<Empty title={files ? "This folder is empty" : "Reading the folder …"} icon="folder">{files ? "Upload files, or drop them here." : ""}</Empty>} />
+    </div>
+  );
+}
+
+export function DatastorePage({ id, folder }: { id: string; folder: string[] }) {
+  const store = find<DatastoreRecord>("Datastore", id);
+  if (!store) return <Empty title="This datastore is gone" icon="database">It was removed, or you may not see it.</Empty>;
+  const capacity = store.summary?.capacity ?? 0, free = store.summary?.freeSpace ?? 0;
+  return (
+    <>
+      <div class="page-head"><h1><Icon name="database" />{store.name}</h1><span class="subtle">{store.summary?.url}</span></div>
+      <Gauge name="Used" used={capacity - free} total={capacity} text={`${bytes(capacity - free)} of ${bytes(capacity)}`} free={`${bytes(free)} free`} />
+      {store.browser ? <Files store={store} folder={folder} /> : <p>You may not see its files.</p>}
+    </>
+  );
+}
