@@ -20,6 +20,7 @@
 #include "hostd/event/event.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/task/task.h"
 #include "hostd/up/rootdir.h"
 
 #define FILE_SIZE_MAX (INT64_C(64) << 40)
@@ -196,6 +197,18 @@ static void invoke_rename(struct mo *mo, struct call *call)
     rename_datastore(call, ENTITY_OF(datastore, mo), args->newName);
 }
 
+static void invoke_rename_task(struct mo *mo, struct call *call)
+{
+    const struct vim_Rename_Task_args *args = call->args;
+
+    if (call_authorize(call, mo, "Datastore.Rename"))
+        return;
+    rename_datastore(call, ENTITY_OF(datastore, mo), args->newName);
+    struct task *task = call->fault ? NULL : task_start(call, ENTITY_OF(entity, mo));
+    if (task)
+        task_succeed(task, vim_any_none());
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(Datastore, summary, get_summary),
     MO_PROPERTY(Datastore, info, get_info),
@@ -205,9 +218,9 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(Datastore, capability, get_capability),
 };
 static const struct mo_method methods[] = {
-    MO_METHOD(RefreshDatastore, refresh),
-    MO_METHOD(RefreshDatastoreStorageInfo, refresh),
-    MO_METHOD(RenameDatastore, invoke_rename),
+    MO_METHOD(RefreshDatastore, refresh),           MO_METHOD(RefreshDatastoreStorageInfo, refresh),
+    MO_METHOD(RenameDatastore, invoke_rename),      MO_METHOD(Rename_Task, invoke_rename_task),
+    MO_METHOD(DestroyDatastore, datastore_destroy),
 };
 static const struct mo_class datastore_class = {
     .type = VIM_MANAGED(Datastore),
@@ -263,7 +276,7 @@ static int add_browser(struct inventory *inventory, struct datastore *datastore)
     return mo_add(inventory->hostd->api.registry, NULL, &datastore->browser->mo);
 }
 
-static void destroy(struct datastore *datastore)
+void datastore_free(struct datastore *datastore)
 {
     if (datastore->browser)
         mo_remove(&datastore->browser->mo);
@@ -273,7 +286,8 @@ static void destroy(struct datastore *datastore)
     free(datastore);
 }
 
-static int add(struct inventory *inventory, const char *name, json_t *known)
+int datastore_add(struct inventory *inventory, const char *name, json_t *known,
+                  struct datastore **ret_datastore)
 {
     struct datastore *datastore = calloc(1, sizeof *datastore);
     char id[ENTITY_ID_MAX], path[PATH_MAX];
@@ -289,20 +303,24 @@ static int add(struct inventory *inventory, const char *name, json_t *known)
     if (rc == 0)
         rc = add_browser(inventory, datastore);
     if (rc < 0)
-        destroy(datastore);
+        datastore_free(datastore);
+    else
+        *ret_datastore = datastore;
     return rc;
 }
 
 int datastores_scan(struct inventory *inventory, json_t *known, struct err *err)
 {
     DIR *dir = opendir(ROOTDIR_DATASTORES);
+    struct datastore *datastore;
     int rc = 0;
 
     if (!dir)
         return err_sys(err, -errno, "cannot read \"%s\"", ROOTDIR_DATASTORES);
     for (struct dirent *e; rc != -ENOMEM && (e = readdir(dir));)
         if (e->d_name[0] != '.' && strlen(e->d_name) <= DSPATH_NAME_MAX &&
-            !strpbrk(e->d_name, "[]") && (rc = add(inventory, e->d_name, known)) < 0)
+            !strpbrk(e->d_name, "[]") &&
+            (rc = datastore_add(inventory, e->d_name, known, &datastore)) < 0)
             log_warn("datastore \"%s\" is left out: %s", e->d_name, strerror(-rc));
     (void)closedir(dir);
     return rc == -ENOMEM ? err_sys(err, rc, "datastores") : 0;
@@ -313,5 +331,5 @@ void datastores_destroy(struct inventory *inventory)
     struct entity *e;
 
     while ((e = inventory_next(inventory, VIM_MANAGED(Datastore), NULL)))
-        destroy((struct datastore *)(void *)e);
+        datastore_free((struct datastore *)(void *)e);
 }

@@ -16,6 +16,13 @@ struct datastore {
     char browser_id[ENTITY_ID_MAX + 32];
 };
 
+/* The folder of that name below datastores/, which may be a link to one elsewhere. `known` as with
+ * the next. -errno. */
+int datastore_add(struct inventory *inventory, const char *name, json_t *known,
+                  struct datastore **ret_datastore);
+void datastore_free(struct datastore *datastore);         /* and out of the inventory; files stay */
+void datastore_destroy(struct mo *mo, struct call *call); /* DestroyDatastore */
+
 /* Finds the folders that are there; `known` (may be NULL) has their ids. */
 int datastores_scan(struct inventory *inventory, json_t *known, struct err *err);
 void datastores_destroy(struct inventory *inventory);

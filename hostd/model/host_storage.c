@@ -1,52 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HostDatastoreSystem and HostStorageSystem. In hosted mode datastores are folders: devices
- * are not ours to touch. */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
+/* HostStorageSystem. In hosted mode datastores are folders: devices are not ours to touch. */
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/datastore.h"
-
-static struct vim_any get_capabilities(struct mo *mo, struct call *call)
-{
-    struct vim_HostDatastoreSystemCapabilities *c =
-        VIM_NEW(call->arena, HostDatastoreSystemCapabilities);
-
-    (void)mo;
-    c->localDatastoreSupported = true;
-    return vim_any_data(c);
-}
-
-/* No devices for VMFS. */
-static void query_disks(struct mo *mo, struct call *call)
-{
-    VIM_LIST(struct vim_HostScsiDisk *) list = {0};
-
-    (void)mo;
-    VIM_EMPTY(&list);
-    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostScsiDisk, &list));
-}
-
-static const struct mo_property datastore_properties[] = {
-    MO_PROPERTY(HostDatastoreSystem, datastore, inventory_get_datastores),
-    MO_PROPERTY(HostDatastoreSystem, capabilities, get_capabilities),
-};
-static const struct mo_method datastore_methods[] = {
-    MO_METHOD(QueryAvailableDisksForVmfs, query_disks),
-};
-const struct mo_class host_datastore_system_class = {
-    .type = VIM_MANAGED(HostDatastoreSystem),
-    .props = datastore_properties,
-    .methods = datastore_methods,
-    .prop_count = ARRAY_SIZE(datastore_properties),
-    .method_count = ARRAY_SIZE(datastore_methods),
-};
-
-/* --- HostStorageSystem --- */
 
 static struct vim_any get_device_info(struct mo *mo, struct call *call)
 {

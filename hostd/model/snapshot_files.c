@@ -336,10 +336,15 @@ static int merge_down(struct snapshot_files *files, const char *node, const char
 
     (void)snprintf(file, sizeof file, "%s", first);
     for (unsigned i = 0; i < CHAIN_MAX && rc == 0; i++) {
+        struct err why = ERR_INIT;
         rc = parent_of(files, file, parent);
         if (rc < 0 || !*parent || is_listed(files, parent))
             return rc;
-        rc = disk_merge(&files->dir.host, file, files->aio, NULL, NULL, err);
+        rc = disk_merge(&files->dir.host, file, files->aio, NULL, NULL, &why);
+        if (rc == -EMLINK) /* a linked clone stands there, too */
+            return 0;
+        if (rc < 0 && err)
+            *err = why;
         if (rc == 0)
             rc = set_file(files->vmx, node, parent);
         if (rc == 0)

@@ -18,6 +18,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
+#include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/up/rootdir.h"
@@ -319,7 +320,7 @@ struct vim_any vm_refs(struct call *call, bool (*test)(struct virtual_machine *v
 
 bool vm_in_pool(struct virtual_machine *vm, struct mo *pool)
 {
-    return vm->pool && &vm->pool->e.mo == pool;
+    return vm->pool && &vm->pool->e.mo == pool && !vm_is_template(vm);
 }
 
 /* A card whose port group nobody named is on the default one. */
@@ -343,7 +344,18 @@ bool vm_on_network(struct virtual_machine *vm, struct mo *network)
 
 bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore)
 {
-    return &vm->datastore->e.mo == datastore;
+    if (&vm->datastore->e.mo == datastore)
+        return true;
+    for (unsigned i = 0; vm->vmx && i < vm->disk_count; i++) {
+        char key[40];
+        struct dspath path;
+        (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
+        const char *file = vmxfile_get(vm->vmx, key);
+        struct datastore *at = file ? vm_file(vm, file, &path) : NULL;
+        if (at && &at->e.mo == datastore)
+            return true;
+    }
+    return false;
 }
 
 void vm_move_pool(struct inventory *inventory, struct resource_pool *from, struct resource_pool *to)
@@ -403,6 +415,7 @@ static struct vim_VirtualMachineConfigSummary *config_summary(struct arena *aren
 
     s->name = arena_strdup(arena, vm->e.name);
     s->vmPathName = vm_path_text(arena, vm);
+    s->template = vm_is_template(vm);
     if (!config)
         return s;
     s->memorySizeMB = vim_int(config->hardware->memoryMB);
@@ -517,14 +530,17 @@ static struct vim_any get_pool(struct mo *mo, struct call *call)
     struct virtual_machine *vm = vm_of(mo);
 
     (void)call;
-    return vm->pool ? mo_value(&vm->pool->e.mo) : vim_any_none();
+    return vm->pool && !vm_is_template(vm) ? mo_value(&vm->pool->e.mo) : vim_any_none();
 }
 
 static struct vim_any get_datastores(struct mo *mo, struct call *call)
 {
     VIM_LIST(struct vim_ref) list = {0};
 
-    VIM_ADD(call->arena, &list, mo_ref(&vm_of(mo)->datastore->e.mo));
+    for (struct entity *e = NULL;
+         (e = inventory_next(hostd_of(call)->inventory, VIM_MANAGED(Datastore), e));)
+        if (vm_on_datastore(vm_of(mo), &e->mo))
+            VIM_ADD(call->arena, &list, mo_ref(&e->mo));
     return VIM_ANY_LIST(VIM_REF, VIM_M_Datastore, &list);
 }
 
@@ -647,6 +663,10 @@ static const struct mo_method methods[] = {
     MO_METHOD(UnregisterVM, vm_unregister),
     MO_METHOD(Destroy_Task, vm_destroy_task),
     MO_METHOD(Rename_Task, vm_rename),
+    MO_METHOD(CloneVM_Task, vm_clone),
+    MO_METHOD(RelocateVM_Task, vm_relocate),
+    MO_METHOD(MarkAsTemplate, vm_mark_as_template),
+    MO_METHOD(MarkAsVirtualMachine, vm_mark_as_vm),
     MO_METHOD(ReconfigVM_Task, vm_reconfigure),
     MO_METHOD(Reload, vm_reload_method),
     MO_METHOD(RefreshStorageInfo, refresh_storage),

@@ -11,6 +11,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_clone.h"
 
 static const char *text_of(const struct virtual_machine *vm, const char *key, const char *fallback)
 {
@@ -77,14 +78,22 @@ static bool is_device_key(const char *key)
 
 static bool is_own_property(const char *key)
 {
-    static const char *const keys[] = {".encoding",         "config.version",
-                                       "virtualHW.version", "displayName",
-                                       "guestOS",           "memSize",
-                                       "numvcpus",          "uuid.bios",
-                                       "vc.uuid",           "annotation",
-                                       "firmware",          "cpuid.coresPerSocket",
-                                       "bios.bootDelay",    "uefi.secureBoot.enabled",
-                                       "extendedConfigFile"};
+    static const char *const keys[] = {".encoding",
+                                       "config.version",
+                                       "virtualHW.version",
+                                       "displayName",
+                                       "guestOS",
+                                       "memSize",
+                                       "numvcpus",
+                                       "uuid.bios",
+                                       "vc.uuid",
+                                       "annotation",
+                                       "firmware",
+                                       "cpuid.coresPerSocket",
+                                       "bios.bootDelay",
+                                       "uefi.secureBoot.enabled",
+                                       "extendedConfigFile",
+                                       "socle.template"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (!strcasecmp(key, keys[i]))
@@ -237,6 +246,7 @@ struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
     c->firmware = !strcasecmp(text_of(vm, "firmware", "bios"), "efi") ? "efi" : "bios";
     c->swapPlacement = "inherit";
     c->changeTrackingEnabled = vim_bool(false);
+    c->template = vm_is_template(vm);
     c->nestedHVEnabled = c->vPMCEnabled = vim_bool(false);
     c->maxMksConnections = vim_int(40);
     add_extra(arena, vm, c);

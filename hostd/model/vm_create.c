@@ -16,6 +16,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_edit.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/session/session.h"
@@ -162,7 +163,8 @@ void vm_create_in_pool(struct mo *mo, struct call *call)
 /* --- register --- */
 
 static void load_registered(struct call *call, struct entity *folder, struct resource_pool *pool,
-                            struct datastore *datastore, const char *rel, const char *name)
+                            struct datastore *datastore, const char *rel, const char *name,
+                            bool as_template)
 {
     struct inventory *inventory = hostd_of(call)->inventory;
     struct task *task = task_start(call, folder);
@@ -193,13 +195,15 @@ static void load_registered(struct call *call, struct entity *folder, struct res
             (void)vmxfile_save(vm->vmx, path, &err);
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
     }
+    if (as_template)
+        (void)vm_set_template(vm, true, &err);
     EVENT_POST(inventory->hostd, VmRegisteredEvent, &vm->e, task->user, "Registered %s on %s",
                vm->e.name, inventory->host.name);
     save_inventory(task, inventory, mo_value(&vm->e.mo));
 }
 
 static void register_vm(struct call *call, struct entity *folder, struct resource_pool *pool,
-                        const char *path, const char *name)
+                        const char *path, const char *name, bool as_template)
 {
     struct inventory *inventory = hostd_of(call)->inventory;
     struct dspath parsed;
@@ -220,7 +224,7 @@ static void register_vm(struct call *call, struct entity *folder, struct resourc
     }
     if (name && *name && !entity_check_name(call, &inventory->vm_folder.e, NULL, name))
         return;
-    load_registered(call, folder, pool, datastore, parsed.rel, name);
+    load_registered(call, folder, pool, datastore, parsed.rel, name, as_template);
 }
 
 void vm_register(struct mo *mo, struct call *call)
@@ -229,17 +233,16 @@ void vm_register(struct mo *mo, struct call *call)
     struct inventory *inventory = hostd_of(call)->inventory;
     struct resource_pool *pool = args->pool.id ? pool_of(call, args->pool) : inventory->root_pool;
 
-    if (args->asTemplate)
-        CALL_FAULT(call, NotSupported);
-    else if (pool)
-        register_vm(call, ENTITY_OF(entity, mo), pool, args->path, args->name);
+    if (pool)
+        register_vm(call, ENTITY_OF(entity, mo), pool, args->path, args->name, args->asTemplate);
 }
 
 void vm_register_in_pool(struct mo *mo, struct call *call)
 {
     const struct vim_RegisterChildVM_Task_args *args = call->args;
 
-    register_vm(call, ENTITY_OF(entity, mo), ENTITY_OF(resource_pool, mo), args->path, args->name);
+    register_vm(call, ENTITY_OF(entity, mo), ENTITY_OF(resource_pool, mo), args->path, args->name,
+                false);
 }
 
 /* --- unregister, destroy --- */

@@ -13,3 +13,6 @@ bool vm_edit(struct call *call, const struct virtual_machine *vm, struct plan *p
              const struct vim_VirtualMachineConfigSpec *spec);
 bool vm_edit_devices(struct call *call, const struct virtual_machine *vm, struct plan *plan,
                      const struct vim_VirtualMachineConfigSpec *spec);
+
+/* Generated MAC addresses become those of this VM's uuid. */
+void vm_edit_new_addresses(struct plan *plan);

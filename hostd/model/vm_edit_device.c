@@ -350,9 +350,9 @@ static const char *card_model(const struct vim_VirtualDevice *device)
 }
 
 /* 00:0c:29 and three bytes of the VM's uuid and the card's number. */
-static void generate_mac(struct editing *e, int number, char text[VMCFG_MAC_TEXT])
+static void generate_mac(const struct vmxfile *vmx, int number, char text[VMCFG_MAC_TEXT])
 {
-    const char *uuid_text = vmxfile_get(e->plan->vmx, "uuid.bios");
+    const char *uuid_text = vmxfile_get(vmx, "uuid.bios");
     uint8_t uuid[16] = {0}, mac[6] = {0x00, 0x0c, 0x29};
 
     if (uuid_text)
@@ -361,6 +361,21 @@ static void generate_mac(struct editing *e, int number, char text[VMCFG_MAC_TEXT
     mac[4] = uuid[14];
     mac[5] = (uint8_t)(uuid[15] + 10 * number);
     vmcfg_mac_format(mac, text);
+}
+
+void vm_edit_new_addresses(struct plan *plan)
+{
+    for (int number = 0; number < VMCFG_NICS_MAX; number++) {
+        char key[40], text[VMCFG_MAC_TEXT];
+        (void)snprintf(key, sizeof key, "ethernet%d.addressType", number);
+        const char *type = vmxfile_get(plan->vmx, key);
+        if (!type || !strcasecmp(type, "static"))
+            continue;
+        generate_mac(plan->vmx, number, text);
+        (void)vmxfile_set(plan->vmx, key, "generated");
+        (void)snprintf(key, sizeof key, "ethernet%d.generatedAddress", number);
+        (void)vmxfile_set(plan->vmx, key, text);
+    }
 }
 
 static bool set_card(struct editing *e, const struct vim_VirtualEthernetCard *card,
@@ -390,7 +405,7 @@ static bool set_card(struct editing *e, const struct vim_VirtualEthernetCard *ca
         set(e, device, "address", text);
         set(e, device, "generatedAddress", NULL);
     } else if (!get(e, device, "generatedAddress") && !get(e, device, "address")) {
-        generate_mac(e, number, text);
+        generate_mac(e->plan->vmx, number, text);
         set(e, device, "addressType", "generated");
         set(e, device, "generatedAddress", text);
     }
@@ -571,12 +586,33 @@ static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
     return true;
 }
 
+/* A disk that is only on its way: what it has now is not known here, only that it does not shrink.
+ */
+static bool grow_clone(struct editing *e, const char *slot, uint64_t size)
+{
+    const char *file = get(e, slot, "fileName"), *slash = strrchr(e->plan->rel, '/');
+    char rel[DSPATH_MAX];
+
+    if (!size || !file || size % DISK_SECTOR || size > DISK_SIZE_MAX)
+        return true;
+    (void)snprintf(rel, sizeof rel, "%.*s%s", slash ? (int)(slash + 1 - e->plan->rel) : 0,
+                   e->plan->rel, file);
+    struct plan_disk *out =
+        plan_has(e->plan, rel) ? plan_add(e->plan, PLAN_GROW, e->plan->datastore, rel) : NULL;
+    if (!out)
+        return bad_device(e, "Its file is not there.");
+    out->size = size;
+    return true;
+}
+
 static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, const char *slot)
 {
     uint64_t size = (uint64_t)MAX(disk->capacityInKB, (int64_t)0) << 10;
     uint64_t bytes = disk->capacityInBytes.set ? (uint64_t)disk->capacityInBytes.v : 0;
 
-    for (unsigned i = 0; e->vm && i < e->vm->disk_count; i++) {
+    if (!e->vm)
+        return grow_clone(e, slot, size);
+    for (unsigned i = 0; i < e->vm->disk_count; i++) {
         const struct vm_disk *now = &e->vm->disk[i];
         if (strcasecmp(now->slot, slot) != 0)
             continue;

@@ -19,6 +19,7 @@
 #include "hostd/event/event.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/vm_change.h"
+#include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
@@ -361,7 +362,7 @@ static void power_on(struct virtual_machine *vm, struct task *task)
 
     if (vm->power != VM_OFF) {
         vm_fail_power(task, vm, VIM_VirtualMachinePowerState_poweredOff);
-    } else if (maintenance_closed(vm->e.hostd)) {
+    } else if (maintenance_closed(vm->e.hostd) || vm_is_template(vm)) {
         vm_end(vm);
         task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
     } else {
@@ -371,7 +372,7 @@ static void power_on(struct virtual_machine *vm, struct task *task)
 
 void vm_power_on_by_host(struct virtual_machine *vm)
 {
-    if (vm->power == VM_OFF && !vm->task && !maintenance_closed(vm->e.hostd))
+    if (vm->power == VM_OFF && !vm->task && !maintenance_closed(vm->e.hostd) && !vm_is_template(vm))
         begin_start(vm);
 }
 

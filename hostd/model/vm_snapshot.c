@@ -207,6 +207,17 @@ static struct vim_any get_vm(struct mo *mo, struct call *call)
     return mo_value(&vm_of_snapshot(mo)->e.mo);
 }
 
+int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err)
+{
+    struct vm_snapshot *s = container_of(mo, struct vm_snapshot, mo);
+    struct snapshot_files files = {0};
+    char path[PATH_MAX];
+
+    locate(s->vm, &files);
+    snapshot_files_vmx_path(&files, s->uid, path);
+    return vmxfile_load(path, ret_vmx, err);
+}
+
 /* What the VM was then: its kept .vmx, read as the VM's own is. */
 static struct vim_any get_config(struct mo *mo, struct call *call)
 {

@@ -27,3 +27,5 @@ void vm_remove_all_snapshots(struct mo *mo, struct call *call);
 
 /* The VM that a snapshot object belongs to. */
 struct virtual_machine *vm_of_snapshot(struct mo *mo);
+/* What the VM's .vmx was then. */
+int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err);
