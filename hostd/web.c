@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "hostd/api/sdk.h"
 #include "hostd/datastore/folder_http.h"
+#include "hostd/diag/bundle.h"
 #include "hostd/model/host_firewall.h"
 #include "hostd/session/session.h"
 
@@ -141,6 +142,18 @@ static void api_serve(struct hostd *hostd, struct http_exchange *x)
 
 /* --- the rest --- */
 
+struct session *web_session(struct hostd *hostd, const struct http_exchange *x)
+{
+    const char *header = http_header(&x->head, "vmware-api-session-id");
+    char secret[SESSION_SECRET_TEXT];
+
+    if (header)
+        return session_find(hostd->sessions, header);
+    if (http_cookie(&x->head, "vmware_soap_session", secret, sizeof secret))
+        return session_find(hostd->sessions, secret);
+    return NULL;
+}
+
 static const char welcome[] =
     "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Socle</title></head>\n"
     "<body><h1>Socle " SOCLE_VERSION "</h1>\n"
@@ -174,6 +187,8 @@ static void serve(void *ctx, struct http_exchange *x)
         api_serve(hostd, x);
     else if (is_under(x->head.path, "/folder"))
         folder_http_serve(hostd, x);
+    else if (!strncmp(x->head.path, "/downloads/", strlen("/downloads/")))
+        bundle_http_serve(hostd, x);
     else if (reads && !strcmp(x->head.path, "/"))
         welcome_serve(x);
     else

@@ -21,6 +21,7 @@
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
+#include "hostd/web.h"
 
 enum { CHUNK = 256 << 10 };
 
@@ -36,18 +37,6 @@ static struct session *by_ticket(struct hostd *hostd, const struct http_exchange
         return NULL;
     (void)snprintf(bound, sizeof bound, "%s %s", names[x->head.method], x->head.target);
     return ticket_redeem(hostd->sessions, TICKET_SERVICE, ticket, bound);
-}
-
-static struct session *by_cookie(struct hostd *hostd, const struct http_exchange *x)
-{
-    const char *header = http_header(&x->head, "vmware-api-session-id");
-    char secret[SESSION_SECRET_TEXT];
-
-    if (header)
-        return session_find(hostd->sessions, header);
-    if (http_cookie(&x->head, "vmware_soap_session", secret, sizeof secret))
-        return session_find(hostd->sessions, secret);
-    return NULL;
 }
 
 /* --- the transfer, on a thread of its own --- */
@@ -451,7 +440,7 @@ void folder_http_serve(struct hostd *hostd, struct http_exchange *x)
     struct session *session = by_ticket(hostd, x);
 
     if (!session)
-        session = by_cookie(hostd, x);
+        session = web_session(hostd, x);
     if (!session) {
         authenticate(hostd, x);
         return;

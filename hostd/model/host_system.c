@@ -308,6 +308,7 @@ static struct vim_any get_config_manager(struct mo *mo, struct call *call)
     c->healthStatusSystem = VIM_REF(HostHealthStatusSystem, "healthStatusSystem");
     c->imageConfigManager = VIM_REF(HostImageConfigManager, "ha-image-config-manager");
     c->hostAccessManager = VIM_REF(HostAccessManager, "ha-host-access-manager");
+    c->certificateManager = VIM_REF(HostCertificateManager, "ha-certificate-manager");
     c->powerSystem = VIM_REF(HostPowerSystem, "ha-power-system");
     c->vsanSystem = VIM_REF(HostVsanSystem, "vsanSystem");
     c->accountManager = VIM_REF(HostLocalAccountManager, "ha-localacctmgr");

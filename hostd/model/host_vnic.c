@@ -18,17 +18,18 @@ static struct vim_VirtualNicManagerNetConfig *net_config(struct call *call, unsi
 {
     struct vim_VirtualNicManagerNetConfig *c = VIM_NEW(call->arena, VirtualNicManagerNetConfig);
     struct vim_list nics = host_network_vnics(call->arena);
-    struct vim_HostVirtualNic **items = nics.items;
 
     c->nicType = kinds[kind];
     c->multiSelectAllowed = true;
-    c->candidateVnic.count = nics.count;
-    c->candidateVnic.items = items;
+    VIM_EMPTY(&c->candidateVnic);
     VIM_EMPTY(&c->selectedVnic);
-    for (size_t i = 0; kind == 0 && i < nics.count; i++)
-        VIM_ADD(call->arena, &c->selectedVnic,
-                (const char *)arena_printf(call->arena, "VirtualNicManagerNetConfig.management.%s",
-                                           items[i]->key));
+    for (size_t i = 0; i < nics.count; i++) {
+        struct vim_HostVirtualNic *nic = ((struct vim_HostVirtualNic **)nics.items)[i];
+        nic->key = arena_printf(call->arena, "%s.%s", kinds[kind], nic->key);
+        VIM_ADD(call->arena, &c->candidateVnic, nic);
+        if (kind == 0)
+            VIM_ADD(call->arena, &c->selectedVnic, nic->key);
+    }
     return c;
 }
 

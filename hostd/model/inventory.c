@@ -50,6 +50,8 @@ static const struct {
     {&host_access_manager_class, "ha-host-access-manager"},
     {&host_power_system_class, "ha-power-system"},
     {&host_vsan_system_class, "vsanSystem"},
+    {&host_certificate_manager_class, "ha-certificate-manager"},
+    {&diagnostic_manager_class, "ha-diagnosticmgr"},
     {&service_manager_class, "ha-servicemanager"},
     {&host_autostart_manager_class, "ha-autostart-mgr"},
     {&host_datastore_system_class, "ha-datastoresystem"},

@@ -11,6 +11,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_boot.h"
 #include "hostd/model/vm_clone.h"
 
 static const char *text_of(const struct virtual_machine *vm, const char *key, const char *fallback)
@@ -91,6 +92,8 @@ static bool is_own_property(const char *key)
                                        "firmware",
                                        "cpuid.coresPerSocket",
                                        "bios.bootDelay",
+                                       "bios.bootOrder",
+                                       "bios.hddOrder",
                                        "uefi.secureBoot.enabled",
                                        "extendedConfigFile",
                                        "socle.template"};
@@ -157,6 +160,7 @@ static struct vim_VirtualMachineBootOptions *boot_options(struct arena *arena,
     b->efiSecureBootEnabled = vim_bool(flag_of(vm, "uefi.secureBoot.enabled", false));
     b->bootRetryEnabled = vim_bool(false);
     b->bootRetryDelay = vim_long(10000);
+    vm_boot_order_get(arena, vm->vmx, b);
     return b;
 }
 

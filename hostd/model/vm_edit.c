@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/model/vm_edit.h"
+#include "hostd/model/vm_boot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,8 @@ static bool edit_boot(struct call *call, struct plan *plan,
         return false;
     if (!boot)
         return true;
+    if (boot->bootOrder.items && vm_boot_order_set(plan->vmx, boot) < 0)
+        return bad(call, "configSpec.bootOptions.bootOrder");
     return (!boot->bootDelay.set || set_number(call, plan, "bios.bootDelay", boot->bootDelay.v)) &&
            set_flag(call, plan, "bios.forceSetupOnce", boot->enterBIOSSetup) &&
            set_flag(call, plan, "uefi.secureBoot.enabled", boot->efiSecureBootEnabled);

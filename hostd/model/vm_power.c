@@ -229,6 +229,7 @@ void vm_adopt(struct virtual_machine *vm)
 struct starting {
     struct virtual_machine *vm; /* stays: an operation is under way */
     struct vmcfg cfg;
+    char log[32];
     struct err err;
     int rc;
 };
@@ -316,7 +317,8 @@ static void start_work(void *arg)
 {
     struct starting *starting = arg;
 
-    starting->rc = keeper_start(&starting->cfg, starting->vm->keeper_path, &starting->err);
+    starting->rc =
+        keeper_start(&starting->cfg, starting->vm->keeper_path, starting->log, &starting->err);
 }
 
 static void start_done(void *arg)
@@ -346,6 +348,7 @@ static void begin_start(struct virtual_machine *vm)
     starting->vm = vm;
     vm->power = VM_STARTING;
     keeper_forget(vm->keeper_path);
+    (void)snprintf(starting->log, sizeof starting->log, "log/vm-%.16s.log", vm->e.id);
     int rc = vm_read_config(vm, vm->vmx, &starting->cfg, &starting->err);
     if (rc == 0)
         rc = worker_post(vm->e.hostd->worker, start_work, start_done, starting);

@@ -6,11 +6,18 @@ usage: host_objects.py BUILD
 """
 
 import datetime
+import hashlib
+import io
+import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import tarfile
 import time
+import urllib.error
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -299,6 +306,101 @@ def access(tap, host, client):
     accounts.RemoveUser("guest")
 
 
+def logs(tap, host, client):
+    manager = client.content.diagnosticManager
+    vm = client.make_vm("logged", "VM Network")
+    WaitFor(vm.PowerOnVM_Task())
+    keys = [d.key for d in manager.QueryDescriptions()]
+    mine = f"vm-{vm._moId}"
+    tap.equal("logs of hostd, the front, the VM", [k in keys for k in ("hostd", "front", mine)], [True] * 3)
+    whole = host.log().split("\n")[:-1]
+    header = manager.BrowseDiagnosticLog(key="hostd", start=2, lines=2)
+    tap.equal("two lines", (header.lineStart, header.lineEnd, header.lineText), (2, 3, whole[1:3]))
+    header = manager.BrowseDiagnosticLog(key="hostd", start=2**31 - 1, lines=10)
+    tap.equal("behind the end", (header.lineEnd, len(header.lineText)), (len(whole), 0))
+    text = manager.BrowseDiagnosticLog(key=mine).lineText
+    tap.check("the VM's", any("starts" in line for line in text), text)
+    WaitFor(vm.PowerOffVM_Task())
+    tap.check("and its end", eventually(
+        lambda: any("has ended" in line for line in manager.BrowseDiagnosticLog(key=mine).lineText)))
+    for key in ("nothing", "../password", "hostd.log", "", "/etc/passwd"):
+        tap.raises(f"no log {key!r}", vim.fault.CannotAccessFile, lambda k=key: manager.BrowseDiagnosticLog(key=k))
+    WaitFor(vm.ReconfigVM_Task(vim.vm.ConfigSpec(
+        extraConfig=[vim.option.OptionValue(key="RemoteDisplay.vnc.password", value="hush-hush")])))
+    bundle(tap, host, client, manager)
+    WaitFor(vm.Destroy_Task())
+
+
+def bundle(tap, host, client, manager):
+    info = WaitFor(manager.GenerateLogBundles_Task(includeDefault=True))[0]
+    url = info.url.replace("*", f"127.0.0.1:{host.port}")
+    cookie = client.si._stub.cookie.split(";")[0]
+    fetched = urllib.request.urlopen(urllib.request.Request(url, headers={"Cookie": cookie}), context=context())
+    data = fetched.read()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = {m.name.split("/", 1)[1]: tar.extractfile(m).read() for m in tar.getmembers()}
+    tap.check("a bundle has what is needed", {"log/hostd.log", "log/front.log", "config/inventory.json",
+                                              "machine/meminfo"} <= set(members), sorted(members))
+    tap.check("and the VMs", any(b"hush-hush" not in v and b"(left out)" in v
+                                 for k, v in members.items() if k.startswith("vm/")), sorted(members))
+    with open(f"{host.root}/config/accounts.json", encoding="utf-8") as file:
+        hashes = [a["hash"].encode() for a in json.load(file)["users"]]
+    secrets = hashes + [host.password.encode(), b"PRIVATE KEY", b"hush-hush"]
+    tap.equal("nothing secret", [s for s in secrets for v in members.values() if s in v], [])
+
+    def status(address, **headers):
+        try:
+            return urllib.request.urlopen(urllib.request.Request(address, headers=headers), context=context()).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    tap.equal("not without a session", status(url), 401)
+    for name in ("x.tgz", "..%2f..%2fpassword", "../../password", ""):
+        code = status(f"https://127.0.0.1:{host.port}/downloads/{name}", Cookie=cookie)
+        tap.check(f"nor another file {name!r}", code in (400, 404), code)
+    for _ in range(4):
+        WaitFor(manager.GenerateLogBundles_Task(includeDefault=True))
+    tap.equal("the newest are kept", len(os.listdir(f"{host.root}/run/downloads")), 3)
+
+
+def thumbprint(host):
+    return hashlib.sha1(ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", host.port)))).hexdigest()
+
+
+def certificates(tap, host, client):
+    manager = client.manager.certificateManager
+    info = manager.certificateInfo
+    tap.check("the certificate", "CN=" in info.subject and info.issuer == info.subject and info.status == "good" and
+              info.notBefore < info.notAfter, info)
+    request = manager.GenerateCertificateSigningRequestByDn("/O=Test/CN=host.example")
+    tap.raises("no name", vim.fault.HostConfigFault, lambda: manager.GenerateCertificateSigningRequestByDn("host"))
+    folder = host.folder
+    with open(f"{folder}/csr", "w", encoding="ascii") as file:
+        file.write(request)
+
+    def openssl(*arguments):
+        return subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    tap.check("is a signing request", "CN = host.example" in openssl("req", "-in", "csr", "-noout", "-subject", "-verify"))
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
+            "-out", "ca.pem", "-subj", "/CN=ca", "-days", "400")
+    openssl("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "new.pem", "-days", "30")
+    with open(f"{folder}/new.pem", encoding="ascii") as file:
+        new = file.read()
+    with open(f"{folder}/ca.pem", encoding="ascii") as file:
+        foreign = file.read()
+    before = thumbprint(host)
+    tap.raises("a certificate for another key", vim.fault.HostConfigFault,
+               lambda: manager.InstallServerCertificate(foreign))
+    tap.raises("none at all", vim.fault.HostConfigFault, lambda: manager.InstallServerCertificate("x"))
+    manager.InstallServerCertificate(new)
+    wanted = hashlib.sha1(ssl.PEM_cert_to_DER_cert(new)).hexdigest()
+    tap.check("installed, it serves", before != wanted and eventually(lambda: thumbprint(host) == wanted))
+    client.__init__(host)
+    info = client.manager.certificateManager.certificateInfo
+    tap.equal("and is told", (info.issuer, info.status), ("CN=ca", "expiringShortly"))
+
+
 def privileges(tap, host, client):
     """What changes the host asks for a privilege."""
     accounts = client.content.accountManager
@@ -325,6 +427,10 @@ def denied(other):
     yield "ConfigurePowerPolicy", lambda: other.manager.powerSystem.ConfigurePowerPolicy(1)
     yield "ChangeAccessMode", lambda: other.manager.hostAccessManager.ChangeAccessMode("looker", False, "accessAdmin")
     yield "FetchSoftwarePackages", lambda: other.manager.imageConfigManager.FetchSoftwarePackages()
+    yield "InstallServerCertificate", lambda: other.manager.certificateManager.InstallServerCertificate("x")
+    yield "certificateInfo", lambda: other.manager.certificateManager.certificateInfo
+    yield "BrowseDiagnosticLog", lambda: other.content.diagnosticManager.BrowseDiagnosticLog(key="hostd")
+    yield "GenerateLogBundles_Task", lambda: other.content.diagnosticManager.GenerateLogBundles_Task(includeDefault=True)
     yield "EnterMaintenanceMode_Task", lambda: other.host.EnterMaintenanceMode_Task(0)
     yield "UpdateNetworkConfig", lambda: system.UpdateNetworkConfig(vim.host.NetworkConfig(), "modify")
 
@@ -332,7 +438,7 @@ def denied(other):
 def main():
     with Host(sys.argv[1]) as host:
         Tap().run([network, network_in_use, network_at_once, options, maintenance, services, firewall,
-                   hardware, access, privileges], host, Client(host))
+                   hardware, access, logs, certificates, privileges], host, Client(host))
 
 
 main()

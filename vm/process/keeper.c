@@ -33,7 +33,7 @@ static int read_complaint(int fd, struct err *err)
     return err_set(err, -EIO, "%s", text);
 }
 
-int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err)
+int keeper_start(const struct vmcfg *cfg, const char *path, const char *log, struct err *err)
 {
     cleanup_fd int config = -1;
     int status = 0, words[2];
@@ -44,7 +44,7 @@ int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err)
         return rc;
     if (pipe2(words, O_CLOEXEC) < 0)
         return err_sys(err, -errno, "cannot make a pipe");
-    const char *argv[] = {"socle-keeper", path, NULL};
+    const char *argv[] = {"socle-keeper", path, log, NULL};
     rc = spawn_program("keeper", argv, config, words[1], &pid, err);
     (void)close_fd(words[1]);
     if (rc == 0 && waitpid(pid, &status, 0) < 0)

@@ -81,8 +81,9 @@ struct keeper_change {
 };
 
 /* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working
- * directory, which the keeper keeps. Blocks until the keeper listens. */
-int keeper_start(const struct vmcfg *cfg, const char *path, struct err *err);
+ * directory, which the keeper keeps. Blocks until the keeper listens. What it and the VM's
+ * processes log is appended to the file `log`; NULL: nowhere. */
+int keeper_start(const struct vmcfg *cfg, const char *path, const char *log, struct err *err);
 
 /* A non-blocking connection: -ECONNREFUSED or -ENOENT when nobody listens. */
 int keeper_connect(const char *path, int *ret_fd);

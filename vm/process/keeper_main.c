@@ -3,6 +3,7 @@
  * inventories or APIs; it holds the VM's end together and passes on what it is told. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,6 +311,23 @@ static void leave_word(const struct keeper *keeper)
         log_error("%s", err.text);
 }
 
+enum { LOG_FULL = 4 << 20 };
+
+/* Standard error is a file from now on. One that has become large makes room first. */
+static void log_to(const char *path)
+{
+    char old[PATH_MAX];
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_size > LOG_FULL &&
+        snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old)
+        (void)rename(path, old);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)dup2(fd, STDERR_FILENO);
+    (void)close_fd(fd);
+}
+
 static int start(struct keeper *keeper, struct vmcfg *cfg, struct err *err)
 {
     int fd = -1, rc = read_config(cfg, err);
@@ -337,7 +355,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", err.text);
         return EXIT_FAILURE;
     }
+    if (argc > 2)
+        log_to(argv[2]);
+    log_info("VM \"%s\" starts", cfg.name ? cfg.name : keeper.path);
     run(&keeper, &cfg);
+    log_info("VM has ended%s%s", *keeper.state.text ? ": " : "", keeper.state.text);
     leave_word(&keeper);
     (void)unlink(keeper.path);
     tell_all(&keeper);
