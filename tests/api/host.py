@@ -2,6 +2,7 @@
 """A host in hosted mode for tests: `socle up` in a folder of its own at a free port, and clients."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,9 +16,15 @@ START_S, STOP_S = 60, 60
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that Linux gives out by itself: a host that starts again finds it free again."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(condition, seconds=20):
