@@ -21,6 +21,7 @@ struct hostd {
     struct sessions *sessions;
     struct perms *perms;
     struct state *state;
+    struct perf *perf;
     struct tasks *tasks;
     struct events *events;
     struct inventory *inventory;

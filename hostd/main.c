@@ -23,6 +23,7 @@
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/inventory.h"
 #include "hostd/model/option_manager.h"
+#include "hostd/perf/perf.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
 #include "hostd/store/state.h"
@@ -109,6 +110,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = inventory_create(hostd, &hostd->inventory, err);
     if (rc == 0)
+        rc = perf_create(hostd, &hostd->perf);
+    if (rc == 0)
         rc = collector_init(&hostd->api);
     if (rc == 0)
         rc = view_init(&hostd->api);
@@ -154,6 +157,7 @@ static void stop(struct process *process)
     tasks_destroy(hostd->tasks);
     autostart_destroy(hostd->autostart);
     maintenance_destroy(hostd->maintenance);
+    perf_destroy(hostd->perf);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
     state_destroy(hostd->state);

@@ -12,7 +12,8 @@
 #include "hostd/model/host_firewall.h"
 #include "hostd/session/session.h"
 
-enum { API_BODY_MAX = 16 << 20 };
+/* A stranger has nothing to say but a login. */
+enum { API_BODY_MAX = 16 << 20, STRANGER_BODY_MAX = 64 << 10 };
 
 static bool is_under(const char *path, const char *prefix)
 {
@@ -106,10 +107,20 @@ static const char *method_name(enum http_method method)
     return method == HTTP_POST ? "POST" : method == HTTP_GET ? "GET" : "";
 }
 
+/* The session that a request names; NULL: none. */
+static const char *session_secret(const struct http_exchange *x, char secret[SESSION_SECRET_TEXT])
+{
+    const char *header = http_header(&x->head, "vmware-api-session-id");
+
+    if (header && strlen(header) < SESSION_SECRET_TEXT)
+        return header;
+    return http_cookie(&x->head, "vmware_soap_session", secret, SESSION_SECRET_TEXT) ? secret
+                                                                                     : NULL;
+}
+
 static void api_serve(struct hostd *hostd, struct http_exchange *x)
 {
     struct api_request *request = calloc(1, sizeof *request);
-    const char *header = http_header(&x->head, "vmware-api-session-id");
 
     if (!request) {
         http_answer_text(x, 503, "out of memory");
@@ -129,11 +140,9 @@ static void api_serve(struct hostd *hostd, struct http_exchange *x)
                                         .find_session = find_session,
                                         .respond = respond,
                                         .ctx = request};
-    if (header && strlen(header) < sizeof request->secret)
-        request->sdk.session_key = header;
-    else if (http_cookie(&x->head, "vmware_soap_session", request->secret, sizeof request->secret))
-        request->sdk.session_key = request->secret;
-    else if (x->local && (x->head.method == HTTP_POST || is_under(x->head.path, "/sdk/vim25")))
+    request->sdk.session_key = session_secret(x, request->secret);
+    if (!request->sdk.session_key && x->local &&
+        (x->head.method == HTTP_POST || is_under(x->head.path, "/sdk/vim25")))
         open_local_session(request);
     x->user = request;
     x->gone = api_gone;
@@ -170,9 +179,13 @@ static void welcome_serve(struct http_exchange *x)
 
 static size_t body_max(void *ctx, const struct http_exchange *x)
 {
-    (void)ctx;
+    struct hostd *hostd = ctx;
+    char text[SESSION_SECRET_TEXT];
+    const char *secret = session_secret(x, text);
+
     if (is_under(x->head.path, "/sdk"))
-        return API_BODY_MAX;
+        return x->local || (secret && session_find(hostd->sessions, secret)) ? API_BODY_MAX
+                                                                             : STRANGER_BODY_MAX;
     return is_under(x->head.path, "/folder") ? HTTP_STREAM : 4096;
 }
 

@@ -168,29 +168,9 @@ void machine_read(struct machine *machine, const char *fallback_uuid)
     machine->boot_us = (int64_t)(now.tv_sec - up.tv_sec) * 1000000;
 }
 
-/* The numbers of the line "cpu ...": user nice system idle iowait irq softirq steal. */
-static bool cpu_times(unsigned long long v[8])
+uint64_t machine_memory_used(const struct machine *machine)
 {
-    char line[256];
-    FILE *file = fopen("/proc/stat", "re");
-    char *at =
-        file && fgets(line, sizeof line, file) && !strncmp(line, "cpu ", 4) ? line + 4 : NULL;
+    uint64_t available = meminfo("MemAvailable");
 
-    for (unsigned i = 0; at && i < 8; i++)
-        v[i] = strtoull(at, &at, 10);
-    if (file)
-        (void)fclose(file);
-    return at;
-}
-
-void machine_load(struct machine_load *ret_load)
-{
-    const uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-    unsigned long long v[8] = {0};
-
-    *ret_load = (struct machine_load){.memory_available = meminfo("MemAvailable")};
-    if (!cpu_times(v))
-        return;
-    ret_load->busy_us = (v[0] + v[1] + v[2] + v[5] + v[6] + v[7]) * tick_us;
-    ret_load->total_us = ret_load->busy_us + (v[3] + v[4]) * tick_us;
+    return machine->memory > available ? machine->memory - available : 0;
 }

@@ -27,8 +27,4 @@ struct machine {
 /* `fallback_uuid` where the firmware tells none. */
 void machine_read(struct machine *machine, const char *fallback_uuid);
 
-struct machine_load {
-    uint64_t busy_us, total_us; /* of all CPUs together, since boot */
-    uint64_t memory_available;  /* bytes */
-};
-void machine_load(struct machine_load *ret_load);
+uint64_t machine_memory_used(const struct machine *machine); /* bytes, now */

@@ -16,6 +16,7 @@
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/host_network.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/perf/perf.h"
 #include "hostd/up/cert.h"
 
 enum { VCPUS_MAX = 768, PORT = 443 };
@@ -154,30 +155,16 @@ static struct vim_any get_runtime(struct mo *mo, struct call *call)
     return vim_any_data(runtime(call));
 }
 
-/* Load since it was asked last, so that a client that asks now and then sees what goes on. */
-static int32_t cpu_mhz_in_use(const struct machine *m, const struct machine_load *now)
-{
-    static struct machine_load before;
-    static int32_t last;
-    uint64_t total = now->total_us - before.total_us;
-
-    if (before.total_us && total > 500000)
-        last = (int32_t)((double)(now->busy_us - before.busy_us) / (double)total *
-                         (double)m->cores * (double)(m->cpu_hz / 1000000));
-    if (!before.total_us || total > 500000)
-        before = *now;
-    return last;
-}
-
+/* As measured last; a host that has just come up has measured nothing yet. */
 static struct vim_HostListSummaryQuickStats *quick_stats(struct call *call)
 {
     const struct machine *m = machine_of(call);
+    const struct perf_series *perf = perf_find(hostd_of(call)->perf, "ha-host");
     struct vim_HostListSummaryQuickStats *q = VIM_NEW(call->arena, HostListSummaryQuickStats);
-    struct machine_load load;
 
-    machine_load(&load);
-    q->overallCpuUsage = vim_int(cpu_mhz_in_use(m, &load));
-    q->overallMemoryUsage = vim_int((int32_t)((m->memory - load.memory_available) >> 20));
+    q->overallCpuUsage = vim_int(perf ? perf_series_last(perf, PERF_cpu_usagemhz) : 0);
+    q->overallMemoryUsage = vim_int(perf ? perf_series_last(perf, PERF_mem_consumed) >> 10
+                                         : (int32_t)(machine_memory_used(m) >> 20));
     q->uptime = vim_int((int32_t)((clock_realtime(&clock_host) / 1000 - m->boot_us) / 1000000));
     return q;
 }

@@ -30,6 +30,7 @@ static const struct {
     {&session_manager_class, "ha-sessionmgr"},
     {&task_manager_class, "ha-taskmgr"},
     {&event_manager_class, "ha-eventmgr"},
+    {&perf_manager_class, "ha-perfmgr"},
     {&authorization_manager_class, "ha-authmgr"},
     {&local_account_manager_class, "ha-localacctmgr"},
     {&user_directory_class, "ha-user-directory"},

@@ -21,6 +21,7 @@
 #include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
+#include "hostd/perf/perf.h"
 #include "hostd/up/rootdir.h"
 
 static int64_t now_us(void)
@@ -457,9 +458,16 @@ static struct vim_VirtualMachineQuickStats *quick_stats(struct arena *arena,
     struct vim_VirtualMachineQuickStats *q = VIM_NEW(arena, VirtualMachineQuickStats);
 
     q->guestHeartbeatStatus = VIM_ManagedEntityStatus_gray;
-    q->overallCpuUsage = vim_int(0);
-    q->guestMemoryUsage = vim_int(0);
-    q->hostMemoryUsage = vim_int(vm->power == VM_ON ? (int32_t)(vm_memory(vm) >> 20) : 0);
+    const struct perf_series *perf = vm->perf ? perf_find(vm->e.hostd->perf, vm->e.id) : NULL;
+    int32_t consumed = perf ? perf_series_last(perf, PERF_mem_consumed) : 0,
+            overhead = perf ? perf_series_last(perf, PERF_mem_overhead) : 0;
+
+    q->overallCpuUsage = vim_int(perf ? perf_series_last(perf, PERF_cpu_usagemhz) : 0);
+    q->overallCpuDemand = vim_int(perf ? perf_series_last(perf, PERF_cpu_demand) : 0);
+    q->guestMemoryUsage = vim_int(perf ? perf_series_last(perf, PERF_mem_active) >> 10 : 0);
+    q->hostMemoryUsage = vim_int((consumed + overhead) >> 10);
+    q->privateMemory = vim_int(consumed >> 10);
+    q->consumedOverheadMemory = vim_int(overhead >> 10);
     q->uptimeSeconds =
         vim_int(vm->power == VM_ON ? (int32_t)((now_us() - vm->boot_us) / 1000000) : 0);
     return q;

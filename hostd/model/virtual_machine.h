@@ -58,6 +58,7 @@ struct virtual_machine {
     enum vm_power power;
     char keeper_path[40]; /* run/vm/ID.sock */
     struct loop_source keeper;
+    struct perf_entity *perf; /* while it runs: perf/perf.h */
     int64_t boot_us;
     bool clean_off;
     /* The change that its keeper is at (vm_change.h); NULL: none. */

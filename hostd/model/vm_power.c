@@ -21,6 +21,7 @@
 #include "hostd/model/vm_change.h"
 #include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_suspend.h"
+#include "hostd/perf/perf.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
 #include "hostd/up/rootdir.h"
@@ -104,6 +105,7 @@ void vm_hang_up(struct virtual_machine *vm)
 
     if (!vm->keeper.loop)
         return;
+    perf_vm_off(vm);
     loop_del(&vm->keeper);
     (void)close_fd(fd);
 }
@@ -177,9 +179,12 @@ static void on_keeper(void *ctx, uint32_t events)
 {
     struct virtual_machine *vm = ctx;
     struct keeper_message m;
-    int rc = keeper_receive(vm->keeper.fd, &m, NULL);
+    int fd = -1, rc = keeper_receive(vm->keeper.fd, &m, &fd);
 
     (void)events;
+    if (rc == 0 && m.kind == KEEPER_USAGE)
+        perf_vm_on(vm, &m, TAKE_FD(fd));
+    (void)close_fd(fd);
     if (rc == -EAGAIN)
         return;
     if (rc < 0)
@@ -205,6 +210,8 @@ static int listen_to_keeper(struct virtual_machine *vm)
     rc = loop_add_fd(vm->e.hostd->loop, &vm->keeper, fd, EPOLLIN, on_keeper, vm);
     if (rc < 0)
         (void)close_fd(fd);
+    else
+        (void)keeper_send(fd, KEEPER_USAGE);
     return rc;
 }
 
