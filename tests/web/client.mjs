@@ -95,6 +95,25 @@ await main(async (host, browser) => {
     await confirm(page, "Rename");
     await page.getByRole("heading", { name: "web two" }).waitFor();
   });
+  await step("its settings are edited: memory, a bigger disk, a second one, a CD drive without a disc", async () => {
+    await page.getByRole("button", { name: "Actions", exact: true }).click();
+    await page.getByRole("menuitem", { name: "Edit settings" }).click();
+    await dialog(page).getByLabel("Memory", { exact: true }).fill("127");
+    await dialog(page).getByText("Memory: a multiple of 4 MB.").first().waitFor();
+    await dialog(page).getByLabel("Memory", { exact: true }).fill("128");
+    await dialog(page).getByLabel("Hard disk 1", { exact: true }).fill("2");
+    await dialog(page).getByRole("button", { name: "Add a disk" }).click();
+    await dialog(page).getByLabel("New disk", { exact: true }).fill("3");
+    await dialog(page).getByRole("button", { name: "Add a CD drive" }).click();
+    await picture(page, "edit");
+    await confirm(page, "Save");
+    await dialog(page).waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Hardware" }).click();
+    for (const text of ["Hard disk 1", "Hard disk 2", "CD/DVD drive 1"]) await page.getByText(text).waitFor();
+    await page.getByText("3 GB").waitFor();
+    await page.getByText("2 GB").first().waitFor();
+    await picture(page, "hardware");
+  });
   await step("the search finds it by its new name", async () => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type("two");

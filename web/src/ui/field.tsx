@@ -7,9 +7,11 @@ interface Common {
   label: string;
   help?: ComponentChildren;
   error?: string | false | undefined;
+  /** Why it can not be changed now. */
+  because?: string | false | undefined;
 }
 
-function Group({ id, label, help, error, children }: Common & { id: string; children: ComponentChildren }) {
+function Group({ id, label, help, error, because, children }: Common & { id: string; children: ComponentChildren }) {
   return (
     <div class="pf-v6-c-form__group">
       <div class="pf-v6-c-form__group-label">
@@ -17,11 +19,11 @@ function Group({ id, label, help, error, children }: Common & { id: string; chil
       </div>
       <div class="pf-v6-c-form__group-control">
         {children}
-        {(error || help) && (
+        {(error || because || help) && (
           <div class="pf-v6-c-form__helper-text" aria-live="polite">
             <div class="pf-v6-c-helper-text">
               <div class={`pf-v6-c-helper-text__item${error ? " pf-m-error" : ""}`} id={`${id}-help`}>
-                <span class="pf-v6-c-helper-text__item-text">{error || help}</span>
+                <span class="pf-v6-c-helper-text__item-text">{error || because || help}</span>
               </div>
             </div>
           </div>
@@ -48,11 +50,11 @@ interface TextProps extends Common {
 
 export function TextField({ value, onValue, lines, unit, autoFocus, autoComplete, ...p }: TextProps) {
   const id = useId();
-  const state = { id, value, placeholder: p.placeholder, required: p.required, autofocus: autoFocus,
+  const state = { id, value, placeholder: p.placeholder, required: p.required, autofocus: autoFocus, disabled: Boolean(p.because),
     "aria-invalid": Boolean(p.error), "aria-describedby": p.error || p.help ? `${id}-help` : undefined };
   return (
     <Group id={id} {...p}>
-      <span class={`pf-v6-c-form-control${p.error ? " pf-m-error" : ""}${unit ? " with-unit" : ""}`}>
+      <span class={`pf-v6-c-form-control${p.error ? " pf-m-error" : ""}${p.because ? " pf-m-disabled" : ""}${unit ? " with-unit" : ""}`}>
         {lines
           ? <textarea {...state} rows={lines} onInput={(e) => onValue(e.currentTarget.value)} />
           : <input {...state} type={(p.type ?? "text") as "text"} min={p.min} max={p.max} step={p.step} autocomplete={autoComplete ?? "off"}
@@ -74,7 +76,7 @@ export function SelectField({ value, onValue, choices, ...p }: SelectProps) {
   return (
     <Group id={id} {...p}>
       <span class="pf-v6-c-form-control">
-        <select id={id} value={value} onChange={(e) => onValue(e.currentTarget.value)}>
+        <select id={id} value={value} disabled={Boolean(p.because)} onChange={(e) => onValue(e.currentTarget.value)}>
           {choices.map(([v, text]) => <option key={v} value={v} selected={v === value}>{text}</option>)}
         </select>
         <span class="pf-v6-c-form-control__utilities" />

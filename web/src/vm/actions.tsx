@@ -14,6 +14,7 @@ import type { VmRecord } from "../vim/inventory";
 import { done } from "../vim/task";
 import { powerOf } from "./state";
 import { openCloneVm } from "./clone";
+import { openEditVm } from "./edit";
 import { openTakeSnapshot } from "./snapshot";
 
 type Power = "poweredOn" | "poweredOff" | "suspended";
@@ -112,7 +113,8 @@ export function vmActions(vms: readonly VmRecord[]): Action[] {
   const single = one ? false : "One virtual machine at a time.";
   return [
     shutDown(vms), restart(vms), suspend(vms), reset(vms),
-    { text: "Take snapshot", icon: "camera", apart: true, because: single, run: () => openTakeSnapshot(one!) },
+    { text: "Edit settings", icon: "settings", apart: true, because: single, run: () => void attempt("The settings can not be read", () => openEditVm(one!)) },
+    { text: "Take snapshot", icon: "camera", because: single, run: () => openTakeSnapshot(one!) },
     { text: "Clone", icon: "copy", because: single, run: () => openCloneVm(one!) },
     { text: "Rename", icon: "edit", because: single, run: () => openDialog(<RenameDialog vm={one!} />) },
     unregister(vms), destroy(vms),

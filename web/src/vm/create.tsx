@@ -9,6 +9,7 @@ import { datastores, networks, host, vms } from "../vim/inventory";
 import { done } from "../vim/task";
 import type { Folder, VirtualMachineConfigSpec } from "../vim/types.gen";
 import { go } from "../shell/route";
+import { add, newCard, newCdrom, newDisk } from "./devices";
 import { rootPool, vmFolder } from "./place";
 
 const guests = [
@@ -19,36 +20,22 @@ const guests = [
 
 interface Form { name: string; guest: string; firmware: string; store: string; cpus: string; memory: string; disk: string; thin: boolean; network: string; iso: string; start: boolean }
 
-/** A device's spec; new ones have negative keys, by which they name each other. */
-const add = (device: object, create = false) =>
-  ({ _typeName: "VirtualDeviceConfigSpec", operation: "add", ...(create && { fileOperation: "create" }), device });
-
+/** New devices have negative keys, by which they name each other. */
 export function specOf(f: Form): VirtualMachineConfigSpec {
   const store = datastores().find((d) => d.ref.value === f.store)?.name ?? "";
-  const network = networks().find((n) => n.ref.value === f.network);
+  const network = networks().find((n) => n.ref.value === f.network)?.name;
   return {
     _typeName: "VirtualMachineConfigSpec",
     name: f.name, guestId: f.guest, firmware: f.firmware, numCPUs: Number(f.cpus), memoryMB: Number(f.memory),
     files: { _typeName: "VirtualMachineFileInfo", vmPathName: `[${store}]` },
     deviceChange: [
       add({ _typeName: "ParaVirtualSCSIController", key: -1, busNumber: 0, sharedBus: "noSharing" }),
-      ...(Number(f.disk) > 0 ? [add({
-        _typeName: "VirtualDisk", key: -2, controllerKey: -1, unitNumber: 0, capacityInKB: Number(f.disk) * 1024 * 1024,
-        backing: { _typeName: "VirtualDiskFlatVer2BackingInfo", fileName: `[${store}]`, diskMode: "persistent", thinProvisioned: f.thin },
-      }, true)] : []),
+      ...(Number(f.disk) > 0 ? [newDisk(-2, -1, 0, Number(f.disk), f.thin, store)] : []),
       add({ _typeName: "VirtualAHCIController", key: -3, busNumber: 0 }),
-      ...(f.iso ? [add({
-        _typeName: "VirtualCdrom", key: -4, controllerKey: -3, unitNumber: 0,
-        backing: { _typeName: "VirtualCdromIsoBackingInfo", fileName: f.iso },
-        connectable: { _typeName: "VirtualDeviceConnectInfo", startConnected: true, allowGuestControl: true, connected: true },
-      })] : []),
-      ...(network ? [add({
-        _typeName: "VirtualVmxnet3", key: -5, addressType: "generated",
-        backing: { _typeName: "VirtualEthernetCardNetworkBackingInfo", deviceName: network.name },
-        connectable: { _typeName: "VirtualDeviceConnectInfo", startConnected: true, allowGuestControl: true, connected: true },
-      })] : []),
+      ...(f.iso ? [newCdrom(-4, -3, 0, f.iso)] : []),
+      ...(network ? [newCard(-5, "VirtualVmxnet3", network)] : []),
     ],
-  } as unknown as VirtualMachineConfigSpec;
+  };
 }
 
 function problems(f: Form): { [K in keyof Form]?: string } {
