@@ -12,6 +12,9 @@ enum conn_state {
     CONN_HANDLING, /* the handler has it */
     CONN_WRITING,
     CONN_TRANSFER, /* a thread has it */
+    /* The answer is out, to a request that was not read to its end. What still comes is read away
+     * for DRAIN_S: closed at once, the socket would take the answer back. */
+    CONN_DRAINING,
     CONN_CLOSING,
 };
 
@@ -24,6 +27,7 @@ struct conn {
     uint64_t deadline; /* of this state without progress; 0: none */
     bool advancing;    /* conn_advance is on the stack */
     bool last;         /* close after the answer */
+    bool unread;       /* with some of the request still to come */
 
     struct http_exchange x;
     struct http_body framing;

@@ -20,6 +20,7 @@ enum {
     SWEEP_S = 5,
     HEAD_S = 30,  /* from a head's first byte to its last */
     IDLE_S = 180, /* between requests; longer than the front keeps a connection */
+    DRAIN_S = 5,  /* reading away what nobody wants any more */
     STALL_S = 60, /* without one byte, in a body or an answer */
 };
 #define SECONDS(n) ((uint64_t)(n)*1000000000)
@@ -177,7 +178,7 @@ static int receive(struct conn *conn)
 /* An answer of the server's own, after which the connection closes. */
 static void refuse(struct conn *conn, int status)
 {
-    conn->last = true;
+    conn->last = conn->unread = true;
     conn->state = CONN_HANDLING;
     conn->x.gone = NULL;
     http_answer_text(&conn->x, status, http_status_text(status));
@@ -334,8 +335,10 @@ static void flush(struct conn *conn)
     }
     buf_free(&conn->out);
     conn->out_at = 0;
-    conn->state = conn->last ? CONN_CLOSING : CONN_HEAD;
-    conn->deadline = clock_now() + SECONDS(IDLE_S);
+    conn->state = conn->unread ? CONN_DRAINING : conn->last ? CONN_CLOSING : CONN_HEAD;
+    conn->deadline = clock_now() + SECONDS(conn->unread ? DRAIN_S : IDLE_S);
+    if (conn->unread)
+        (void)shutdown(conn->fd, SHUT_WR);
 }
 
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *headers,
@@ -346,7 +349,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     size_t len = body ? body->len : 0;
 
     if (!conn->framing.done && conn->state == CONN_HANDLING)
-        conn->last = true; /* a body that nobody read is in the way */
+        conn->last = conn->unread = true; /* a body that nobody read is in the way */
     conn_put_head(conn, &conn->out, status, content_type, headers, len);
     if (len && !head_only)
         buf_put(&conn->out, body->data, len);
@@ -398,9 +401,17 @@ static bool step(struct conn *conn)
     case CONN_WRITING:
         flush(conn);
         return conn->state == CONN_HEAD;
+    case CONN_DRAINING:
+        conn->in_at = conn->in.len;
+        return false;
     default:
         return false;
     }
+}
+
+static bool reads(const struct conn *conn)
+{
+    return conn->state == CONN_HEAD || conn->state == CONN_BODY || conn->state == CONN_DRAINING;
 }
 
 static void conn_advance(struct conn *conn)
@@ -411,7 +422,7 @@ static void conn_advance(struct conn *conn)
     while (got > 0) {
         while (step(conn))
             continue;
-        if (conn->state != CONN_HEAD && conn->state != CONN_BODY)
+        if (!reads(conn))
             break;
         got = receive(conn);
     }
@@ -422,7 +433,7 @@ static void conn_advance(struct conn *conn)
     }
     if (got < 0 || conn->state == CONN_CLOSING)
         conn_drop(conn);
-    else if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
+    else if (reads(conn))
         (void)loop_mod_fd(&conn->source, EPOLLIN);
     else if (conn->state == CONN_WRITING)
         (void)loop_mod_fd(&conn->source, EPOLLOUT);

@@ -166,8 +166,9 @@ static void put_conf(struct buf *conf, const struct front_config *config)
     buf_put_str(conf, "  }\n}\n");
 }
 
-/* In the child, after fork: only async-signal-safe calls. */
-static void exec_nginx(const char *folder)
+/* In the child, after fork: only async-signal-safe calls. All names are relative to the folder, so
+ * that its workers, which may be another user, need not get through what is above it. */
+static void exec_nginx(void)
 {
     static const char *const places[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx"};
     char *env[] = {NULL};
@@ -181,7 +182,7 @@ static void exec_nginx(const char *folder)
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(null, STDOUT_FILENO);
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-        const char *argv[] = {"socle-front",   "-p", folder,     "-e",
+        const char *argv[] = {"socle-front",   "-p", "./",       "-e",
                               "log/front.log", "-c", FRONT_CONF, NULL};
         (void)execve(places[i], (char *const *)argv, env);
     }
@@ -191,12 +192,10 @@ static void exec_nginx(const char *folder)
 int front_start(const struct front_config *config, pid_t *ret_pid, struct err *err)
 {
     cleanup_buf struct buf conf = {0};
-    char cwd[4096], folder[4100];
 
     put_conf(&conf, config);
-    if (conf.failed || !getcwd(cwd, sizeof cwd))
+    if (conf.failed)
         return err_sys(err, -ENOMEM, "the front's configuration");
-    (void)snprintf(folder, sizeof folder, "%s/", cwd);
     if (access("/usr/sbin/nginx", X_OK) < 0 && access("/usr/local/sbin/nginx", X_OK) < 0)
         return err_set(err, -ENOENT, "nginx is not installed; on Debian: apt-get install nginx");
     int rc = mkdir("run/front", 0711) < 0 && errno != EEXIST ? -errno : 0;
@@ -209,7 +208,7 @@ int front_start(const struct front_config *config, pid_t *ret_pid, struct err *e
     if (pid < 0)
         return err_sys(err, -errno, "cannot start nginx");
     if (pid == 0)
-        exec_nginx(folder);
+        exec_nginx();
     *ret_pid = pid;
     return 0;
 }

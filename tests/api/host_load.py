@@ -100,32 +100,40 @@ def bodies(tap, host, client):
     tap.check("memory is as before", eventually(lambda: resident(host) < before + 40 * 1024), (before, resident(host)))
 
 
+def answered(s, seconds):
+    """What has come, b"" if nothing."""
+    s.settimeout(seconds)
+    try:
+        return s.recv(4096)
+    except (ssl.SSLWantReadError, TimeoutError):
+        return b""
+    finally:
+        s.settimeout(30)
+
+
+def pour(host, head, part, most):
+    """Sends until there is an answer: how much that was, and the answer's first line."""
+    sent, answer = 0, b""
+    with open_tls(host) as s:
+        s.sendall(head.encode())
+        try:
+            while sent < most and not (answer := answered(s, 0)):
+                s.sendall(part)
+                sent += len(part)
+            return sent, (answer or answered(s, 10)).split(b"\r\n")[0]
+        except OSError as error:
+            return sent, str(error).encode()
+
+
 def endless(tap, host, client):
     """Chunks without end, and heads without end."""
-    def chunks(headers):
-        sent = 0
-        with open_tls(host) as s:
-            s.sendall(f"POST /sdk HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n".encode())
-            try:
-                while sent < 64 << 20:
-                    s.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-                    sent += 65536
-            except OSError:
-                pass
-        return sent
-
-    tap.check("chunks from a stranger end", chunks("") < 40 << 20)
-    tap.check("and from somebody logged in", chunks(cookie(client)) < 40 << 20)
-    sent = 0
-    with open_tls(host) as s:
-        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-        try:
-            while sent < 1 << 20:
-                s.sendall(b"X-A: " + b"y" * 4000 + b"\r\n")
-                sent += 4000
-        except OSError:
-            pass
-    tap.check("heads end too", sent < 1 << 20, sent)
+    head = "POST /sdk HTTP/1.1\r\nHost: x\r\n{}Transfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    for what, headers in (("a stranger", ""), ("somebody logged in", cookie(client))):
+        sent, line = pour(host, head.format(headers), chunk, 64 << 20)
+        tap.check(f"chunks from {what} end", sent < 24 << 20 and b" 413 " in line, (sent, line))
+    sent, line = pour(host, "GET / HTTP/1.1\r\nHost: x\r\n", b"X-A: " + b"y" * 4000 + b"\r\n", 4 << 20)
+    tap.check("heads end too", sent < 3 << 20 and b" 400 " in line, (sent, line))
 
 
 def slow(tap, host, client):
@@ -202,9 +210,9 @@ def guessing(tap, host, client):
     locked = [login_time(host, "victim", "victims-secret-1") for _ in range(5)]
     unknown = [login_time(host, f"nobody{n}", "wrong") for n in range(5)]
     tap.raises("locked after five", vim.fault.InvalidLogin, lambda: connect(host, "victim", "victims-secret-1"))
-    means = [statistics.median(times) for times in (known, locked, unknown)]
-    print("# known, locked, unknown: " + ", ".join(f"{m * 1000:.0f} ms" for m in means), flush=True)
-    tap.check("all take as long", max(means) < 1.8 * min(means), (known, locked, unknown))
+    best = [min(times) for times in (known, locked, unknown)]  # others use the machine too
+    print("# known, locked, unknown: " + ", ".join(f"{m * 1000:.0f} ms" for m in best), flush=True)
+    tap.check("all take as long", max(best) < 2.5 * min(best), (known, locked, unknown))
     texts = [e.fullFormattedMessage for e in client.content.eventManager.QueryEvents(
         vim.event.EventFilterSpec(eventTypeId=["vim.event.BadUsernameSessionEvent"]))]
     tap.check("each guess is an event", sum("victim" in t for t in texts) >= 5, texts)
