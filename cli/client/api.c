@@ -3,22 +3,19 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/range.h"
 #include "cli/client/http.h"
+#include "cli/client/password.h"
 #include "cli/client/websocket.h"
 
 #define VERSION "8.0.3.0"
-enum { PASSWORD_MAX = 256, LOGOUT_S = 3 };
+enum { LOGOUT_S = 3 };
 
 struct api {
     struct http http;
@@ -67,7 +64,8 @@ static bool is_one_of(const char *word, const char *const *list, unsigned count)
 
 static int code_of(const char *type)
 {
-    static const char *const missing[] = {"ManagedObjectNotFound", "FileNotFound", "NotFound"};
+    static const char *const missing[] = {"ManagedObjectNotFound", "FileNotFound", "NotFound",
+                                          "UserNotFound"};
     static const char *const denied[] = {"NoPermission", "NotAuthenticated", "InvalidLogin",
                                          "InvalidLocale"};
 
@@ -290,43 +288,6 @@ int api_socket_open(struct api *api, const char *path, struct api_socket **ret_s
 
 /* --- logging in --- */
 
-static int read_password_file(const char *path, char *password, struct err *err)
-{
-    cleanup_buf struct buf text = {0};
-    int rc = file_load(AT_FDCWD, path, 4096, &text, NULL);
-
-    if (rc < 0)
-        return err_sys(err, rc, "cannot read \"%s\"", path);
-    (void)snprintf(password, PASSWORD_MAX, "%s", buf_cstr(&text));
-    password[strcspn(password, "\r\n")] = '\0';
-    explicit_bzero(text.data, text.len);
-    return 0;
-}
-
-static int ask_password(const char *user, const char *host, char *password, struct err *err)
-{
-    struct termios before, quiet;
-    FILE *tty = fopen("/dev/tty", "r+e");
-
-    if (!tty || tcgetattr(fileno(tty), &before) < 0) {
-        if (tty)
-            (void)fclose(tty);
-        return err_set(err, -EACCES,
-                       "no password: use --password-file or SOCLE_PASSWORD, or a terminal");
-    }
-    (void)fprintf(tty, "Password of %s at %s: ", user, host);
-    (void)fflush(tty);
-    quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    (void)tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
-    char *got = fgets(password, PASSWORD_MAX, tty);
-    (void)tcsetattr(fileno(tty), TCSAFLUSH, &before);
-    (void)fputc('\n', tty);
-    (void)fclose(tty);
-    password[strcspn(password, "\r\n")] = '\0';
-    return got ? 0 : err_set(err, -ECANCELED, "no password was typed");
-}
-
 static const char *given(const char *value, const char *variable)
 {
     const char *text = value ? value : getenv(variable);
@@ -337,17 +298,19 @@ static const char *given(const char *value, const char *variable)
 static int login(struct api *api, const struct api_config *config, struct err *err)
 {
     const char *user = given(config->user, "SOCLE_USER"), *text = getenv("SOCLE_PASSWORD");
-    char password[PASSWORD_MAX] = "";
+    char password[PASSWORD_MAX] = "", question[512];
     int rc = 0;
 
     if (!user)
         user = "root";
+    (void)snprintf(question, sizeof question, "Password of %s at %s", user, api->http.name);
     if (config->password_file)
-        rc = read_password_file(config->password_file, password, err);
+        rc = password_read(config->password_file, password, err);
     else if (text)
         (void)snprintf(password, sizeof password, "%s", text);
-    else
-        rc = ask_password(user, api->http.name, password, err);
+    else if ((rc = password_ask(question, password, err)) == -ENOTTY)
+        rc = err_set(err, -EACCES,
+                     "no password: use --password-file or SOCLE_PASSWORD, or a terminal");
     if (rc == 0)
         rc = api_call(api, json_object_get(api->content, "sessionManager"), "Login",
                       json_pack("{s:s, s:s}", "userName", user, "password", password), NULL, err);

@@ -269,7 +269,7 @@ static int run(struct command *command, int argc, char **argv)
         rc = check_operands(command, &err);
     if (rc == 0)
         rc = command->verb->run(command, &err);
-    if (rc < 0)
+    if (rc < 0 && (rc != -ECANCELED || *err.text))
         (void)fprintf(stderr, "socle %s %s: %s\n", command->noun->name, command->verb->name,
                       *err.text ? err.text : strerror(-rc));
     api_close(command->api);

@@ -138,9 +138,9 @@ static void on_moved(void *ctx, uint64_t done, uint64_t total)
 
 static const char *base_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
+    const char *slash = strrchr(path, '/'), *volume = path[0] == '[' ? strstr(path, "] ") : NULL;
 
-    return slash ? slash + 1 : path;
+    return slash ? slash + 1 : volume ? volume + 2 : path;
 }
 
 /* The target's name: what was said; with '/' at its end or nothing of it, the source's in there. */

@@ -155,7 +155,11 @@ static int follow(struct command *command, struct err *err)
 
     if (rc == 0)
         rc = open_collector(command, &api, &collector, err);
-    return rc < 0 ? rc : follow_property(api, collector, "latestPage", on_page, &f, err);
+    if (rc == 0)
+        rc = follow_property(api, collector, "latestPage", on_page, &f, err);
+    if (rc == -ECANCELED)
+        *err = ERR_INIT; /* that is how it is meant to end */
+    return rc;
 }
 
 static const struct verb verbs[] = {

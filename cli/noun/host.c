@@ -163,8 +163,7 @@ static int advanced_set(struct command *command, struct err *err)
 
 static const struct verb verbs[] = {
     {"show", "", "shows the machine and what of it is used", NO_OPTIONS, host_show},
-    {"advanced list", "[NAME]", "shows the advanced options, or those that begin so", NO_OPTIONS,
-     advanced_list},
+    {"advanced list", "[NAME]", "shows the advanced options, or one", NO_OPTIONS, advanced_list},
     {"advanced set", "NAME VALUE", "changes one", NO_OPTIONS, advanced_set},
 };
 

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `socle user`: the host's own accounts. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "cli/client/out.h"
+#include "cli/client/password.h"
 #include "cli/noun/nouns.h"
-
-enum { PASSWORD_MAX = 256 };
 
 static const struct column columns[] = {{"name", "NAME", COLUMN_TEXT},
                                         {"description", "DESCRIPTION", COLUMN_TEXT}};
@@ -38,54 +31,22 @@ static int list(struct command *command, struct err *err)
 
 /* --- passwords --- */
 
-static bool read_quietly(FILE *tty, const char *question, char password[PASSWORD_MAX])
-{
-    struct termios before, quiet;
-
-    (void)fprintf(tty, "%s: ", question);
-    (void)fflush(tty);
-    if (tcgetattr(fileno(tty), &before) < 0)
-        return false;
-    quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    (void)tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
-    char *got = fgets(password, PASSWORD_MAX, tty);
-    (void)tcsetattr(fileno(tty), TCSAFLUSH, &before);
-    (void)fputc('\n', tty);
-    password[strcspn(password, "\r\n")] = '\0';
-    return got;
-}
-
-static int ask_twice(char password[PASSWORD_MAX], struct err *err)
-{
-    char again[PASSWORD_MAX] = "";
-    FILE *tty = fopen("/dev/tty", "r+e");
-    bool got =
-        tty && read_quietly(tty, "New password", password) && read_quietly(tty, "Again", again);
-    int rc = !tty   ? err_set(err, -EINVAL, "no terminal to ask on; use --new-password-file")
-             : !got ? err_set(err, -ECANCELED, "nothing was done")
-             : strcmp(password, again) ? err_set(err, -EINVAL, "these are two passwords")
-                                       : 0;
-
-    if (tty)
-        (void)fclose(tty);
-    explicit_bzero(again, sizeof again);
-    return rc;
-}
-
 static int new_password(const struct command *command, char password[PASSWORD_MAX], struct err *err)
 {
     const char *path = command_value(command, "new-password-file");
-    cleanup_buf struct buf text = {0};
+    char again[PASSWORD_MAX] = "";
 
-    if (!path)
-        return ask_twice(password, err);
-    int rc = file_load(AT_FDCWD, path, 4096, &text, NULL);
-    if (rc < 0)
-        return err_sys(err, rc, "cannot read \"%s\"", path);
-    (void)snprintf(password, PASSWORD_MAX, "%s", buf_cstr(&text));
-    password[strcspn(password, "\r\n")] = '\0';
-    return *password ? 0 : err_set(err, -EINVAL, "\"%s\": no password in its first line", path);
+    if (path)
+        return password_read(path, password, err);
+    int rc = password_ask("New password", password, err);
+    if (rc == 0)
+        rc = password_ask("Again", again, err);
+    if (rc == -ENOTTY)
+        rc = err_set(err, -EINVAL, "no terminal to ask on; use --new-password-file");
+    if (rc == 0 && strcmp(password, again) != 0)
+        rc = err_set(err, -EINVAL, "these are two passwords");
+    explicit_bzero(again, sizeof again);
+    return rc;
 }
 
 static const struct option add_options[] = {

@@ -450,6 +450,8 @@ static const struct verb verbs[] = {
     {"reset", "VM...", "presses the reset button", NO_OPTIONS, vm_reset},
     {"reboot", "VM...", "asks the guest to restart (needs tools in the guest)", NO_OPTIONS,
      vm_reboot},
+    {"suspend", "VM...", "saves its memory and switches it off; start resumes it", NO_OPTIONS,
+     vm_suspend},
     {"console", "VM", "attaches this terminal to its serial port", vm_console_options,
      VM_CONSOLE_OPTIONS, vm_console,
      "Ctrl-] or Ctrl-A x leaves the console, Ctrl-A Ctrl-A sends Ctrl-A; the VM goes on.\n"
