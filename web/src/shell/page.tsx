@@ -8,6 +8,7 @@ import { VmPage } from "../pages/vm";
 import { DatastoreList } from "../pages/datastore_list";
 import { DatastorePage } from "../pages/datastore";
 import { NetworkList } from "../pages/network_list";
+import { ManagePage } from "../pages/manage";
 import { MonitorPage } from "../pages/monitor";
 
 export function Page() {
@@ -21,6 +22,8 @@ export function Page() {
       return id ? <DatastorePage key={id} id={id} folder={route.value.slice(4)} /> : <DatastoreList />;
     case "networking":
       return <NetworkList />;
+    case "manage":
+      return <ManagePage tab={id ?? "users"} />;
     case "monitor":
       return <MonitorPage tab={id ?? "events"} />;
     default:

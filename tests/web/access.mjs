@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Users, roles and permissions; what somebody sees and may do who is not the administrator; the other settings of
+// the host.
+import { check, logIn, main, openPage, picture, step } from "./rig.mjs";
+
+const dialog = (page) => page.locator("dialog[open]").last();
+const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
+const gone = (page) => dialog(page).waitFor({ state: "detached" });
+const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
+
+await main(async (host, browser) => {
+  const page = await openPage(browser), guest = await openPage(browser);
+
+  await step("a user is added", async () => {
+    await logIn(page, host);
+    await page.getByRole("region", { name: "Capacity" }).waitFor();
+    await open(page, host, "host", "manage", "users");
+    await page.getByRole("button", { name: "Add user" }).click();
+    await dialog(page).getByLabel("User name").fill("vera");
+    await dialog(page).getByLabel("Password", { exact: true }).fill("green Tea 7 leaves");
+    await dialog(page).getByLabel("Once more").fill("green Tea");
+    await dialog(page).getByText("The passwords differ.").waitFor();
+    await dialog(page).getByLabel("Once more").fill("green Tea 7 leaves");
+    await confirm(page, "Add");
+    await page.getByRole("cell", { name: "vera" }).first().waitFor();
+    await picture(page, "users");
+  });
+  await step("a role of one's own", async () => {
+    await page.getByRole("link", { name: "Roles" }).click();
+    await page.getByRole("button", { name: "Add role" }).click();
+    await dialog(page).getByLabel("Name", { exact: true }).fill("Switch");
+    await dialog(page).getByLabel("Find a privilege").fill("Interact.Power");
+    await dialog(page).getByLabel("VirtualMachine.Interact.PowerOn").check();
+    await picture(page, "role");
+    await confirm(page, "Add");
+    await page.getByRole("cell", { name: "Switch" }).first().waitFor();
+  });
+  await step("the user gets it on the whole host", async () => {
+    await page.getByRole("link", { name: "Permissions" }).click();
+    await page.getByRole("button", { name: "Add permission" }).click();
+    await dialog(page).getByLabel("Who").selectOption("vera");
+    await dialog(page).getByLabel("Role").selectOption({ label: "Switch" });
+    await confirm(page, "Add");
+    await page.getByRole("cell", { name: "Switch" }).first().waitFor();
+    await picture(page, "permissions");
+  });
+  await step("that user may log in and look, and is told what is not allowed", async () => {
+    await logIn(guest, host, "vera", "green Tea 7 leaves");
+    await guest.getByRole("region", { name: "Capacity" }).waitFor();
+    await open(guest, host, "host", "vms");
+    await guest.getByRole("button", { name: "Create VM" }).first().click();
+    await dialog(guest).getByLabel("Name", { exact: true }).fill("mine");
+    await confirm(guest, "Create");
+    await dialog(guest).getByText("That did not work").waitFor();
+    check(/Permission/i.test(await dialog(guest).textContent()), "it does not say why");
+    await dialog(guest).getByRole("button", { name: "Cancel" }).click();
+  });
+  await step("taken from them, nothing is left to see", async () => {
+    await page.getByRole("button", { name: "Take the permission from vera" }).click();
+    await confirm(page, "Take away");
+    await gone(page);
+    await guest.reload();
+    await guest.waitForTimeout(500);
+    check((await guest.getByRole("region", { name: "Capacity" }).count()) === 0, "the host is still shown");
+  });
+  await step("a setting of the host is changed", async () => {
+    await open(page, host, "host", "manage", "advanced");
+    const rows = page.getByRole("table", { name: "Advanced settings" }).getByRole("row");
+    await rows.nth(1).waitFor();
+    await picture(page, "advanced");
+  });
+  await step("a virtual machine starts with the host", async () => {
+    await open(page, host, "host", "vms");
+    await page.getByRole("button", { name: "Create VM" }).first().click();
+    await dialog(page).getByLabel("Name", { exact: true }).fill("early");
+    await confirm(page, "Create");
+    await gone(page);
+    await open(page, host, "host", "manage", "autostart");
+    await page.getByLabel("Start virtual machines with the host").check();
+    await page.getByRole("button", { name: "Start with the host" }).click();
+    await page.getByRole("button", { name: "Not by itself" }).waitFor();
+    await picture(page, "autostart");
+  });
+  await step("the services are listed", async () => {
+    await open(page, host, "host", "manage", "services");
+    await page.getByRole("table", { name: "Services" }).getByRole("row").nth(1).waitFor();
+    await picture(page, "services");
+  });
+  await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
+});

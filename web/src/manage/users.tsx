@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import { useState } from "preact/hooks";
+import { Button } from "../ui/button";
+import { Dialog, openDialog } from "../ui/dialog";
+import { TextField } from "../ui/field";
+import { quoted } from "../ui/format";
+import { Icon } from "../ui/icon";
+import { Menu } from "../ui/menu";
+import { Table, type Column } from "../ui/table";
+import { on } from "../vim/client";
+import { content } from "../vim/session";
+import type { HostLocalAccountManager, UserDirectory, UserSearchResult } from "../vim/types.gen";
+import { useAnswer } from "../vim/use";
+
+const accounts = () => on<HostLocalAccountManager>(content.value!.accountManager!);
+
+export const listUsers = (): Promise<UserSearchResult[]> =>
+  on<UserDirectory>(content.value!.userDirectory!).RetrieveUserGroups({ searchStr: "", exactMatch: false, findUsers: true, findGroups: true });
+
+function UserDialog({ user, again }: { user?: UserSearchResult; again: () => void }) {
+  const [id, setId] = useState(user?.principal ?? "");
+  const [full, setFull] = useState(user?.fullName ?? "");
+  const [password, setPassword] = useState("");
+  const [twice, setTwice] = useState("");
+  const wrong = !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) ? "Up to 32 letters, digits, dots and dashes; a letter first."
+    : !user && !password ? "A password is needed." : password !== twice ? "The passwords differ." : undefined;
+  const save = async () => {
+    const spec = { _typeName: "HostAccountSpec", id, description: full, ...(password && { password }) };
+    await (user ? accounts().UpdateUser({ user: spec }) : accounts().CreateUser({ user: spec }));
+    again();
+  };
+  return (
+    <Dialog title={user ? `Edit ${user.principal}` : "Add a user"} confirm={user ? "Save" : "Add"} because={wrong} onConfirm={save}
+      commands={{ socle: `socle user ${user ? "set" : "create"} ${quoted(id || "NAME")}${full ? ` --description ${quoted(full)}` : ""}` }}>
+      {!user && <TextField label="User name" value={id} onValue={setId} error={id && !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) && wrong} autoFocus />}
+      <TextField label="Description" value={full} onValue={setFull} />
+      <TextField label={user ? "New password" : "Password"} type="password" value={password} onValue={setPassword} autoComplete="new-password" help={user && "Empty: as it is."} />
+      <TextField label="Once more" type="password" value={twice} onValue={setTwice} autoComplete="new-password" error={twice && password !== twice && "The passwords differ."} />
+    </Dialog>
+  );
+}
+
+function removeUser(user: UserSearchResult, again: () => void) {
+  openDialog(
+    <Dialog title={`Delete user ${user.principal}?`} confirm="Delete" danger onConfirm={async () => { await accounts().RemoveUser({ userName: user.principal }); again(); }}
+      commands={{ socle: `socle user delete ${quoted(user.principal)}` }}>
+      <p>The account and its permissions are lost; sessions of it end.</p>
+    </Dialog>);
+}
+
+export function Users() {
+  const [users, again] = useAnswer(listUsers);
+  const columns: Column<UserSearchResult>[] = [
+    { name: "Name", cell: (u) => <span class="status"><Icon name={u.group ? "users" : "user"} />{u.principal}</span>, by: (u) => u.principal },
+    { name: "Description", cell: (u) => u.fullName, by: (u) => u.fullName },
+    {
+      name: "", right: true,
+      cell: (u) => !u.group && (
+        <Menu kind="plain" label={`Actions of ${u.principal}`} actions={[
+          { text: "Edit", icon: "edit", run: () => openDialog(<UserDialog user={u} again={again} />) },
+          { text: "Delete", icon: "trash", danger: true, because: u.principal === "root" && "The host needs its root user.", run: () => removeUser(u, again) },
+        ]} />),
+    },
+  ];
+  return <Table label="Users" noun="user" rows={users ?? []} columns={columns} keyOf={(u) => u.principal}
+    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<UserDialog again={again} />)}>Add user</Button>} />;
+}
