@@ -2,18 +2,21 @@
 #include "hostd/model/snapshot_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/range.h"
 
-enum { NUMBER_MAX = 999999, CHAIN_MAX = DISK_CHAIN_MAX };
+enum { NUMBER_MAX = 999999, CHAIN_MAX = DISK_CHAIN_MAX, NVRAM_MAX = 4 << 20 };
 
 /* The VM's disks: where, and which file. */
 struct disks {
@@ -34,6 +37,41 @@ void snapshot_files_vmx_path(const struct snapshot_files *files, uint32_t uid, c
                    uid);
 }
 
+static void nvram_path(const struct snapshot_files *files, uint32_t uid, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.3800s/%.200s-Snapshot%u.nvram", files->folder, files->stem,
+                   uid);
+}
+
+static void state_path(const struct snapshot_files *files, uint32_t uid, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.3800s/%.200s-Snapshot%u.vmsn", files->folder, files->stem,
+                   uid);
+}
+
+static int local_path(const struct snapshot_files *files, const char *name, char path[PATH_MAX])
+{
+    if (!*name || strchr(name, '/') || strlen(name) >= DISK_NAME_MAX)
+        return -ENOENT;
+    (void)snprintf(path, PATH_MAX, "%.3800s/%s", files->folder, name);
+    return 0;
+}
+
+void snapshot_files_init(struct snapshot_files *files)
+{
+    *files = (struct snapshot_files){.state_fd = -1};
+}
+
+void snapshot_files_free(struct snapshot_files *files)
+{
+    snapshot_files_close(files);
+    vmxfile_destroy(TAKE_PTR(files->vmx));
+    vmxfile_destroy(TAKE_PTR(files->before));
+    files->state_fd = close_fd(files->state_fd);
+    free(TAKE_PTR(files->gone.name));
+    files->gone.count = 0;
+}
+
 int snapshot_files_open(struct snapshot_files *files, struct err *err)
 {
     char path[PATH_MAX];
@@ -51,7 +89,18 @@ void snapshot_files_close(struct snapshot_files *files)
     aio_destroy(TAKE_PTR(files->aio));
     if (files->dir.host.open)
         disk_dir_close(&files->dir);
-    vmxfile_destroy(TAKE_PTR(files->vmx));
+    files->dir = (struct disk_dir){0};
+}
+
+static void add_gone(struct snapshot_files *files, const char *name)
+{
+    struct snapshot_names *gone = &files->gone;
+    char(*more)[DISK_NAME_MAX] = reallocarray(gone->name, gone->count + 1, sizeof *more);
+
+    if (!more)
+        return; /* it stays behind */
+    gone->name = more;
+    (void)snprintf(more[gone->count++], DISK_NAME_MAX, "%s", name);
 }
 
 /* --- the VM's own disks --- */
@@ -85,9 +134,9 @@ static const char *local_name(const struct snapshot_files *files, const char *fi
     return file;
 }
 
-static int list_disks(const struct snapshot_files *files, struct disks *disks, struct err *err)
+static int list_disks(const struct snapshot_files *files, const struct vmxfile *vmx,
+                      struct disks *disks, struct err *err)
 {
-    const struct vmxfile *vmx = files->vmx;
     const char *key;
     size_t at = 0;
 
@@ -136,43 +185,62 @@ static int save_list(struct snapshot_files *files, struct err *err)
 
 /* --- disks and their parents --- */
 
-/* "a-000003.vmdk" and "a.vmdk" both have the children a-000001.vmdk and so on. */
-static int make_child(struct snapshot_files *files, const char *parent, char child[DISK_NAME_MAX],
-                      struct err *err)
+/* "a-000003.vmdk" and "a.vmdk" both have the children a-000001.vmdk and so on: the first that is
+ * not there. */
+static int name_child(const struct snapshot_files *files, const char *parent,
+                      char child[DISK_NAME_MAX], struct err *err)
 {
-    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = parent};
     size_t len = strlen(parent);
 
     len -= len > 5 && !strcasecmp(parent + len - 5, ".vmdk") ? 5 : 0;
     if (len > 7 && parent[len - 7] == '-' && strspn(parent + len - 6, "0123456789") == 6)
         len -= 7;
     for (unsigned n = 1; n <= NUMBER_MAX; n++) {
-        struct err why = ERR_INIT;
         (void)snprintf(child, DISK_NAME_MAX, "%.*s-%06u.vmdk", (int)MIN(len, (size_t)200), parent,
                        n);
-        int rc = disk_create(&files->dir.host, child, &spec, files->aio, NULL, NULL, &why);
-        if (rc != -EEXIST) {
-            if (rc < 0 && err)
-                *err = why;
-            return rc;
-        }
+        if (faccessat(files->dir.fd, child, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+            return 0;
     }
     return err_set(err, -EEXIST, "there are too many snapshots of %s", parent);
 }
 
-static int parent_of(struct snapshot_files *files, const char *file, char parent[DISK_NAME_MAX])
+static int make_child(struct snapshot_files *files, const char *parent, const char *child,
+                      struct err *err)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = parent};
+
+    return disk_create(&files->dir.host, child, &spec, files->aio, NULL, NULL, err);
+}
+
+static int look_at(struct snapshot_files *files, const char *file, struct disk_info *ret_info)
 {
     struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
-    struct disk_info info;
     struct disk *disk;
     int rc = disk_open(&files->dir.host, file, &options, files->aio, &disk, NULL);
 
     if (rc < 0)
         return rc;
-    disk_get_info(disk, &info);
+    disk_get_info(disk, ret_info);
     disk_close(disk);
-    (void)snprintf(parent, DISK_NAME_MAX, "%s", info.parent);
     return 0;
+}
+
+static int parent_of(struct snapshot_files *files, const char *file, char parent[DISK_NAME_MAX])
+{
+    struct disk_info info;
+    int rc = look_at(files, file, &info);
+
+    if (rc == 0)
+        (void)snprintf(parent, DISK_NAME_MAX, "%s", info.parent);
+    return rc;
+}
+
+/* A linked clone stands there, too, or it can not be known. */
+static bool is_shared(struct snapshot_files *files, const char *file)
+{
+    struct disk_info info;
+
+    return look_at(files, file, &info) < 0 || info.shared;
 }
 
 /* Is `wanted` the file, or one of those that it stands on? */
@@ -209,7 +277,7 @@ static bool is_listed(struct snapshot_files *files, const char *file)
 static bool is_used(struct snapshot_files *files, const char *file)
 {
     struct disks *disks = calloc(1, sizeof *disks);
-    bool used = !disks || list_disks(files, disks, NULL) < 0;
+    bool used = !disks || list_disks(files, files->vmx, disks, NULL) < 0;
 
     for (unsigned i = 0; !used && i < disks->count; i++)
         used = stands_on(files, disks->disk[i].file, file);
@@ -233,128 +301,231 @@ static void remove_if_orphan(struct snapshot_files *files, const char *file)
         remove_disk(files, file);
 }
 
+/* --- small files that go along --- */
+
+static int copy_file(const char *from, const char *to, struct err *err)
+{
+    cleanup_buf struct buf data = {0};
+    int rc = file_load(AT_FDCWD, from, NVRAM_MAX, &data, err);
+
+    if (rc == -ENOENT)
+        return 0; /* none yet */
+    return rc < 0 ? rc : file_replace(AT_FDCWD, to, 0600, data.data, data.len, err);
+}
+
+/* Firmware's variables: beside the .vmx, or where it says. -ENOENT: not ours to touch. */
+static int own_nvram(const struct snapshot_files *files, char path[PATH_MAX])
+{
+    const char *name = vmxfile_get(files->vmx, "nvram");
+
+    if (name && *name)
+        return local_path(files, local_name(files, name), path);
+    (void)snprintf(path, PATH_MAX, "%.3800s/%.200s.nvram", files->folder, files->stem);
+    return 0;
+}
+
+/* A state of ours, not one that ESXi has saved. */
+static bool is_our_state(const char *path)
+{
+    static const char magic[] = "Socle VM state";
+    char head[sizeof magic - 1];
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    return fd >= 0 && read(fd, head, sizeof head) == (ssize_t)sizeof head &&
+           !memcmp(head, magic, sizeof head);
+}
+
 /* --- create --- */
 
-static int add_to_list(struct snapshot_files *files, const struct disks *before, const char *name,
-                       const char *description, uint32_t *ret_uid, struct err *err)
+/* Names for children of all disks, which the dictionary has then. */
+static int name_children(struct snapshot_files *files, struct err *err)
+{
+    cleanup_free struct disks *disks = calloc(1, sizeof *disks);
+    int rc = disks ? list_disks(files, files->vmx, disks, err) : -ENOMEM;
+
+    for (unsigned i = 0; rc == 0 && i < disks->count; i++) {
+        char child[DISK_NAME_MAX];
+        rc = name_child(files, disks->disk[i].file, child, err);
+        if (rc == 0)
+            rc = set_file(files->vmx, disks->disk[i].node, child);
+    }
+    return rc;
+}
+
+static int copy_vmx(const struct vmxfile *from, struct vmxfile **ret)
+{
+    cleanup_buf struct buf text = {0};
+
+    vmxfile_write(from, &text);
+    return text.failed ? -ENOMEM : vmxfile_parse("vmx", text.data, text.len, ret, NULL);
+}
+
+static int make_state(struct snapshot_files *files, uint32_t uid, struct err *err)
+{
+    (void)snprintf(files->state, sizeof files->state, "%.200s-Snapshot%u.vmsn", files->stem, uid);
+    files->state_fd = openat(files->dir.fd, files->state,
+                             O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return files->state_fd < 0 ? err_sys(err, -errno, "\"%s\"", files->state) : 0;
+}
+
+int snapshot_files_prepare(struct snapshot_files *files, bool memory, struct err *err)
+{
+    uint32_t uid = vmsd_next_uid(files->vmsd);
+    char path[PATH_MAX], nvram[PATH_MAX];
+    int rc = copy_vmx(files->vmx, &files->before);
+
+    if (rc < 0)
+        return err_sys(err, rc, "snapshots");
+    snapshot_files_vmx_path(files, uid, path);
+    rc = vmxfile_save(files->vmx, path, err);
+    if (rc == 0 && own_nvram(files, nvram) == 0) {
+        nvram_path(files, uid, path);
+        rc = copy_file(nvram, path, err);
+    }
+    if (rc == 0 && memory)
+        rc = make_state(files, uid, err);
+    return rc < 0 ? rc : name_children(files, err);
+}
+
+void snapshot_files_forget(struct snapshot_files *files)
+{
+    uint32_t uid = vmsd_next_uid(files->vmsd);
+    char path[PATH_MAX];
+
+    snapshot_files_vmx_path(files, uid, path);
+    (void)unlink(path);
+    nvram_path(files, uid, path);
+    (void)unlink(path);
+    state_path(files, uid, path);
+    if (*files->state)
+        (void)unlink(path);
+}
+
+static int make_children(struct snapshot_files *files, const struct disks *of,
+                         const struct disks *children, struct err *err)
+{
+    unsigned made = 0;
+    int rc = 0;
+
+    for (; rc == 0 && made < of->count; made += rc == 0)
+        rc = make_child(files, of->disk[made].file, children->disk[made].file, err);
+    for (unsigned i = 0; rc < 0 && i < made; i++)
+        remove_disk(files, children->disk[i].file);
+    return rc;
+}
+
+/* From the disks of `from` to those of files->vmx, which are at the same places. */
+static int branch_from(struct snapshot_files *files, const struct vmxfile *from, struct err *err)
+{
+    cleanup_free struct disks *of = calloc(1, sizeof *of), *children = calloc(1, sizeof *children);
+    int rc = of && children ? list_disks(files, from, of, err) : -ENOMEM;
+
+    if (rc == 0)
+        rc = list_disks(files, files->vmx, children, err);
+    if (rc == 0)
+        rc = make_children(files, of, children, err);
+    return rc < 0 ? rc : save_vmx(files, err);
+}
+
+int snapshot_files_branch(struct snapshot_files *files, struct err *err)
+{
+    return branch_from(files, files->before, err);
+}
+
+int snapshot_files_list(struct snapshot_files *files, const char *name, const char *description,
+                        uint32_t *ret_uid, struct err *err)
 {
     cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    cleanup_free struct disks *before = calloc(1, sizeof *before);
+    int rc = snapshot && before ? list_disks(files, files->before, before, err) : -ENOMEM;
 
-    if (!snapshot)
-        return err_sys(err, -ENOMEM, "snapshots");
+    if (rc < 0)
+        return rc;
     snapshot->parent = vmsd_current(files->vmsd);
     snapshot->name = name;
     snapshot->description = description;
     snapshot->created_usec = clock_realtime(&clock_host) / 1000;
+    snapshot->memory = *files->state;
+    snapshot->filename = *files->state ? files->state : NULL;
     for (unsigned i = 0; i < before->count; i++)
         snapshot->disk[snapshot->disk_count++] =
             (struct vmsd_disk){before->disk[i].file, before->disk[i].node};
-    int rc = vmsd_add(files->vmsd, snapshot, ret_uid);
+    rc = vmsd_add(files->vmsd, snapshot, ret_uid);
     if (rc == 0)
         rc = vmsd_set_current(files->vmsd, *ret_uid);
     return rc < 0 ? err_sys(err, rc, "the snapshot can not be listed") : save_list(files, err);
 }
 
-/* Children of all `disks`, and the dictionary uses them. On failure those that were made go. */
-static int branch(struct snapshot_files *files, const struct disks *disks, struct err *err)
-{
-    cleanup_free struct disks *made = calloc(1, sizeof *made);
-    int rc = made ? 0 : err_sys(err, -ENOMEM, "snapshots");
-
-    for (unsigned i = 0; rc == 0 && i < disks->count; i++) {
-        rc = make_child(files, disks->disk[i].file, made->disk[i].file, err);
-        made->count += rc == 0;
-        if (rc == 0)
-            rc = set_file(files->vmx, disks->disk[i].node, made->disk[i].file);
-    }
-    for (unsigned i = 0; rc < 0 && made && i < made->count; i++)
-        remove_disk(files, made->disk[i].file);
-    return rc;
-}
-
-int snapshot_files_create(struct snapshot_files *files, const char *name, const char *description,
-                          uint32_t *ret_uid, struct err *err)
-{
-    cleanup_free struct disks *before = calloc(1, sizeof *before);
-    char path[PATH_MAX];
-    int rc = before ? list_disks(files, before, err) : -ENOMEM;
-
-    if (rc < 0)
-        return rc;
-    snapshot_files_vmx_path(files, vmsd_next_uid(files->vmsd), path);
-    rc = vmxfile_save(files->vmx, path, err);
-    if (rc == 0)
-        rc = branch(files, before, err);
-    if (rc == 0)
-        rc = save_vmx(files, err);
-    return rc < 0 ? rc : add_to_list(files, before, name, description, ret_uid, err);
-}
-
 /* --- revert --- */
 
-int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, struct err *err)
+static int load_kept(struct snapshot_files *files, uint32_t uid, struct vmxfile **ret_now,
+                     struct err *err)
 {
-    cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    cleanup_free struct disks *now = calloc(1, sizeof *now), *then = calloc(1, sizeof *then);
     struct vmxfile *kept = NULL;
     char path[PATH_MAX];
 
-    if (!snapshot || !now || !then)
+    snapshot_files_vmx_path(files, uid, path);
+    int rc = vmxfile_load(path, &kept, err);
+    if (rc < 0)
+        return rc;
+    *ret_now = files->vmx;
+    files->vmx = kept;
+    return 0;
+}
+
+/* The state that the VM then had, if it is there. */
+static int set_state(struct snapshot_files *files, const struct vmsd_snapshot *snapshot,
+                     bool memory, bool *ret_memory)
+{
+    char path[PATH_MAX];
+
+    *ret_memory = memory && snapshot->memory && snapshot->filename &&
+                  local_path(files, snapshot->filename, path) == 0 && is_our_state(path);
+    return vmxfile_set(files->vmx, "checkpoint.vmState", *ret_memory ? snapshot->filename : "");
+}
+
+static int restore_nvram(struct snapshot_files *files, uint32_t uid, struct err *err)
+{
+    char path[PATH_MAX], nvram[PATH_MAX];
+
+    nvram_path(files, uid, path);
+    return own_nvram(files, nvram) < 0 ? 0 : copy_file(path, nvram, err);
+}
+
+int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory, bool *ret_memory,
+                          struct err *err)
+{
+    cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    cleanup_free struct disks *gone = calloc(1, sizeof *gone);
+    cleanup_vmxfile struct vmxfile *now = NULL, *then = NULL;
+
+    if (!snapshot || !gone)
         return err_sys(err, -ENOMEM, "snapshots");
     if (vmsd_get(files->vmsd, uid, snapshot) < 0)
         return err_set(err, -ENOENT, "the snapshot is not there");
-    int rc = list_disks(files, now, err);
-    snapshot_files_vmx_path(files, uid, path);
+    int rc = load_kept(files, uid, &now, err);
     if (rc == 0)
-        rc = vmxfile_load(path, &kept, err);
-    if (rc < 0)
-        return rc;
-    vmxfile_destroy(files->vmx);
-    files->vmx = kept;
-    rc = list_disks(files, then, err);
+        rc = list_disks(files, now, gone, err);
     if (rc == 0)
-        rc = branch(files, then, err);
+        rc = copy_vmx(files->vmx, &then);
     if (rc == 0)
-        rc = save_vmx(files, err);
+        rc = name_children(files, err);
+    if (rc == 0)
+        rc = set_state(files, snapshot, memory, ret_memory);
+    if (rc == 0)
+        rc = restore_nvram(files, uid, err);
+    if (rc == 0)
+        rc = branch_from(files, then, err);
     if (rc == 0)
         rc = vmsd_set_current(files->vmsd, uid);
     if (rc == 0)
         rc = save_list(files, err);
-    for (unsigned i = 0; rc == 0 && i < now->count; i++)
-        remove_if_orphan(files, now->disk[i].file);
+    for (unsigned i = 0; rc == 0 && i < gone->count; i++)
+        remove_if_orphan(files, gone->disk[i].file);
     return rc;
 }
 
 /* --- remove --- */
-
-/* Brings the VM's disk into what it stands on, as long as nobody else stands there. */
-static int merge_down(struct snapshot_files *files, const char *node, const char *first,
-                      struct err *err)
-{
-    char file[DISK_NAME_MAX], parent[DISK_NAME_MAX];
-    int rc = 0;
-
-    (void)snprintf(file, sizeof file, "%s", first);
-    for (unsigned i = 0; i < CHAIN_MAX && rc == 0; i++) {
-        struct err why = ERR_INIT;
-        rc = parent_of(files, file, parent);
-        if (rc < 0 || !*parent || is_listed(files, parent))
-            return rc;
-        rc = disk_merge(&files->dir.host, file, files->aio, NULL, NULL, &why);
-        if (rc == -EMLINK) /* a linked clone stands there, too */
-            return 0;
-        if (rc < 0 && err)
-            *err = why;
-        if (rc == 0)
-            rc = set_file(files->vmx, node, parent);
-        if (rc == 0)
-            rc = save_vmx(files, err);
-        if (rc == 0)
-            remove_disk(files, file);
-        (void)snprintf(file, sizeof file, "%s", parent);
-    }
-    return rc;
-}
 
 /* The uids to go, children after their parents; returns how many. */
 static unsigned collect(const struct vmsd *vmsd, uint32_t uid, bool children, uint32_t *uids)
@@ -373,50 +544,174 @@ static unsigned collect(const struct vmsd *vmsd, uint32_t uid, bool children, ui
     return count;
 }
 
-/* What the snapshots that go had: it may be nobody's afterwards. */
-static int unlist(struct snapshot_files *files, const uint32_t *uids, unsigned count,
-                  char (**ret_gone)[DISK_NAME_MAX], unsigned *ret_gone_count)
+/* What a snapshot that goes had: it may be nobody's afterwards. */
+static void unlist_one(struct snapshot_files *files, uint32_t uid, struct vmsd_snapshot *s)
 {
-    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
-    char(*gone)[DISK_NAME_MAX] = calloc((size_t)count * 16 + 1, sizeof *gone), path[PATH_MAX];
-    unsigned n = 0;
-
-    for (unsigned i = 0; s && gone && i < count; i++) {
-        if (vmsd_get(files->vmsd, uids[i], s) < 0)
-            continue;
-        for (unsigned d = 0; d < s->disk_count && n < count * 16; d++)
-            (void)snprintf(gone[n++], sizeof *gone, "%s", s->disk[d].file);
-        snapshot_files_vmx_path(files, uids[i], path);
-        (void)unlink(path);
-        (void)vmsd_remove(files->vmsd, uids[i]);
-    }
-    *ret_gone = gone;
-    *ret_gone_count = n;
-    return s && gone ? 0 : -ENOMEM;
+    if (vmsd_get(files->vmsd, uid, s) < 0)
+        return;
+    for (unsigned d = 0; d < s->disk_count; d++)
+        add_gone(files, s->disk[d].file);
+    (void)vmsd_remove(files->vmsd, uid);
 }
 
-int snapshot_files_remove(struct snapshot_files *files, uint32_t uid, bool children,
+/* The files of its own. */
+static void remove_kept(const struct snapshot_files *files, uint32_t uid)
+{
+    char path[PATH_MAX];
+
+    snapshot_files_vmx_path(files, uid, path);
+    (void)unlink(path);
+    nvram_path(files, uid, path);
+    (void)unlink(path);
+    state_path(files, uid, path);
+    if (is_our_state(path))
+        (void)unlink(path);
+}
+
+int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool children,
                           struct err *err)
 {
     cleanup_free uint32_t *uids = calloc(VMSD_SNAPSHOTS_MAX, sizeof *uids);
-    cleanup_free struct disks *now = calloc(1, sizeof *now);
-    char(*gone)[DISK_NAME_MAX] = NULL;
-    unsigned gone_count = 0;
+    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
 
-    if (!uids || !now)
+    if (!uids || !s)
         return err_sys(err, -ENOMEM, "snapshots");
-    int rc = list_disks(files, now, err);
     unsigned count = collect(files->vmsd, uid, children, uids);
-    if (rc == 0)
-        rc = unlist(files, uids, count, &gone, &gone_count);
-    if (rc == 0)
-        rc = save_list(files, err);
-    for (unsigned i = 0; rc == 0 && i < now->count; i++)
-        rc = merge_down(files, now->disk[i].node, now->disk[i].file, err);
-    for (unsigned i = 0; rc == 0 && i < gone_count; i++)
-        remove_if_orphan(files, gone[i]);
-    free(gone);
+    for (unsigned i = 0; i < count; i++)
+        unlist_one(files, uids[i], s);
+    int rc = vmsd_set_needs_consolidation(files->vmsd, true);
+    rc = rc < 0 ? err_sys(err, rc, "snapshots") : save_list(files, err);
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        remove_kept(files, uids[i]);
     return rc;
+}
+
+/* How far down the VM's disk stands on what nobody lists; 0: on nothing of that kind. */
+static int find_one(struct snapshot_files *files, const char *top, struct snapshot_merge *m)
+{
+    char at[DISK_NAME_MAX], parent[DISK_NAME_MAX];
+
+    (void)snprintf(at, sizeof at, "%s", top);
+    (void)snprintf(m->top, sizeof m->top, "%s", top);
+    for (m->layers = 0; m->layers < CHAIN_MAX; m->layers++) {
+        int rc = parent_of(files, at, parent);
+        if (rc < 0)
+            return rc;
+        if (!*parent || is_listed(files, parent) || is_shared(files, parent))
+            break;
+        (void)snprintf(m->into, sizeof m->into, "%s", parent);
+        (void)snprintf(at, sizeof at, "%s", parent);
+    }
+    return 0;
+}
+
+int snapshot_files_find(struct snapshot_files *files, struct err *err)
+{
+    cleanup_free struct disks *now = calloc(1, sizeof *now);
+    int rc = now ? list_disks(files, files->vmx, now, err) : -ENOMEM;
+
+    files->merge_count = 0;
+    for (unsigned i = 0; rc == 0 && i < now->count; i++) {
+        struct snapshot_merge *m = &files->merge[files->merge_count];
+        (void)snprintf(m->node, sizeof m->node, "%s", now->disk[i].node);
+        rc = find_one(files, now->disk[i].file, m);
+        if (rc < 0)
+            return err_sys(err, rc, "\"%s\"", now->disk[i].file);
+        files->merge_count += m->layers > 0;
+    }
+    return rc;
+}
+
+/* All of it, then what the VM uses is what it went into. */
+static int merge_one(struct snapshot_files *files, const struct snapshot_merge *m, bool live,
+                     disk_progress_fn *progress, void *ctx, struct err *err)
+{
+    struct disk_merge what = {.name = m->top, .layers = m->layers, .into = m->into, .live = live};
+    char at[DISK_NAME_MAX], parent[DISK_NAME_MAX];
+    int rc = disk_merge_layers(&files->dir.host, &what, files->aio, progress, ctx, err);
+
+    (void)snprintf(at, sizeof at, "%s", m->top);
+    for (unsigned i = 0; rc == 0 && i < m->layers; i++) {
+        add_gone(files, at);
+        rc = parent_of(files, at, parent);
+        (void)snprintf(at, sizeof at, "%s", parent);
+    }
+    return rc;
+}
+
+int snapshot_files_merge(struct snapshot_files *files, bool live, disk_progress_fn *progress,
+                         void *ctx, struct err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < files->merge_count && rc == 0; i++)
+        rc = merge_one(files, &files->merge[i], live, progress, ctx, err);
+    if (rc < 0 || live)
+        return rc;
+    rc = snapshot_files_land(files, err);
+    return rc < 0 ? rc : save_vmx(files, err);
+}
+
+int snapshot_files_divert(struct snapshot_files *files, struct err *err)
+{
+    char child[DISK_NAME_MAX];
+    int rc = 0;
+
+    for (unsigned i = 0; i < files->merge_count && rc == 0; i++) {
+        const struct snapshot_merge *m = &files->merge[i];
+        rc = name_child(files, m->top, child, err);
+        if (rc == 0)
+            rc = set_file(files->vmx, m->node, child);
+    }
+    return rc;
+}
+
+static const char *diverted_to(const struct snapshot_files *files, const struct snapshot_merge *m)
+{
+    const char *file = get(files->vmx, m->node, "fileName");
+
+    return file ? local_name(files, file) : "";
+}
+
+uint64_t snapshot_files_diverted(const struct snapshot_files *files)
+{
+    uint64_t total = 0;
+    char path[PATH_MAX];
+    struct stat st;
+
+    for (unsigned i = 0; i < files->merge_count; i++)
+        if (local_path(files, diverted_to(files, &files->merge[i]), path) == 0 &&
+            stat(path, &st) == 0)
+            total += (uint64_t)st.st_blocks * 512;
+    return total;
+}
+
+void snapshot_files_advance(struct snapshot_files *files)
+{
+    for (unsigned i = 0; i < files->merge_count; i++) {
+        struct snapshot_merge *m = &files->merge[i];
+        (void)snprintf(m->top, sizeof m->top, "%s", diverted_to(files, m));
+        m->layers = 1;
+    }
+}
+
+int snapshot_files_land(struct snapshot_files *files, struct err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < files->merge_count && rc == 0; i++) {
+        add_gone(files, diverted_to(files, &files->merge[i]));
+        rc = set_file(files->vmx, files->merge[i].node, files->merge[i].into);
+    }
+    return rc < 0 ? err_sys(err, rc, "the configuration") : 0;
+}
+
+int snapshot_files_tidy(struct snapshot_files *files, struct err *err)
+{
+    for (unsigned i = 0; i < files->gone.count; i++)
+        remove_if_orphan(files, files->gone.name[i]);
+    int rc = vmsd_set_needs_consolidation(files->vmsd, false);
+    return rc < 0 ? err_sys(err, rc, "snapshots") : save_list(files, err);
 }
 
 int snapshot_files_rename(struct snapshot_files *files, uint32_t uid, const char *name,

@@ -386,6 +386,7 @@ static struct vim_VirtualMachineRuntimeInfo *runtime(struct arena *arena,
     r->powerState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
     r->faultToleranceState = VIM_VirtualMachineFaultToleranceState_notConfigured;
     r->recordReplayState = VIM_VirtualMachineRecordReplayState_inactive;
+    r->consolidationNeeded = vm_needs_consolidation(vm);
     if (vm->boot_us && vm->power != VM_OFF)
         r->bootTime = vim_time(vm->boot_us);
     if (vm->power == VM_OFF)
@@ -520,6 +521,7 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
     c->bootOptionsSupported = true;
     c->snapshotOperationsSupported = c->multipleSnapshotsSupported = true;
     c->snapshotConfigSupported = c->poweredOffSnapshotsSupported = true;
+    c->memorySnapshotsSupported = c->revertToSnapshotSupported = true;
     c->revertToSnapshotSupported = true;
     c->multipleCoresPerSocketSupported = true;
     c->secureBootSupported = vim_bool(true);
@@ -682,6 +684,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(CreateSnapshotEx_Task, vm_create_snapshot_ex),
     MO_METHOD(RevertToCurrentSnapshot_Task, vm_revert_to_current),
     MO_METHOD(RemoveAllSnapshots_Task, vm_remove_all_snapshots),
+    MO_METHOD(ConsolidateVMDisks_Task, vm_consolidate_disks),
 };
 const struct mo_class virtual_machine_class = {
     .type = VIM_MANAGED(VirtualMachine),

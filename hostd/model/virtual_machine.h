@@ -64,6 +64,8 @@ struct virtual_machine {
     /* The change that its keeper is at (vm_change.h); NULL: none. */
     void (*change_done)(void *ctx, int rc, const struct err *why, uint64_t stood_us);
     void *change_ctx;
+    void (*when_off)(void *ctx); /* vm_stop_for_task */
+    void *when_off_ctx;
 };
 
 static inline struct virtual_machine *vm_of(struct mo *mo)
@@ -138,6 +140,10 @@ void vm_reload_method(struct mo *mo, struct call *call);
 
 void vm_power_on(struct mo *mo, struct call *call);
 void vm_power_on_by_host(struct virtual_machine *vm); /* no task; what comes of it is an event */
+/* Within an operation: its task ends when the VM runs; and `off` is called, perhaps at once, when
+ * it does not run (any more). */
+void vm_start_for_task(struct virtual_machine *vm);
+void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *ctx);
 void vm_power_on_many(struct mo *mo, struct call *call);
 void vm_power_off(struct mo *mo, struct call *call);
 void vm_reset_task(struct mo *mo, struct call *call);

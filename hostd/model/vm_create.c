@@ -285,6 +285,7 @@ static int remove_files(struct haul *haul)
     struct work *work = work_of(haul);
     struct plan *plan = &work->plan;
     static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
+    static const char *const kept[] = {".vmx", ".vmsn", ".nvram"}; /* of snapshots */
     char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);
 
@@ -299,8 +300,10 @@ static int remove_files(struct haul *haul)
         (void)dspath_remove(plan->vmx_place.fd, rel);
     }
     for (unsigned i = 0; i < MIN(work->uid_count, (unsigned)UIDS_MAX); i++) {
-        (void)snprintf(rel, sizeof rel, "%.1000s-Snapshot%u.vmx", stem, work->uids[i]);
-        (void)dspath_remove(plan->vmx_place.fd, rel);
+        for (unsigned k = 0; k < ARRAY_SIZE(kept); k++) {
+            (void)snprintf(rel, sizeof rel, "%.1000s-Snapshot%u%s", stem, work->uids[i], kept[k]);
+            (void)dspath_remove(plan->vmx_place.fd, rel);
+        }
     }
     plan_remove_folder(plan);
     return 0;

@@ -91,6 +91,12 @@ static void fail(struct virtual_machine *vm, const char *text)
 static void succeed(struct virtual_machine *vm)
 {
     struct task *task = vm->task;
+    void (*off)(void *ctx) = TAKE_PTR(vm->when_off);
+
+    if (off) {
+        off(vm->when_off_ctx); /* the operation goes on */
+        return;
+    }
 
     vm_end(vm);
     if (task)
@@ -378,6 +384,24 @@ static void power_on(struct virtual_machine *vm, struct task *task)
     } else {
         begin_start(vm); /* a suspended one goes on */
     }
+}
+
+void vm_start_for_task(struct virtual_machine *vm)
+{
+    begin_start(vm);
+}
+
+void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *ctx)
+{
+    if (vm->power == VM_OFF) {
+        off(ctx);
+        return;
+    }
+    vm->when_off = off;
+    vm->when_off_ctx = ctx;
+    vm->power = VM_STOPPING;
+    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
+        keeper_gone(vm);
 }
 
 void vm_power_on_by_host(struct virtual_machine *vm)

@@ -12,7 +12,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/snapshot_files.h"
-#include "hostd/task/worker.h"
+#include "hostd/model/vm_snapshot_work.h"
 
 /* A snapshot as an object: the .vmsd has the rest. */
 struct vm_snapshot {
@@ -28,7 +28,7 @@ static const struct mo_class snapshot_class;
 
 /* --- the objects --- */
 
-static void locate(const struct virtual_machine *vm, struct snapshot_files *files)
+void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files *files)
 {
     char folder[DSPATH_MAX];
     const char *slash = strrchr(vm->rel, '/'), *name = slash ? slash + 1 : vm->rel;
@@ -93,7 +93,7 @@ void vm_snapshots_refresh(struct virtual_machine *vm)
     struct vmsd *vmsd = NULL;
     char path[PATH_MAX];
 
-    locate(vm, &files);
+    vm_snapshots_locate(vm, &files);
     snapshot_files_list_path(&files, path);
     if (vmsd_load(path, &vmsd, NULL) < 0)
         vmsd = NULL;
@@ -124,9 +124,20 @@ struct virtual_machine *vm_of_snapshot(struct mo *mo)
     return container_of(mo, struct vm_snapshot, mo)->vm;
 }
 
+bool vm_needs_consolidation(const struct virtual_machine *vm)
+{
+    return vm->vmsd && vmsd_needs_consolidation(vm->vmsd);
+}
+
+void vm_snapshots_tell(struct virtual_machine *vm)
+{
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_snapshot);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_rootSnapshot);
+}
+
 /* --- properties --- */
 
-static struct vim_ref ref_of(struct virtual_machine *vm, uint32_t uid)
+struct vim_ref vm_snapshot_ref(struct virtual_machine *vm, uint32_t uid)
 {
     struct vm_snapshot *s = find(vm, uid);
 
@@ -145,13 +156,14 @@ static void add_trees(struct arena *arena, struct virtual_machine *vm, uint32_t 
             continue;
         struct vim_VirtualMachineSnapshotTree *tree = VIM_NEW(arena, VirtualMachineSnapshotTree);
         tree_list below = {0};
-        tree->snapshot = ref_of(vm, s->uid);
+        tree->snapshot = vm_snapshot_ref(vm, s->uid);
         tree->vm = mo_ref(&vm->e.mo);
         tree->name = arena_strdup(arena, s->name ? s->name : "");
         tree->description = arena_strdup(arena, s->description ? s->description : "");
         tree->id = (int32_t)s->uid;
         tree->createTime = s->created_usec;
-        tree->state = VIM_VirtualMachinePowerState_poweredOff;
+        tree->state = s->memory ? VIM_VirtualMachinePowerState_poweredOn
+                                : VIM_VirtualMachinePowerState_poweredOff;
         tree->quiesced = s->quiesced;
         tree->replaySupported = vim_bool(false);
         add_trees(arena, vm, s->uid, &below, depth + 1);
@@ -172,7 +184,7 @@ struct vim_any vm_get_snapshot(struct mo *mo, struct call *call)
     add_trees(call->arena, vm, VMSD_NONE, &list, 0);
     info->rootSnapshotList.items = list.items;
     info->rootSnapshotList.count = list.count;
-    info->currentSnapshot = ref_of(vm, vmsd_current(vm->vmsd));
+    info->currentSnapshot = vm_snapshot_ref(vm, vmsd_current(vm->vmsd));
     return vim_any_data(info);
 }
 
@@ -183,7 +195,7 @@ static struct vim_any children_of(struct call *call, struct virtual_machine *vm,
 
     for (unsigned i = 0; s && vm->vmsd && i < vmsd_count(vm->vmsd); i++)
         if (vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) == 0 && s->parent == parent)
-            VIM_ADD(call->arena, &list, ref_of(vm, s->uid));
+            VIM_ADD(call->arena, &list, vm_snapshot_ref(vm, s->uid));
     if (!list.items)
         VIM_EMPTY(&list);
     return VIM_ANY_LIST(VIM_REF, VIM_M_VirtualMachineSnapshot, &list);
@@ -213,7 +225,7 @@ int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err)
     struct snapshot_files files = {0};
     char path[PATH_MAX];
 
-    locate(s->vm, &files);
+    vm_snapshots_locate(s->vm, &files);
     snapshot_files_vmx_path(&files, s->uid, path);
     return vmxfile_load(path, ret_vmx, err);
 }
@@ -226,7 +238,7 @@ static struct vim_any get_config(struct mo *mo, struct call *call)
     struct virtual_machine then = *s->vm;
     char path[PATH_MAX];
 
-    locate(s->vm, &files);
+    vm_snapshots_locate(s->vm, &files);
     snapshot_files_vmx_path(&files, s->uid, path);
     then.vmx = NULL;
     if (vmxfile_load(path, &then.vmx, NULL) < 0)
@@ -240,108 +252,10 @@ static struct vim_any get_config(struct mo *mo, struct call *call)
     return config;
 }
 
-/* --- operations --- */
-
-struct snapshot_work {
-    struct hostd *hostd;
-    struct task *task;
-    struct virtual_machine *vm;
-    struct snapshot_files files;
-    int (*run)(struct snapshot_work *work);
-    char *name, *description;
-    uint32_t uid;
-    bool children;
-    int rc;
-    struct err err;
-};
-
-static int run_create(struct snapshot_work *w)
-{
-    return snapshot_files_create(&w->files, w->name, w->description, &w->uid, &w->err);
-}
-
-static int run_revert(struct snapshot_work *w)
-{
-    return snapshot_files_revert(&w->files, w->uid, &w->err);
-}
-
-static int run_remove(struct snapshot_work *w)
-{
-    return snapshot_files_remove(&w->files, w->uid, w->children, &w->err);
-}
-
-static void work(void *arg)
-{
-    struct snapshot_work *w = arg;
-
-    w->rc = snapshot_files_open(&w->files, &w->err);
-    if (w->rc == 0)
-        w->rc = w->run(w);
-}
-
-static void tell_snapshots(struct virtual_machine *vm)
-{
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_snapshot);
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_rootSnapshot);
-}
-
-static void work_free(struct snapshot_work *w)
-{
-    snapshot_files_close(&w->files);
-    free(w->name);
-    free(w->description);
-    free(w);
-}
-
-/* Whatever came of it, what is on the datastore now is what counts. */
-static void done(void *arg)
-{
-    struct snapshot_work *w = arg;
-    struct virtual_machine *vm = w->vm;
-    struct vim_any result = vim_any_none();
-
-    vm_end(vm);
-    vm_reload(vm);
-    vm_snapshots_refresh(vm);
-    if (w->rc == 0 && w->run == run_create)
-        result = vim_any_ref(ref_of(vm, w->uid));
-    if (w->rc < 0)
-        task_fail_errno(w->task, w->rc, &w->err, NULL);
-    else
-        task_succeed(w->task, result);
-    tell_snapshots(vm);
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_config);
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_layoutEx);
-    work_free(w);
-}
-
-static void start(struct call *call, struct virtual_machine *vm, struct snapshot_work order)
-{
-    struct snapshot_work *w = malloc(sizeof *w);
-    struct task *task;
-
-    if (!w || !vm_begin(call, vm, &task)) {
-        free(w);
-        return;
-    }
-    *w = order;
-    w->hostd = hostd_of(call);
-    w->vm = vm;
-    w->task = task;
-    locate(vm, &w->files);
-    if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOff)) {
-        work_free(w);
-        return;
-    }
-    w->rc = vm_copy_vmx(vm, &w->files.vmx);
-    if (w->rc == 0)
-        w->rc = worker_post(w->hostd->worker, work, done, w);
-    if (w->rc < 0)
-        done(w);
-}
+/* --- methods --- */
 
 static void create(struct call *call, struct virtual_machine *vm, const char *name,
-                   const char *description)
+                   const char *description, bool memory)
 {
     if (!name || !*name || strlen(name) > ENTITY_NAME_MAX) {
         struct vim_InvalidName *fault = VIM_NEW(call->arena, InvalidName);
@@ -349,47 +263,52 @@ static void create(struct call *call, struct virtual_machine *vm, const char *na
         call_fault(call, &fault->self);
         return;
     }
-    start(call, vm,
-          (struct snapshot_work){.run = run_create,
-                                 .name = strdup(name),
-                                 .description = strdup(description ? description : "")});
+    snapshot_create(call, vm, name, description ? description : "", memory);
 }
 
+/* Without tools in the guest nobody can quiesce it: the disks are as after a power failure. */
 void vm_create_snapshot(struct mo *mo, struct call *call)
 {
     const struct vim_CreateSnapshot_Task_args *args = call->args;
 
-    create(call, vm_of(mo), args->name, args->description);
+    create(call, vm_of(mo), args->name, args->description, args->memory);
 }
 
 void vm_create_snapshot_ex(struct mo *mo, struct call *call)
 {
     const struct vim_CreateSnapshotEx_Task_args *args = call->args;
 
-    create(call, vm_of(mo), args->name, args->description);
+    create(call, vm_of(mo), args->name, args->description, args->memory);
 }
 
 void vm_revert_to_current(struct mo *mo, struct call *call)
 {
+    const struct vim_RevertToCurrentSnapshot_Task_args *args = call->args;
     struct virtual_machine *vm = vm_of(mo);
     uint32_t uid = vm->vmsd ? vmsd_current(vm->vmsd) : VMSD_NONE;
 
     if (uid == VMSD_NONE)
         CALL_FAULT(call, NotFound);
     else
-        start(call, vm, (struct snapshot_work){.run = run_revert, .uid = uid});
+        snapshot_revert(call, vm, uid, args->suppressPowerOn.set && args->suppressPowerOn.v);
 }
 
 void vm_remove_all_snapshots(struct mo *mo, struct call *call)
 {
-    start(call, vm_of(mo), (struct snapshot_work){.run = run_remove, .uid = VMSD_NONE});
+    snapshot_remove(call, vm_of(mo), VMSD_NONE, false);
+}
+
+void vm_consolidate_disks(struct mo *mo, struct call *call)
+{
+    snapshot_consolidate(call, vm_of(mo));
 }
 
 static void revert(struct mo *mo, struct call *call)
 {
+    const struct vim_RevertToSnapshot_Task_args *args = call->args;
     struct vm_snapshot *s = container_of(mo, struct vm_snapshot, mo);
 
-    start(call, s->vm, (struct snapshot_work){.run = run_revert, .uid = s->uid});
+    snapshot_revert(call, s->vm, s->uid, args->suppressPowerOn.set && args->suppressPowerOn.v);
 }
 
 static void remove_snapshot(struct mo *mo, struct call *call)
@@ -397,9 +316,7 @@ static void remove_snapshot(struct mo *mo, struct call *call)
     const struct vim_RemoveSnapshot_Task_args *args = call->args;
     struct vm_snapshot *s = container_of(mo, struct vm_snapshot, mo);
 
-    start(
-        call, s->vm,
-        (struct snapshot_work){.run = run_remove, .uid = s->uid, .children = args->removeChildren});
+    snapshot_remove(call, s->vm, s->uid, args->removeChildren);
 }
 
 static void rename_snapshot(struct mo *mo, struct call *call)
@@ -413,7 +330,7 @@ static void rename_snapshot(struct mo *mo, struct call *call)
         CALL_FAULT(call, TaskInProgress);
         return;
     }
-    locate(s->vm, &files);
+    vm_snapshots_locate(s->vm, &files);
     int rc = snapshot_files_open(&files, &err);
     if (rc == 0)
         rc = snapshot_files_rename(&files, s->uid, args->name, args->description, &err);
@@ -421,7 +338,7 @@ static void rename_snapshot(struct mo *mo, struct call *call)
     if (rc < 0)
         CALL_FAULT_TEXT(call, InvalidName, "%s", err.text);
     vm_snapshots_refresh(s->vm);
-    tell_snapshots(s->vm);
+    vm_snapshots_tell(s->vm);
 }
 
 static const struct mo_property properties[] = {

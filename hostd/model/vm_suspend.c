@@ -211,6 +211,12 @@ void vm_went_on(struct virtual_machine *vm)
         remove_state(vm, copy);
 }
 
+void vm_drop_state(struct virtual_machine *vm)
+{
+    if (state_name(vm))
+        remove_state(vm, state_name(vm));
+}
+
 /* --- power off --- */
 
 struct discarding {

@@ -19,3 +19,5 @@ void vm_went_on(struct virtual_machine *vm);
 
 /* Powers a suspended VM off, whose state is lost by that; ends the task. */
 void vm_discard_state(struct virtual_machine *vm, struct task *task);
+/* The VM is to have another .vmx: the state file of its own goes. */
+void vm_drop_state(struct virtual_machine *vm);

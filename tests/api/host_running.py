@@ -6,6 +6,7 @@ usage: host_running.py BUILD [SCENARIO...]
 """
 
 import os
+import re
 import signal
 import sys
 import time
@@ -93,6 +94,154 @@ def discard(tap, host, client):
     one.remove()
 
 
+# snapshots
+
+# In the guest: numbered sectors, each on stable storage before its number is said.
+WRITER = ("i=0; while [ ! -f /tmp/stop ]; do i=$((i+1)); printf '%-511d\\n' $i | "
+          "dd of=/dev/vda bs=512 seek=$((i % 4096)) conv=fsync,notrunc 2>/dev/null || echo $i >>/tmp/failed; "
+          "echo $i >/tmp/count; done")
+
+
+def take(one, name, memory=False, quiesce=False):
+    return wait(one.vm.CreateSnapshot_Task(name, f"about {name}", memory, quiesce))
+
+
+def writing(one):
+    one.command(f"rm -f /tmp/stop; ({WRITER}) & sleep 0.3")
+
+
+def stop_writing(one):
+    """How many sectors it has written."""
+    return int(one.command("touch /tmp/stop; wait; cat /tmp/count"))
+
+
+def numbers(data):
+    return [int(data[i:i + 511] or 0) if data[i:i + 511].strip(b"\0 ") else 0 for i in range(0, len(data), 512)]
+
+
+def check_disk(tap, one, name, count, text):
+    """All that was acknowledged is there: sector n % 4096 has the last such n up to count."""
+    data = content(one, name)
+    want = [max((n for n in range(s or 4096, count + 1, 4096)), default=0) for s in range(4096)]
+    tap.check(text, numbers(data[:4096 * 512]) == want,
+              [(s, g, w) for s, (g, w) in enumerate(zip(numbers(data), want)) if g != w][:5])
+
+
+def content(one, name):
+    raw = one.path("raw")
+    done = one.host.socle("disk", "convert", "--quiet", "--format", "raw", one.path(name), raw)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    with open(raw, "rb") as file:
+        data = file.read()
+    os.unlink(raw)
+    return data
+
+
+def images(one):
+    return sorted(n for n in os.listdir(one.host.path(one.name)) if n.endswith(".vmdk") and "-flat" not in n)
+
+
+def check_images(tap, one):
+    for name in images(one):
+        done = one.host.socle("disk", "check", one.path(name))
+        tap.check(f"{name} is in order", done.returncode == 0, done.stdout + done.stderr)
+
+
+def stood(host):
+    """How long VMs have stood still for snapshots, ms."""
+    return [float(ms) for ms in re.findall(r"stood still for ([0-9.]+) ms", host.log())]
+
+
+def hot(tap, host, client):
+    """Snapshots of a guest that writes all the time; removed while it goes on."""
+    one = Guest(host, client, "hot").boot()
+    writing(one)
+    for i in range(6):
+        take(one, f"s{i}", quiesce=i == 3)
+        time.sleep(0.2)
+    tap.equal("it runs", one.state(), "poweredOn")
+    tree, names = one.vm.snapshot.rootSnapshotList, []
+    while tree:
+        names.append((tree[0].name, tree[0].state))
+        tree = tree[0].childSnapshotList
+    tap.equal("six of them, one behind the other", names, [(f"s{i}", "poweredOff") for i in range(6)])
+    tap.equal("on its seventh disk", one.vmx["scsi0:0.fileName"], "disk-000006.vmdk")
+    wait(one.vm.snapshot.currentSnapshot.RemoveSnapshot_Task(False))
+    time.sleep(0.3)
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.equal("all removed: on its first disk again", one.vmx["scsi0:0.fileName"], "disk.vmdk")
+    tap.equal("and no other file is left", images(one), ["disk.vmdk"])
+    tap.equal("nor is anything left to consolidate", one.vm.runtime.consolidationNeeded, False)
+    time.sleep(0.3)
+    count = stop_writing(one)
+    tap.check("it has written all the time", count > 50, count)
+    tap.equal("and no write failed", one.command("cat /tmp/failed 2>/dev/null"), "(1)")
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    wait(one.vm.PowerOff())
+    check_images(tap, one)
+    check_disk(tap, one, "disk.vmdk", count, "every write that was acknowledged is there")
+    print(f"# stood still for (ms): {stood(host)}")
+    one.remove()
+
+
+def memory(tap, host, client):
+    """Back to a moment in which a guest was at work, from on, off and suspended."""
+    one = Guest(host, client, "memory").boot()
+    one.command("echo then >/tmp/file; echo then | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
+    snapshot = take(one, "then", memory=True)
+    tap.equal("it runs on", one.command("cat /tmp/file"), "then")
+    entry = one.vm.snapshot.rootSnapshotList[0]
+    tap.equal("the snapshot is of a running VM", entry.state, "poweredOn")
+    for before in ("poweredOn", "poweredOff", "suspended"):
+        one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
+        if before == "poweredOff":
+            wait(one.vm.PowerOff())
+        if before == "suspended":
+            wait(one.vm.Suspend())
+        wait(snapshot.RevertToSnapshot_Task())
+        tap.equal(f"from {before}: it runs", one.state(), "poweredOn")
+        one.attach()
+        tap.equal("with the memory of then", one.command("cat /tmp/file"), "then")
+        tap.equal("and the disk", one.command("echo 3 >/proc/sys/vm/drop_caches; head -c 4 /dev/vda"), "then")
+    wait(snapshot.RevertToSnapshot_Task(suppressPowerOn=True))
+    tap.equal("without power it is suspended", one.state(), "suspended")
+    wait(one.vm.PowerOff())
+    tap.check("the state stays with the snapshot", os.path.exists(one.path("memory-Snapshot1.vmsn")))
+    tap.check("no other is left", eventually(lambda: not [n for n in os.listdir(host.path("memory"))
+                                                          if n.endswith(".vmss")]))
+    disk_only = take(one, "off")
+    one.boot()
+    wait(disk_only.RevertToSnapshot_Task())
+    tap.equal("to one without memory: off", one.state(), "poweredOff")
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.check("removed with its state", not os.path.exists(one.path("memory-Snapshot1.vmsn")))
+    check_images(tap, one)
+    one.remove()
+
+
+def deep(tap, host, client):
+    """64 snapshots, and the guest still reads and writes."""
+    one = Guest(host, client, "deep").boot()
+    for i in range(64):
+        one.command(f"echo {i} | dd of=/dev/vda bs=512 seek={i} conv=sync,fsync,notrunc 2>/dev/null")
+        take(one, f"s{i}")
+    wait(one.vm.PowerOff())
+    one.boot()
+    tap.equal("a VM on 65 disks starts, and reads all of them",
+              one.command("for i in $(seq 0 63); do dd if=/dev/vda bs=512 skip=$i count=1 2>/dev/null | head -n 1; "
+                          "done | tr '\\n' ' '"), " ".join(map(str, range(64))) + " ")
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.equal("one disk again", images(one), ["disk.vmdk"])
+    one.command("echo 3 >/proc/sys/vm/drop_caches")
+    tap.equal("with all of it", one.command(
+        "for i in $(seq 0 63); do dd if=/dev/vda bs=512 skip=$i count=1 2>/dev/null | head -n 1; done | tail -n 1"),
+        "63")
+    wait(one.vm.PowerOff())
+    check_images(tap, one)
+    one.remove()
+
+
 # processes that die
 
 def killed(tap, host, client):
@@ -111,7 +260,7 @@ def killed(tap, host, client):
         one.remove()
 
 
-SCENARIOS = [suspend, discard, killed]
+SCENARIOS = [suspend, discard, hot, memory, deep, killed]
 
 
 def main():

@@ -4,6 +4,7 @@
  * themselves neither need libseccomp nor its work. */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/model/vm_snapshot_work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/range.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/model/snapshot_files.h"
+#include "hostd/model/vm_change.h"
+#include "hostd/model/vm_snapshot.h"
+#include "hostd/model/vm_suspend.h"
+#include "hostd/task/haul.h"
+
+/* The VM stands still for what it has written while its disks were merged: as long as that is more
+ * than this, and not too often, it is merged in the same way. */
+enum { ROUNDS_MAX = 8 };
+#define LAST_BYTES (UINT64_C(32) << 20)
+
+struct snapshot_work {
+    struct haul haul; /* first */
+    struct virtual_machine *vm;
+    struct snapshot_files files;
+    void (*next)(struct snapshot_work *w); /* after a piece that went well */
+    char *name, *description;
+    uint32_t uid;
+    bool live;                /* the VM runs */
+    bool memory, created;     /* create */
+    bool suppress, restored;  /* revert */
+    bool children, keep_list; /* remove; consolidate keeps the list */
+    bool again;               /* remove: the VM has written much meanwhile */
+    unsigned rounds;
+    uint64_t stood_us;
+};
+
+static struct snapshot_work *work_of(struct haul *haul)
+{
+    return container_of(haul, struct snapshot_work, haul);
+}
+
+/* --- pieces --- */
+
+static void work_free(struct snapshot_work *w)
+{
+    snapshot_files_free(&w->files);
+    free(w->name);
+    free(w->description);
+    free(w);
+}
+
+/* Whatever came of it, what is on the datastore now is what counts. */
+static void refresh(struct virtual_machine *vm)
+{
+    vm_reload(vm);
+    vm_snapshots_refresh(vm);
+    vm_snapshots_tell(vm);
+    vm_tell_changes(vm);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
+}
+
+static void finish(struct snapshot_work *w)
+{
+    struct virtual_machine *vm = w->vm;
+    struct vim_any result = vim_any_none();
+
+    if (w->stood_us)
+        log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
+    vm_end(vm);
+    refresh(vm);
+    if (w->haul.rc == 0 && w->created)
+        result = vim_any_ref(vm_snapshot_ref(vm, w->uid));
+    haul_end(&w->haul, result, NULL);
+    work_free(w);
+}
+
+static void fail(struct snapshot_work *w, int rc, const struct err *why)
+{
+    w->haul.rc = rc;
+    w->haul.err = *why;
+    finish(w);
+}
+
+static void piece_done(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+
+    snapshot_files_close(&w->files);
+    if (haul->rc < 0 || !w->next)
+        finish(w);
+    else
+        w->next(w);
+}
+
+/* `run` on a thread, then `next`; NULL: that was all. */
+static void do_piece(struct snapshot_work *w, int (*run)(struct haul *haul),
+                     void (*next)(struct snapshot_work *w))
+{
+    w->haul.run = run;
+    w->haul.done = piece_done;
+    w->next = next;
+    haul_start(&w->haul);
+}
+
+/* The VM takes over what files.vmx says; then `done`, with the work. */
+static void change(struct snapshot_work *w, unsigned flags, vm_change_done *done)
+{
+    struct vm_change_order order = {
+        .flags = flags, .state_fd = w->files.state_fd, .vmx = w->files.vmx};
+    struct err err = ERR_INIT;
+    int rc = vm_change_send(w->vm, &order, done, w, &err);
+
+    if (rc < 0)
+        done(w, rc, &err, 0);
+}
+
+static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm)
+{
+    struct snapshot_work *w = calloc(1, sizeof *w);
+
+    if (!w)
+        CALL_FAULT(call, SystemError);
+    if (!w || !vm_begin(call, vm, &w->haul.task)) {
+        free(w);
+        return NULL;
+    }
+    snapshot_files_init(&w->files);
+    w->haul.hostd = hostd_of(call);
+    w->vm = vm;
+    vm_snapshots_locate(vm, &w->files);
+    return w;
+}
+
+/* files.vmx is what the VM's is; false: the work has ended. */
+static bool take_vmx(struct snapshot_work *w)
+{
+    struct err err = ERR_INIT;
+
+    vmxfile_destroy(TAKE_PTR(w->files.vmx));
+    int rc = vm_copy_vmx(w->vm, &w->files.vmx);
+    if (rc < 0)
+        fail(w, err_sys(&err, rc, "the VM's configuration"), &err);
+    return rc == 0;
+}
+
+/* --- create --- */
+
+static int run_prepare(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_prepare(&w->files, w->memory, &haul->err);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_branch(&w->files, &haul->err);
+    if (rc < 0 && w->files.vmsd)
+        snapshot_files_forget(&w->files);
+    return rc;
+}
+
+static int run_forget(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    struct err err = ERR_INIT;
+
+    if (snapshot_files_open(&w->files, &err) == 0)
+        snapshot_files_forget(&w->files);
+    return 0;
+}
+
+static int run_list(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_list(&w->files, w->name, w->description, &w->uid, &haul->err);
+    w->created = rc == 0;
+    return rc;
+}
+
+static void list(struct snapshot_work *w)
+{
+    do_piece(w, run_list, NULL);
+}
+
+/* What went wrong before the files were put away counts. */
+static void forgotten(struct snapshot_work *w)
+{
+    struct err why = w->haul.err;
+
+    fail(w, why.code, &why);
+}
+
+static void frozen(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = stood_us;
+    if (rc == 0) {
+        list(w);
+        return;
+    }
+    w->haul.err = *why;
+    w->haul.err.code = rc;
+    do_piece(w, run_forget, forgotten);
+}
+
+static void freeze(struct snapshot_work *w)
+{
+    change(w, VM_CHANGE_CHILDREN, frozen);
+}
+
+void snapshot_create(struct call *call, struct virtual_machine *vm, const char *name,
+                     const char *description, bool memory)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    if (vm_is_suspended(vm)) {
+        vm_fail_power(w->haul.task, vm, VIM_VirtualMachinePowerState_poweredOff);
+        work_free(w);
+        return;
+    }
+    w->name = strdup(name);
+    w->description = strdup(description);
+    w->live = vm->power == VM_ON;
+    w->memory = memory && w->live;
+    if (take_vmx(w))
+        do_piece(w, run_prepare, w->live ? freeze : list);
+}
+
+/* --- revert --- */
+
+static int run_revert(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    return rc < 0 ? rc : snapshot_files_revert(&w->files, w->uid, true, &w->restored, &haul->err);
+}
+
+/* The task ends when the VM runs. */
+static void reverted(struct snapshot_work *w)
+{
+    struct virtual_machine *vm = w->vm;
+
+    vm_drop_state(vm);
+    if (!w->restored || w->suppress) {
+        finish(w);
+        return;
+    }
+    refresh(vm);
+    work_free(w);
+    vm_start_for_task(vm);
+}
+
+static void revert_files(void *ctx)
+{
+    struct snapshot_work *w = ctx;
+
+    if (take_vmx(w))
+        do_piece(w, run_revert, reverted);
+}
+
+void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid, bool suppress)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->uid = uid;
+    w->suppress = suppress;
+    vm_stop_for_task(vm, revert_files, w);
+}
+
+/* --- remove, consolidate --- */
+
+static int run_unlist(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0 && !w->keep_list)
+        rc = snapshot_files_unlist(&w->files, w->uid, w->children, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_find(&w->files, &haul->err);
+    if (rc == 0 && w->files.merge_count && w->live)
+        rc = snapshot_files_divert(&w->files, &haul->err);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
+    if (rc == 0 && (!w->live || !w->files.merge_count))
+        rc = snapshot_files_tidy(&w->files, &haul->err);
+    return rc;
+}
+
+static int run_find_and_merge(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_find(&w->files, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
+    return rc < 0 ? rc : snapshot_files_tidy(&w->files, &haul->err);
+}
+
+/* The guest has switched the VM off meanwhile. */
+static bool has_ended(struct snapshot_work *w)
+{
+    if (w->vm->power != VM_OFF)
+        return false;
+    vm_reload(w->vm);
+    if (take_vmx(w))
+        do_piece(w, run_find_and_merge, NULL);
+    return true;
+}
+
+static int run_tidy(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    return rc < 0 ? rc : snapshot_files_tidy(&w->files, &haul->err);
+}
+
+static void landed(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = MAX(w->stood_us, stood_us);
+    if (rc == 0)
+        do_piece(w, run_tidy, NULL);
+    else if (rc != -EPIPE || !has_ended(w))
+        fail(w, rc, why);
+}
+
+static int run_merge(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_merge(&w->files, true, haul_progress, haul, &haul->err);
+    if (rc < 0)
+        return rc;
+    w->again = snapshot_files_diverted(&w->files) > LAST_BYTES && ++w->rounds < ROUNDS_MAX;
+    if (!w->again)
+        return snapshot_files_land(&w->files, &haul->err);
+    snapshot_files_advance(&w->files);
+    return snapshot_files_divert(&w->files, &haul->err);
+}
+
+static void merged(struct snapshot_work *w);
+
+static void diverted(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = MAX(w->stood_us, stood_us);
+    if (rc == 0)
+        do_piece(w, run_merge, merged);
+    else if (rc != -EPIPE || !has_ended(w))
+        fail(w, rc, why);
+}
+
+static void merged(struct snapshot_work *w)
+{
+    if (has_ended(w))
+        return;
+    if (w->again)
+        change(w, VM_CHANGE_CHILDREN, diverted);
+    else
+        change(w, VM_CHANGE_MERGE, landed);
+}
+
+static void divert(struct snapshot_work *w)
+{
+    if (!w->live || !w->files.merge_count)
+        finish(w);
+    else if (!has_ended(w))
+        change(w, VM_CHANGE_CHILDREN, diverted);
+}
+
+static void remove_some(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children,
+                        bool listed)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->uid = uid;
+    w->children = children;
+    w->keep_list = !listed;
+    w->live = vm->power == VM_ON;
+    if (take_vmx(w))
+        do_piece(w, run_unlist, divert);
+}
+
+void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children)
+{
+    remove_some(call, vm, uid, children, true);
+}
+
+void snapshot_consolidate(struct call *call, struct virtual_machine *vm)
+{
+    remove_some(call, vm, VMSD_NONE, false, false);
+}
