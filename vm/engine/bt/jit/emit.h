@@ -152,6 +152,7 @@ static inline void emit_store_word(struct emit *t, struct encode_mem mem, unsign
 struct jit_site *emit_site(struct emit *t, enum jit_site_kind kind);
 struct emit_late *emit_late(struct emit *t, enum emit_late_kind kind, uint8_t *place);
 void emit_leave(struct emit *t, const struct jit_site *site); /* here */
+uint32_t emit_site_address(const struct emit *t, const struct jit_site *site);
 
 /* T1 or T2 have been lost, or may be. */
 static inline void emit_drop(struct emit *t)
@@ -191,6 +192,9 @@ uint32_t emit_written(const struct bt_insn *insn); /* general registers, as bits
 void emit_adapt(struct bt_insn *insn);
 /* What of 32-bit code is not what the same bytes would be on the host. */
 bool emit_is_strange(const struct bt_insn *insn);
+
+/* emit_string.c */
+bool emit_string(struct emit *t);
 
 /* emit_vector.c */
 bool emit_vector(struct emit *t);

@@ -13,131 +13,135 @@
  * written. Only the look-ups may trap; by then all that is borrowed has been saved, and trap.c goes
  * on at `fail`, which gives it back and leaves. */
 #include "vm/engine/bt/jit/emit.h"
+#include "vm/engine/bt/jit/stub.h"
 
 enum { PAGE_BITS = 12, PAGE_MASK = -4096 };
 
-struct maker {
-    struct encode *e;
-    const struct bt_vcpu *vcpu;
-    uint8_t *fails[4];
-    unsigned fail_count;
-};
+#define FIELD(s, name) STUB_FIELD(s, jit.cross.name)
 
-#define FIELD(m, name)                               \
-    encode_absolute((uint32_t)(uintptr_t)(m)->vcpu + \
-                    (uint32_t)offsetof(struct bt_vcpu, jit.cross.name))
-
-static uint32_t copy_address(const struct maker *m)
+static uint32_t copy_address(const struct stub *s)
 {
-    return (uint32_t)(uintptr_t)m->vcpu + (uint32_t)offsetof(struct bt_vcpu, jit.cross.copy);
+    return (uint32_t)(uintptr_t)s->vcpu + (uint32_t)offsetof(struct bt_vcpu, jit.cross.copy);
 }
 
-/* RAX has the flags meanwhile. */
-static void borrow(struct maker *m)
+void stub_borrow(struct stub *s)
 {
-    encode_store(m->e, FIELD(m, rax), CPU_RAX);
-    encode_save_flags(m->e, true);
-    encode_store(m->e, FIELD(m, rcx), CPU_RCX);
-    encode_store(m->e, FIELD(m, rsi), CPU_RSI);
-    encode_store(m->e, FIELD(m, rdi), CPU_RDI);
+    encode_store(s->e, FIELD(s, rax), CPU_RAX);
+    encode_save_flags(s->e, true);
+    encode_store(s->e, FIELD(s, flags), CPU_RAX);
+    encode_store(s->e, FIELD(s, rcx), CPU_RCX);
+    encode_store(s->e, FIELD(s, rsi), CPU_RSI);
+    encode_store(s->e, FIELD(s, rdi), CPU_RDI);
 }
 
-static void give_back(struct maker *m)
+void stub_flags_back(struct stub *s)
 {
-    encode_load(m->e, CPU_RCX, FIELD(m, rcx));
-    encode_load(m->e, CPU_RSI, FIELD(m, rsi));
-    encode_load(m->e, CPU_RDI, FIELD(m, rdi));
-    encode_restore_flags(m->e, true);
-    encode_load(m->e, CPU_RAX, FIELD(m, rax));
+    encode_restore_flags(s->e, true);
+    encode_load(s->e, CPU_RAX, FIELD(s, rax));
 }
 
-static void go_on(struct maker *m)
+void stub_give_back(struct stub *s)
 {
-    encode_mov_imm(m->e, T2, copy_address(m));
-    give_back(m);
-    encode_jmp_mem(m->e, FIELD(m, back));
+    encode_load(s->e, CPU_RCX, FIELD(s, rcx));
+    encode_load(s->e, CPU_RSI, FIELD(s, rsi));
+    encode_load(s->e, CPU_RDI, FIELD(s, rdi));
+    stub_flags_back(s);
+}
+
+void stub_fail_if(struct stub *s, unsigned cond)
+{
+    s->fail[s->fail_count++] = encode_jcc_later(s->e, cond);
+}
+
+static void go_on(struct stub *s)
+{
+    encode_mov_imm(s->e, T2, copy_address(s));
+    stub_give_back(s);
+    encode_jmp_mem(s->e, FIELD(s, back));
 }
 
 /* dst = the host's address of linear address `at`, or out by `fail`. T2 is the index, as in units.
  */
-static void look_up(struct maker *m, unsigned dst, unsigned at, int32_t view)
+static void look_up(struct stub *s, unsigned dst, unsigned at, int32_t view)
 {
-    encode_rorx(m->e, T2, at, PAGE_BITS);
-    encode_flat_entry(m->e, dst, T2, view);
-    encode_add(m->e, dst, at);
-    m->fails[m->fail_count++] = encode_jcc_later(m->e, ENCODE_SIGN);
+    encode_rorx(s->e, T2, at, PAGE_BITS);
+    encode_flat_entry(s->e, dst, T2, view);
+    encode_add(s->e, dst, at);
+    stub_fail_if(s, ENCODE_SIGN);
 }
 
 /* RSI = the first page's part on the host, RDI = the second's, RCX = bytes in the first; all three
  * are kept, too. */
-static void find(struct maker *m, int32_t view)
+static void find(struct stub *s, int32_t view)
 {
-    encode_store(m->e, FIELD(m, size), T2);
-    encode_lea(m->e, CPU_RCX, encode_indexed(T1, T2, -1), 8);
-    encode_and_imm(m->e, CPU_RCX, PAGE_MASK);
-    look_up(m, CPU_RSI, T1, view);
-    look_up(m, CPU_RDI, CPU_RCX, view);
-    encode_sub(m->e, CPU_RCX, T1);
-    encode_store(m->e, FIELD(m, first), CPU_RSI);
-    encode_store(m->e, FIELD(m, second), CPU_RDI);
-    encode_store(m->e, FIELD(m, bytes), CPU_RCX);
+    encode_store(s->e, FIELD(s, size), T2);
+    encode_lea(s->e, CPU_RCX, encode_indexed(T1, T2, -1), 8);
+    encode_and_imm(s->e, CPU_RCX, PAGE_MASK);
+    look_up(s, CPU_RSI, T1, view);
+    look_up(s, CPU_RDI, CPU_RCX, view);
+    encode_sub(s->e, CPU_RCX, T1);
+    encode_store(s->e, FIELD(s, first), CPU_RSI);
+    encode_store(s->e, FIELD(s, second), CPU_RDI);
+    encode_store(s->e, FIELD(s, bytes), CPU_RCX);
 }
 
 /* RCX = how many bytes belong to the second page. */
-static void rest(struct maker *m)
+static void rest(struct stub *s)
 {
-    encode_load(m->e, CPU_RCX, FIELD(m, size));
-    encode_load(m->e, T2, FIELD(m, bytes));
-    encode_sub(m->e, CPU_RCX, T2);
+    encode_load(s->e, CPU_RCX, FIELD(s, size));
+    encode_load(s->e, T2, FIELD(s, bytes));
+    encode_sub(s->e, CPU_RCX, T2);
 }
 
-static void put_load(struct maker *m)
+static void put_load(struct stub *s)
 {
-    borrow(m);
-    find(m, FLAT_LOAD);
-    encode_mov_imm(m->e, CPU_RDI, copy_address(m));
-    encode_rep_movsb(m->e);
-    rest(m);
-    encode_load(m->e, CPU_RSI, FIELD(m, second));
-    encode_rep_movsb(m->e);
-    go_on(m);
+    stub_borrow(s);
+    find(s, FLAT_LOAD);
+    encode_mov_imm(s->e, CPU_RDI, copy_address(s));
+    encode_rep_movsb(s->e);
+    rest(s);
+    encode_load(s->e, CPU_RSI, FIELD(s, second));
+    encode_rep_movsb(s->e);
+    go_on(s);
 }
 
-static void put_check(struct maker *m)
+static void put_check(struct stub *s)
 {
-    borrow(m);
-    find(m, FLAT_STORE);
-    go_on(m);
+    stub_borrow(s);
+    find(s, FLAT_STORE);
+    go_on(s);
 }
 
-static void put_store(struct maker *m)
+static void put_store(struct stub *s)
 {
-    borrow(m);
-    encode_mov_imm(m->e, CPU_RSI, copy_address(m));
-    encode_load(m->e, CPU_RDI, FIELD(m, first));
-    encode_load(m->e, CPU_RCX, FIELD(m, bytes));
-    encode_rep_movsb(m->e);
-    rest(m);
-    encode_load(m->e, CPU_RDI, FIELD(m, second));
-    encode_rep_movsb(m->e);
-    go_on(m);
+    stub_borrow(s);
+    encode_mov_imm(s->e, CPU_RSI, copy_address(s));
+    encode_load(s->e, CPU_RDI, FIELD(s, first));
+    encode_load(s->e, CPU_RCX, FIELD(s, bytes));
+    encode_rep_movsb(s->e);
+    rest(s);
+    encode_load(s->e, CPU_RDI, FIELD(s, second));
+    encode_rep_movsb(s->e);
+    go_on(s);
 }
 
 void translate_stubs(struct encode *e, const struct bt_vcpu *vcpu, uint32_t leave,
                      struct translate_stubs *ret_stubs)
 {
-    struct maker m = {.e = e, .vcpu = vcpu};
+    struct stub s = {.e = e, .vcpu = vcpu};
 
     ret_stubs->load = (uint32_t)encode_here(e);
-    put_load(&m);
+    put_load(&s);
     ret_stubs->check = (uint32_t)encode_here(e);
-    put_check(&m);
+    put_check(&s);
     ret_stubs->store = (uint32_t)encode_here(e);
-    put_store(&m);
+    put_store(&s);
+    string_stubs(&s, ret_stubs);
     ret_stubs->fail = (uint32_t)encode_here(e);
-    for (unsigned i = 0; i < m.fail_count; i++)
-        encode_patch(e, m.fails[i], encode_here(e));
-    give_back(&m);
+    for (unsigned i = 0; i < s.fail_count; i++)
+        encode_patch(e, s.fail[i], encode_here(e));
+    encode_load(e, CPU_RAX, FIELD(&s, flags));
+    stub_give_back(&s);
     encode_jmp(e, leave);
     ret_stubs->end = (uint32_t)encode_here(e);
 }

@@ -244,6 +244,23 @@ void encode_rep_movsb(struct encode *e)
     raw(e, "\xf3\xa4", 2);
 }
 
+void encode_rep(struct encode *e, unsigned opcode, unsigned size)
+{
+    struct encode_bytes b = {.byte = {0xf3}, .len = 1};
+
+    if (size == 2)
+        encode_bytes_put(&b, 0x66);
+    else if (size == 8)
+        encode_bytes_put(&b, 0x48);
+    encode_bytes_put(&b, opcode | (size > 1));
+    encode_bytes_append(e, &b);
+}
+
+void encode_not(struct encode *e, unsigned reg)
+{
+    with_reg(e, 0xf7, 8, 2, reg, 0, 0);
+}
+
 void encode_xor32(struct encode *e, unsigned dst, unsigned src)
 {
     with_reg(e, 0x33, 4, dst, src, 0, 0);
@@ -257,6 +274,11 @@ void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask)
 void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask)
 {
     with_reg(e, 0xf7, 4, 0, reg, mask, 4);
+}
+
+void encode_test_imm64(struct encode *e, unsigned reg, int32_t mask)
+{
+    with_reg(e, 0xf7, 8, 0, reg, (uint32_t)mask, 4);
 }
 
 void encode_test_mem8(struct encode *e, struct encode_mem mem, unsigned mask)

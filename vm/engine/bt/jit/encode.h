@@ -67,9 +67,12 @@ void encode_or_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_and_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_test_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_rep_movsb(struct encode *e);
+void encode_rep(struct encode *e, unsigned opcode /* of bytes: A4, AA */, unsigned size);
+void encode_not(struct encode *e, unsigned reg); /* keeps flags */
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);
 void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask);
 void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask);
+void encode_test_imm64(struct encode *e, unsigned reg, int32_t mask); /* extended */
 void encode_test_mem8(struct encode *e, struct encode_mem mem, unsigned mask);
 void encode_test(struct encode *e, unsigned a, unsigned b);
 /* The status flags into AH and AL, and back: RAX is lost. `overflow`: OF too. */

@@ -73,9 +73,10 @@ enum { JIT_T1 = 11, JIT_T2 = 10 }; /* the host registers that hold no guest regi
  * never without VEC. */
 enum { JIT_LIVE_VEC = 1 /* XMM, YMM, MXCSR */, JIT_LIVE_X87 = 2 /* and MMX */, JIT_LIVE_AVX = 4 };
 
-/* While an access across two pages is made (emit_cross.c). */
+/* While a stub runs (stub.h): an access across two pages, a string. */
 struct jit_cross {
     uint64_t rax, rcx, rsi, rdi; /* the guest's */
+    uint64_t flags;              /* as encode_save_flags has them */
     uint64_t first, second;      /* host addresses of the operand's two parts */
     uint64_t size, bytes;        /* of the operand, of its first part */
     uint64_t back;               /* run address */

@@ -38,7 +38,7 @@ enum { PAGE_BYTES = 4096, UNIT_REACH = 24 /* instructions behind which a jump en
 
 /* --- sites --- */
 
-static uint32_t address_of(const struct emit *t, const struct jit_site *site)
+uint32_t emit_site_address(const struct emit *t, const struct jit_site *site)
 {
     return t->site_address + (uint32_t)(site - t->site) * (uint32_t)sizeof *site;
 }
@@ -59,7 +59,7 @@ struct jit_site *emit_site(struct emit *t, enum jit_site_kind kind)
 
 void emit_leave(struct emit *t, const struct jit_site *site)
 {
-    encode_store_imm32(t->e, EMIT_FIELD(t, jit.site), address_of(t, site));
+    encode_store_imm32(t->e, EMIT_FIELD(t, jit.site), emit_site_address(t, site));
     encode_jmp(t->e, t->in->leave);
 }
 
@@ -85,7 +85,8 @@ static void put_late(struct emit *t, const struct emit_late *late)
     if (late->recompute)
         emit_linear(t, &late->address);
     if (late->kind == LATE_CROSS) {
-        encode_store_imm32(t->e, EMIT_FIELD(t, jit.site), address_of(t, &t->site[late->site]));
+        encode_store_imm32(t->e, EMIT_FIELD(t, jit.site),
+                           emit_site_address(t, &t->site[late->site]));
         emit_cross(t, late);
     } else {
         emit_leave(t, &t->site[late->site]);
@@ -135,7 +136,8 @@ static emit_part *const parts[BT_OP_MAX] = {
     [BT_OP_CALL] = emit_call,       [BT_OP_RET] = emit_return,        [BT_OP_LOOP] = emit_loop,
     [BT_OP_LOOPE] = emit_loop,      [BT_OP_LOOPNE] = emit_loop,       [BT_OP_JRCXZ] = emit_loop,
     [BT_OP_CLI] = emit_cli,         [BT_OP_STI] = emit_sti,           [BT_OP_PUSHF] = emit_pushf,
-    [BT_OP_MOV_SEG] = emit_mov_seg, [BT_OP_PUSH_SEG] = emit_push_seg,
+    [BT_OP_MOV_SEG] = emit_mov_seg, [BT_OP_PUSH_SEG] = emit_push_seg, [BT_OP_STOS] = emit_string,
+    [BT_OP_MOVS] = emit_string,
 };
 
 static emit_part *part_of(const struct emit *t, const struct bt_insn *insn)

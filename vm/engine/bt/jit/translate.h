@@ -77,9 +77,11 @@ struct jit_unit {
 /* No instruction has more than four sites, and one is behind them. */
 enum { TRANSLATE_INSNS_MAX = 64, TRANSLATE_SITES_MAX = 4 * TRANSLATE_INSNS_MAX + 1 };
 
-/* Accesses across pages (emit_cross.c): run addresses. A trap in [load, end) goes on at `fail`. */
+/* Accesses across pages (emit_cross.c), REP STOS and REP MOVS by size (emit_string.c): run
+ * addresses. A trap in [load, end) goes on at `fail`. */
+enum { TRANSLATE_STRING_SIZES = 4 };
 struct translate_stubs {
-    uint32_t load, check, store, fail, end;
+    uint32_t load, check, store, string[2][TRANSLATE_STRING_SIZES], fail, end;
 };
 
 struct translate_input {
