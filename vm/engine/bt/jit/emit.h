@@ -193,6 +193,9 @@ void emit_adapt(struct bt_insn *insn);
 /* What of 32-bit code is not what the same bytes would be on the host. */
 bool emit_is_strange(const struct bt_insn *insn);
 
+/* emit_bit.c */
+bool emit_bit_string(struct emit *t);
+
 /* emit_string.c */
 bool emit_string(struct emit *t);
 

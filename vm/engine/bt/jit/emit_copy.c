@@ -418,7 +418,7 @@ bool emit_copy(struct emit *t)
 {
     if (!t->insn->has_mem)
         return copy_registers(t);
-    return !reaches_out(t->insn) && copy_memory(t);
+    return reaches_out(t->insn) ? emit_bit_string(t) : copy_memory(t);
 }
 
 bool emit_lea(struct emit *t)

@@ -214,6 +214,16 @@ void encode_and_imm(struct encode *e, unsigned reg, int32_t mask)
     with_reg(e, 0x81, 8, 4, reg, (uint32_t)mask, 4);
 }
 
+void encode_movsxd(struct encode *e, unsigned dst, unsigned src)
+{
+    with_reg(e, 0x63, 8, dst, src, 0, 0);
+}
+
+void encode_sar(struct encode *e, unsigned reg, unsigned count)
+{
+    with_reg(e, 0xc1, 8, 7, reg, count, 1);
+}
+
 void encode_shl32(struct encode *e, unsigned reg, unsigned count)
 {
     with_reg(e, 0xc1, 4, 4, reg, count, 1);
