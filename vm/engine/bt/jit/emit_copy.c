@@ -382,6 +382,44 @@ static bool slot_written(const struct bt_insn *insn, unsigned reg)
     return false;
 }
 
+/* AH, CH, DH or BH with memory: a base or index of ours needs REX, which names other registers. As
+ * a source it is in T1 meanwhile; as a destination it changes places with AL to BL, and the other
+ * operand is in T1. */
+static bool copy_high(struct emit *t)
+{
+    static const uint8_t from_t1[BT_OPERANDS_MAX] = {BT_REG_NONE, T1, BT_REG_NONE, BT_REG_NONE};
+    struct bt_insn changed = *t->insn;
+    bool source = changed.operand[0].kind == BT_OPERAND_MEM;
+    struct emit_access access = {.address = emit_operand(t),
+                                 .size = 1,
+                                 .write = changed.properties & BT_INSN_WRITES,
+                                 .free_t1 = true,
+                                 .live = t->live};
+    unsigned reg = changed.operand[source].reg;
+
+    if (writes_second(changed.op) || access.address.disp != (int32_t)access.address.disp)
+        return false;
+    struct encode_mem mem = emit_access(t, &access);
+    if (source) {
+        encode_rorx(t->e, T1, reg, 8);
+        return encode_insn(t->e, t->insn, from_t1, &mem);
+    }
+    encode_load8(t->e, T1, mem);
+    changed.has_mem = false;
+    changed.operand[0].high_byte = false;
+    changed.operand[1] = (struct bt_operand){.kind = BT_OPERAND_GPR, .reg = T1, .size = 1};
+    encode_swap_bytes(t->e, reg);
+    if (!encode_insn(t->e, &changed, keep_all, NULL))
+        return false;
+    encode_swap_bytes(t->e, reg);
+    return true;
+}
+
+static bool is_high(const struct bt_insn *insn)
+{
+    return insn->operand_count == 2 && (insn->operand[0].high_byte || insn->operand[1].high_byte);
+}
+
 static bool copy_memory(struct emit *t)
 {
     const struct bt_insn *insn = t->insn;
@@ -418,6 +456,8 @@ bool emit_copy(struct emit *t)
 {
     if (!t->insn->has_mem)
         return copy_registers(t);
+    if (is_high(t->insn))
+        return copy_high(t);
     return reaches_out(t->insn) ? emit_bit_string(t) : copy_memory(t);
 }
 

@@ -116,6 +116,11 @@ static void two_bytes(struct encode *e, unsigned opcode, unsigned rex, unsigned 
     encode_bytes_append(e, &b);
 }
 
+void encode_load8(struct encode *e, unsigned reg, struct encode_mem mem)
+{
+    two_bytes(e, 0xb6, encode_mem_rex(mem), reg, &mem, 0);
+}
+
 void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem)
 {
     two_bytes(e, 0xb7, encode_mem_rex(mem), reg, &mem, 0);
@@ -269,6 +274,13 @@ void encode_rep(struct encode *e, unsigned opcode, unsigned size)
 void encode_not(struct encode *e, unsigned reg)
 {
     with_reg(e, 0xf7, 8, 2, reg, 0, 0);
+}
+
+void encode_swap_bytes(struct encode *e, unsigned reg)
+{
+    struct encode_bytes b = {.byte = {0x86, (uint8_t)(0xc0 | (reg + 4) << 3 | reg)}, .len = 2};
+
+    encode_bytes_append(e, &b);
 }
 
 void encode_xor32(struct encode *e, unsigned dst, unsigned src)

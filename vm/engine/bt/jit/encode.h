@@ -46,6 +46,7 @@ static inline struct encode_mem encode_absolute(uint32_t address)
  * flags. */
 void encode_load(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load32(struct encode *e, unsigned reg, struct encode_mem mem);
+void encode_load8(struct encode *e, unsigned reg, struct encode_mem mem);  /* zero-extended */
 void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem); /* 16 bits, extended */
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg);
 void encode_store32(struct encode *e, struct encode_mem mem, unsigned reg);
@@ -70,7 +71,8 @@ void encode_and_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_test_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_rep_movsb(struct encode *e);
 void encode_rep(struct encode *e, unsigned opcode /* of bytes: A4, AA */, unsigned size);
-void encode_not(struct encode *e, unsigned reg); /* keeps flags */
+void encode_not(struct encode *e, unsigned reg);        /* keeps flags */
+void encode_swap_bytes(struct encode *e, unsigned reg); /* AL and AH, to BL and BH */
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);
 void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask);
 void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask);
