@@ -409,6 +409,7 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
                                  .mode = page->mode,
                                  .careful = page->careful,
                                  .vcpu = vcpu,
+                                 .watched = vcpu->jit.watch != NULL,
                                  .leave = cache->leave,
                                  .miss = cache->miss,
                                  .stubs = &cache->stubs};

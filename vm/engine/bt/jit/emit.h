@@ -218,6 +218,7 @@ bool emit_cli(struct emit *t);
 bool emit_sti(struct emit *t);
 bool emit_pushf(struct emit *t);
 bool emit_mov_seg(struct emit *t);
+bool emit_rdtsc(struct emit *t);
 
 /* emit_flow.c: each ends the unit, or one way through it. */
 bool emit_jump(struct emit *t);

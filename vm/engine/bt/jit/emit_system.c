@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The few privileged instructions that kernels use all the time: CLI, STI, PUSHF, and selectors
- * read. What they need beyond the simple case (a level that IOPL decides about, an interrupt that
- * waits) is a step.
+/* The few privileged instructions that kernels use all the time: CLI, STI, PUSHF, selectors read,
+ * and the clock. What they need beyond the simple case (a level that IOPL decides about, an
+ * interrupt that waits) is a step.
  *
  * STI's shadow. Nothing was asked for when it is done here; who asks then finds the vCPU at its
  * next access, and that instruction is carried out before anything else (jit.c): one at least
@@ -74,6 +74,37 @@ bool emit_pushf(struct emit *t)
     encode_restore_flags(t->e, true);
     encode_load(t->e, CPU_RAX, EMIT_FIELD(t, jit.save[0]));
     emit_push_from(t, EMIT_FIELD(t, jit.save[1]));
+    return true;
+}
+
+/* The host's and the VM's offset (system_tsc). Where CR4.TSD is set the interpreter decides. */
+bool emit_rdtsc(struct emit *t)
+{
+    bool ordered = t->insn->op == BT_OP_RDTSCP;
+
+    if (t->in->watched)
+        return false;
+    emit_drop(t);
+    struct jit_site *site = emit_site(t, JIT_SITE_STEP);
+    enum emit_saved saved = emit_save_flags(t, t->live);
+    encode_test_mem32(t->e, EMIT_FIELD(t, cr4), BT_CR4_TSD);
+    step_if(t, ENCODE_NOT_ZERO, site, saved);
+    emit_restore_flags(t, saved);
+    encode_rdtsc(t->e, ordered);
+    encode_store32(t->e, EMIT_FIELD(t, jit.save[0]), CPU_RAX);
+    encode_store32(t->e, encode_absolute((uint32_t)EMIT_FIELD(t, jit.save[0]).disp + 4), CPU_RDX);
+    encode_load(t->e, T1, EMIT_FIELD(t, jit.save[0]));
+    encode_load(t->e, T2, EMIT_FIELD(t, tsc_offset));
+    encode_lea(t->e, T1, encode_indexed(T1, T2, 0), 8);
+    encode_rorx(t->e, CPU_RDX, T1, 32);
+    encode_mov32(t->e, CPU_RDX, CPU_RDX);
+    encode_mov32(t->e, CPU_RAX, T1);
+    if (ordered)
+        encode_load32(t->e, CPU_RCX, EMIT_FIELD(t, msr[MSR_SLOT_tsc_aux]));
+    t->known[CPU_RAX] = t->known[CPU_RDX] = (struct emit_known){0, 0};
+    if (ordered)
+        t->known[CPU_RCX] = (struct emit_known){0, 0};
+    site->resume = (uint32_t)encode_here(t->e);
     return true;
 }
 

@@ -161,6 +161,11 @@ void encode_mov(struct encode *e, unsigned dst, unsigned src)
     with_reg(e, 0x8b, 8, dst, src, 0, 0);
 }
 
+void encode_mov32(struct encode *e, unsigned dst, unsigned src)
+{
+    with_reg(e, 0x8b, 4, dst, src, 0, 0);
+}
+
 void encode_mov_imm(struct encode *e, unsigned dst, uint64_t value)
 {
     struct encode_bytes b = {.len = 0};
@@ -274,6 +279,13 @@ void encode_rep(struct encode *e, unsigned opcode, unsigned size)
 void encode_not(struct encode *e, unsigned reg)
 {
     with_reg(e, 0xf7, 8, 2, reg, 0, 0);
+}
+
+void encode_rdtsc(struct encode *e, bool ordered)
+{
+    if (ordered)
+        raw(e, "\x0f\xae\xe8", 3); /* lfence */
+    raw(e, "\x0f\x31", 2);
 }
 
 void encode_swap_bytes(struct encode *e, unsigned reg)

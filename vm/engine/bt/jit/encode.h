@@ -71,6 +71,8 @@ void encode_and_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_test_mem32(struct encode *e, struct encode_mem mem, uint32_t mask);
 void encode_rep_movsb(struct encode *e);
 void encode_rep(struct encode *e, unsigned opcode /* of bytes: A4, AA */, unsigned size);
+void encode_rdtsc(struct encode *e, bool ordered); /* behind all loads */
+void encode_mov32(struct encode *e, unsigned dst, unsigned src);
 void encode_not(struct encode *e, unsigned reg);        /* keeps flags */
 void encode_swap_bytes(struct encode *e, unsigned reg); /* AL and AH, to BL and BH */
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);

@@ -92,6 +92,7 @@ struct translate_input {
      * address that is not a multiple of its operand's size: only crossing pages is refused. */
     const uint64_t *careful;
     const struct bt_vcpu *vcpu; /* for the addresses of its fields alone */
+    bool watched;               /* by a test, which wants to see the clock read */
     /* Run addresses of the cache's stubs: */
     uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
     uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
