@@ -14,4 +14,5 @@ extern const struct mo_class service_instance_class, session_manager_class, fold
     host_date_time_system_class, host_service_system_class, host_firewall_system_class,
     host_virtual_nic_manager_class, host_access_manager_class, host_health_status_system_class,
     host_image_config_manager_class, host_power_system_class, host_vsan_system_class,
-    service_manager_class, host_certificate_manager_class;
+    service_manager_class, host_certificate_manager_class, managed_method_executer_class,
+    dynamic_type_manager_class;

@@ -15,6 +15,7 @@
 #include "hostd/model/host_health.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/host_network.h"
+#include "hostd/model/method_executer.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/perf/perf.h"
 #include "hostd/up/cert.h"
@@ -352,6 +353,8 @@ static const struct mo_property properties[] = {
 static const struct mo_method methods[] = {
     MO_METHOD(EnterMaintenanceMode_Task, host_enter_maintenance),
     MO_METHOD(ExitMaintenanceMode_Task, host_exit_maintenance),
+    MO_METHOD(RetrieveManagedMethodExecuter, host_retrieve_executer),
+    MO_METHOD(RetrieveDynamicTypeManager, host_retrieve_type_manager),
 };
 const struct mo_class host_system_class = {
     .type = VIM_MANAGED(HostSystem),

@@ -52,6 +52,8 @@ static const struct {
     {&host_power_system_class, "ha-power-system"},
     {&host_vsan_system_class, "vsanSystem"},
     {&host_certificate_manager_class, "ha-certificate-manager"},
+    {&managed_method_executer_class, "ha-managed-method-executer"},
+    {&dynamic_type_manager_class, "ha-dynamic-type-manager"},
     {&diagnostic_manager_class, "ha-diagnosticmgr"},
     {&service_manager_class, "ha-servicemanager"},
     {&host_autostart_manager_class, "ha-autostart-mgr"},
