@@ -6,6 +6,7 @@ import { Icon } from "../ui/icon";
 import { Button } from "../ui/button";
 import { datastores, host, vms } from "../vim/inventory";
 import { content } from "../vim/session";
+import { Performance } from "./performance";
 import { openCreateVm } from "../vm/create";
 import { openRegisterVm } from "../vm/register";
 
@@ -52,6 +53,7 @@ export function HostPage() {
             ["API", `vim25 ${content.value?.about.apiVersion ?? ""}`],
           ]} />
         </Card>
+        <Card title="Last hour" wide><Performance of={h.ref} only={["CPU", "Memory"]} /></Card>
       </div>
     </>
   );

@@ -9,17 +9,19 @@ import { vmHref } from "../shell/route";
 import { find, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
 import { VmState } from "../vm/state";
+import { Performance } from "./performance";
 import { VmEvents } from "./vm_events";
 import { VmHardware } from "./vm_hardware";
 import { VmSnapshots } from "./vm_snapshots";
 import { VmSummary } from "./vm_summary";
 
-const tabs = [["summary", "Summary"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["events", "Events"]] as const;
+const tabs = [["summary", "Summary"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["performance", "Performance"], ["events", "Events"]] as const;
 
 function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
   switch (tab) {
     case "snapshots": return <VmSnapshots vm={vm} />;
     case "hardware": return <VmHardware vm={vm} />;
+    case "performance": return <Performance of={vm.ref} />;
     case "events": return <VmEvents vm={vm} />;
     default: return <VmSummary vm={vm} />;
   }

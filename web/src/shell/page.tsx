@@ -7,7 +7,7 @@ import { VmList } from "../pages/vm_list";
 import { VmPage } from "../pages/vm";
 import { DatastoreList } from "../pages/datastore_list";
 import { DatastorePage } from "../pages/datastore";
-import { NetworkList } from "../pages/network_list";
+import { NetworkingPage } from "../pages/networking";
 import { ManagePage } from "../pages/manage";
 import { MonitorPage } from "../pages/monitor";
 
@@ -21,7 +21,7 @@ export function Page() {
     case "datastores":
       return id ? <DatastorePage key={id} id={id} folder={route.value.slice(4)} /> : <DatastoreList />;
     case "networking":
-      return <NetworkList />;
+      return <NetworkingPage tab={id ?? "portgroups"} />;
     case "manage":
       return <ManagePage tab={id ?? "users"} />;
     case "monitor":

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { useState } from "preact/hooks";
+import { Button } from "../ui/button";
+import { Dialog, openDialog } from "../ui/dialog";
+import { SelectField, TextField } from "../ui/field";
+import { quoted } from "../ui/format";
+import { Menu } from "../ui/menu";
+import { Table, type Column } from "../ui/table";
+import { on, type AnyRef } from "../vim/client";
+import { networks } from "../vim/inventory";
+import type { HostNetworkInfo, HostNetworkSystem, HostPortGroup } from "../vim/types.gen";
+import { PolicyFields, policySpec, readPolicy } from "./policy";
+
+function PortGroupDialog({ system, info, group }: { system: AnyRef; info: HostNetworkInfo; group?: HostPortGroup }) {
+  const [name, setName] = useState(group?.spec.name ?? "");
+  const [vlan, setVlan] = useState(String(group?.spec.vlanId ?? 0));
+  const [vswitch, setSwitch] = useState(group?.spec.vswitchName ?? info.vswitch?.[0]?.name ?? "");
+  const [policy, setPolicy] = useState(readPolicy(group?.spec.policy));
+  const id = Number(vlan);
+  const wrong = !name.trim() ? "A name is needed." : !(Number.isInteger(id) && id >= 0 && id <= 4095) ? "VLAN: 0 to 4095." : undefined;
+  const save = async () => {
+    const portgrp = { _typeName: "HostPortGroupSpec", name, vlanId: id, vswitchName: vswitch, policy: policySpec(policy) };
+    await (group ? on<HostNetworkSystem>(system).UpdatePortGroup({ pgName: group.spec.name, portgrp }) : on<HostNetworkSystem>(system).AddPortGroup({ portgrp }));
+  };
+  return (
+    <Dialog title={group ? `Edit port group ${group.spec.name}` : "Add a port group"} confirm={group ? "Save" : "Add"} because={wrong} onConfirm={save}
+      commands={{ socle: `socle network portgroup ${group ? "set" : "add"} ${quoted(name || "NAME")} --switch ${quoted(vswitch)} --vlan ${vlan}`, govc: `govc host.portgroup.${group ? "change" : "add"} -vswitch ${quoted(vswitch)} -vlan ${vlan} ${quoted(name || "NAME")}` }}>
+      <TextField label="Name" value={name} onValue={setName} autoFocus />
+      <div class="columns">
+        <TextField label="VLAN" type="number" min={0} max={4095} value={vlan} onValue={setVlan} help="0: none; 4095: all, tagged" />
+        <SelectField label="Switch" value={vswitch} onValue={setSwitch} choices={(info.vswitch ?? []).map((s) => [s.name, s.name] as const)} />
+      </div>
+      <PolicyFields value={policy} onValue={setPolicy} />
+    </Dialog>
+  );
+}
+
+function removeGroup(system: AnyRef, group: HostPortGroup) {
+  openDialog(
+    <Dialog title={`Delete port group ${group.spec.name}?`} confirm="Delete" danger onConfirm={() => on<HostNetworkSystem>(system).RemovePortGroup({ pgName: group.spec.name })}
+      commands={{ socle: `socle network portgroup delete ${quoted(group.spec.name)}`, govc: `govc host.portgroup.remove ${quoted(group.spec.name)}` }}>
+      <p>Network cards that are connected to it lose their network.</p>
+    </Dialog>);
+}
+
+export function PortGroups({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
+  const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.name)?.vm?.length ?? 0;
+  const columns: Column<HostPortGroup>[] = [
+    { name: "Name", cell: (g) => g.spec.name, by: (g) => g.spec.name },
+    { name: "VLAN", cell: (g) => g.spec.vlanId, by: (g) => g.spec.vlanId, right: true },
+    { name: "Switch", cell: (g) => g.spec.vswitchName, by: (g) => g.spec.vswitchName },
+    { name: "Virtual machines", cell: machines, by: machines, right: true },
+    {
+      name: "", right: true,
+      cell: (g) => <Menu kind="plain" label={`Actions of ${g.spec.name}`} actions={[
+        { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
+        { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
+      ]} />,
+    },
+  ];
+  return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name}
+    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<PortGroupDialog system={system} info={info} />)}>Add port group</Button>} />;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import { useState } from "preact/hooks";
+import { Button } from "../ui/button";
+import { Dialog, openDialog } from "../ui/dialog";
+import { CheckField, TextField } from "../ui/field";
+import { quoted } from "../ui/format";
+import { Menu } from "../ui/menu";
+import { Table, type Column } from "../ui/table";
+import { on, type AnyRef } from "../vim/client";
+import type { HostNetworkInfo, HostNetworkSystem, HostVirtualSwitch, HostVirtualSwitchBondBridge, HostVirtualSwitchSpec } from "../vim/types.gen";
+import { PolicyFields, policySpec, readPolicy } from "./policy";
+
+const uplinksOf = (s: HostVirtualSwitch | undefined) => (s?.spec.bridge as HostVirtualSwitchBondBridge | undefined)?.nicDevice ?? [];
+
+function SwitchDialog({ system, info, old }: { system: AnyRef; info: HostNetworkInfo; old?: HostVirtualSwitch }) {
+  const [name, setName] = useState(old?.name ?? `vSwitch${info.vswitch?.length ?? 0}`);
+  const [mtu, setMtu] = useState(String(old?.mtu ?? 1500));
+  const [uplinks, setUplinks] = useState<ReadonlySet<string>>(new Set(uplinksOf(old)));
+  const [policy, setPolicy] = useState({ ...readPolicy(old?.spec.policy), ...(!old && { inherit: false, shape: "off" as const }) });
+  const size = Number(mtu);
+  const wrong = !/^[\w.-]{1,31}$/.test(name) ? "A name of up to 31 letters, digits, dots and dashes." : !(size >= 1280 && size <= 9190) ? "MTU: 1280 to 9190." : undefined;
+  const ownerOf = (nic: string) => info.vswitch?.find((s) => s.name !== old?.name && uplinksOf(s).includes(nic))?.name;
+  const save = async () => {
+    const spec: HostVirtualSwitchSpec = {
+      _typeName: "HostVirtualSwitchSpec", numPorts: old?.spec.numPorts ?? 128, mtu: size, policy: policySpec({ ...policy, inherit: false }),
+      ...(uplinks.size && { bridge: { _typeName: "HostVirtualSwitchBondBridge", nicDevice: [...uplinks] } as HostVirtualSwitchBondBridge }),
+    };
+    await (old ? on<HostNetworkSystem>(system).UpdateVirtualSwitch({ vswitchName: old.name, spec }) : on<HostNetworkSystem>(system).AddVirtualSwitch({ vswitchName: name, spec }));
+  };
+  return (
+    <Dialog title={old ? `Edit switch ${old.name}` : "Add a switch"} confirm={old ? "Save" : "Add"} because={wrong} onConfirm={save}
+      commands={{ socle: `socle network switch ${old ? "set" : "add"} ${quoted(name)} --mtu ${mtu}`, govc: `govc host.vswitch.${old ? "change" : "add"} -mtu ${mtu} ${quoted(name)}` }}>
+      <div class="columns">
+        {!old && <TextField label="Name" value={name} onValue={setName} autoFocus />}
+        <TextField label="MTU" type="number" min={1280} max={9190} value={mtu} onValue={setMtu} />
+      </div>
+      <fieldset class="part">
+        <legend>Uplinks</legend>
+        {(info.pnic ?? []).map((n) => (
+          <CheckField key={n.device} label={`${n.device}  ${n.mac}`} checked={uplinks.has(n.device)} because={ownerOf(n.device) && `${ownerOf(n.device)} has it.`}
+            onValue={(yes) => { const next = new Set(uplinks); yes ? next.add(n.device) : next.delete(n.device); setUplinks(next); }} />
+        ))}
+      </fieldset>
+      <PolicyFields value={policy} onValue={setPolicy} ofSwitch />
+    </Dialog>
+  );
+}
+
+function removeSwitch(system: AnyRef, s: HostVirtualSwitch) {
+  openDialog(
+    <Dialog title={`Delete switch ${s.name}?`} confirm="Delete" danger onConfirm={() => on<HostNetworkSystem>(system).RemoveVirtualSwitch({ vswitchName: s.name })}
+      commands={{ socle: `socle network switch delete ${quoted(s.name)}`, govc: `govc host.vswitch.remove ${quoted(s.name)}` }}>
+      <p>Its port groups go with it.</p>
+    </Dialog>);
+}
+
+export function Switches({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
+  const columns: Column<HostVirtualSwitch>[] = [
+    { name: "Name", cell: (s) => s.name, by: (s) => s.name },
+    { name: "Port groups", cell: (s) => s.portgroup?.length ?? 0, by: (s) => s.portgroup?.length, right: true },
+    { name: "Uplinks", cell: (s) => uplinksOf(s).join(", ") || "–", by: (s) => uplinksOf(s).join() },
+    { name: "MTU", cell: (s) => s.mtu, by: (s) => s.mtu, right: true },
+    {
+      name: "", right: true,
+      cell: (s) => <Menu kind="plain" label={`Actions of ${s.name}`} actions={[
+        { text: "Edit", icon: "edit", run: () => openDialog(<SwitchDialog system={system} info={info} old={s} />) },
+        { text: "Delete", icon: "trash", danger: true, run: () => removeSwitch(system, s) },
+      ]} />,
+    },
+  ];
+  return <Table label="Switches" noun="switch" rows={info.vswitch ?? []} columns={columns} keyOf={(s) => s.name}
+    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<SwitchDialog system={system} info={info} />)}>Add switch</Button>} />;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processor, memory, disk and network of the host or a VM: the last hour as it goes on, or longer ago.
+import { useEffect, useState } from "preact/hooks";
+import { bytes, hertz } from "../ui/format";
+import { Plot, type Line } from "../ui/plot";
+import { Empty } from "../ui/table";
+import { keyOf, type AnyRef } from "../vim/client";
+import { samples, type CounterName, type Samples } from "../vim/perf";
+
+const ranges = [["Last hour", 20, 3600], ["Last day", 300, 86400], ["Last week", 1800, 7 * 86400], ["Last month", 7200, 30 * 86400], ["Last year", 86400, 365 * 86400]] as const;
+
+const kilobytes = (v: number) => bytes(v * 1024);
+const rate = (v: number) => `${kilobytes(v)}/s`;
+const percent = (v: number) => `${v.toFixed(0)} %`;
+
+interface Chart { title: string; lines: readonly (readonly [CounterName, string])[]; text: (v: number) => string; scale?: number; top?: number }
+
+const charts = (vm: boolean): Chart[] => [
+  { title: "CPU", lines: [["cpu.usage", "Usage"]], text: percent, scale: 0.01, top: 100 },
+  { title: "CPU in MHz", lines: [["cpu.usagemhz", "Usage"]], text: hertz },
+  { title: "Memory", lines: vm ? [["mem.consumed", "Consumed"], ["mem.active", "Active"], ["mem.overhead", "Overhead"]] : [["mem.consumed", "Consumed"], ["mem.swapused", "Swap"]], text: kilobytes },
+  { title: "Disk", lines: [["disk.read", "Read"], ["disk.write", "Write"]], text: rate },
+  { title: "Disk latency", lines: [["disk.maxTotalLatency", "Highest"]], text: (v) => `${v} ms` },
+  { title: "Network", lines: [["net.received", "Received"], ["net.transmitted", "Sent"]], text: rate },
+];
+
+export function Performance({ of, only }: { of: AnyRef; only?: readonly string[] }) {
+  const [range, setRange] = useState(0);
+  const [data, setData] = useState<Samples>();
+  const [, interval, seconds] = ranges[range]!;
+  const shown = charts(of.type === "VirtualMachine").filter((c) => !only || only.includes(c.title));
+
+  useEffect(() => {
+    let here = true;
+    const names = shown.flatMap((c) => c.lines.map(([name]) => name));
+    const ask = () => void samples(of, names, interval, seconds).then((s) => here && setData(s), () => {});
+    setData(undefined);
+    ask();
+    const timer = setInterval(() => document.hidden || ask(), Math.min(interval, 60) * 1000);
+    return () => {
+      here = false;
+      clearInterval(timer);
+    };
+  }, [keyOf(of), range]);
+
+  return (
+    <>
+      {!only && (
+        <div class="table-tools spaced">
+          <span class="pf-v6-c-form-control range">
+            <select aria-label="Time" value={range} onChange={(e) => setRange(Number(e.currentTarget.value))}>
+              {ranges.map(([text], i) => <option key={text} value={i}>{text}</option>)}
+            </select>
+          </span>
+        </div>
+      )}
+      {data && !data.times.length && <Empty title="Nothing has been measured yet" icon="activity">{of.type === "VirtualMachine" ? "A virtual machine is measured every 20 seconds while it runs." : "The first values come after 20 seconds."}</Empty>}
+      {data && data.times.length > 0 && (
+        <div class="plots">
+          {shown.map((c) => {
+            const lines: Line[] = c.lines.map(([name, text]) => ({ name: text, values: data.of.get(name)!.map((v) => (v === null ? null : v * (c.scale ?? 1))) }));
+            return <Plot key={c.title} title={c.title} times={data.times} lines={lines} text={c.text} {...(c.top !== undefined && { top: c.top })} />;
+          })}
+        </div>
+      )}
+    </>
+  );
+}
