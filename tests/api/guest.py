@@ -17,12 +17,12 @@ import vm as lab  # noqa: E402
 from client import wait  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
-BOOT_S, ANSWER_S = 120, 90
+BOOT_S, ANSWER_S = 240, 90
 
 
 def prepare(build):
     native.WORK, lab.SOCLE = f"{build}/tests/native", f"{build}/socle"
-    native.prepare("host")
+    native.prepare("firmware")  # with a disk that firmware boots
 
 
 def write_vmx(path, keys):
@@ -33,7 +33,7 @@ def write_vmx(path, keys):
 class Guest:
     """A VM with a guest: `vm` is the API's object, the rest is the serial port."""
 
-    def __init__(self, host, client, name, disks=("disk",), size=16 << 20, extra=None):
+    def __init__(self, host, client, name, disks=("disk",), size=16 << 20, firmware=None, extra=None):
         self.host, self.client, self.name = host, client, name
         self.text, self.seen, self.socket = "", 0, None
         folder = host.path(name)
@@ -54,6 +54,12 @@ class Guest:
             host.socle("disk", "create", "--quiet", "--format", "vmdk-flat", "--size", str(size),
                        f"{folder}/{disk}.vmdk")
             keys[f"scsi0:{unit}.present"], keys[f"scsi0:{unit}.fileName"] = "TRUE", f"{disk}.vmdk"
+        if firmware:
+            host.socle("disk", "convert", "--quiet", "--from", "raw", "--format", "vmdk-sparse",
+                       f"{native.WORK}/grub.img", f"{folder}/grub.vmdk")
+            keys = {key: value for key, value in keys.items() if key not in ("socle.kernel", "socle.initrd", "socle.append")}
+            keys.update({"firmware": firmware, "memSize": "256", "scsi0:9.present": "TRUE",
+                         "scsi0:9.fileName": "grub.vmdk"})
         keys.update(extra or {})
         write_vmx(f"{folder}/{name}.vmx", keys)
         self.vm = wait(client.folder.RegisterVM_Task(f"[datastore1] {name}/{name}.vmx", None, False,

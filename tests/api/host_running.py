@@ -242,6 +242,31 @@ def deep(tap, host, client):
     one.remove()
 
 
+def firmware(tap, host, client):
+    """A whole PC: firmware, its flash and screen, two processors."""
+    for kind in ("bios", "efi"):
+        one = Guest(host, client, kind, firmware=kind, disks=(), extra={"numvcpus": "2"}).boot()
+        one.command("echo kept >/tmp/file; (seq 1 30000 | md5sum >/tmp/sum; echo all >/tmp/done) &")
+        snapshot = take(one, "then", memory=True)
+        wait(one.vm.Suspend())
+        wait(one.vm.PowerOn())
+        one.attach()
+        tap.equal(f"{kind}: it goes on", one.command("cat /tmp/file; nproc"), "kept\n2")
+        tap.equal(f"{kind}: both processors do", one.command("for n in 1 2; do taskset $n true || echo $n; done"), "")
+        one.command("echo now >/tmp/file")
+        wait(snapshot.RevertToSnapshot_Task())
+        one.attach()
+        tap.equal(f"{kind}: and back", one.command("while [ ! -f /tmp/done ]; do sleep 0.2; done; cat /tmp/file"),
+                  "kept")
+        tap.equal(f"{kind}: the clocks agree", one.command(
+            "cat /sys/devices/system/clocksource/clocksource0/current_clocksource; sleep 1; echo slept")[-5:], "slept")
+        tap.equal(f"{kind}: the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+        one.send("reboot -f\n")
+        one.expect(guest.lab.READY, guest.BOOT_S)
+        tap.check(f"{kind}: it still starts anew", True)
+        one.remove()
+
+
 # processes that die
 
 def killed(tap, host, client):
@@ -260,7 +285,7 @@ def killed(tap, host, client):
         one.remove()
 
 
-SCENARIOS = [suspend, discard, hot, memory, deep, killed]
+SCENARIOS = [suspend, discard, hot, memory, deep, firmware, killed]
 
 
 def main():
