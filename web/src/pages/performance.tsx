@@ -2,6 +2,7 @@
 // Processor, memory, disk and network of the host or a VM: the last hour as it goes on, or longer ago.
 import { useEffect, useState } from "preact/hooks";
 import { bytes, hertz } from "../ui/format";
+import { Icon } from "../ui/icon";
 import { Plot, type Line } from "../ui/plot";
 import { Empty } from "../ui/table";
 import { keyOf, type AnyRef } from "../vim/client";
@@ -51,6 +52,7 @@ export function Performance({ of, only }: { of: AnyRef; only?: readonly string[]
             <select aria-label="Time" value={range} onChange={(e) => setRange(Number(e.currentTarget.value))}>
               {ranges.map(([text], i) => <option key={text} value={i}>{text}</option>)}
             </select>
+            <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
           </span>
         </div>
       )}
@@ -59,7 +61,7 @@ export function Performance({ of, only }: { of: AnyRef; only?: readonly string[]
         <div class="plots">
           {shown.map((c) => {
             const lines: Line[] = c.lines.map(([name, text]) => ({ name: text, values: data.of.get(name)!.map((v) => (v === null ? null : v * (c.scale ?? 1))) }));
-            return <Plot key={c.title} title={c.title} times={data.times} lines={lines} text={c.text} {...(c.top !== undefined && { top: c.top })} />;
+            return <Plot key={c.title} title={c.title} times={data.times} lines={lines} text={c.text} span={seconds} {...(c.top !== undefined && { top: c.top })} />;
           })}
         </div>
       )}

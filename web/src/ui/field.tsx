@@ -2,6 +2,7 @@
 // Fields of forms: a label, the control, and what is wrong with its value.
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
+import { Icon } from "./icon";
 
 interface Common {
   label: string;
@@ -79,7 +80,7 @@ export function SelectField({ value, onValue, choices, ...p }: SelectProps) {
         <select id={id} value={value} disabled={Boolean(p.because)} onChange={(e) => onValue(e.currentTarget.value)}>
           {choices.map(([v, text]) => <option key={v} value={v} selected={v === value}>{text}</option>)}
         </select>
-        <span class="pf-v6-c-form-control__utilities" />
+        <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
       </span>
     </Group>
   );

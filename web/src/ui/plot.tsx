@@ -14,6 +14,7 @@ interface Props {
   lines: readonly Line[];
   text: (value: number) => string;
   top?: number; // the scale's end, where there is one
+  span: number; // seconds up to now
 }
 
 const colours = ["#0066cc", "#3d7317", "#ca6c0f", "#5e40be"];
@@ -22,7 +23,7 @@ const HEIGHT = 180;
 
 const last = (line: Line) => line.values.findLast((v) => v !== null);
 
-export function Plot({ title, times, lines, text, top }: Props) {
+export function Plot({ title, times, lines, text, top, span }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const palette = dark.value ? coloursDark : colours;
 
@@ -39,8 +40,8 @@ export function Plot({ title, times, lines, text, top }: Props) {
       plot = new UPlot(
         {
           width: element.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { y: false },
-          scales: { y: { range: (_, least, most) => [Math.min(0, least ?? 0), top ?? Math.max(1, (most ?? 0) * 1.1)] } },
-          axes: [axis, { ...axis, size: 70, values: (_, splits) => splits.map(text) }],
+          scales: { x: { range: () => [Date.now() / 1000 - span, Date.now() / 1000] }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), top ?? Math.max(1, (most ?? 0) * 1.1)] } },
+          axes: [axis, { ...axis, size: 84, values: (_, splits) => splits.map(text) }],
           series: [{}, ...lines.map((l, i) => ({ label: l.name, stroke: palette[i % palette.length]!, width: 1.5, ...(lines.length === 1 && { fill: palette[0]! + "22" }) }))],
         },
         [[...times], ...lines.map((l) => [...l.values])], element);
