@@ -29,6 +29,7 @@ static const struct command {
     {"user", "a host's accounts", cmd_client},
     {"role", "what the roles of a host allow", cmd_client},
     {"permission", "who has which role", cmd_client},
+    {"perf", "what a host and its virtual machines do, measured", cmd_client},
     {"completion", "print a script for bash or zsh that completes commands", cmd_client},
     {"help", "show this, or the help of a command", cmd_help},
 };

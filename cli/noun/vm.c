@@ -373,6 +373,46 @@ static int vm_register(struct command *command, struct err *err)
     return rc < 0 ? rc : say_made(command, api, vm, err);
 }
 
+static const struct option clone_options[] = {
+    {"datastore", "NAME", "where its files go (default: where they are)", NULL},
+    {"linked", NULL, "share the disks of its current snapshot, and keep changes only", NULL},
+    {"start", NULL, "switch it on", NULL},
+};
+
+static int vm_clone(struct command *command, struct err *err)
+{
+    cleanup_json json_t *vm = NULL, *folder = NULL, *pool = NULL, *store = NULL, *made = NULL;
+    const char *datastore = command_value(command, "datastore");
+    struct api *api;
+    bool linked = command_flag(command, "linked");
+    int rc = first_vm(command, "name snapshot", &api, &vm, err);
+    const json_t *snapshot = json_at(vm, "snapshot", "currentSnapshot", NULL);
+
+    if (rc == 0 && linked && !snapshot)
+        rc = err_set(err, -EINVAL, "--linked: it has no snapshot; take one first");
+    if (rc == 0)
+        rc = find_places(api, &folder, &pool, err);
+    if (rc == 0 && datastore)
+        rc = datastore_find(api, datastore, &store, err);
+    if (rc < 0)
+        return rc;
+    json_t *where =
+        json_pack("{s:s}", "diskMoveType",
+                  command_flag(command, "linked") ? "createNewChildDiskBacking"
+                                                  : "moveAllDiskBackingsAndDisallowSharing");
+    if (store)
+        (void)json_object_set_new(where, "datastore", ref_of(store));
+    json_t *spec = json_pack("{s:o, s:b, s:b}", "location", where, "powerOn",
+                             command_flag(command, "start"), "template", 0);
+    if (linked)
+        (void)json_object_set_new(spec, "snapshot", json_deep_copy(snapshot));
+    rc = follow_call(command, api, json_object_get(vm, "ref"), "CloneVM_Task",
+                     json_pack("{s:O, s:s, s:o}", "folder", folder, "name",
+                               command_operand(command, 1), "spec", spec),
+                     "clone", &made, err);
+    return rc < 0 ? rc : say_made(command, api, made, err);
+}
+
 /* --- going, changing --- */
 
 static int unregister_one(struct command *command, struct api *api, const json_t *row,
@@ -438,6 +478,7 @@ static const struct verb verbs[] = {
     {"create", "NAME", "makes one", OPTIONS(create_options), vm_create},
     {"register", "FILE", "takes in one that is on a datastore, by its .vmx file",
      OPTIONS(register_options), vm_register},
+    {"clone", "VM NAME", "makes another like it", OPTIONS(clone_options), vm_clone},
     {"unregister", "VM...", "forgets one and leaves its files", NO_OPTIONS, vm_unregister},
     {"delete", "VM...", "deletes one with its disks", OPTIONS(force_options), vm_delete},
     {"rename", "VM NAME", "gives it another name", NO_OPTIONS, vm_rename},

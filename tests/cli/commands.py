@@ -101,6 +101,31 @@ def snapshots(tap, socle, host):
     complains(tap, "a snapshot that is not there", socle("vm", "snapshot", "revert", "web", "x"), 3, '"x"')
 
 
+def clones(tap, socle, host):
+    tap.check("vm clone", socle("vm", "clone", "web", "copy", "-o", "json").json[0]["name"] == "copy"
+              and socle.rows("vm", "show", "copy")["disks"] == ["[datastore1] copy/copy.vmdk"])
+    complains(tap, "--linked needs a snapshot", socle("vm", "clone", "copy", "x", "--linked"), 2, "take one first")
+    socle("vm", "snapshot", "take", "copy", "base")
+    tap.check("vm clone --linked", socle("vm", "clone", "copy", "linked", "--linked").status == 0)
+    complains(tap, "a name is given once", socle("vm", "clone", "web", "copy"), 1, "copy")
+    tap.equal("vm delete of several", [socle("vm", "delete", "linked", "copy", "--force").status,
+                                       [vm["name"] for vm in socle.rows("vm", "list")]], [0, ["web"]])
+
+
+def performance(tap, socle, host):
+    counters = {c["counter"]: c for c in socle.rows("perf", "counters")}
+    tap.check("perf counters", counters["cpu.usage.average"]["unit"] == "%", list(counters)[:5])
+    complains(tap, "perf: a counter that is not there", socle("perf", "host", "--counter", "nix"), 3, '"nix"')
+    rows = {}
+    while not (rows := {r["counter"]: r for r in socle.rows("perf", "host")}).get("mem.usage.average"):
+        time.sleep(1)  # for the first sample of 20 s; the test's limit ends it
+    memory = rows["mem.usage.average"]
+    tap.check("perf host", 0 < memory["last"] <= 100 and memory["values"][-1] == memory["last"] <= memory["max"], memory)
+    table = socle("perf", "host", "--counter", "mem.usage.average", "--samples", "1")
+    tap.check("perf: a curve in a table", re.search(r"mem\.usage\.average +[0-9.]+ .* % +█$", table.out.splitlines()[1]), table)
+    tap.check("perf vm", socle("perf", "vm", "web", "--all").status == 0)
+
+
 def files(tap, socle, host):
     name = 'a b%;é"'
     with open(f"{host.folder}/up", "wb") as file:
@@ -230,7 +255,7 @@ def usage(tap, socle, host):
     said = nowhere("vm", "--help")
     verbs = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)*)", said.out)
     tap.check("vm --help lists commands", len(verbs) > 20, said)
-    for noun in ("vm", "host", "datastore", "network", "task", "event", "user", "role", "permission"):
+    for noun in ("vm", "host", "datastore", "network", "task", "event", "user", "role", "permission", "perf"):
         said = nowhere("help", noun)
         tap.check(f"socle help {noun}", said.status == 0 and f"Usage: socle {noun} COMMAND" in said.out, said)
         for verb in re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)*)", said.out):
@@ -250,7 +275,7 @@ def the_end(tap, socle, host):
 
 def main():
     with Host(sys.argv[1]) as host:
-        Tap().run([machine, power, devices, snapshots, files, people, rest, follow, rights, usage, the_end],
+        Tap().run([machine, power, devices, snapshots, clones, files, people, rest, performance, follow, rights, usage, the_end],
                   Socle(host), host)
 
 
