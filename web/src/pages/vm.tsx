@@ -10,15 +10,17 @@ import { find, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
 import { VmState } from "../vm/state";
 import { Performance } from "./performance";
+import { VmConsole } from "./vm_console";
 import { VmEvents } from "./vm_events";
 import { VmHardware } from "./vm_hardware";
 import { VmSnapshots } from "./vm_snapshots";
 import { VmSummary } from "./vm_summary";
 
-const tabs = [["summary", "Summary"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["performance", "Performance"], ["events", "Events"]] as const;
+const tabs = [["summary", "Summary"], ["console", "Console"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["performance", "Performance"], ["events", "Events"]] as const;
 
 function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
   switch (tab) {
+    case "console": return <VmConsole vm={vm} />;
     case "snapshots": return <VmSnapshots vm={vm} />;
     case "hardware": return <VmHardware vm={vm} />;
     case "performance": return <Performance of={vm.ref} />;

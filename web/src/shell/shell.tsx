@@ -11,6 +11,7 @@ import { Menu } from "../ui/menu";
 import { connected, loaded, run, vms, datastores, networks } from "../vim/inventory";
 import { content, logout, user } from "../vim/session";
 import { Login } from "../pages/login";
+import { ConsoleWindow } from "../pages/vm_console";
 import { Page } from "./page";
 import { Search } from "./search";
 import { Tasks } from "./tasks";
@@ -39,6 +40,7 @@ function Frame() {
   useEffect(() => void (navigator.value = false), [route.value]);
   useEffect(() => document.querySelector("main")?.scrollTo(0, 0), [route.value.join("/")]);
 
+  if (route.value[0] === "console") return loaded.value ? <ConsoleWindow id={route.value[1] ?? ""} /> : <Spinner />;
   return (
     <div class="shell">
       <header>

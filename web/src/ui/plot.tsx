@@ -33,7 +33,7 @@ export function Plot({ title, times, lines, text, top, span }: Props) {
     const resize = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: HEIGHT }));
     let here = true;
     void (async () => {
-      const [{ default: UPlot }] = await Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]);
+      const { default: UPlot } = await import("uplot");
       if (!here) return;
       const style = getComputedStyle(element), ink = style.color, faint = style.getPropertyValue("--pf-t--global--border--color--default");
       const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint } };

@@ -1,0 +1,15 @@
+// What we use of noVNC, which has no types of its own.
+declare module "@novnc/novnc" {
+  export default class RFB extends EventTarget {
+    constructor(place: HTMLElement, url: string, options?: { wsProtocols?: string[]; shared?: boolean });
+    scaleViewport: boolean;
+    focusOnClick: boolean;
+    background: string;
+    qualityLevel: number;
+    compressionLevel: number;
+    disconnect(): void;
+    focus(): void;
+    sendKey(keysym: number, code: string | null, down?: boolean): void;
+    sendCtrlAltDel(): void;
+  }
+}
