@@ -184,16 +184,15 @@ static int check_answer(const char *head, const char *key, struct err *err)
 {
     static const char name[] = "Sec-WebSocket-Accept:";
     char accept[32];
-    int status = 0;
 
     accept_of(key, accept);
-    const char *space = strchr(head, ' ');
-    if (space && space[1] >= '1' && space[1] <= '9')
-        status = (space[1] - '0') * 100;
+    if (!strncmp(head, "HTTP/1.1 409 ", 13))
+        return err_set(
+            err, -EREMOTEIO,
+            "there is nothing to connect to: it does not run, or its port ends elsewhere");
     if (strncmp(head, "HTTP/1.1 101 ", 13) != 0)
-        return err_set(err, status == 400 ? -ENOENT : -EREMOTEIO,
-                       "the host does not open the connection (status %.3s)",
-                       space ? space + 1 : "?");
+        return err_set(err, -EREMOTEIO, "the host does not open the connection (%.*s)",
+                       (int)strcspn(head, "\r\n"), head);
     for (const char *line = head; (line = strstr(line, "\r\n")); line += 2) {
         const char *value = line + 2 + sizeof name - 1;
         if (strncasecmp(line + 2, name, sizeof name - 1) != 0)

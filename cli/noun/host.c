@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/client/follow.h"
 #include "cli/client/inventory.h"
 #include "cli/client/out.h"
 #include "cli/noun/nouns.h"
@@ -24,6 +25,7 @@ static const struct column show_columns[] = {
     {"memory_used", "Memory used", COLUMN_SIZE},
     {"uptime", "Up", COLUMN_DURATION},
     {"booted", "Since", COLUMN_TIME},
+    {"maintenance", "Maintenance", COLUMN_BOOL},
     {"vms", "VMs", COLUMN_NUMBER},
     {"vms_on", "of these on", COLUMN_NUMBER},
 };
@@ -76,6 +78,7 @@ static int host_show(struct command *command, struct err *err)
     put(row, "memory", json_object_get(hardware, "memorySize"));
     put(row, "uptime", json_object_get(quick, "uptime"));
     put(row, "booted", json_at(summary, "runtime", "bootTime", NULL));
+    put(row, "maintenance", json_at(summary, "runtime", "inMaintenanceMode", NULL));
     if (used)
         (void)json_object_set_new(row, "memory_used", json_integer(json_integer_value(used) << 20));
     return out_object(command, show_columns, ARRAY_SIZE(show_columns), row, err);
@@ -161,10 +164,100 @@ static int advanced_set(struct command *command, struct err *err)
                              NULL, err);
 }
 
+/* --- services --- */
+
+static const struct column service_columns[] = {
+    {"name", "NAME", COLUMN_TEXT},
+    {"running", "RUNS", COLUMN_BOOL},
+    {"policy", "STARTS", COLUMN_TEXT},
+    {"label", "LABEL", COLUMN_TEXT},
+};
+
+static int service_list(struct command *command, struct err *err)
+{
+    cleanup_json json_t *info = NULL, *rows = json_array();
+    const json_t *manager;
+    struct api *api;
+    json_t *service;
+    size_t i;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = api_host_manager(api, "serviceSystem", &manager, err);
+    if (rc == 0)
+        rc = api_get(api, manager, "serviceInfo", &info, err);
+    json_array_foreach(json_object_get(info, "service"), i, service)
+    {
+        json_t *row = json_object();
+        put(row, "name", json_object_get(service, "key"));
+        put(row, "running", json_object_get(service, "running"));
+        put(row, "policy", json_object_get(service, "policy"));
+        put(row, "label", json_object_get(service, "label"));
+        (void)json_array_append_new(rows, row);
+    }
+    return rc < 0 ? rc : out_rows(command, service_columns, ARRAY_SIZE(service_columns), rows, err);
+}
+
+static int service_change(struct command *command, const char *method, struct err *err)
+{
+    const json_t *manager;
+    struct api *api;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = api_host_manager(api, "serviceSystem", &manager, err);
+    return rc < 0 ? rc
+                  : api_call(api, manager, method,
+                             json_pack("{s:s}", "id", command_operand(command, 0)), NULL, err);
+}
+
+static int service_start(struct command *command, struct err *err)
+{
+    return service_change(command, "StartService", err);
+}
+
+static int service_stop(struct command *command, struct err *err)
+{
+    return service_change(command, "StopService", err);
+}
+
+/* --- maintenance --- */
+
+static int maintenance(struct command *command, const char *method, struct err *err)
+{
+    cleanup_json json_t *host = NULL;
+    struct api *api;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = host_find(api, "name", &host, err);
+    return rc < 0 ? rc
+                  : follow_call(command, api, json_object_get(host, "ref"), method,
+                                json_pack("{s:i}", "timeout", 0), "maintenance mode", NULL, err);
+}
+
+static int maintenance_on(struct command *command, struct err *err)
+{
+    return maintenance(command, "EnterMaintenanceMode_Task", err);
+}
+
+static int maintenance_off(struct command *command, struct err *err)
+{
+    return maintenance(command, "ExitMaintenanceMode_Task", err);
+}
+
 static const struct verb verbs[] = {
     {"show", "", "shows the machine and what of it is used", NO_OPTIONS, host_show},
     {"advanced list", "[NAME]", "shows the advanced options, or one", NO_OPTIONS, advanced_list},
     {"advanced set", "NAME VALUE", "changes one", NO_OPTIONS, advanced_set},
+    {"services list", "", "shows what services the machine has, and which run", NO_OPTIONS,
+     service_list},
+    {"services start", "NAME", "starts one, where the machine is the host's", NO_OPTIONS,
+     service_start},
+    {"services stop", "NAME", "stops one", NO_OPTIONS, service_stop},
+    {"maintenance on", "", "waits until no VM runs, and lets none start", NO_OPTIONS,
+     maintenance_on},
+    {"maintenance off", "", "lets VMs start again", NO_OPTIONS, maintenance_off},
 };
 
 const struct noun noun_host = {"host", "The host itself.", verbs, ARRAY_SIZE(verbs)};

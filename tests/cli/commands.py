@@ -175,7 +175,21 @@ def rest(tap, socle, host):
               and socle.rows("host", "advanced", "list", "Security.AccountLockFailures") ==
               [{"name": "Security.AccountLockFailures", "value": 7}])
     complains(tap, "an option that is not there", socle("host", "advanced", "set", "Nix", "1"), 1, "'Nix'")
-    tap.check("network list", socle.rows("network", "list")[0]["name"] == "VM Network")
+    tap.check("network list", "VM Network" in [n["name"] for n in socle.rows("network", "list")])
+    tap.equal("network switch, portgroup", [socle(*words).status for words in (
+        ("network", "switch", "add", "inner"), ("network", "portgroup", "add", "Lab", "--switch", "inner", "--vlan", "7"))],
+              [0, 0])
+    tap.check("network portgroup list", {"name": "Lab", "switch": "inner", "vlan": 7} in
+              socle.rows("network", "portgroup", "list") and "inner" in [s["name"] for s in socle.rows("network", "switch", "list")])
+    complains(tap, "a port group has its name alone", socle("network", "portgroup", "add", "Lab"), 1, "Lab")
+    tap.equal("network portgroup remove, switch remove", [socle(*words).status for words in (
+        ("network", "portgroup", "remove", "Lab"), ("network", "switch", "remove", "inner"))], [0, 0])
+    tap.check("host services list", any(s["running"] in (True, False) for s in socle.rows("host", "services", "list")))
+    complains(tap, "host services start: not in hosted mode", socle("host", "services", "start", "TSM-SSH"), 1, "")
+    tap.check("host maintenance", socle("host", "maintenance", "on").status == 0
+              and socle.rows("host", "show")["maintenance"] is True)
+    complains(tap, "and no VM starts", socle("vm", "start", "web"), 1, "")
+    tap.check("host maintenance off", socle("host", "maintenance", "off").status == 0)
     tasks = socle.rows("task", "list")
     tap.check("task list", any(t["state"] == "success" for t in tasks), tasks)
     tap.check("task wait: one that has ended", socle("task", "wait", tasks[-1]["id"]).status in (0, 1))
