@@ -395,6 +395,9 @@ static void isa_bridge(struct aml *a, const struct fw_machine *machine)
 {
     aml_device(a, "ISA0");
     aml_name_int(a, "_ADR", FW_LPC_SLOT << 16);
+    /* SeaBIOS looks for a keyboard here, and its reader does not get past link_methods. */
+    if (machine->i8042)
+        isa_ps2(a);
     aml_region_pci(a, "PIRQ", 0x60, 12);
     aml_field_bytes(a, "PIRQ");
     for (unsigned i = 0; i < PIRQS; i++) {
@@ -409,8 +412,6 @@ static void isa_bridge(struct aml *a, const struct fw_machine *machine)
         gsi_device(a, i);
     }
     isa_system(a);
-    if (machine->i8042)
-        isa_ps2(a);
     for (unsigned i = 0; i < 4; i++)
         if (machine->com_ports & BIT(i))
             isa_com(a, i);
