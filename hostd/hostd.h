@@ -12,6 +12,7 @@
 
 struct hostd {
     struct loop *loop;
+    unsigned port;  /* where the front listens, for addresses that clients are given */
     struct api api; /* api.ctx is this struct */
     int root_fd;    /* the host's folder, also the working directory */
     struct worker *worker;

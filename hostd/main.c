@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/parse_num.h"
 #include "hostd/api/collector.h"
 #include "hostd/event/event.h"
 #include "hostd/hostd.h"
@@ -177,7 +178,7 @@ static void keep_no_peaks(void)
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct process process = {0};
     struct err err = ERR_INIT;
@@ -186,6 +187,8 @@ int main(void)
     log_open("hostd", LOG_INFO, log_fd);
     keep_no_peaks();
     raise_limits();
+    if (argc < 2 || parse_unsigned(argv[1], 1, UINT16_MAX, &process.hostd.port) < 0)
+        process.hostd.port = 443;
     if (start(&process, &err) < 0) {
         log_error("%s", err.text);
         (void)fprintf(stderr, "socle-hostd: %s\n", err.text);

@@ -10,6 +10,7 @@
 #include "hostd/datastore/folder_http.h"
 #include "hostd/diag/bundle.h"
 #include "hostd/model/host_firewall.h"
+#include "hostd/model/vm_screen.h"
 #include "hostd/session/session.h"
 
 /* A stranger has nothing to say but a login. */
@@ -202,6 +203,10 @@ static void serve(void *ctx, struct http_exchange *x)
         folder_http_serve(hostd, x);
     else if (!strncmp(x->head.path, "/downloads/", strlen("/downloads/")))
         bundle_http_serve(hostd, x);
+    else if (!strncmp(x->head.path, "/ticket/", 8))
+        vm_ticket_serve(hostd, x);
+    else if (!strcmp(x->head.path, "/screen"))
+        vm_screen_serve(hostd, x);
     else if (reads && !strcmp(x->head.path, "/"))
         welcome_serve(x);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which path is served by whom: the API under /sdk, files under /folder, bundles of logs under
- * /downloads, a page at /. */
+ * /downloads, consoles under /ticket, pictures of them at /screen, a page at /. */
 #pragma once
 
 #include "hostd/hostd.h"

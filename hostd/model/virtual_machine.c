@@ -19,6 +19,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_screen.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/perf/perf.h"
@@ -73,6 +74,13 @@ int vm_power_state(const struct virtual_machine *vm)
         return VIM_VirtualMachinePowerState_poweredOn;
     return vm_is_suspended(vm) ? VIM_VirtualMachinePowerState_suspended
                                : VIM_VirtualMachinePowerState_poweredOff;
+}
+
+struct virtual_machine *vm_by_id(struct hostd *hostd, const char *id)
+{
+    struct mo *mo = mo_find(hostd->api.registry, id);
+
+    return mo && mo->class == &virtual_machine_class ? vm_of(mo) : NULL;
 }
 
 struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
@@ -685,6 +693,10 @@ static const struct mo_method methods[] = {
     MO_METHOD(RevertToCurrentSnapshot_Task, vm_revert_to_current),
     MO_METHOD(RemoveAllSnapshots_Task, vm_remove_all_snapshots),
     MO_METHOD(ConsolidateVMDisks_Task, vm_consolidate_disks),
+    MO_METHOD(AcquireTicket, vm_acquire_ticket),
+    MO_METHOD(AcquireMksTicket, vm_acquire_mks_ticket),
+    MO_METHOD(CreateScreenshot_Task, vm_create_screenshot),
+    MO_METHOD(PutUsbScanCodes, vm_put_usb_scan_codes),
 };
 const struct mo_class virtual_machine_class = {
     .type = VIM_MANAGED(VirtualMachine),

@@ -10,6 +10,7 @@
  *   vm_edit_device.c   deviceChange of it
  *   vm_create.c        create, register, unregister, destroy, rename, reconfigure: tasks
  *   vm_snapshot.c      snapshots: objects and tasks; snapshot_files.c: what they do to files
+ *   vm_screen.c        screenshots, typing; vm_ticket.c: consoles
  *   vm_power.c         power, reset, guest shutdown; the keeper; adoption
  *   vm_suspend.c       suspended VMs
  *   vm_change.c        what is done to a VM while it runs
@@ -88,6 +89,7 @@ void vm_set_vmx(struct virtual_machine *vm, struct vmxfile *vmx);
 int vm_copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx);
 void vm_tell_changes(struct virtual_machine *vm); /* of its .vmx, to watchers */
 void vm_measure_disks(struct virtual_machine *vm);
+struct virtual_machine *vm_by_id(struct hostd *hostd, const char *id); /* NULL: none */
 struct virtual_machine *vm_by_path(struct inventory *inventory, const struct datastore *datastore,
                                    const char *rel);
 

@@ -288,7 +288,7 @@ int ticket_issue(struct sessions *sessions, struct session *session, enum ticket
         return -ENOMEM;
     }
     ticket->kind = kind;
-    ticket->ends = clock_now() + SECONDS(TICKET_S);
+    ticket->ends = clock_now() + SECONDS(kind == TICKET_CONSOLE ? TICKET_CONSOLE_S : TICKET_S);
     copy_text(ticket->key, sizeof ticket->key, session->key);
     copy_text(text, SESSION_SECRET_TEXT, ticket->text);
     ticket->next = sessions->tickets;
@@ -297,20 +297,44 @@ int ticket_issue(struct sessions *sessions, struct session *session, enum ticket
     return 0;
 }
 
+/* Where a ticket of that kind and text stands; NULL: nowhere. */
+static struct ticket **find_ticket(struct sessions *sessions, enum ticket_kind kind,
+                                   const char *text)
+{
+    for (struct ticket **at = &sessions->tickets; *at; at = &(*at)->next)
+        if ((*at)->kind == kind && same_secret((*at)->text, text))
+            return at;
+    return NULL;
+}
+
+/* Uses it up, good or not. */
+static struct session *use_ticket(struct sessions *sessions, struct ticket **at, bool good)
+{
+    good = good && clock_now() < (*at)->ends;
+    struct session *session = good ? session_find_key(sessions, (*at)->key) : NULL;
+
+    forget_ticket(sessions, at);
+    return session;
+}
+
 struct session *ticket_redeem(struct sessions *sessions, enum ticket_kind kind, const char *text,
                               const char *bound)
 {
-    for (struct ticket **at = &sessions->tickets; *at; at = &(*at)->next) {
-        struct ticket *ticket = *at;
-        if (ticket->kind != kind || !same_secret(ticket->text, text))
-            continue;
-        bool good = clock_now() < ticket->ends &&
-                    (!ticket->bound || (bound && !strcmp(ticket->bound, bound)));
-        struct session *session = good ? session_find_key(sessions, ticket->key) : NULL;
-        forget_ticket(sessions, at);
-        return session;
-    }
-    return NULL;
+    struct ticket **at = find_ticket(sessions, kind, text);
+
+    return at ? use_ticket(sessions, at, !(*at)->bound || (bound && !strcmp((*at)->bound, bound)))
+              : NULL;
+}
+
+struct session *ticket_open(struct sessions *sessions, enum ticket_kind kind, const char *text,
+                            char *ret_bound, size_t size)
+{
+    struct ticket **at = find_ticket(sessions, kind, text);
+
+    if (!at)
+        return NULL;
+    copy_text(ret_bound, size, (*at)->bound ? (*at)->bound : "");
+    return use_ticket(sessions, at, true);
 }
 
 /* --- time --- */

@@ -8,8 +8,8 @@
  *
  * Login is locked for an account after limits.lock_failures wrong passwords in a row, for
  * limits.lock_s, also for names that no account has. Tickets stand for a session once (clone) or
- * for one HTTP request (service), and not for long. All on the loop's thread; nothing here is kept
- * over a restart. */
+ * for one HTTP request (service) or console, and not for long. All on the loop's thread; nothing
+ * here is kept over a restart. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,6 +28,7 @@ enum {
     LOCK_FAILURES = 5,
     LOCK_S = 900,
     TICKET_S = 30,
+    TICKET_CONSOLE_S = 120,
     TICKETS_MAX = 4096,
 };
 
@@ -81,7 +82,12 @@ void login_succeeded(struct sessions *sessions, const char *name);
 
 /* --- tickets --- */
 
-enum ticket_kind { TICKET_CLONE, TICKET_SERVICE, TICKET_KINDS };
+enum ticket_kind {
+    TICKET_CLONE,
+    TICKET_SERVICE,
+    TICKET_CONSOLE, /* bound: what it opens, "mks 12" or "serial 12" (model/vm_screen.h) */
+    TICKET_KINDS
+};
 
 /* `bound`: what it is good for (a service ticket's "METHOD URL"), or NULL. */
 int ticket_issue(struct sessions *sessions, struct session *session, enum ticket_kind kind,
@@ -89,3 +95,6 @@ int ticket_issue(struct sessions *sessions, struct session *session, enum ticket
 /* Uses it up; NULL when it is unknown, of another kind, too old, or its session has ended. */
 struct session *ticket_redeem(struct sessions *sessions, enum ticket_kind kind, const char *ticket,
                               const char *bound);
+/* The same for one who does not know what it is bound to, which is told. */
+struct session *ticket_open(struct sessions *sessions, enum ticket_kind kind, const char *ticket,
+                            char *ret_bound, size_t size);

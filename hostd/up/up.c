@@ -84,9 +84,9 @@ static int open_sockets(struct up *up, struct err *err)
 /* --- processes --- */
 
 /* In the child, after fork: only async-signal-safe calls. */
-static void exec_hostd(const struct up *up, const char *path)
+static void exec_hostd(const struct up *up, const char *path, char *port)
 {
-    char *argv[] = {(char *)(uintptr_t) "socle-hostd", NULL};
+    char *argv[] = {(char *)(uintptr_t) "socle-hostd", port, NULL};
     sigset_t none;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -104,16 +104,17 @@ static void exec_hostd(const struct up *up, const char *path)
 
 static int start_hostd(struct up *up, struct err *err)
 {
-    char path[4096];
+    char path[4096], port[8];
     int rc = program_find("socle-hostd", path, sizeof path, err);
 
     if (rc < 0)
         return rc;
+    (void)snprintf(port, sizeof port, "%u", up->front.port);
     pid_t pid = fork();
     if (pid < 0)
         return err_sys(err, -errno, "cannot start hostd");
     if (pid == 0)
-        exec_hostd(up, path);
+        exec_hostd(up, path, port);
     up->hostd.pid = pid;
     up->hostd.started = clock_now();
     return 0;

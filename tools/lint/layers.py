@@ -23,7 +23,7 @@ LAYERS = {
     "hostd/api": "base",
     "hostd/http": "base",
     "hostd/up": "base hostd/session/account.h vm/process/keeper.h",
-    "hostd": "base config disk/disk.h disk/aio.h vm/process/keeper.h vm/process/usage.h hostd/api hostd/http hostd/up/rootdir.h hostd/up/cert.h",
+    "hostd": "base config disk/disk.h disk/aio.h vm/process/keeper.h vm/process/console.h vm/process/usage.h hostd/api hostd/http hostd/up/rootdir.h hostd/up/cert.h",
     "cli": "base config disk/disk.h disk/aio.h vm/process/run.h hostd/up/up.h",
     "lab": "base",
     "tests": "*",

@@ -22,7 +22,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { LOOK_MIN_MS = 30, LOOK_MAX_MS = 400, TYPE_MS = 10, STREAMS_MAX = 16 };
+enum { LOOK_MIN_MS = 30, LOOK_MAX_MS = 250, TYPE_MS = 10, STREAMS_MAX = 16 };
 
 /* One connection of a viewer. */
 struct looker {
@@ -139,20 +139,27 @@ static void serve_all(struct rfb *rfb)
     }
 }
 
-static void on_look(void *ctx, uint32_t events)
+/* Is there something new? The next interval follows from that. `whole`: be sure. */
+static void refresh(struct rfb *rfb, bool whole)
 {
-    struct rfb *rfb = ctx;
     struct display_surface surface;
 
-    (void)events;
     surface_of(rfb, &surface);
-    bool changed = !picture_same(rfb->picture, &surface) && look(rfb);
+    bool changed = (whole || !picture_same(rfb->picture, &surface)) && look(rfb);
     if (changed || rfb->look_soon)
         rfb->interval_ms = LOOK_MIN_MS;
     else
         rfb->interval_ms = MIN(rfb->interval_ms + rfb->interval_ms / 4, (unsigned)LOOK_MAX_MS);
     rfb->look_soon = false;
     rfb->looked_at = clock_now();
+}
+
+static void on_look(void *ctx, uint32_t events)
+{
+    struct rfb *rfb = ctx;
+
+    (void)events;
+    refresh(rfb, rfb->look_soon);
     serve_all(rfb); /* there may be news beside the picture's */
     plan(rfb);
 }
@@ -308,7 +315,10 @@ static void on_viewer(void *ctx, uint32_t events)
     }
     if (l->viewer->state == VIEWER_RUNNING)
         l->deadline_ns = 0;
-    if (serve(l) < 0)
+    /* Who asks gets what is, not what was when somebody last looked. */
+    if (viewer_waits(l->viewer) && clock_now() - rfb->looked_at >= LOOK_MIN_MS * MS)
+        refresh(rfb, true);
+    if (l->rfb && serve(l) < 0)
         hang_up(l);
     plan(rfb);
 }

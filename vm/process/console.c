@@ -2,6 +2,7 @@
 #include "vm/process/console.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -66,5 +67,22 @@ int console_receive(int socket, struct console_message *ret_message, int *fds)
         rc = -EBADMSG;
     for (unsigned i = 0; rc < 0 && fds && i < CONSOLE_FDS_MAX; i++)
         fds[i] = close_fd(fds[i]);
+    return rc;
+}
+
+int console_ask(int socket, const struct console_message *message, int fd, uint32_t *ret_value)
+{
+    struct pollfd ready = {.fd = socket, .events = POLLIN};
+    struct console_message answer;
+    int rc = console_send(socket, message, &fd, fd >= 0);
+
+    if (rc == 0 && poll(&ready, 1, CONSOLE_ANSWER_MS) != 1)
+        rc = -ETIMEDOUT;
+    if (rc == 0)
+        rc = console_receive(socket, &answer, NULL);
+    if (rc == 0 && answer.kind != CONSOLE_DONE)
+        rc = -EBADMSG;
+    if (rc == 0)
+        *ret_value = answer.value;
     return rc;
 }

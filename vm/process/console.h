@@ -49,6 +49,9 @@ struct console_message {
 /* Descriptors stay the caller's. 0, -EAGAIN: the socket is full, -EPIPE. */
 int console_send(int socket, const struct console_message *message, const int *fds,
                  unsigned fd_count);
+/* Sends and waits for DONE, CONSOLE_ANSWER_MS at most: -ETIMEDOUT. `fd`: goes along, or -1. */
+enum { CONSOLE_ANSWER_MS = 5000 };
+int console_ask(int socket, const struct console_message *message, int fd, uint32_t *ret_value);
 /* `fds` (CONSOLE_FDS_MAX; NULL: none are taken) are the caller's then, -1 where there is none. 0,
  * -EAGAIN, -EPIPE: gone, -EBADMSG. */
 int console_receive(int socket, struct console_message *ret_message, int *fds);

@@ -203,8 +203,6 @@ int console_process_open(struct console_process *console, const struct vmcfg *cf
     struct console_process *c = console;
     int rc = 0;
 
-    if (!vmcfg_has_display(cfg))
-        return 0;
     c->loop = loop;
     c->name = strdup(cfg->name);
     c->password = cfg->vnc_password ? strdup(cfg->vnc_password) : NULL;
@@ -222,8 +220,6 @@ int console_process_open(struct console_process *console, const struct vmcfg *cf
 
 int console_process_connect(struct console_process *console, int socket, struct err *err)
 {
-    if (!console->loop)
-        return err_set(err, -ENXIO, "the VM has no display");
     int rc = start(console, err);
     if (rc < 0)
         return rc;

@@ -8,7 +8,6 @@
 #include "config/vmcfg.h"
 #include "vm/process/spawn.h"
 
-/* All -1 and NULL: nothing to show. */
 struct console_process {
     struct loop *loop;
     struct spawn_fds fds; /* of the program, but for its control socket */

@@ -203,6 +203,22 @@ int keeper_serial(const char *path, int *ret_fd)
     return rc == -EAGAIN ? -ETIMEDOUT : rc;
 }
 
+int keeper_console(int keeper, int *ret_fd)
+{
+    const struct keeper_message m = {.kind = KEEPER_CONSOLE};
+    int sv[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+        return -errno;
+    int rc = keeper_send_message(keeper, &m, sv[1]);
+    (void)close(sv[1]);
+    if (rc < 0)
+        (void)close(sv[0]);
+    else
+        *ret_fd = sv[0];
+    return rc;
+}
+
 int keeper_last_words(const char *path, struct keeper_message *ret_message)
 {
     cleanup_buf struct buf data = {0};

@@ -59,6 +59,9 @@ enum keeper_kind {
     /* client -> keeper, and its answer: with the descriptor of the VM's counters (usage.h); text:
      * the ids of keeper, vmm, vmx in decimal, a blank between */
     KEEPER_USAGE,
+    /* client -> keeper: a descriptor comes along, a socket on which the client then speaks to the
+     * VM's screen (console.h) */
+    KEEPER_CONSOLE,
     KEEPER_KIND_MAX
 };
 
@@ -101,6 +104,9 @@ int keeper_send_message(int socket, const struct keeper_message *message, int fd
  * or a pipe; -EUSERS: too many have it. */
 enum { KEEPER_ANSWER_MS = 2000 };
 int keeper_serial(const char *path, int *ret_fd);
+
+/* A socket for the messages of console.h, on a connection to the keeper that there is already. */
+int keeper_console(int keeper, int *ret_fd);
 
 /* What PATH.end says; -ENOENT without one. keeper_forget takes it and PATH away. */
 int keeper_last_words(const char *path, struct keeper_message *ret_message);

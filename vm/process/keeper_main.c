@@ -164,6 +164,14 @@ static void give_usage(struct client *client)
     (void)keeper_send_message(client->source.fd, &m, fd);
 }
 
+static void show_console(struct keeper *keeper, int fd)
+{
+    struct err err = ERR_INIT;
+
+    if (keeper->vm && fd >= 0 && vm_console(keeper->vm, fd, &err) < 0)
+        log_limited(LOG_WARN, "%s", err.text);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
@@ -174,6 +182,8 @@ static void on_client(void *ctx, uint32_t events)
     (void)events;
     if (rc == 0 && m.kind >= KEEPER_WITH_STATE && m.kind <= KEEPER_WITH_COMMIT)
         rc = keeper_order_add(&client->order, &m, TAKE_FD(fd));
+    if (rc == 0 && m.kind == KEEPER_CONSOLE)
+        show_console(keeper, fd);
     (void)close_fd(fd);
     if (rc < 0 && rc != -EAGAIN)
         hang_up(client);

@@ -50,7 +50,7 @@ int vm_power_button(struct vm *vm);
  * decides, or goes in again. */
 int vm_move_card(struct vm *vm, unsigned slot);
 /* `socket`, which stays the caller's, speaks console.h from now on: the VM's screen and keyboard.
- * -ENXIO: it has none. */
+ * A VM without a display has a blank one. */
 int vm_console(struct vm *vm, int socket, struct err *err);
 int vm_reset(struct vm *vm); /* as the reset button does it */
 /* Called once, from the loop, when the guest's first instruction is about to run. */
