@@ -81,6 +81,8 @@ struct vim_any cli_property(struct cli *cli, const char *id, unsigned prop);
 
 /* --- as types --- */
 
+#define CLI_INFO_TYPE "vim.CLIInfo" /* of the object that describes commands */
+
 /* "vim.EsxCLI." and "VimEsxCLI" names: of the namespace (name NULL), the command, its row. */
 const char *cli_type_name(struct arena *arena, const struct cli_command *command, bool wsdl);
 struct vim_DynamicTypeMgrAllTypeInfo;

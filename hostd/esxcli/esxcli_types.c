@@ -75,28 +75,26 @@ static void add_fields(struct arena *arena, const char *fields,
     }
 }
 
-static void add_row_type(struct arena *arena, const struct cli_command *c,
-                         struct vim_DynamicTypeMgrAllTypeInfo *all)
+static void add_data_type(struct arena *arena, struct vim_DynamicTypeMgrAllTypeInfo *all,
+                          const char *name, const char *wsdl, const char *fields)
 {
     struct vim_DynamicTypeMgrDataTypeInfo *type = VIM_NEW(arena, DynamicTypeMgrDataTypeInfo);
 
-    if (!c->row)
-        return;
-    type->name = cli_type_name(arena, c, false);
-    type->wsdlName = cli_type_name(arena, c, true);
+    type->name = name;
+    type->wsdlName = wsdl;
     type->version = VERSION;
     VIM_ADD(arena, &type->base, "vmodl.DynamicData");
-    add_fields(arena, c->fields, type);
+    add_fields(arena, fields, type);
     VIM_ADD(arena, &all->dataTypeInfo, type);
 }
 
-static struct vim_DynamicTypeMgrMethodTypeInfo *method_info(struct arena *arena,
-                                                            const struct cli_command *c)
+static struct vim_DynamicTypeMgrMethodTypeInfo *
+method_info(struct arena *arena, const struct cli_command *c, const char *wsdl, const char *result)
 {
     struct vim_DynamicTypeMgrMethodTypeInfo *m = VIM_NEW(arena, DynamicTypeMgrMethodTypeInfo);
 
     m->name = c->name;
-    m->wsdlName = method_name(arena, c);
+    m->wsdlName = wsdl;
     m->version = VERSION;
     for (unsigned i = 0; i < ARRAY_SIZE(c->params) && c->params[i].name; i++) {
         struct vim_DynamicTypeMgrParamTypeInfo *p = VIM_NEW(arena, DynamicTypeMgrParamTypeInfo);
@@ -110,7 +108,7 @@ static struct vim_DynamicTypeMgrMethodTypeInfo *method_info(struct arena *arena,
     m->returnTypeInfo = VIM_NEW(arena, DynamicTypeMgrParamTypeInfo);
     m->returnTypeInfo->name = "result";
     m->returnTypeInfo->version = VERSION;
-    m->returnTypeInfo->type = result_type(arena, c);
+    m->returnTypeInfo->type = result;
     VIM_ADD(arena, &m->fault, "vim.EsxCLI.CLIFault");
     return m;
 }
@@ -132,15 +130,51 @@ space_type(struct arena *arena, struct vim_DynamicTypeMgrAllTypeInfo *all, const
     return type;
 }
 
+/* What answers vim.CLIInfo.FetchCLIInfo, and what it answers: see cli_info. */
+static void add_info_types(struct arena *arena, struct vim_DynamicTypeMgrAllTypeInfo *all)
+{
+#define ITEM "name:string displayName:string help:string"
+    static const struct {
+        const char *name, *wsdl, *fields;
+    } types[] = {
+        {CLI_INFO_TYPE ".Param", "VimCLIInfoParam", ITEM " aliases:string[] flag:boolean"},
+        {CLI_INFO_TYPE ".Hint", "VimCLIInfoHint", "key:string value:string"},
+        {CLI_INFO_TYPE ".Method", "VimCLIInfoMethod",
+         ITEM " param:" CLI_INFO_TYPE ".Param[] hints:" CLI_INFO_TYPE ".Hint[]"},
+        {CLI_INFO_TYPE ".CommandInfo", "VimCLIInfoCommandInfo",
+         ITEM " method:" CLI_INFO_TYPE ".Method[]"},
+    };
+    static const struct cli_command fetch = {.name = "FetchCLIInfo",
+                                             .params = {{"typeName", "", "", true}}};
+    struct vim_DynamicTypeMgrManagedTypeInfo *type = VIM_NEW(arena, DynamicTypeMgrManagedTypeInfo);
+
+    type->name = CLI_INFO_TYPE;
+    type->wsdlName = "VimCLIInfo";
+    type->version = VERSION;
+    VIM_ADD(arena, &type->base, "vmodl.ManagedObject");
+    VIM_EMPTY(&type->property);
+    VIM_ADD(arena, &type->method,
+            method_info(arena, &fetch, "VimCLIInfoFetchCLIInfo", CLI_INFO_TYPE ".CommandInfo"));
+    VIM_ADD(arena, &all->managedTypeInfo, type);
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+        add_data_type(arena, all, types[i].name, types[i].wsdl, types[i].fields);
+}
+
 struct vim_DynamicTypeMgrAllTypeInfo *cli_types(struct arena *arena, const char *part)
 {
     struct vim_DynamicTypeMgrAllTypeInfo *all = VIM_NEW(arena, DynamicTypeMgrAllTypeInfo);
 
+    if (!part || strstr(CLI_INFO_TYPE, part))
+        add_info_types(arena, all);
+
     for (const struct cli_command *c = NULL; (c = cli_next(c));) {
         if (part && !strstr(space_name(arena, c->space, false), part))
             continue;
-        VIM_ADD(arena, &space_type(arena, all, c->space)->method, method_info(arena, c));
-        add_row_type(arena, c, all);
+        VIM_ADD(arena, &space_type(arena, all, c->space)->method,
+                method_info(arena, c, method_name(arena, c), result_type(arena, c)));
+        if (c->row)
+            add_data_type(arena, all, cli_type_name(arena, c, false), cli_type_name(arena, c, true),
+                          c->fields);
     }
     return all;
 }

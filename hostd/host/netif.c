@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +41,36 @@ static const char *link_name(struct arena *arena, const char *name, const char *
     return arena_strdup(arena, slash ? slash + 1 : target);
 }
 
+/* The card's place on the PCI bus, "0000:00:02.0": its device may be a function behind one of the
+ * bridge's (virtio). Other devices by their own name. */
+static const char *pci_of(struct arena *arena, const char *name)
+{
+    char path[300], target[PATH_MAX];
+    const char *found = link_name(arena, name, "device");
+
+    (void)snprintf(path, sizeof path, "/sys/class/net/%s/device", name);
+    if (!found || !realpath(path, target))
+        return found;
+    for (char *at = target + strlen(target); at > target; at--) {
+        size_t len = strcspn(at, "/");
+        if (*at == '/')
+            *at = '\0';
+        else if (at[-1] == '/' && len == strlen("0000:00:00.0") && at[4] == ':' && at[7] == ':' &&
+                 at[10] == '.')
+            return arena_strdup(arena, at);
+    }
+    return found;
+}
+
 static void read_one(struct arena *arena, const char *name, struct netif *netif)
 {
     long speed = strtol(attribute(arena, name, "speed"), NULL, 10);
 
     *netif = (struct netif){.name = arena_strdup(arena, name)};
     netif->mac = attribute(arena, name, "address");
-    netif->pci = link_name(arena, name, "device");
+    netif->pci = pci_of(arena, name);
     netif->driver = link_name(arena, name, "device/driver");
+    netif->up = *attribute(arena, name, "carrier") == '1';
     netif->speed_mb = speed > 0 && speed < 10000000 ? (int)speed : 0;
     netif->full_duplex = strcmp(attribute(arena, name, "duplex"), "half") != 0;
     netif->mtu = (int)strtol(attribute(arena, name, "mtu"), NULL, 10);

@@ -13,7 +13,8 @@ enum { NETIF_MAX = 128, NETIF_TEXT = 48 };
 struct netif {
     const char *name, *mac;
     const char *pci, *driver; /* of a card; NULL: there is no device behind it */
-    int speed_mb;             /* 0: no link, or not told */
+    bool up;                  /* has a link */
+    int speed_mb;             /* 0: not told */
     bool full_duplex;
     int mtu;
     const char *address, *mask; /* IPv4, the first; NULL: none */

@@ -36,8 +36,8 @@ static struct vim_HostIpConfig *ip_config(struct arena *arena, const struct neti
 
 static struct vim_PhysicalNicLinkInfo *link_info(struct arena *arena, const struct netif *netif)
 {
-    if (!netif->speed_mb)
-        return NULL;
+    if (!netif->up)
+        return NULL; /* whether it is there is whether there is a link */
     struct vim_PhysicalNicLinkInfo *link = VIM_NEW(arena, PhysicalNicLinkInfo);
     link->speedMb = netif->speed_mb;
     link->duplex = netif->full_duplex;

@@ -124,29 +124,42 @@ static void query_types(struct mo *mo, struct call *call)
     call_return(call, vim_any_data(cli_types(call->arena, filter ? filter->typeSubstr : NULL)));
 }
 
+typedef VIM_LIST(struct vim_DynamicTypeMgrMoInstance *) instance_list;
+
+static void add_instance(struct arena *arena, instance_list *list,
+                         const struct vim_DynamicTypeMgrMoFilterSpec *filter, const char *id,
+                         const char *type)
+{
+    struct vim_DynamicTypeMgrMoInstance *i = VIM_NEW(arena, DynamicTypeMgrMoInstance);
+
+    if (filter && ((filter->id && strcmp(filter->id, id) != 0) ||
+                   (filter->typeSubstr && !strstr(type, filter->typeSubstr))))
+        return;
+    i->id = id;
+    i->moType = type;
+    VIM_ADD(arena, list, i);
+}
+
 static void query_instances(struct mo *mo, struct call *call)
 {
     const struct vim_DynamicTypeMgrQueryMoInstances_args *args = call->args;
     const struct vim_DynamicTypeMgrMoFilterSpec *filter =
         VIM_AS(DynamicTypeMgrMoFilterSpec, args->filterSpec);
-    VIM_LIST(struct vim_DynamicTypeMgrMoInstance *) list = {0};
+    instance_list list = {0};
     const struct cli_command *before = NULL;
 
     (void)mo;
     VIM_EMPTY(&list);
+    add_instance(call->arena, &list, filter, CLI_INFO, CLI_INFO_TYPE);
     for (const struct cli_command *c = NULL; (c = cli_next(c)); before = c) {
         if (before && !strcmp(before->space, c->space))
             continue;
-        struct vim_DynamicTypeMgrMoInstance *i = VIM_NEW(call->arena, DynamicTypeMgrMoInstance);
         char *id = arena_printf(call->arena, HANDLER "%s", c->space);
         for (char *at = id; *at; at++)
             if (*at == '.')
                 *at = '-';
-        i->id = id;
-        i->moType = arena_printf(call->arena, "vim.EsxCLI.%s", c->space);
-        if (!filter || ((!filter->id || !strcmp(filter->id, id)) &&
-                        (!filter->typeSubstr || strstr(i->moType, filter->typeSubstr))))
-            VIM_ADD(call->arena, &list, i);
+        add_instance(call->arena, &list, filter, id,
+                     arena_printf(call->arena, "vim.EsxCLI.%s", c->space));
     }
     call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_DynamicTypeMgrMoInstance, &list));
 }

@@ -11,6 +11,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_allocation.h"
 #include "hostd/model/vm_boot.h"
 #include "hostd/model/vm_clone.h"
 
@@ -122,19 +123,6 @@ static void add_extra(struct arena *arena, const struct virtual_machine *vm,
 
 /* --- parts --- */
 
-static struct vim_ResourceAllocationInfo *allocation(struct arena *arena, int32_t shares)
-{
-    struct vim_ResourceAllocationInfo *out = VIM_NEW(arena, ResourceAllocationInfo);
-
-    out->reservation = vim_long(0);
-    out->limit = vim_long(-1);
-    out->expandableReservation = vim_bool(false);
-    out->shares = VIM_NEW(arena, SharesInfo);
-    out->shares->level = VIM_SharesLevel_normal;
-    out->shares->shares = shares;
-    return out;
-}
-
 static struct vim_VirtualMachineFileInfo *files(struct arena *arena,
                                                 const struct virtual_machine *vm)
 {
@@ -243,8 +231,10 @@ struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
     c->flags = flags(arena, vm);
     c->defaultPowerOps = power_ops(arena);
     c->hardware = hardware(arena, vm);
-    c->cpuAllocation = allocation(arena, (int32_t)(1000 * vm_cpus(vm)));
-    c->memoryAllocation = allocation(arena, (int32_t)(10 * (vm_memory(vm) >> 20)));
+    c->cpuAllocation =
+        vm_allocation_get(arena, vm->vmx, VM_RESOURCE_CPU, (int32_t)(1000 * vm_cpus(vm)));
+    c->memoryAllocation = vm_allocation_get(arena, vm->vmx, VM_RESOURCE_MEMORY,
+                                            (int32_t)(10 * (vm_memory(vm) >> 20)));
     c->memoryHotAddEnabled = c->cpuHotAddEnabled = c->cpuHotRemoveEnabled = vim_bool(false);
     c->bootOptions = boot_options(arena, vm);
     c->firmware = !strcasecmp(text_of(vm, "firmware", "bios"), "efi") ? "efi" : "bios";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/model/vm_edit.h"
+#include "hostd/model/vm_allocation.h"
 #include "hostd/model/vm_boot.h"
 
 #include <errno.h>
@@ -122,6 +123,15 @@ static bool edit_boot(struct call *call, struct plan *plan,
            set_flag(call, plan, "uefi.secureBoot.enabled", boot->efiSecureBootEnabled);
 }
 
+static bool edit_allocation(struct call *call, struct plan *plan,
+                            const struct vim_VirtualMachineConfigSpec *spec)
+{
+    return (vm_allocation_set(plan->vmx, VM_RESOURCE_CPU, spec->cpuAllocation) == 0 ||
+            bad(call, "configSpec.cpuAllocation")) &&
+           (vm_allocation_set(plan->vmx, VM_RESOURCE_MEMORY, spec->memoryAllocation) == 0 ||
+            bad(call, "configSpec.memoryAllocation"));
+}
+
 /* Keys that make files of the host the VM's are not to be had by somebody who may only edit a VM.
  */
 static bool is_reserved(const char *key)
@@ -182,6 +192,6 @@ bool vm_edit(struct call *call, const struct virtual_machine *vm, struct plan *p
 {
     return edit_identity(call, plan, spec) && edit_version(call, plan, spec->version) &&
            edit_size(call, plan, spec) && edit_boot(call, plan, spec) &&
-           edit_flags(call, plan, spec) && vm_edit_devices(call, vm, plan, spec) &&
-           edit_extra(call, plan, spec);
+           edit_allocation(call, plan, spec) && edit_flags(call, plan, spec) &&
+           vm_edit_devices(call, vm, plan, spec) && edit_extra(call, plan, spec);
 }

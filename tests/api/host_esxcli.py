@@ -174,6 +174,8 @@ def as_types(tap, client, esxcli):
     data = {t["name"]: {p["name"]: p["type"] for p in t["property"]} for t in types["dataTypeInfo"]}
     called = 0
     for info in types["managedTypeInfo"]:
+        if info["name"] == "vim.CLIInfo":
+            continue
         for method in info["method"]:
             if any(not p.get("annotation") for p in method.get("paramTypeInfo", ())):
                 continue
