@@ -58,30 +58,32 @@ def font():
 
 
 def from_png(data):
-    """An eight-bit RGB one, as a Picture."""
+    """One of eight bits a channel, RGB or RGBA, as a Picture."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n", data[:64]
-    at, packed, size = 8, b"", (0, 0)
+    at, packed, head = 8, b"", None
     while at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         body = data[at + 8:at + 8 + length]
         assert zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + length)[0]
         if kind == b"IHDR":
-            size = struct.unpack(">IIBBBBB", body)
-            assert size[2:] == (8, 2, 0, 0, 0), size
+            head = struct.unpack(">IIBBBBB", body)
         if kind == b"IDAT":
             packed += body
         at += 12 + length
-    picture, plain, before = Picture(*size[:2]), zlib.decompress(packed), bytes(size[0] * 3)
-    for y in range(picture.height):
-        start = y * (picture.width * 3 + 1)
-        before = unfilter(plain[start], bytearray(plain[start + 1:start + 1 + picture.width * 3]), before)
-        picture.lines[y] = [before[x] << 16 | before[x + 1] << 8 | before[x + 2] for x in range(0, len(before), 3)]
+    width, height, step = *head[:2], {2: 3, 6: 4}[head[3]]
+    assert head[2] == 8 and head[4:] == (0, 0, 0), head
+    picture, plain, size = Picture(width, height), zlib.decompress(packed), width * step
+    before = bytes(size)
+    for y in range(height):
+        line = plain[y * (size + 1):(y + 1) * (size + 1)]
+        before = unfilter(line[0], bytearray(line[1:]), before, step)
+        picture.lines[y] = [before[x] << 16 | before[x + 1] << 8 | before[x + 2] for x in range(0, size, step)]
     return picture
 
 
-def unfilter(kind, line, above):
+def unfilter(kind, line, above, step):
     for i in range(len(line)) if kind else ():
-        a, b, c = line[i - 3] if i > 2 else 0, above[i], above[i - 3] if i > 2 else 0
+        a, b, c = (line[i - step], above[i], above[i - step]) if i >= step else (0, above[i], 0)
         p = a + b - c
         paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
         line[i] = (line[i] + (0, a, b, (a + b) // 2, paeth)[kind]) & 255

@@ -10,7 +10,9 @@ The guest and how it is driven are those of tests/lab; what is prepared is kept 
 import fcntl
 import hashlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[1:1] = [f"{HERE}/../lab", f"{HERE}/../../lab"]
+import screen  # noqa: E402
 import secure_boot as secure  # noqa: E402
 import vm as lab  # noqa: E402
 from grub_image import make_image  # noqa: E402
@@ -328,6 +331,92 @@ def ovmf(tap):
     by_grub(tap, "OVMF", "uefi", "efi")
 
 
+# screen
+
+def echo_vm(*arguments):
+    """A guest that shows what is typed, on a screen at a port of its own: VM, port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    disk = write_file("echo.raw", screen.ECHO + bytes(MIB))
+    vm = Vm("--firmware", "bios", "--disk", disk, "--vnc", f"127.0.0.1:{port}", *arguments, kernel=False)
+    lab.eventually(lambda: vm.processes("-vmx"))
+    return vm, port
+
+
+def look(port, **options):
+    return screen.Viewer(socket.create_connection(("127.0.0.1", port), 30), **options)
+
+
+def by_viewers(tap):
+    """Ours, and one that people have."""
+    vm, port = echo_vm()
+    tap.equal("while nobody looks there is no process for it", vm.processes("-rfb"), {})
+    viewer = look(port)
+    tap.match("the firmware starts the disk", r"^>", viewer.wait_for(">", FIRMWARE_S))
+    viewer.type("Typed by name: 'Ab'")
+    tap.match("keys by their names", r"Typed by name: 'Ab'", viewer.wait_for("'Ab'"))
+    for xt in (0x35, 0x26, 0x18, 0x26, 0x35):
+        viewer.place(xt)
+    text = viewer.wait_for("/lol/")
+    tap.match("and by their places", "/lol/", text)
+    picture = f"{TEMP}/capture.png"
+    if shutil.which("gvnccapture"):
+        subprocess.run(["gvnccapture", f"127.0.0.1:{port - 5900}", picture], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL)
+        tap.equal("gvnccapture sees the same", screen.from_png(read_file(picture)).text(), text)
+    else:
+        tap.skip("gvnccapture sees the same", "it is not installed")
+    os.kill(vm.only("rfb"), signal.SIGKILL)
+    tap.equal("killed, it is started anew, and the VM runs on", look(port).look().text(), text)
+    vm.kill(signal.SIGTERM)
+    tap.equal("the VM ends", vm.end(), lab.STOPPED)
+    gone(tap, vm)
+
+
+def idle_viewer(tap):
+    vm, port = echo_vm()
+    viewer = look(port)
+    viewer.wait_for(">", FIRMWARE_S)
+    viewer.look(incremental=False)
+    viewer.sock.sendall(bytes([3, 1, 0, 0, 0, 0, 255, 255, 255, 255]))
+    time.sleep(1)
+    pid = vm.only("rfb")
+    before, began = cpu_seconds(pid), time.monotonic()
+    viewer.sock.settimeout(IDLE_S)
+    try:
+        got = viewer.sock.recv(1)
+    except TimeoutError:
+        got = b"nothing"
+    tap.equal("a screen that stands still costs no bytes", got, b"nothing")
+    share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+    tap.check("and (almost) no CPU time", share < 0.02, share)
+    viewer.sock.settimeout(30)
+    silent = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(40)]
+    viewer.type("on")
+    tap.match("others who say nothing are in nobody's way", "on", viewer.wait_for(">on"))
+    for other in silent:
+        other.close()
+    vm.kill(signal.SIGTERM)
+    tap.equal("the VM ends", vm.end(), lab.STOPPED)
+
+
+def with_password(tap):
+    """VNC's: DES, the password's bytes the other way round as its key."""
+    def answer(password, challenge):
+        key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8]).hex()
+        return subprocess.run(["openssl", "enc", "-des-ede3-ecb", "-K", key * 3, "-nopad"], input=challenge,
+                              check=True, stdout=subprocess.PIPE).stdout
+    vm, port = echo_vm("--vnc-password", write_file("password", b"Sesame77\n"))
+    right = look(port, password=lambda challenge: answer("Sesame77", challenge))
+    tap.equal("who knows the password", (right.types, right.result), (b"\x02", 0))
+    tap.match("may look", "^>", right.wait_for(">", FIRMWARE_S))
+    wrong = look(port, password=lambda challenge: answer("sesame77", challenge))
+    tap.equal("who does not may not", wrong.result, 1)
+    vm.kill(signal.SIGTERM)
+    tap.equal("the VM ends", vm.end(), lab.STOPPED)
+
+
 # secure
 
 def secure_boot(tap):
@@ -346,6 +435,7 @@ GROUPS = {
     "compute": [compute],
     "net": [by_user, by_tap],
     "firmware": [seabios, ovmf],
+    "screen": [by_viewers, idle_viewer, with_password],
     "secure": [secure_boot],
 }
 

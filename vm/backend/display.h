@@ -36,10 +36,11 @@ struct display_surface {
      * font_offset + character * 32 * font_stride + line * font_stride. */
     uint32_t cell_stride, cell_height, font_stride;
     uint32_t cell_width; /* 8, or 9: the ninth column is empty, but line graphics' (0xc0-0xdf) */
-    bool line_graphics;  /* who repeat their eighth */
-    bool blink;          /* attribute bit 7 is not the background's */
+    /* Not bool: a surface may come from another process with any value in them. */
+    uint8_t line_graphics; /* who repeat their eighth */
+    uint8_t blink;         /* attribute bit 7 is not the background's */
+    uint8_t cursor;        /* there is one */
     uint64_t font_offset;
-    bool cursor;
     uint32_t cursor_x, cursor_y, cursor_first, cursor_last; /* cell; lines within it */
 };
 
