@@ -8,6 +8,7 @@ import { datastores, host, vms } from "../vim/inventory";
 import { content } from "../vim/session";
 import { Performance } from "./performance";
 import { openCreateVm } from "../vm/create";
+import { openImport } from "../vm/import";
 import { openRegisterVm } from "../vm/register";
 
 export function HostPage() {
@@ -26,6 +27,7 @@ export function HostPage() {
         <div class="tools">
           <Button kind="primary" icon="plus" onClick={openCreateVm}>Create VM</Button>
           <Button icon="folder" onClick={openRegisterVm}>Register VM</Button>
+          <Button icon="upload" onClick={openImport}>Import</Button>
         </div>
       </div>
       <div class="cards">

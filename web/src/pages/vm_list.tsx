@@ -9,6 +9,7 @@ import { vmHref } from "../shell/route";
 import { vms, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
 import { openCreateVm } from "../vm/create";
+import { openImport } from "../vm/import";
 import { openRegisterVm } from "../vm/register";
 import { powerOf, VmState } from "../vm/state";
 
@@ -39,6 +40,7 @@ export function VmList() {
           <>
             <Button kind="primary" icon="plus" onClick={openCreateVm}>Create VM</Button>
             <Button icon="folder" onClick={openRegisterVm}>Register VM</Button>
+            <Button icon="upload" onClick={openImport}>Import</Button>
             {asButton(powerOn(picked))}{asButton(powerOff(picked))}
             <Menu label="Actions" actions={vmActions(picked)}>Actions</Menu>
           </>

@@ -15,6 +15,7 @@ import { done } from "../vim/task";
 import { powerOf } from "./state";
 import { openCloneVm } from "./clone";
 import { openEditVm } from "./edit";
+import { openExportVm } from "./export";
 import { openTakeSnapshot } from "./snapshot";
 
 type Power = "poweredOn" | "poweredOff" | "suspended";
@@ -116,6 +117,7 @@ export function vmActions(vms: readonly VmRecord[]): Action[] {
     { text: "Edit settings", icon: "settings", apart: true, because: single, run: () => void attempt("The settings can not be read", () => openEditVm(one!)) },
     { text: "Take snapshot", icon: "camera", because: single, run: () => openTakeSnapshot(one!) },
     { text: "Clone", icon: "copy", because: single, run: () => openCloneVm(one!) },
+    { text: "Export", icon: "download", because: single || (powerOf(one!) !== "poweredOff" && "It runs: power it off first."), run: () => openExportVm(one!) },
     { text: "Rename", icon: "edit", because: single, run: () => openDialog(<RenameDialog vm={one!} />) },
     unregister(vms), destroy(vms),
   ];

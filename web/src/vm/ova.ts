@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was chosen or dropped for an import: an OVA, or an OVF with the files beside it. An OVA is a tar archive (POSIX
+// ustar, the OVF first); its members are slices of the file, nothing is unpacked.
+export interface Package {
+  descriptor: string;
+  /** File by its name in the descriptor. */
+  files: Map<string, Blob>;
+}
+
+const BLOCK = 512, DESCRIPTOR_MAX = 16 << 20;
+
+async function text(blob: Blob, from: number, length: number): Promise<string> {
+  return new TextDecoder("latin1").decode(await blob.slice(from, from + length).arrayBuffer()).replace(/\0.*$/s, "");
+}
+
+/** Octal, or, from GNU tar for large members, big-endian with the top bit set. */
+async function sizeAt(blob: Blob, at: number): Promise<number> {
+  const field = new Uint8Array(await blob.slice(at, at + 12).arrayBuffer());
+  if (field[0]! & 0x80) return field.slice(1).reduce((n, b) => n * 256 + b, 0);
+  return parseInt(await text(blob, at, 12), 8) || 0;
+}
+
+async function readTar(archive: Blob): Promise<Map<string, Blob>> {
+  const files = new Map<string, Blob>();
+  for (let at = 0; at + BLOCK <= archive.size; ) {
+    const name = await text(archive, at, 100);
+    if (!name) break;
+    if (!(await text(archive, at + 257, 5)).startsWith("ustar")) throw new Error("This is not an OVA: it is no tar archive.");
+    const size = await sizeAt(archive, at + 124);
+    if (at + BLOCK + size > archive.size) throw new Error(`The OVA is cut off within “${name}”.`);
+    files.set(name.replace(/^\.\//, ""), archive.slice(at + BLOCK, at + BLOCK + size));
+    at += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
+  }
+  return files;
+}
+
+export async function openPackage(chosen: readonly File[]): Promise<Package> {
+  const ova = chosen.find((f) => /\.ova$/i.test(f.name));
+  const files = ova ? await readTar(ova) : new Map<string, Blob>(chosen.map((f) => [f.name, f]));
+  const [name, ovf] = [...files].find(([name]) => /\.ovf$/i.test(name)) ?? [];
+  if (!ovf) throw new Error("There is no .ovf among the files.");
+  if (ovf.size > DESCRIPTOR_MAX) throw new Error(`${name} is too large for a descriptor.`);
+  return { descriptor: await ovf.text(), files };
+}
