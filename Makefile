@@ -47,6 +47,9 @@ soak: packages all ## a guest of the software engine at hard work for MINUTES=30
 crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, check what is left
 	SOCLE_TESTS=tests build/release/tests/disk/test-disk-crash $(STATES)
 
+pictures: packages all ## pictures of the host client's pages, light, dark and narrow, in build/pictures
+	SOCLE_PICTURES=$(CURDIR)/build/pictures node tests/web/pictures.mjs $(CURDIR)/build/release $(CURDIR)/web
+
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
 
@@ -86,4 +89,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang aarch64 fuzz guests soak crash-replay bench bench-engine format install clean help
+.PHONY: all packages demo check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine format install clean help

@@ -9,6 +9,7 @@ import { on } from "../vim/client";
 import { host, nameOf, type VmRecord } from "../vim/inventory";
 import { done } from "../vim/task";
 import type { VirtualMachine } from "../vim/types.gen";
+import { Thumbnail } from "../console/thumbnail";
 import { powerOf } from "../vm/state";
 
 function NotesDialog({ vm }: { vm: VmRecord }) {
@@ -30,6 +31,7 @@ export function VmSummary({ vm }: { vm: VmRecord }) {
   const committed = storage?.committed ?? 0, all = committed + (storage?.uncommitted ?? 0);
   return (
     <div class="cards">
+      <Card title="Console"><Thumbnail vm={vm} /></Card>
       <Card title="General">
         <Facts of={[
           ["Guest OS", config?.guestFullName],
