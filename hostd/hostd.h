@@ -26,6 +26,7 @@ struct hostd {
     struct tasks *tasks;
     struct events *events;
     struct inventory *inventory;
+    struct datastore_watch *datastore_watch;
     struct autostart *autostart;
     struct maintenance *maintenance;
     bool ending; /* on its way out: nothing new is begun */

@@ -20,6 +20,7 @@
 #include "hostd/api/collector.h"
 #include "hostd/event/event.h"
 #include "hostd/hostd.h"
+#include "hostd/model/datastore_watch.h"
 #include "hostd/model/host_autostart.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/inventory.h"
@@ -113,6 +114,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = perf_create(hostd, &hostd->perf);
     if (rc == 0)
+        rc = datastore_watch_create(hostd, &hostd->datastore_watch);
+    if (rc == 0)
         rc = collector_init(&hostd->api);
     if (rc == 0)
         rc = view_init(&hostd->api);
@@ -159,6 +162,7 @@ static void stop(struct process *process)
     autostart_destroy(hostd->autostart);
     maintenance_destroy(hostd->maintenance);
     perf_destroy(hostd->perf);
+    datastore_watch_destroy(hostd->datastore_watch);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);
     state_destroy(hostd->state);

@@ -21,7 +21,7 @@ const struct vim_type *event_type(const char *what)
 }
 
 /* The API does not say which type is of which kind, but its names do. */
-const char *event_category(const struct vim_type *type)
+const char *event_category(const struct vim_type *type, const char *what)
 {
     static const struct {
         const char *part, *category;
@@ -32,6 +32,8 @@ const char *event_category(const struct vim_type *type)
         {"Lost", "warning"},        {"Missing", "warning"},    {"Insufficient", "warning"},
     };
 
+    if (strstr(what, ".problem."))
+        return "error";
     for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
         if (strstr(type->name, parts[i].part))
             return parts[i].category;

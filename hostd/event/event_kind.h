@@ -6,7 +6,7 @@
 
 /* The type that a row of state.db names in `what`; NULL: none of ours. */
 const struct vim_type *event_type(const char *what);
-/* "info", "warning", "error" or "user". */
-const char *event_category(const struct vim_type *type);
+/* "info", "warning", "error" or "user"; `what` as in a row of state.db, or the type's name. */
+const char *event_category(const struct vim_type *type, const char *what);
 /* "VM powered on" of VmPoweredOnEvent, for people. */
 const char *event_description(struct arena *arena, const struct vim_type *type);

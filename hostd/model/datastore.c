@@ -13,12 +13,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
 #include "hostd/model/classes.h"
+#include "hostd/model/datastore_watch.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/task/task.h"
 #include "hostd/up/rootdir.h"
@@ -65,7 +67,7 @@ static struct space space_of(const struct datastore *datastore)
 {
     struct statvfs fs;
 
-    if (fstatvfs(datastore->fd, &fs) < 0)
+    if (datastore->lost || fstatvfs(datastore->fd, &fs) < 0)
         return (struct space){0};
     return (struct space){(int64_t)(fs.f_blocks * fs.f_frsize),
                           (int64_t)(fs.f_bavail * fs.f_frsize)};
@@ -126,7 +128,7 @@ static struct vim_any get_hosts(struct mo *mo, struct call *call)
     mount->key = VIM_REF(HostSystem, "ha-host");
     mount->mountInfo = VIM_NEW(call->arena, HostMountInfo);
     mount->mountInfo->path = arena_strdup(call->arena, path);
-    mount->mountInfo->accessMode = "readWrite";
+    mount->mountInfo->accessMode = datastore->readonly ? "readOnly" : "readWrite";
     mount->mountInfo->mounted = vim_bool(true);
     mount->mountInfo->accessible = vim_bool(space_of(datastore).capacity > 0);
     VIM_ADD(call->arena, &list, mount);
@@ -158,7 +160,7 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
 /* Capacity and free space are read each time; what watches them is told to look. */
 static void refresh(struct mo *mo, struct call *call)
 {
-    (void)call;
+    datastore_watch_now(hostd_of(call));
     mo_changed(mo, VIM_P_Datastore_summary);
     mo_changed(mo, VIM_P_Datastore_info);
 }
@@ -247,21 +249,58 @@ static int make_id(char id[ENTITY_ID_MAX])
     return 0;
 }
 
-static int known_id(json_t *known, const char *name, char id[ENTITY_ID_MAX])
+static json_t *find_known(json_t *known, const char *name)
 {
     json_t *item;
     size_t i;
 
     json_array_foreach(known, i, item)
     {
-        const char *found = json_string_value(json_object_get(item, "id"));
         const char *called = json_string_value(json_object_get(item, "name"));
-        if (found && called && !strcmp(called, name) && strlen(found) < ENTITY_ID_MAX) {
-            (void)snprintf(id, ENTITY_ID_MAX, "%s", found);
-            return 0;
-        }
+        if (called && !strcmp(called, name))
+            return item;
     }
-    return make_id(id);
+    return NULL;
+}
+
+static int known_id(json_t *item, char id[ENTITY_ID_MAX])
+{
+    const char *found = json_string_value(json_object_get(item, "id"));
+
+    if (!found || strlen(found) >= ENTITY_ID_MAX)
+        return make_id(id);
+    (void)snprintf(id, ENTITY_ID_MAX, "%s", found);
+    return 0;
+}
+
+void datastore_read_mark(int folder_fd, char id[ENTITY_ID_MAX])
+{
+    cleanup_fd int fd =
+        openat(folder_fd, DATASTORE_MARK, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, id, ENTITY_ID_MAX - 1);
+
+    id[MAX(n, 0)] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+}
+
+static bool write_mark(int folder_fd, const char *id)
+{
+    return file_replace(folder_fd, DATASTORE_MARK, 0600, id, strlen(id), NULL) == 0;
+}
+
+/* Whether the folder is the datastore that it was. One that never had a mark gets it now. */
+static void check_mark(struct datastore *datastore, const struct hostd *hostd, const char *id)
+{
+    char mark[ENTITY_ID_MAX];
+
+    datastore_read_mark(datastore->fd, mark);
+    if (datastore->marked && strcmp(mark, id)) {
+        datastore->lost = true;
+        (void)close_fd(datastore->fd);
+        datastore->fd = datastore_nowhere(hostd);
+    } else if (!datastore->marked) {
+        datastore->marked = !strcmp(mark, id) || write_mark(datastore->fd, id);
+    }
 }
 
 static int add_browser(struct inventory *inventory, struct datastore *datastore)
@@ -290,13 +329,21 @@ int datastore_add(struct inventory *inventory, const char *name, json_t *known,
                   struct datastore **ret_datastore)
 {
     struct datastore *datastore = calloc(1, sizeof *datastore);
+    json_t *item = find_known(known, name);
     char id[ENTITY_ID_MAX], path[PATH_MAX];
 
     if (!datastore)
         return -ENOMEM;
+    datastore->marked = json_is_true(json_object_get(item, "marked"));
     (void)snprintf(path, sizeof path, ROOTDIR_DATASTORES "/%.80s", name);
     datastore->fd = openat(inventory->hostd->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = datastore->fd < 0 ? -errno : known_id(known, name, id);
+    if (datastore->fd < 0 && item) {
+        datastore->lost = true; /* its VMs stay */
+        datastore->fd = datastore_nowhere(inventory->hostd);
+    }
+    int rc = datastore->fd < 0 ? -errno : known_id(item, id);
+    if (rc == 0 && !datastore->lost)
+        check_mark(datastore, inventory->hostd, id);
     if (rc == 0)
         rc = entity_add(inventory->hostd, &datastore->e, &datastore_class, id, name,
                         &inventory->datastore_folder.e);
@@ -307,6 +354,26 @@ int datastore_add(struct inventory *inventory, const char *name, json_t *known,
     else
         *ret_datastore = datastore;
     return rc;
+}
+
+/* Those that were there once and have no name now. */
+static int add_missing(struct inventory *inventory, json_t *known)
+{
+    struct datastore *datastore;
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(known, i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (!name || strlen(name) > DSPATH_NAME_MAX || datastore_find(inventory, name))
+            continue;
+        int rc = datastore_add(inventory, name, known, &datastore);
+        if (rc < 0)
+            return rc;
+        log_warn("datastore \"%s\" is not there", name);
+    }
+    return 0;
 }
 
 int datastores_scan(struct inventory *inventory, json_t *known, struct err *err)
@@ -323,6 +390,8 @@ int datastores_scan(struct inventory *inventory, json_t *known, struct err *err)
             (rc = datastore_add(inventory, e->d_name, known, &datastore)) < 0)
             log_warn("datastore \"%s\" is left out: %s", e->d_name, strerror(-rc));
     (void)closedir(dir);
+    if (rc != -ENOMEM)
+        rc = add_missing(inventory, known);
     return rc == -ENOMEM ? err_sys(err, rc, "datastores") : 0;
 }
 

@@ -11,7 +11,10 @@
 
 struct datastore {
     struct entity e;
-    int fd; /* its folder */
+    int fd; /* its folder; while it is lost a folder in which nothing is */
+    /* datastore_watch.h */
+    bool lost, readonly, full;
+    bool marked; /* its mark has been written or seen: without it, a folder is another one */
     struct single *browser;
     char browser_id[ENTITY_ID_MAX + 32];
 };
@@ -38,5 +41,11 @@ struct datastore *datastore_resolve(struct inventory *inventory, const char *tex
 /* The name by which Linux knows a file on it, relative to the working directory. */
 void datastore_real_path(const struct datastore *datastore, const char *rel, char *text,
                          size_t size);
+/* Each folder carries its datastore's id in a file of this name, so that another one of the same
+ * name, such as the folder that a file system was mounted on, is not taken for it. */
+#define DATASTORE_MARK ".socle-datastore"
+/* What the mark in a folder says, "" without one; any thread. */
+void datastore_read_mark(int folder_fd, char id[ENTITY_ID_MAX]);
+
 /* Where clients believe it is mounted. */
 void datastore_mount_path(const struct datastore *datastore, char *text, size_t size);

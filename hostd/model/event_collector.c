@@ -41,7 +41,7 @@ static bool matches_category(const struct vim_EventFilterSpec *filter, const str
     const struct vim_type *type = event_type(row->what);
 
     for (size_t i = 0; type && i < filter->category.count; i++)
-        if (!strcmp(filter->category.items[i], event_category(type)))
+        if (!strcmp(filter->category.items[i], event_category(type, row->what)))
             return true;
     return !filter->category.count;
 }

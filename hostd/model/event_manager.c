@@ -73,7 +73,7 @@ static struct vim_any get_description(struct mo *mo, struct call *call)
             VIM_NEW(call->arena, EventDescriptionEventDetail);
         e->key = type->name;
         e->description = event_description(call->arena, type);
-        e->category = event_category(type);
+        e->category = event_category(type, type->name);
         e->formatOnDatacenter = e->formatOnComputeResource = e->formatOnHost = e->formatOnVm = "";
         e->fullFormat = "";
         VIM_ADD(call->arena, &d->eventInfo, e);

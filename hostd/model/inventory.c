@@ -85,7 +85,9 @@ static json_t *datastores_to_json(struct inventory *inventory)
     json_t *list = json_array();
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e));)
-        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", e->id, "name", e->name));
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b}", "id", e->id, "name", e->name, "marked",
+                            ((const struct datastore *)(const void *)e)->marked));
     return list;
 }
 

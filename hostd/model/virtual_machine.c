@@ -266,20 +266,21 @@ void vm_remove(struct virtual_machine *vm)
 
 json_t *vm_to_json(struct virtual_machine *vm)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", vm->e.id, "datastore", vm->datastore->e.id,
-                     "path", vm->rel, "pool", vm->pool ? vm->pool->e.id : "ha-root-pool", "created",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", vm->e.id, "name", vm->e.name,
+                     "datastore", vm->datastore->e.id, "path", vm->rel, "pool",
+                     vm->pool ? vm->pool->e.id : "ha-root-pool", "created",
                      (json_int_t)vm->created_us);
 }
 
 int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
 {
-    const char *id, *datastore_id, *path, *pool_id;
+    const char *id, *name = NULL, *datastore_id, *path, *pool_id;
     struct virtual_machine *vm;
     json_int_t created = 0;
     char *end;
 
-    if (json_unpack(item, "{s:s, s:s, s:s, s:s, s?I}", "id", &id, "datastore", &datastore_id,
-                    "path", &path, "pool", &pool_id, "created", &created) < 0)
+    if (json_unpack(item, "{s:s, s?s, s:s, s:s, s:s, s?I}", "id", &id, "name", &name, "datastore",
+                    &datastore_id, "path", &path, "pool", &pool_id, "created", &created) < 0)
         return err_set(err, -EBADMSG, "an entry is damaged");
     unsigned long number = strtoul(id, &end, 10);
     struct datastore *datastore = datastore_find(inventory, datastore_id);
@@ -293,6 +294,8 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     if (rc < 0)
         return rc;
     vm->created_us = created;
+    if (!vm->vmx && name) /* its .vmx can not be read now */
+        (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
     vm_adopt(vm);
     return 0;
 }
@@ -389,8 +392,9 @@ static struct vim_VirtualMachineRuntimeInfo *runtime(struct arena *arena,
     struct vim_VirtualMachineRuntimeInfo *r = VIM_NEW(arena, VirtualMachineRuntimeInfo);
 
     r->host = VIM_REF(HostSystem, "ha-host");
-    r->connectionState = vm->vmx ? VIM_VirtualMachineConnectionState_connected
-                                 : VIM_VirtualMachineConnectionState_invalid;
+    r->connectionState = vm->datastore->lost ? VIM_VirtualMachineConnectionState_inaccessible
+                         : vm->vmx           ? VIM_VirtualMachineConnectionState_connected
+                                             : VIM_VirtualMachineConnectionState_invalid;
     r->powerState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
     r->faultToleranceState = VIM_VirtualMachineFaultToleranceState_notConfigured;
     r->recordReplayState = VIM_VirtualMachineRecordReplayState_inactive;

@@ -75,16 +75,37 @@ bool vm_require_power(struct task *task, struct virtual_machine *vm, int state)
     return false;
 }
 
-static void fail(struct virtual_machine *vm, const char *text)
+/* Why a VM did not start: a file's own fault where it is one. */
+static struct vim_data *fault_for(struct arena *arena, const struct virtual_machine *vm, int code,
+                                  const char *text)
+{
+    struct vim_GenericVmConfigFault *generic = VIM_NEW(arena, GenericVmConfigFault);
+    const char *file = fault_named_file(arena, text);
+
+    switch (-code) {
+    case ENOENT:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ENOSPC:
+    case EDQUOT:
+    case EBUSY:
+    case EAGAIN:
+        return fault_from_errno(arena, code, file ? file : vm_path_text(arena, vm));
+    default:
+        generic->reason = text;
+        return &generic->self;
+    }
+}
+
+static void fail(struct virtual_machine *vm, int code, const char *text)
 {
     struct task *task = vm->task;
     struct arena arena = {0};
-    struct vim_GenericVmConfigFault *fault = VIM_NEW(&arena, GenericVmConfigFault);
 
-    fault->reason = text;
     vm_end(vm);
     if (task)
-        task_fail(task, &fault->self, text);
+        task_fail(task, fault_for(&arena, vm, code, text), text);
     arena_free(&arena);
 }
 
@@ -121,7 +142,13 @@ static const char *user_of(const struct task *task)
     return task ? task->user : "";
 }
 
-static void now_off(struct virtual_machine *vm, enum vm_end end, const char *text)
+/* The VM went on by itself, until this. */
+static bool is_trouble(enum vm_end end)
+{
+    return end == VM_END_DIED || end == VM_END_TRIPLE_FAULT;
+}
+
+static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const char *text)
 {
     struct hostd *hostd = vm->e.hostd;
     enum vm_power before = vm->power;
@@ -137,7 +164,7 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, const char *tex
         EVENT_POST(hostd, VmFailedToPowerOnEvent, &vm->e, user_of(vm->task),
                    "Failed to power on %s on %s: %s", vm->e.name, hostd->inventory->host.name,
                    text);
-        fail(vm, text);
+        fail(vm, code, text);
     } else if (end == VM_END_SUSPENDED) {
         vm_reload(vm);
         vm_tell_changes(vm);
@@ -146,6 +173,9 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, const char *tex
         if (asked)
             succeed(vm);
     } else {
+        if (is_trouble(end))
+            EVENT_POST(hostd, GeneralVmErrorEvent, &vm->e, "", "%s on %s ended by a failure: %s",
+                       vm->e.name, hostd->inventory->host.name, text);
         EVENT_POST(hostd, VmPoweredOffEvent, &vm->e, asked ? user_of(vm->task) : "",
                    "%s on %s is powered off%s%s", vm->e.name, hostd->inventory->host.name,
                    *text ? ": " : "", text);
@@ -176,9 +206,10 @@ static void keeper_gone(struct virtual_machine *vm)
     struct keeper_message m;
 
     if (keeper_last_words(vm->keeper_path, &m) == 0 && m.kind == KEEPER_ENDED)
-        now_off(vm, (enum vm_end)m.value, m.text);
+        now_off(vm, (enum vm_end)m.value, (int)m.us, m.text);
     else
-        now_off(vm, VM_END_DIED, "the process that kept it was killed, or the machine restarted");
+        now_off(vm, VM_END_DIED, 0,
+                "the process that kept it was killed, or the machine restarted");
 }
 
 static void on_keeper(void *ctx, uint32_t events)
@@ -196,7 +227,7 @@ static void on_keeper(void *ctx, uint32_t events)
     if (rc < 0)
         keeper_gone(vm);
     else if (m.kind == KEEPER_ENDED)
-        now_off(vm, (enum vm_end)m.value, m.text);
+        now_off(vm, (enum vm_end)m.value, (int)m.us, m.text);
     else if (m.kind == KEEPER_RUNNING && vm->power != VM_STOPPING)
         now_on(vm, m.us);
     else if (m.kind == KEEPER_PAUSED)
@@ -345,7 +376,7 @@ static void start_done(void *arg)
     if (rc < 0 && starting->rc == 0)
         keeper_gone(vm); /* it has ended already */
     else if (rc < 0)
-        now_off(vm, VM_END_DIED, starting->err.text);
+        now_off(vm, VM_END_DIED, starting->err.code, starting->err.text);
     vmcfg_free(&starting->cfg);
     free(starting);
 }
@@ -355,7 +386,7 @@ static void begin_start(struct virtual_machine *vm)
     struct starting *starting = calloc(1, sizeof *starting);
 
     if (!starting) {
-        fail(vm, "out of memory");
+        fail(vm, 0, "out of memory");
         return;
     }
     starting->vm = vm;
@@ -367,7 +398,7 @@ static void begin_start(struct virtual_machine *vm)
         rc = worker_post(vm->e.hostd->worker, start_work, start_done, starting);
     if (rc == 0)
         return;
-    now_off(vm, VM_END_BAD_FILE, starting->err.text);
+    now_off(vm, VM_END_BAD_FILE, starting->err.code, starting->err.text);
     vmcfg_free(&starting->cfg);
     free(starting);
 }
@@ -447,7 +478,7 @@ void vm_reset_task(struct mo *mo, struct call *call)
         !vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
         return;
     if (keeper_send(vm->keeper.fd, KEEPER_RESET) < 0) {
-        fail(vm, "the VM does not answer");
+        fail(vm, 0, "the VM does not answer");
         return;
     }
     EVENT_POST(vm->e.hostd, VmResettingEvent, &vm->e, task->user, "%s on %s is reset", vm->e.name,

@@ -14,6 +14,7 @@
 #include "hostd/model/history_collector.h"
 #include "hostd/session/session.h"
 #include "hostd/store/state.h"
+#include "hostd/up/rootdir.h"
 
 enum { SWEEP_S = 10 };
 #define SECONDS(n) ((uint64_t)(n)*1000000000)
@@ -272,6 +273,18 @@ void task_fail(struct task *task, const struct vim_data *fault, const char *text
     end(task, VIM_TaskInfoState_error);
 }
 
+const char *fault_named_file(struct arena *arena, const char *text)
+{
+    static const char below[] = ROOTDIR_DATASTORES "/";
+    const char *from = strstr(text, below), *name = from ? from + sizeof below - 1 : NULL;
+    const char *slash = name ? strchr(name, '/') : NULL;
+
+    if (!slash)
+        return NULL;
+    size_t len = strcspn(slash + 1, "\":");
+    return arena_printf(arena, "[%.*s] %.*s", (int)(slash - name), name, (int)len, slash + 1);
+}
+
 struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
 {
     struct vim_FileFault *fault;
@@ -315,6 +328,8 @@ struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
 void task_fail_errno(struct task *task, int rc, const struct err *err, const char *file)
 {
     struct arena arena = {0};
+    if (!file && err && err->code)
+        file = fault_named_file(&arena, err->text);
     struct vim_data *fault = fault_from_errno(&arena, rc, file);
     /* A file's own faults have texts that clients know; the rest is said as we know it. */
     bool standard = rc == -ECANCELED || (file && (rc == -ENOENT || rc == -EEXIST));

@@ -72,5 +72,8 @@ struct vim_TaskInfo *task_info_by_chain(struct hostd *hostd, int32_t chain, stru
 /* Properties of others: recent tasks of an entity, or of all (NULL). */
 struct vim_any task_recent(struct hostd *hostd, struct entity *entity, struct call *call);
 
+/* The file that a message names by our own name for it ("datastores/NAME/..."), as clients know it;
+ * NULL: none. */
+const char *fault_named_file(struct arena *arena, const char *text);
 /* The fault for an errno, in `arena`; never NULL. */
 struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file);

@@ -37,6 +37,11 @@ def eventually(condition, seconds=20):
     return value
 
 
+def listing(folder):
+    """What is in it, without what each datastore has."""
+    return [name for name in os.listdir(folder) if name != ".socle-datastore"]
+
+
 class Host:
     def __init__(self, build):
         self.build = build

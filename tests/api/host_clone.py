@@ -12,7 +12,7 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, device, devices, wait  # noqa: E402
-from host import Host, Tap, eventually  # noqa: E402
+from host import Host, Tap, eventually, listing  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 from slow_disk import slow_disk  # noqa: E402
 
@@ -70,7 +70,7 @@ def full(tap, host, client):
                    globalIPSettings=vim.vm.customization.GlobalIPSettings()))))
     for one in (copy, grown):
         wait(one.Destroy())
-    tap.equal("nothing is left of them", sorted(os.listdir(host.path())), ["source"])
+    tap.equal("nothing is left of them", sorted(listing(host.path())), ["source"])
 
 
 def linked(tap, host, client):
@@ -100,8 +100,8 @@ def linked(tap, host, client):
     wait(twins[0].PowerOff())
     for one in (*twins, of_snapshot):
         wait(one.Destroy())
-    eventually(lambda: os.listdir(host.path()) == [])
-    tap.equal("all of it is gone", os.listdir(host.path()), [])
+    eventually(lambda: listing(host.path()) == [])
+    tap.equal("all of it is gone", listing(host.path()), [])
 
 
 def cancelled(tap, host, client):
@@ -115,7 +115,7 @@ def cancelled(tap, host, client):
     task.Cancel()
     eventually(lambda: task.info.state == "error")
     tap.check("cancelled", isinstance(task.info.error, vmodl.fault.RequestCanceled), task.info.error)
-    tap.equal("nothing is left", os.listdir(host.path()), ["slow"])
+    tap.equal("nothing is left", listing(host.path()), ["slow"])
     wait(vm.Destroy())
 
 
@@ -152,7 +152,7 @@ def elsewhere(tap, host, client):
             wait(vm.RelocateVM_Task(vim.vm.RelocateSpec(datastore=store)))
             tap.equal(f"moved to {store.name}", vm.config.files.vmPathName, f"[{store.name}] nomad/nomad.vmx")
             tap.equal("alone there", vm.datastore, [store])
-        tap.equal("nothing is left", os.listdir(far) + os.listdir(host.path()), [])
+        tap.equal("nothing is left", listing(far) + listing(host.path()), [])
         tap.equal("its snapshot came along", vm.snapshot.rootSnapshotList[0].name, "s")
         wait(vm.PowerOn())
         tap.equal("it runs there", vm.runtime.powerState, "poweredOn")
@@ -164,7 +164,7 @@ def elsewhere(tap, host, client):
         tap.raises("a datastore in use stays", vim.fault.ResourceInUse, lambda: system.RemoveDatastore(linked_one))
         copy.Unregister()
         system.RemoveDatastore(linked_one)
-        tap.equal("without its files", sorted(os.listdir(f"{far}/settler"))[:1], ["settler-flat.vmdk"])
+        tap.equal("without its files", sorted(listing(f"{far}/settler"))[:1], ["settler-flat.vmdk"])
         system.CreateLocalDatastore("far", far).RenameDatastore("farther")
         host.stop()
         host.start()

@@ -68,7 +68,8 @@ enum keeper_kind {
 struct keeper_message {
     uint32_t kind;
     uint32_t value;
-    int64_t us; /* RUNNING: since 1970, when the guest began; CHANGED: see there; else 0 */
+    int64_t us; /* RUNNING: since 1970, when the guest began; CHANGED: see there; ENDED: a
+                   negative errno if there is one; else 0 */
     char text[ERR_TEXT_MAX];
 };
 

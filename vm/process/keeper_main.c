@@ -307,7 +307,7 @@ static void run(struct keeper *keeper, const struct vmcfg *cfg)
     }
     vm_destroy(keeper->vm);
     serial_hub_destroy(TAKE_PTR(keeper->serial));
-    keeper->state = (struct keeper_message){.kind = KEEPER_ENDED, .value = end};
+    keeper->state = (struct keeper_message){.kind = KEEPER_ENDED, .value = end, .us = err.code};
     (void)snprintf(keeper->state.text, sizeof keeper->state.text, "%s", err.text);
 }
 

@@ -1,0 +1,273 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bad days: processes of a VM that are killed; datastores that are full, read-only or away; files of
+others in a VM's folder. Each with the fault and the event that say so. TAP.
+
+Datastores are small file systems of our own where we may mount some (root); without, those steps
+are left out and said so.
+
+usage: host_faults.py BUILD [SCENARIO...]
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from client import Client, connect, create, disk, vm_spec, vmm_of  # noqa: E402
+from host import Host, Tap, context, eventually  # noqa: E402
+from pyVim.task import WaitForTask  # noqa: E402
+from pyVmomi import vim  # noqa: E402
+
+Filter = vim.event.EventFilterSpec
+
+
+class Small:
+    """A datastore of 16 MiB on a file system of its own."""
+
+    def __init__(self, host, client, name):
+        self.name, self.folder = name, f"{host.folder}/{name}"
+        os.mkdir(self.folder)
+        self.mount()
+        self.store = client.host.configManager.datastoreSystem.CreateLocalDatastore(name, self.folder)
+
+    def mount(self):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "small", self.folder], check=True)
+
+    def remount(self, how):
+        subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
+
+    def umount(self):
+        subprocess.run(["umount", "-l", self.folder], check=False)
+
+    def fill(self):
+        with open(f"{self.folder}/ballast", "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def empty(self):
+        os.unlink(f"{self.folder}/ballast")
+
+
+def may_mount():
+    probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, check=False)
+    return os.geteuid() == 0 and probe.returncode == 0
+
+
+def spec_on(store, name):
+    spec = vm_spec(name)
+    spec.files.vmPathName = f"[{store}]"
+    return spec
+
+
+def make(client, spec):
+    task = client.folder.CreateVM_Task(spec, client.pool)
+    WaitForTask(task)
+    return task.info.result
+
+
+def events_of(client, *ids):
+    return [e.fullFormattedMessage for e in client.content.eventManager.QueryEvents(Filter(eventTypeId=list(ids)))]
+
+
+def fault_of(action):
+    try:
+        WaitForTask(action())
+    except vim.fault.VimFault as fault:
+        return fault
+    except Exception as fault:  # noqa: BLE001 - runtime faults too
+        return fault
+    return None
+
+
+# scenarios
+
+def killed(tap, host, client):
+    """Whichever process dies, the VM is off, and why is said."""
+    vm = create(client, "mortal")
+    for victim in ("vmm", "vmx", "keeper"):
+        WaitForTask(vm.PowerOn())
+        (keeper,) = host.processes("socle-keeper")
+        os.kill(keeper if victim == "keeper" else vmm_of(keeper, victim), signal.SIGKILL)
+        tap.check(f"a killed {victim} switches the VM off", eventually(lambda: vm.runtime.powerState == "poweredOff"))
+        off = events_of(client, "vim.event.VmPoweredOffEvent")[-1]
+        error = (events_of(client, "vim.event.GeneralVmErrorEvent") or [""])[-1]
+        want = "kept it was killed" if victim == "keeper" else f"{victim} was killed by signal 9"
+        tap.check("an event says why", want in off, off)
+        tap.check("another that it is an error", want in error and "mortal" in error, error)
+        tap.check("nothing of it is left running", eventually(lambda: not host.processes("socle-vmm")
+                                                              and not host.processes("socle-vmx")))
+    tap.equal("errors can be asked for", len(client.content.eventManager.QueryEvents(Filter(
+        entity=Filter.ByEntity(entity=vm, recursion="self"), category=["error"]))), 3)
+    WaitForTask(vm.PowerOn())
+    WaitForTask(vm.PowerOff())
+    tap.check("what was asked for is no error", len(events_of(client, "vim.event.GeneralVmErrorEvent")) == 3)
+    WaitForTask(vm.Destroy())
+
+
+def files(tap, host, client):
+    """Files that are not there, may not be read, are in use."""
+    vm, flat = create(client, "filed"), host.path("filed/filed-flat.vmdk")
+    os.rename(flat, flat + "x")
+    fault = fault_of(vm.PowerOn)
+    tap.check("a disk that is gone", isinstance(fault, vim.fault.FileNotFound), fault)
+    tap.check("is named", fault and "[datastore1] filed/" in str(fault.file), fault and fault.file)
+    tap.check("in the event too", "filed" in (events_of(client, "vim.event.VmFailedToPowerOnEvent") or [""])[-1])
+    os.rename(flat + "x", flat)
+    os.rename(host.path("filed/filed.vmdk"), host.path("filed/real.vmdk"))
+    os.symlink("/etc/passwd", host.path("filed/filed.vmdk"))
+    fault = fault_of(vm.PowerOn)
+    tap.check("a link to elsewhere is no disk", fault and "passwd" not in str(fault) and "root:" not in str(fault), fault)
+    os.unlink(host.path("filed/filed.vmdk"))
+    os.rename(host.path("filed/real.vmdk"), host.path("filed/filed.vmdk"))
+    WaitForTask(vm.PowerOn())
+    other = make(client, vim.vm.ConfigSpec(
+        name="thief", memoryMB=32, numCPUs=1, files=vim.vm.FileInfo(vmPathName="[datastore1]"),
+        extraConfig=[vim.option.OptionValue(key="socle.engine", value="bt")],
+        deviceChange=[vm_spec("x").deviceChange[0], _existing("[datastore1] filed/filed.vmdk")]))
+    fault = fault_of(other.PowerOn)
+    tap.check("a disk in use", isinstance(fault, vim.fault.FileLocked), fault)
+    tap.equal("the one that uses it goes on", vm.runtime.powerState, "poweredOn")
+    WaitForTask(vm.PowerOff())
+    other.Unregister()
+    shutil.rmtree(host.path("thief"))
+    with open(host.path("filed/notes of mine.txt"), "w", encoding="ascii") as file:
+        file.write("mine")
+    os.mkdir(host.path("filed/a folder"))
+    WaitForTask(vm.Destroy())
+    left = sorted(os.listdir(host.path("filed")))
+    tap.equal("destroyed, what is somebody else's stays", left, ["a folder", "notes of mine.txt"])
+    shutil.rmtree(host.path("filed"))
+
+
+def _existing(path):
+    spec = disk(-1, 4096)
+    spec.fileOperation, spec.device.backing.fileName = None, path
+    return spec
+
+
+def put(host, path, store, data):
+    import base64
+    login = base64.b64encode(f"root:{host.password}".encode()).decode()
+    request = urllib.request.Request(f"https://127.0.0.1:{host.port}/folder/{path}?dcPath=ha-datacenter&dsName={store}",
+                                     data=data, method="PUT", headers={"Authorization": f"Basic {login}"})
+    try:
+        with urllib.request.urlopen(request, context=context(), timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def full(tap, host, client, small):
+    vm = make(client, spec_on("small", "tight"))
+    vmx = f"{small.folder}/tight/tight.vmx"
+    small.fill()
+    with open(vmx, encoding="utf-8") as file:
+        before = file.read()
+    fault = fault_of(lambda: client.folder.CreateVM_Task(spec_on("small", "none"), client.pool))
+    tap.check("no VM fits any more", isinstance(fault, vim.fault.NoDiskSpace), fault)
+    tap.check("and nothing of it is left", not os.path.exists(f"{small.folder}/none"))
+    fault = fault_of(lambda: vm.Reconfigure(vim.vm.ConfigSpec(annotation="x" * 8000)))
+    tap.check("no change either", isinstance(fault, vim.fault.NoDiskSpace), fault)
+    with open(vmx, encoding="utf-8") as file:
+        tap.equal("the VM is as it was", (file.read(), vm.config.annotation or None), (before, None))
+    disks = client.content.virtualDiskManager
+    thick = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(capacityKb=8192, diskType="eagerZeroedThick",
+                                                             adapterType="lsiLogic")
+    fault = fault_of(lambda: disks.CreateVirtualDisk_Task("[small] big.vmdk", client.datacenter, thick))
+    tap.check("no disk", isinstance(fault, vim.fault.NoDiskSpace), fault)
+    tap.check("nor a part of one", not [n for n in os.listdir(small.folder) if n.startswith("big")], os.listdir(small.folder))
+    small.fill()
+    fault = fault_of(lambda: vm.CreateSnapshot_Task("s", "", False, False))
+    tap.check("no snapshot", isinstance(fault, vim.fault.NoDiskSpace), fault)
+    tap.equal("none is listed", vm.snapshot, None)
+    small.fill()
+    tap.equal("no upload", put(host, "up.bin", "small", b"y" * (1 << 20)), 507)
+    tap.check("nor a part of one", not os.path.exists(f"{small.folder}/up.bin") or os.path.getsize(f"{small.folder}/up.bin") == 0)
+    small.store.RefreshDatastore()
+    tap.check("an event says that it is full", eventually(lambda: any(
+        "small is full" in t for t in events_of(client, "socle.problem.datastore.full"))))
+    small.empty()
+    WaitForTask(vm.Reconfigure(vim.vm.ConfigSpec(annotation="room")))
+    tap.equal("with room all is well", vm.config.annotation, "room")
+    return vm
+
+
+def read_only(tap, host, client, small, vm):
+    small.remount("ro")
+    fault = fault_of(lambda: vm.Reconfigure(vim.vm.ConfigSpec(annotation="late")))
+    tap.check("read-only: no change", isinstance(fault, vim.fault.CannotAccessFile), fault)
+    tap.equal("the VM is as it was", vm.config.annotation, "room")
+    fault = fault_of(lambda: client.folder.CreateVM_Task(spec_on("small", "none"), client.pool))
+    tap.check("no VM", isinstance(fault, vim.fault.CannotAccessFile), fault)
+    fault = fault_of(vm.PowerOn)
+    tap.check("nothing is switched on", fault is not None and vm.runtime.powerState == "poweredOff", fault)
+    small.store.RefreshDatastore()
+    tap.check("an event says so", eventually(lambda: events_of(client, "socle.problem.datastore.readonly")))
+    tap.equal("and the mount", small.store.host[0].mountInfo.accessMode, "readOnly")
+    small.remount("rw")
+    small.store.RefreshDatastore()
+    tap.check("written again", eventually(lambda: events_of(client, "socle.clear.datastore.readonly")))
+    WaitForTask(vm.Reconfigure(vim.vm.ConfigSpec(annotation="again")))
+
+
+def vanished(tap, host, client, small, vm):
+    kept = f"{host.folder}/kept"
+    shutil.copytree(small.folder, kept)
+    small.umount()
+    small.store.RefreshDatastore()
+    tap.check("an event says that it is away", eventually(lambda: events_of(
+        client, "esx.problem.storage.connectivity.lost")))
+    tap.equal("it is not accessible", (small.store.summary.accessible, vm.runtime.connectionState), (False, "inaccessible"))
+    fault = fault_of(lambda: client.folder.CreateVM_Task(spec_on("small", "none"), client.pool))
+    tap.check("no VM is made below it", isinstance(fault, (vim.fault.FileNotFound, vim.fault.CannotAccessFile)), fault)
+    tap.equal("nothing lands where it was", [n for n in os.listdir(small.folder)], [])
+    fault = fault_of(vm.PowerOn)
+    tap.check("nothing is switched on", isinstance(fault, (vim.fault.FileNotFound, vim.fault.CannotAccessFile)), fault)
+    tap.equal("no upload", put(host, "up.bin", "small", b"y") in (404, 403, 500, 503), True)
+    host.stop()
+    host.start()
+    client = Client(connect(host))
+    vm, store = client.same(vm), client.same(small.store)
+    tap.equal("over a restart too, and its VM is still registered", vm.name, "tight")
+    tap.equal("the others are there", {d.name: d.summary.accessible for d in client.datacenter.datastore},
+              {"datastore1": True, "small": False})
+    small.mount()
+    shutil.copytree(kept, small.folder, dirs_exist_ok=True)
+    store.RefreshDatastore()
+    tap.check("it is back", eventually(lambda: store.summary.accessible, 30))
+    tap.check("an event says so", events_of(client, "esx.clear.storage.connectivity.restored"))
+    tap.equal("with its VM", (vm.runtime.connectionState, vm.config.annotation), ("connected", "again"))
+    WaitForTask(vm.PowerOn())
+    WaitForTask(vm.PowerOff())
+    WaitForTask(vm.Destroy())
+
+
+def datastores(tap, host, client):
+    if not may_mount():
+        print("# full, read-only and vanished datastores are left out: file systems can not be mounted here")
+        return
+    small = Small(host, client, "small")
+    try:
+        vm = full(tap, host, client, small)
+        read_only(tap, host, client, small, vm)
+        vanished(tap, host, client, small, vm)
+    finally:
+        small.umount()
+
+
+def main():
+    with Host(sys.argv[1]) as host:
+        client = Client(connect(host))
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores], host, client)
+
+
+main()
