@@ -52,7 +52,7 @@ await main(async (host, browser) => {
     await eventually(async () => (await look(page)).sum !== before.sum, "the screen stays as it is", 40);
   });
   await step("a window of its own shows the same", async () => {
-    const [own] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("button", { name: "Own window" }).click()]);
+    const [own] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "Own window" }).click()]);
     await own.getByText("Connected", { exact: true }).waitFor();
     await eventually(async () => (await look(own)).lit > 500, "the screen stays dark", 40);
     check((await own.title()).startsWith("screen"), await own.title());

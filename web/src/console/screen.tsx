@@ -39,7 +39,10 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
         screen.focusOnClick = true;
         screen.background = "transparent";
         screen.addEventListener("connect", () => (setState("connected"), screen.focus()));
-        screen.addEventListener("disconnect", () => here && setState("ended"));
+        screen.addEventListener("disconnect", () => {
+          if (rfb.current === screen) rfb.current = undefined;
+          if (here) setState("ended");
+        });
         rfb.current = screen;
       } catch (e) {
         if (here) (setReason(e instanceof Error ? e.message : String(e)), setState("ended"));
@@ -57,6 +60,11 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
     if (rfb.current) await type(rfb.current, text.slice(0, 4096));
     rfb.current?.focus();
   };
+  /** Where the browser does not let us open one of that size, the link opens a tab. */
+  const ownWindow = (e: MouseEvent) => {
+    const { href, target } = e.currentTarget as HTMLAnchorElement;
+    if (window.open(href, target, "popup,width=1060,height=860")) e.preventDefault();
+  };
   const off = state !== "connected" && "The screen is not connected.";
   return (
     <div class={`console${whole ? " whole" : ""}`}>
@@ -64,7 +72,7 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
         <Button small because={off} onClick={() => rfb.current?.sendCtrlAltDel()}>Ctrl-Alt-Del</Button>
         <Button small because={off} onClick={() => void paste()}>Type the clipboard</Button>
         <Button small because={off} onClick={() => void place.current?.requestFullscreen()}>Full screen</Button>
-        {!whole && <Button small because={!running && "It is not running."} onClick={() => void window.open(`#/console/${vm.ref.value}`, `console-${vm.ref.value}`, "popup,width=1060,height=860")}>Own window</Button>}
+        {!whole && <a class="pf-v6-c-button pf-m-secondary pf-m-small" href={`#/console/${vm.ref.value}`} target={`console-${vm.ref.value}`} onClick={ownWindow}>Own window</a>}
         <span class="subtle" role="status">{!running ? "" : state === "connected" ? "Connected" : state === "connecting" ? "Connecting …" : "Disconnected"}</span>
       </div>
       {!running && <p class="subtle">It is not running: there is nothing on its screen.</p>}
