@@ -28,6 +28,8 @@ void vmcfg_free(struct vmcfg *cfg)
     free(cfg->nvram);
     free(cfg->state);
     free(cfg->firmware_log);
+    free(cfg->boot_order);
+    free(cfg->boot_disks);
     free(cfg->kernel);
     free(cfg->initrd);
     free(cfg->append);
@@ -245,6 +247,8 @@ static int check_texts(const struct vmcfg *cfg, struct err *err)
         {"checkpoint.vmState", cfg->state, VMCFG_PATH_MAX},
         {"socle.firmwareLog", cfg->firmware_log, VMCFG_PATH_MAX},
         {"kernel", cfg->kernel, VMCFG_PATH_MAX},
+        {"bios.bootOrder", cfg->boot_order, VMCFG_BOOT_ORDER_MAX},
+        {"bios.hddOrder", cfg->boot_disks, VMCFG_BOOT_ORDER_MAX},
         {"initrd", cfg->initrd, VMCFG_PATH_MAX},
         {"append", cfg->append, VMCFG_APPEND_MAX},
         {"serial", cfg->serial.path, VMCFG_PATH_MAX},

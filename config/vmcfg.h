@@ -24,6 +24,7 @@ enum {
     VMCFG_PATH_MAX = 4095,
     VMCFG_APPEND_MAX = 2047, /* a Linux kernel takes no longer command line */
     VMCFG_DISKS_MAX = 64,
+    VMCFG_BOOT_ORDER_MAX = 1024, /* characters of each of the two lists */
     VMCFG_NICS_MAX = 10,
     VMCFG_NIC_QUEUES_MAX = 8,
     VMCFG_IFNAME_MAX = 15,
@@ -124,6 +125,9 @@ struct vmcfg {
     char *state;        /* a saved state to go on from; NULL: power on */
     char *firmware_log; /* file for what the firmware says at its debug port; NULL: no such port */
     char *kernel, *initrd, *append;
+    /* What the firmware tries, in order: "cdrom,hdd,ethernet0", and which disks first where "hdd"
+     * stands: "scsi0:1,scsi0:0". What is not named comes after. NULL: disks, then cards. */
+    char *boot_order, *boot_disks;
 
     struct vmcfg_disk *disks; /* ordered by bus, controller, unit */
     unsigned disk_count;
@@ -166,6 +170,15 @@ int vmcfg_finish(struct vmcfg *cfg, struct err *err);
  * finished `cfg` asks for and that is attached as virtio instead, because this version has no such
  * device. */
 void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings);
+
+/* The devices in the order in which the firmware is to try them, by boot_order and boot_disks; each
+ * disk and card is in it once. Returns how many. */
+struct vmcfg_boot_device {
+    bool nic;
+    unsigned index; /* in disks, or in nics */
+};
+unsigned vmcfg_boot_sequence(const struct vmcfg *cfg,
+                             struct vmcfg_boot_device ret_list[VMCFG_DISKS_MAX + VMCFG_NICS_MAX]);
 
 /* Writes every field of a finished `cfg` into the dictionary. Devices that are gone become
  * `present = "FALSE"`; other keys stay as they are. */

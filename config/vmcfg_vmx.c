@@ -147,6 +147,14 @@ static int read_sizes(const struct reading *r)
     return rc;
 }
 
+/* One that is there and empty says nothing. */
+static int get_list(const struct reading *r, const char *key, char **field)
+{
+    const char *value = get(r, key);
+
+    return value && *value ? get_string(r, key, field) : 0;
+}
+
 static int read_boot(const struct reading *r)
 {
     struct vmcfg *cfg = r->cfg;
@@ -161,6 +169,9 @@ static int read_boot(const struct reading *r)
         (rc = get_path(r, "socle.firmwareLog", &cfg->firmware_log)) < 0 ||
         (rc = get_path(r, "socle.kernel", &cfg->kernel)) < 0 ||
         (rc = get_path(r, "socle.initrd", &cfg->initrd)) < 0)
+        return rc;
+    if ((rc = get_list(r, "bios.bootOrder", &cfg->boot_order)) < 0 ||
+        (rc = get_list(r, "bios.hddOrder", &cfg->boot_disks)) < 0)
         return rc;
     return get_string(r, "socle.append", &cfg->append);
 }
@@ -777,6 +788,8 @@ int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx)
     put(&w, "nvram", cfg->nvram);
     put(&w, "checkpoint.vmState", cfg->state);
     put(&w, "socle.firmwareLog", cfg->firmware_log);
+    put(&w, "bios.bootOrder", cfg->boot_order);
+    put(&w, "bios.hddOrder", cfg->boot_disks);
     put(&w, "socle.kernel", cfg->kernel);
     put(&w, "socle.initrd", cfg->initrd);
     put(&w, "socle.append", cfg->append);

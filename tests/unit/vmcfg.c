@@ -95,6 +95,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK(!memcmp(a->uuid, b->uuid, sizeof a->uuid));
     CHECK_EQ(a->slots, b->slots);
     CHECK(a->firmware == b->firmware && a->secure_boot == b->secure_boot);
+    CHECK(same_text(a->boot_order, b->boot_order) && same_text(a->boot_disks, b->boot_disks));
     CHECK(same_text(a->kernel, b->kernel) && same_text(a->initrd, b->initrd));
     CHECK(same_text(a->append, b->append) && same_text(a->firmware_log, b->firmware_log));
     CHECK(a->serial.type == b->serial.type && same_text(a->serial.path, b->serial.path));
@@ -172,6 +173,8 @@ static void make_random(struct vmcfg *cfg)
         cfg->firmware = dice(3);
     }
     cfg->firmware_log = dice(2) ? strdup("log") : NULL;
+    cfg->boot_order = dice(2) ? strdup("cdrom,hdd") : NULL;
+    cfg->boot_disks = dice(2) ? strdup("scsi0:1") : NULL;
     cfg->nvram = dice(2) ? strdup("n.nvram") : NULL;
     cfg->state = dice(2) ? strdup("n.vmss") : NULL;
     cfg->console.type = dice(2) ? VMCFG_STREAM_FILE : VMCFG_STREAM_NONE;
@@ -416,7 +419,55 @@ static void adds_until_full(void)
     CHECK_EQ(vmcfg_finish(&cfg, &err), 0);
 }
 
-TAP_MAIN(TAP_CASE(means_what_golden_files_say), TAP_CASE(survives_the_dictionary),
-         TAP_CASE(rewrites_nothing_needlessly), TAP_CASE(refuses_nonsense),
-         TAP_CASE(derives_identity), TAP_CASE(slots_are_esxis), TAP_CASE(names_decide_formats),
-         TAP_CASE(adds_until_full))
+static void sequence_is(const struct vmcfg *cfg, const char *want)
+{
+    struct vmcfg_boot_device list[VMCFG_DISKS_MAX + VMCFG_NICS_MAX];
+    unsigned count = vmcfg_boot_sequence(cfg, list);
+    char got[200] = "";
+
+    for (unsigned i = 0; i < count; i++)
+        (void)snprintf(got + strlen(got), sizeof got - strlen(got), "%s%u ",
+                       list[i].nic ? "n" : "d", list[i].index);
+    CHECK_STR(got, want);
+}
+
+static void order(struct vmcfg *cfg, const char *words, const char *disks)
+{
+    free(cfg->boot_order);
+    free(cfg->boot_disks);
+    cfg->boot_order = words ? strdup(words) : NULL;
+    cfg->boot_disks = disks ? strdup(disks) : NULL;
+}
+
+/* Disks 0 scsi0:0, 1 scsi0:1, 2 a CD; cards 0 and 1 with indexes 0 and 3. */
+static void boot_order(void)
+{
+    struct vmcfg cleanup_vmcfg cfg;
+    struct err err = ERR_INIT;
+
+    vmcfg_init(&cfg);
+    for (unsigned i = 0; i < 3; i++) {
+        struct vmcfg_disk *d = vmcfg_add_disk(&cfg, i < 2 ? VMCFG_BUS_SCSI : VMCFG_BUS_IDE, &err);
+        REQUIRE(d);
+        d->cdrom = i == 2;
+    }
+    REQUIRE(vmcfg_add_nic(&cfg, &err) && vmcfg_add_nic(&cfg, &err));
+    cfg.nics[1].index = 3;
+    sequence_is(&cfg, "d0 d1 d2 n0 n1 ");
+    order(&cfg, "cdrom,hdd", NULL);
+    sequence_is(&cfg, "d2 d0 d1 n0 n1 ");
+    order(&cfg, "ethernet3, CDROM,hdd", "scsi0:1");
+    sequence_is(&cfg, "n1 d2 d1 d0 n0 ");
+    order(&cfg, "hdd", "SCSI0:1,scsi0:1,ide0:0,scsi0:0,nvme9:9");
+    sequence_is(&cfg, "d1 d0 d2 n0 n1 ");
+    order(&cfg, ",, floppy,,ethernet,ethernet99,ethernet-1,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+          "scsi0:1");
+    sequence_is(&cfg, "d0 d1 d2 n0 n1 ");
+    order(&cfg, "cdrom,cdrom,ethernet0,ethernet0", NULL);
+    sequence_is(&cfg, "d2 n0 d0 d1 n1 ");
+}
+
+TAP_MAIN(TAP_CASE(boot_order), TAP_CASE(means_what_golden_files_say),
+         TAP_CASE(survives_the_dictionary), TAP_CASE(rewrites_nothing_needlessly),
+         TAP_CASE(refuses_nonsense), TAP_CASE(derives_identity), TAP_CASE(slots_are_esxis),
+         TAP_CASE(names_decide_formats), TAP_CASE(adds_until_full))

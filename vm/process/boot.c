@@ -88,14 +88,28 @@ struct fw_cfg_items *boot_fw_cfg(struct boot *boot)
     return boot->items;
 }
 
-static void order_devices(struct boot *boot, const struct board *board,
-                          const struct dev_class *class, enum fw_boot_device what)
+/* The board has a device for each disk and each card, in the order of the configuration. */
+static const struct board_device *nth(const struct board *board, const struct dev_class *class,
+                                      unsigned n)
 {
-    for (unsigned i = 0; i < board->count; i++) {
-        const struct board_device *d = board->device[i];
-        if (d->class == class)
-            fw_boot_order_add(&boot->order, what, d->bridge ? d->bridge->devfn / 8 : -1,
-                              (unsigned)d->devfn / 8, (unsigned)d->devfn % 8);
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class == class && n-- == 0)
+            return board->device[i];
+    return NULL;
+}
+
+static void order_devices(struct boot *boot, const struct board *board)
+{
+    struct vmcfg_boot_device list[VMCFG_DISKS_MAX + VMCFG_NICS_MAX];
+    unsigned count = vmcfg_boot_sequence(&boot->env->cfg, list);
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct board_device *d =
+            nth(board, list[i].nic ? &virtio_net_class : &virtio_blk_class, list[i].index);
+        if (d)
+            fw_boot_order_add(&boot->order, list[i].nic ? FW_BOOT_NIC : FW_BOOT_DISK,
+                              d->bridge ? d->bridge->devfn / 8 : -1, (unsigned)d->devfn / 8,
+                              (unsigned)d->devfn % 8);
     }
 }
 
@@ -108,9 +122,7 @@ int boot_set_board(struct boot *boot, const struct board *board, struct err *err
         boot->machine.pci_slots |= slot;
         boot->machine.hotplug_ports |= d->class == &root_port_class ? slot : 0;
     }
-    /* Disks, then network cards, each in the order of the configuration, which is the board's. */
-    order_devices(boot, board, &virtio_blk_class, FW_BOOT_DISK);
-    order_devices(boot, board, &virtio_net_class, FW_BOOT_NIC);
+    order_devices(boot, board);
     boot->machine.boot_order = boot->order.len ? buf_cstr(&boot->order) : NULL;
     return boot->items ? fill_fw_cfg(boot, err) : 0;
 }
