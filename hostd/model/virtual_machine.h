@@ -65,6 +65,9 @@ struct virtual_machine {
     /* The change that its keeper is at (vm_change.h); NULL: none. */
     void (*change_done)(void *ctx, int rc, const struct err *why, uint64_t stood_us);
     void *change_ctx;
+    uint64_t change_token;
+    uint64_t changes;  /* that its keeper has done */
+    uint64_t expected; /* the same when the operation under way began, and its own since */
     void (*when_off)(void *ctx); /* vm_stop_for_task */
     void *when_off_ctx;
 };

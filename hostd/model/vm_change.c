@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/random.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -37,12 +38,16 @@ int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *ord
     change.commit_path = path;
     change.commit = text.data;
     change.commit_len = text.len;
+    change.changes = vm->expected;
+    if (getrandom(&change.token, sizeof change.token, 0) != sizeof change.token)
+        rc = err_sys(err, -errno, "random numbers");
     if (rc == 0)
         rc = keeper_change(vm->keeper.fd, &change, err);
     if (rc < 0)
         return rc;
     vm->change_done = done;
     vm->change_ctx = ctx;
+    vm->change_token = change.token;
     if (vm->task) {
         vm->task->ctx = vm;
         vm->task->cancel = cancel;
@@ -74,12 +79,19 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
     struct err why = {.code = rc};
 
     (void)err_set(&why, rc, "%s", message->text);
-    if (vm->change_done) {
+    if (vm->change_done && message->token == vm->change_token) {
+        vm->expected = message->changes;
         finish(vm, rc, &why, (uint64_t)message->us);
         return;
     }
+    vm_read_again(vm);
+}
+
+void vm_read_again(struct virtual_machine *vm)
+{
     vm_reload(vm);
     vm_snapshots_refresh(vm);
+    vm_snapshots_tell(vm);
     vm_tell_changes(vm);
 }
 

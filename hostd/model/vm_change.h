@@ -20,6 +20,9 @@ typedef void vm_change_done(void *ctx, int rc, const struct err *why, uint64_t s
 int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *order,
                    vm_change_done *done, void *ctx, struct err *err);
 
+/* .vmx and snapshots as they are on the datastore now. */
+void vm_read_again(struct virtual_machine *vm);
+
 /* What the keeper said; and it is gone. */
 void vm_change_progress(struct virtual_machine *vm, unsigned percent);
 void vm_change_answered(struct virtual_machine *vm, const struct keeper_message *message);

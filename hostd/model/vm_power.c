@@ -3,6 +3,7 @@
  * what a VM is doing is what its keeper said last. Nothing here is asked twice: a keeper that is
  * gone means a VM that is off, and its last words say why. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@
 #include "hostd/task/worker.h"
 #include "hostd/up/rootdir.h"
 
+enum { FIRST_MESSAGE_MS = 1000 };
+
 static void changed(struct virtual_machine *vm)
 {
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
@@ -47,6 +50,7 @@ bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_t
     *ret_task = task_start(call, &vm->e);
     if (*ret_task)
         vm->task = *ret_task;
+    vm->expected = vm->changes;
     return *ret_task;
 }
 
@@ -192,6 +196,8 @@ static void now_on(struct virtual_machine *vm, int64_t since)
     vm->power = VM_ON;
     vm->boot_us = since;
     vm_went_on(vm);
+    if (!started)
+        vm_read_again(vm);
     if (started) {
         EVENT_POST(vm->e.hostd, VmPoweredOnEvent, &vm->e, user_of(vm->task),
                    "%s on %s is powered on", vm->e.name, vm->e.hostd->inventory->host.name);
@@ -224,6 +230,9 @@ static void on_keeper(void *ctx, uint32_t events)
     (void)close_fd(fd);
     if (rc == -EAGAIN)
         return;
+    if (rc == 0 &&
+        (m.kind == KEEPER_RUNNING || m.kind == KEEPER_PAUSED || m.kind == KEEPER_CHANGED))
+        vm->changes = m.changes;
     if (rc < 0)
         keeper_gone(vm);
     else if (m.kind == KEEPER_ENDED)
@@ -259,7 +268,12 @@ void vm_adopt(struct virtual_machine *vm)
     int rc = listen_to_keeper(vm);
 
     if (rc == 0) {
-        vm->power = VM_ON; /* its first message says so in more detail */
+        /* Its first message says so in more detail. A change that was under way may have written
+         * the .vmx since we read it; from that message on we hear of such. */
+        struct pollfd first = {.fd = vm->keeper.fd, .events = POLLIN};
+        vm->power = VM_ON;
+        if (poll(&first, 1, FIRST_MESSAGE_MS) == 1)
+            on_keeper(vm, 0);
         return;
     }
     if (rc == -ECONNREFUSED || keeper_last_words(vm->keeper_path, &m) == 0) {

@@ -52,16 +52,6 @@ static void work_free(struct snapshot_work *w)
     free(w);
 }
 
-/* Whatever came of it, what is on the datastore now is what counts. */
-static void refresh(struct virtual_machine *vm)
-{
-    vm_reload(vm);
-    vm_snapshots_refresh(vm);
-    vm_snapshots_tell(vm);
-    vm_tell_changes(vm);
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
-}
-
 static void finish(struct snapshot_work *w)
 {
     struct virtual_machine *vm = w->vm;
@@ -70,7 +60,8 @@ static void finish(struct snapshot_work *w)
     if (w->stood_us)
         log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
     vm_end(vm);
-    refresh(vm);
+    vm_read_again(vm); /* whatever came of it, what is on the datastore now is what counts */
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
     if (w->haul.rc == 0 && w->created)
         result = vim_any_ref(vm_snapshot_ref(vm, w->uid));
     haul_end(&w->haul, result, NULL);
@@ -255,7 +246,7 @@ static void reverted(struct snapshot_work *w)
         finish(w);
         return;
     }
-    refresh(vm);
+    vm_read_again(vm);
     work_free(w);
     vm_start_for_task(vm);
 }

@@ -188,6 +188,7 @@ void vm_go_on(struct virtual_machine *vm)
     struct err err = ERR_INIT;
     int rc = vm_copy_vmx(vm, &vmx);
 
+    vm->expected = vm->changes;
     if (rc == 0)
         rc = vmxfile_set(vmx, KEY, "");
     struct vm_change_order order = {.state_fd = -1, .vmx = vmx, .same_devices = true};

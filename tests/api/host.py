@@ -146,10 +146,12 @@ class Tap:
     def run(self, scenarios, *arguments):
         """All of them, the plan, and the end of the program."""
         for scenario in scenarios:
+            began = time.monotonic()
             try:
                 scenario(self, *arguments)
             except Exception as error:  # noqa: BLE001 - a scenario that raises is one failed step
                 self.check(scenario.__name__, False, f"{type(error).__name__}: {error}")
+            print(f"# {scenario.__name__}: {time.monotonic() - began:.1f} s", flush=True)
         print(f"1..{self.number}")
         print(f"# {self.number - self.failed} of {self.number} steps passed")
         sys.exit(self.failed != 0)

@@ -20,6 +20,9 @@ from host import Host, Tap, eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 
+ROUNDS = int(os.environ.get("SOCLE_CRASH_ROUNDS", "3"))
+
+
 # suspend
 
 def suspend(tap, host, client):
@@ -143,9 +146,9 @@ def images(one):
 
 
 def check_images(tap, one):
-    for name in images(one):
-        done = one.host.socle("disk", "check", one.path(name))
-        tap.check(f"{name} is in order", done.returncode == 0, done.stdout + done.stderr)
+    said = [done.stdout + done.stderr for name in images(one)
+            if (done := one.host.socle("disk", "check", one.path(name))).returncode]
+    tap.check(f"images are in order: {len(images(one))}", not said, "\n".join(said))
 
 
 def stood(host):
@@ -182,6 +185,94 @@ def hot(tap, host, client):
     check_images(tap, one)
     check_disk(tap, one, "disk.vmdk", count, "every write that was acknowledged is there")
     print(f"# stood still for (ms): {stood(host)}")
+    one.remove()
+
+
+def acknowledged(one):
+    """The number of the last sector whose writing the guest has reported."""
+    while one.read(0.1):
+        pass
+    return int((re.findall(r"W(\d+)\n", one.text) or [0])[-1])
+
+
+def check_kept(tap, one, count, text):
+    """No acknowledged write is missing; what came later may be there or not."""
+    name = one.vmx["scsi0:0.fileName"]
+    got = numbers(content(one, name)[:4096 * 512])
+    lost = [(s, g) for s, g in enumerate(got) if g < max((n for n in range(s or 4096, count + 1, 4096)), default=0)]
+    tap.check(text, not lost, (count, lost[:5]))
+
+
+REPORTER = WRITER.replace("echo $i >/tmp/count", "echo W$i >/dev/console")
+
+
+def churn(one, seconds):
+    """Snapshots come and go for that long; what fails then fails because somebody was killed."""
+    end, n = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        n += 1
+        task = (one.vm.RemoveAllSnapshots_Task() if n % 4 == 0 else
+                one.vm.CreateSnapshot_Task(f"s{n}", "", n % 4 == 3, False))
+        while task.info.state in ("queued", "running") and time.monotonic() < end:
+            time.sleep(0.005)
+
+
+def keeper_crash(tap, host, client):
+    """kill -9 of the keeper, and of the VM with it, while snapshots come and go."""
+    one, count = Guest(host, client, "crash"), 0
+    for n in range(ROUNDS):
+        one.text, one.seen = "", 0
+        one.boot()
+        one.send(f"(i={count}; {REPORTER.split(';', 1)[1]}) &\n")
+        one.expect(r"W\d+\n")
+        churn(one, 1 + 0.37 * n)
+        os.kill(host.processes("socle-keeper")[0], signal.SIGKILL)
+        count = max(count, acknowledged(one))
+        tap.check(f"{n}: the VM is off", eventually(lambda: one.state() == "poweredOff"))
+        check_kept(tap, one, count, f"{n}: on its disk is what was acknowledged ({count})")
+        check_images(tap, one)
+        one.vm.UnregisterVM()
+        one.vm = wait(client.folder.RegisterVM_Task("[datastore1] crash/crash.vmx", None, False, client.pool))
+        tap.equal(f"{n}: it registers", one.state(), "poweredOff")
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.equal("all can be brought together", one.vmx["scsi0:0.fileName"], "disk.vmdk")
+    one.remove()
+
+
+def is_back(host, client, one):
+    try:
+        client.__init__(connect(host))
+        one.vm = client.same(one.vm)
+        return one.state()
+    except Exception:  # noqa: BLE001 - not yet
+        return None
+
+
+def hostd_crash(tap, host, client):
+    """kill -9 of hostd while snapshots come and go: the guest goes on, on what the .vmx says."""
+    one = Guest(host, client, "survive").boot()
+    one.send(f"({REPORTER}) &\n")
+    for n in range(ROUNDS):
+        churn(one, 0.3 + 0.11 * n)
+        os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
+        tap.check(f"{n}: hostd is back", eventually(lambda: is_back(host, client, one)))
+        tap.check(f"{n}: it runs", eventually(lambda: one.state() == "poweredOn"))
+    before = acknowledged(one)
+    tap.check("and has written", eventually(lambda: acknowledged(one) > before + 3))
+    end = time.monotonic() + 20
+    while time.monotonic() < end:  # the keeper may be at what the last hostd asked for
+        try:
+            wait(one.vm.RemoveAllSnapshots_Task())
+            break
+        except Exception as error:  # noqa: BLE001
+            print(f"# {type(error).__name__}: {getattr(error, 'msg', error)}")
+            time.sleep(0.2)
+    wait(one.vm.ConsolidateVMDisks_Task())
+    tap.equal("all can be brought together while it runs", one.vmx["scsi0:0.fileName"], "disk.vmdk")
+    count = acknowledged(one)
+    wait(one.vm.PowerOff())
+    check_kept(tap, one, count, f"on its disk is what was acknowledged ({count})")
+    check_images(tap, one)
     one.remove()
 
 
@@ -285,7 +376,7 @@ def killed(tap, host, client):
         one.remove()
 
 
-SCENARIOS = [suspend, discard, hot, memory, deep, firmware, killed]
+SCENARIOS = [suspend, discard, hot, keeper_crash, hostd_crash, memory, deep, firmware, killed]
 
 
 def main():

@@ -116,7 +116,10 @@ static int send_bytes(int socket, enum keeper_kind kind, const void *data, size_
 int keeper_change(int socket, const struct keeper_change *change, struct err *err)
 {
     const struct keeper_message with_state = {.kind = KEEPER_WITH_STATE};
-    const struct keeper_message go = {.kind = KEEPER_CHANGE, .value = change->flags};
+    const struct keeper_message go = {.kind = KEEPER_CHANGE,
+                                      .value = change->flags,
+                                      .changes = change->changes,
+                                      .token = change->token};
     cleanup_buf struct buf config = {0};
     int rc = change->cfg ? vmcfg_encode(change->cfg, &config) : 0;
 

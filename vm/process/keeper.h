@@ -70,6 +70,10 @@ struct keeper_message {
     uint32_t value;
     int64_t us; /* RUNNING: since 1970, when the guest began; CHANGED: see there; ENDED: a
                    negative errno if there is one; else 0 */
+    /* From the keeper: how many changes have been done. With CHANGE: how many the client knows of,
+     * and another number is refused (-ESTALE), for what is wanted then builds on what is not so. */
+    uint64_t changes;
+    uint64_t token; /* of CHANGE; CHANGED has the same */
     char text[ERR_TEXT_MAX];
 };
 
@@ -82,6 +86,7 @@ struct keeper_change {
                                 base/file.h); shorter than ERR_TEXT_MAX */
     const void *commit;
     size_t commit_len;
+    uint64_t changes, token; /* see struct keeper_message */
 };
 
 /* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working

@@ -43,6 +43,7 @@ struct keeper {
     struct serial_hub *serial;   /* NULL: the port ends elsewhere */
     struct keeper_message state; /* what a new client is told */
     struct keeper_order order;   /* of the change under way */
+    uint64_t token;              /* the same */
     bool busy;                   /* with a change */
     struct client *ordered;      /* who wants to hear of its progress; NULL: has gone */
     struct vm_change change;
@@ -102,10 +103,13 @@ static void on_progress(void *ctx, unsigned percent)
         (void)keeper_send_message(keeper->ordered->source.fd, &m, -1);
 }
 
-static struct keeper_message outcome(int rc, const struct err *err, uint64_t stood_us)
+static struct keeper_message outcome(const struct keeper *keeper, int rc, const struct err *err,
+                                     uint64_t token)
 {
-    struct keeper_message m = {
-        .kind = KEEPER_CHANGED, .value = (uint32_t)-rc, .us = (int64_t)stood_us};
+    struct keeper_message m = {.kind = KEEPER_CHANGED,
+                               .value = (uint32_t)-rc,
+                               .changes = keeper->state.changes,
+                               .token = token};
 
     if (rc < 0)
         (void)snprintf(m.text, sizeof m.text, "%s", err->text);
@@ -116,8 +120,10 @@ static void on_changed(void *ctx)
 {
     struct keeper *keeper = ctx;
     const struct vm_change *change = &keeper->change;
-    struct keeper_message m = outcome(change->rc, &change->err, change->stood_us);
+    keeper->state.changes += change->rc == 0;
+    struct keeper_message m = outcome(keeper, change->rc, &change->err, keeper->token);
 
+    m.us = (int64_t)change->stood_us;
     keeper_order_free(&keeper->order);
     keeper->ordered = NULL;
     keeper->busy = false;
@@ -126,17 +132,17 @@ static void on_changed(void *ctx)
             (void)keeper_send_message(keeper->client[i].source.fd, &m, -1);
 }
 
-static void begin_change(struct client *client, unsigned flags)
+static void begin_change(struct client *client, const struct keeper_message *m)
 {
     struct keeper *keeper = client->keeper;
     struct err err = ERR_INIT;
-    int rc = -EBUSY;
+    int rc = keeper->busy ? -EBUSY : m->changes != keeper->state.changes ? -ESTALE : 0;
 
-    if (!keeper->busy) {
+    if (rc == 0) {
         keeper->order = client->order;
         keeper_order_init(&client->order);
         keeper->change = (struct vm_change){
-            .flags = flags & VM_CHANGE_FLAGS,
+            .flags = m->value & VM_CHANGE_FLAGS,
             .state_fd = keeper->order.state_fd,
             .cfg = keeper->order.has_config ? &keeper->order.cfg : NULL,
             .commit = keeper->order.commit_path ? on_commit : NULL,
@@ -148,10 +154,12 @@ static void begin_change(struct client *client, unsigned flags)
     }
     if (rc == 0) {
         keeper->ordered = client;
+        keeper->token = m->token;
         return;
     }
-    struct keeper_message m = outcome(err_sys(&err, rc, "the VM"), &err, 0);
-    (void)keeper_send_message(client->source.fd, &m, -1);
+    struct keeper_message answer = outcome(
+        keeper, err_sys(&err, rc, "the VM is at another change, or has changed"), &err, m->token);
+    (void)keeper_send_message(client->source.fd, &answer, -1);
 }
 
 static void give_usage(struct client *client)
@@ -196,7 +204,7 @@ static void on_client(void *ctx, uint32_t events)
     else if (m.kind == KEEPER_STOP)
         loop_stop(keeper->loop, VM_END_STOPPED);
     else if (m.kind == KEEPER_CHANGE)
-        begin_change(client, m.value);
+        begin_change(client, &m);
     else if (m.kind == KEEPER_CANCEL)
         atomic_store(&keeper->change.cancel, true);
     else if (m.kind == KEEPER_SERIAL)
