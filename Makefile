@@ -2,6 +2,7 @@
 # The front door. `make help` lists what there is; meson.build has the rest.
 MESON_TEST = meson test --print-errorlogs
 SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
+PROGRAMS   = socle socle-up socle-hostd socle-client socle-keeper socle-vmm socle-vmx socle-rfb
 SECONDS   ?= 30
 STATES    ?= 20000
 MINUTES   ?= 30
@@ -13,9 +14,12 @@ all: build/release/build.ninja ## build into build/release
 packages: ## install the Debian packages that build, tests and demo need
 	tools/packages.sh build web test lab
 
-demo: packages build/release/build.ninja ## boot a Debian kernel to a shell in a VM of ours, here on this terminal
-	ninja -C build/release socle socle-vmm socle-vmx
+demo: packages build/release/build.ninja ## bring a host up with a Debian VM on it, this terminal at the VM's console
+	ninja -C build/release $(PROGRAMS)
 	lab/demo
+
+demo-down: ## end the host that make demo left, and its VM
+	lab/demo --down
 
 check: packages all ## run all tests; the last line says how many passed and failed
 	@$(MESON_TEST) -C build/release; status=$$?; \
@@ -89,4 +93,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine format install clean help

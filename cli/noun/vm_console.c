@@ -3,6 +3,7 @@
  * this terminal. terminal.h has the person's end, a stream socket; what is here carries bytes
  * between that socket and the host's. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -151,6 +152,31 @@ static void on_input_ended(void *ctx)
 
 /* --- life --- */
 
+/* The terminal is to be as before whatever ends us. */
+static struct loop *volatile stop_loop;
+
+static void on_signal(int sig)
+{
+    struct loop *loop = stop_loop;
+    int saved_errno = errno;
+
+    (void)sig;
+    if (loop)
+        loop_stop(loop, DETACHED);
+    errno = saved_errno;
+}
+
+static void catch_signals(struct loop *loop)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    stop_loop = loop;
+    (void)sigemptyset(&action.sa_mask);
+    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &action, NULL);
+}
+
 static const char help_text[] = "\r\nCtrl-]         leave the console; the VM goes on\r\n"
                                 "Ctrl-A x       the same\r\n"
                                 "Ctrl-A Ctrl-A  send Ctrl-A\r\n"
@@ -181,6 +207,7 @@ static int converse(struct console *c)
     if (rc < 0)
         return err_sys(c->err, rc, "event loop");
     c->is_terminal = isatty(STDIN_FILENO);
+    catch_signals(c->loop);
     rc = terminal_open(c->loop, STDIN_FILENO, STDOUT_FILENO, &user, &terminal, &c->person, c->err);
     if (rc == 0 && (rc = watch(c)) < 0)
         (void)err_sys(c->err, rc, "event loop");
@@ -195,6 +222,7 @@ static int converse(struct console *c)
     show(c);
     c->person = close_fd(c->person); /* lets the terminal drain at once */
     terminal_close(terminal);
+    stop_loop = NULL;
     loop_destroy(c->loop);
     return rc;
 }
