@@ -29,6 +29,7 @@ struct hostd {
     struct datastore_watch *datastore_watch;
     struct autostart *autostart;
     struct maintenance *maintenance;
+    struct nfc_leases *leases;
     bool ending; /* on its way out: nothing new is begun */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program socle-hostd. Its working directory is the host's folder (hostd/up/rootdir.h); it gets
- * two listening sockets as descriptors, 3 from the front and 4 from local programs, which outlive
- * it. SIGTERM ends it in good order; VMs go on in any case. */
+ * the front's port as its argument, and two listening sockets as descriptors, 3 from the front and
+ * 4 from local programs, which outlive it. SIGTERM ends it in good order; VMs go on in any case. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -24,6 +24,7 @@
 #include "hostd/model/host_autostart.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/inventory.h"
+#include "hostd/model/nfc_lease.h"
 #include "hostd/model/option_manager.h"
 #include "hostd/perf/perf.h"
 #include "hostd/perm/perm.h"
@@ -92,6 +93,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = haulers_create(hostd, &hostd->haulers);
     if (rc == 0)
+        rc = nfc_leases_create(hostd, &hostd->leases);
+    if (rc == 0)
         rc = accounts_load(&hostd->accounts, hostd->root_fd, err);
     if (rc == 0)
         rc = host_config_load(&hostd->config, hostd->root_fd, err);
@@ -151,9 +154,11 @@ static void stop(struct process *process)
     struct hostd *hostd = &process->hostd;
 
     hostd->ending = true;
+    nfc_leases_stop(hostd->leases);
     http_server_destroy(process->front);
     http_server_destroy(process->local);
     haulers_destroy(hostd->haulers);
+    nfc_leases_destroy(hostd->leases);
     worker_destroy(hostd->worker);
     sessions_destroy(hostd->sessions);
     collector_exit(&hostd->api);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "hostd/api/sdk.h"
 #include "hostd/datastore/folder_http.h"
+#include "hostd/datastore/nfc_http.h"
 #include "hostd/diag/bundle.h"
 #include "hostd/model/host_firewall.h"
 #include "hostd/model/vm_screen.h"
@@ -187,7 +188,7 @@ static size_t body_max(void *ctx, const struct http_exchange *x)
     if (is_under(x->head.path, "/sdk"))
         return x->local || (secret && session_find(hostd->sessions, secret)) ? API_BODY_MAX
                                                                              : STRANGER_BODY_MAX;
-    return is_under(x->head.path, "/folder") ? HTTP_STREAM : 4096;
+    return is_under(x->head.path, "/folder") || is_under(x->head.path, "/nfc") ? HTTP_STREAM : 4096;
 }
 
 static void serve(void *ctx, struct http_exchange *x)
@@ -207,6 +208,8 @@ static void serve(void *ctx, struct http_exchange *x)
         vm_ticket_serve(hostd, x);
     else if (!strcmp(x->head.path, "/screen"))
         vm_screen_serve(hostd, x);
+    else if (is_under(x->head.path, "/nfc"))
+        nfc_http_serve(hostd, x);
     else if (reads && !strcmp(x->head.path, "/"))
         welcome_serve(x);
     else

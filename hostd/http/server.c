@@ -312,7 +312,9 @@ void conn_put_head(struct conn *conn, struct buf *out, int status, const char *c
     buf_printf(out, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
     if (content_type)
         buf_printf(out, "Content-Type: %s\r\n", content_type);
-    if (status != 204)
+    if (length == HTTP_CHUNKED)
+        buf_put_str(out, "Transfer-Encoding: chunked\r\n");
+    else if (status != 204)
         buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)length);
     if (headers)
         buf_put_str(out, headers);
@@ -546,6 +548,9 @@ void http_server_destroy(struct http_server *server)
         return;
     loop_del(&server->accept_source);
     loop_del(&server->sweep);
+    for (struct conn *conn = server->first; conn; conn = conn->next)
+        if (conn->state == CONN_TRANSFER)
+            (void)shutdown(conn->fd, SHUT_RDWR); /* so that its thread is soon through */
     (void)pthread_mutex_lock(&server->lock);
     while (server->transfers)
         (void)pthread_cond_wait(&server->idle, &server->lock);

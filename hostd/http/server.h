@@ -83,9 +83,15 @@ void http_transfer(struct http_exchange *x, void (*run)(struct http_stream *stre
 /* On that thread, blocking. Negative errno when the client is gone or too slow. */
 const struct http_head *http_stream_request(const struct http_stream *stream);
 ssize_t http_stream_read(struct http_stream *stream, void *data, size_t len); /* 0: body's end */
-/* Must be the first output. Exactly `length` bytes of body follow (none after HEAD). */
+/* Must be the first output. Exactly `length` bytes of body follow (none after HEAD); with
+ * HTTP_CHUNKED any number, and http_stream_end behind them. */
+#define HTTP_CHUNKED UINT64_MAX
 int http_stream_head(struct http_stream *stream, int status, const char *content_type,
                      const char *headers, uint64_t length);
 int http_stream_write(struct http_stream *stream, const void *data, size_t len);
 int http_stream_sendfile(struct http_stream *stream, int fd, uint64_t offset, uint64_t len);
 int http_stream_answer(struct http_stream *stream, int status, const char *text);
+int http_stream_end(struct http_stream *stream); /* of a chunked body */
+/* It can not be brought to its end: `status` if nothing was said yet, else the connection breaks.
+ */
+void http_stream_break(struct http_stream *stream, int status, const char *text);

@@ -3,6 +3,7 @@
  * sendfile(2) sends; what is received is copied once, by the caller's buffer. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -21,7 +22,7 @@ struct http_stream {
     void (*run)(struct http_stream *stream, void *arg);
     void *arg;
     uint64_t owed; /* bytes of the answer's body */
-    bool answered, broken;
+    bool answered, broken, chunked;
 };
 
 static int wait_for(struct http_stream *stream, short events)
@@ -131,14 +132,43 @@ int http_stream_head(struct http_stream *stream, int status, const char *content
     drain(stream);
     conn_put_head(stream->conn, &out, status, content_type, headers, length);
     stream->answered = true;
+    stream->chunked = length == HTTP_CHUNKED && stream->conn->x.head.method != HTTP_HEAD;
     stream->owed = stream->conn->x.head.method == HTTP_HEAD || status == 204 ? 0 : length;
     if (out.failed)
         stream->broken = true;
     return out.failed ? -ENOMEM : send_all(stream, out.data, out.len);
 }
 
+static int write_chunk(struct http_stream *stream, const void *data, size_t len)
+{
+    char line[24];
+    int n = snprintf(line, sizeof line, "%zx\r\n", len);
+    int rc = send_all(stream, line, (size_t)n);
+
+    rc = rc < 0 ? rc : send_all(stream, data, len);
+    return rc < 0 ? rc : send_all(stream, "\r\n", 2);
+}
+
+int http_stream_end(struct http_stream *stream)
+{
+    if (!stream->chunked)
+        return 0;
+    stream->owed = 0;
+    return send_all(stream, "0\r\n\r\n", 5);
+}
+
+void http_stream_break(struct http_stream *stream, int status, const char *text)
+{
+    if (!stream->answered && !stream->broken)
+        (void)http_stream_answer(stream, status, text);
+    else
+        stream->broken = true;
+}
+
 int http_stream_write(struct http_stream *stream, const void *data, size_t len)
 {
+    if (stream->chunked)
+        return len ? write_chunk(stream, data, len) : 0;
     len = (size_t)MIN((uint64_t)len, stream->owed);
     stream->owed -= len;
     return send_all(stream, data, len);

@@ -40,6 +40,7 @@ static const struct {
     {&license_manager_class, "ha-license-manager"},
     {&file_manager_class, "ha-nfc-file-manager"},
     {&virtual_disk_manager_class, "ha-vdiskmanager"},
+    {&ovf_manager_class, "ha-ovf-manager"},
     {&environment_browser_class, "ha-env-browser"},
     {&host_network_system_class, "networkSystem"},
     {&host_virtual_nic_manager_class, "ha-vnic-mgr"},
@@ -96,7 +97,8 @@ static json_t *vms_to_json(struct inventory *inventory)
     json_t *list = json_array();
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
-        (void)json_array_append_new(list, vm_to_json((struct virtual_machine *)(void *)e));
+        if (!vm_of(&e->mo)->unfinished)
+            (void)json_array_append_new(list, vm_to_json(vm_of(&e->mo)));
     return list;
 }
 

@@ -11,6 +11,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_transfer.h"
 #include "hostd/task/task.h"
 
 enum { SHARES_NORMAL_CPU = 4000, SHARES_NORMAL_MEMORY = 163840 };
@@ -335,6 +336,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(Destroy_Task, destroy_pool),
     MO_METHOD(Rename_Task, rename_pool),
     MO_METHOD(CreateChildVM_Task, vm_create_in_pool),
+    MO_METHOD(ImportVApp, vm_import),
     MO_METHOD(RegisterChildVM_Task, vm_register_in_pool),
 };
 static const struct mo_class pool_class = {

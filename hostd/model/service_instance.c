@@ -49,6 +49,7 @@ static struct vim_any get_content(struct mo *mo, struct call *call)
     content->licenseManager = VIM_REF(LicenseManager, "ha-license-manager");
     content->searchIndex = VIM_REF(SearchIndex, "ha-searchindex");
     content->fileManager = VIM_REF(FileManager, "ha-nfc-file-manager");
+    content->ovfManager = VIM_REF(OvfManager, "ha-ovf-manager");
     content->virtualDiskManager = VIM_REF(VirtualDiskManager, "ha-vdiskmanager");
     return vim_any_data(content);
 }

@@ -22,6 +22,7 @@
 #include "hostd/model/vm_screen.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
+#include "hostd/model/vm_transfer.h"
 #include "hostd/perf/perf.h"
 #include "hostd/up/rootdir.h"
 
@@ -686,6 +687,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(Destroy_Task, vm_destroy_task),
     MO_METHOD(Rename_Task, vm_rename),
     MO_METHOD(CloneVM_Task, vm_clone),
+    MO_METHOD(ExportVm, vm_export),
     MO_METHOD(RelocateVM_Task, vm_relocate),
     MO_METHOD(MarkAsTemplate, vm_mark_as_template),
     MO_METHOD(MarkAsVirtualMachine, vm_mark_as_vm),

@@ -45,6 +45,7 @@ struct virtual_machine {
     unsigned change; /* counts changes of vmx */
     struct resource_pool *pool;
     struct task *task; /* the operation under way */
+    bool unfinished;   /* on its way in (vm_transfer.h): not to be kept yet */
     struct vmsd *vmsd; /* its snapshots; NULL: none */
     struct vm_snapshot *snapshots;
 
@@ -133,6 +134,11 @@ int32_t vm_key_of_slot(const char *slot); /* -1: none */
 
 /* --- methods --- */
 
+/* A new VM by a spec: its name, place and dictionary. False: the call has its fault. */
+struct plan;
+struct vim_VirtualMachineConfigSpec;
+bool vm_plan_new(struct call *call, struct plan *plan,
+                 const struct vim_VirtualMachineConfigSpec *spec);
 void vm_create(struct mo *mo, struct call *call);
 void vm_create_in_pool(struct mo *mo, struct call *call);
 void vm_register(struct mo *mo, struct call *call);

@@ -116,27 +116,34 @@ static struct work *work_new(struct call *call, struct datastore *datastore, con
     return work;
 }
 
+bool vm_plan_new(struct call *call, struct plan *plan,
+                 const struct vim_VirtualMachineConfigSpec *spec)
+{
+    struct inventory *inventory = hostd_of(call)->inventory;
+
+    if (!spec || !spec->files || !spec->files->vmPathName) {
+        call_fault_argument(call, "configSpec.files.vmPathName");
+        return false;
+    }
+    if (!entity_check_name(call, &inventory->vm_folder.e, NULL, spec->name) ||
+        !plan_place(call, plan, spec->files->vmPathName, spec->name))
+        return false;
+    if (plan_new_vmx(plan, spec->name) < 0) {
+        call_fault_argument(call, "configSpec.name");
+        return false;
+    }
+    return vm_edit(call, NULL, plan, spec);
+}
+
 static void create(struct call *call, struct entity *folder, struct resource_pool *pool,
                    const struct vim_VirtualMachineConfigSpec *spec)
 {
-    struct hostd *hostd = hostd_of(call);
     struct work *work = work_new(call, NULL, NULL);
-    bool ok = work && spec && spec->files && spec->files->vmPathName;
 
     if (!work)
         return;
     work->pool = pool;
-    if (!ok)
-        call_fault_argument(call, "configSpec.files.vmPathName");
-    ok = ok && entity_check_name(call, &hostd->inventory->vm_folder.e, NULL, spec->name) &&
-         plan_place(call, &work->plan, spec->files->vmPathName, spec->name);
-    if (ok && plan_new_vmx(&work->plan, spec->name) < 0) {
-        call_fault_argument(call, "configSpec.name");
-        ok = false;
-    }
-    ok = ok && vm_edit(call, NULL, &work->plan, spec) &&
-         (work->haul.task = task_start(call, folder));
-    if (ok)
+    if (vm_plan_new(call, &work->plan, spec) && (work->haul.task = task_start(call, folder)))
         post(work, run_plan, created);
     else
         work_free(work);

@@ -134,7 +134,7 @@ static bool edit_allocation(struct call *call, struct plan *plan,
 
 /* Keys that make files of the host the VM's are not to be had by somebody who may only edit a VM.
  */
-static bool is_reserved(const char *key)
+bool vm_edit_is_reserved(const char *key)
 {
     static const char *const reserved[] = {"socle.kernel", "socle.initrd", "nvram",
                                            "checkpoint.vmState"};
@@ -171,7 +171,7 @@ static bool edit_extra(struct call *call, struct plan *plan,
     for (size_t i = 0; i < spec->extraConfig.count; i++) {
         const struct vim_OptionValue *option = spec->extraConfig.items[i];
         const char *value = text_of(call, &option->value);
-        if (!value || !*option->key || is_reserved(option->key))
+        if (!value || !*option->key || vm_edit_is_reserved(option->key))
             return bad(call, "configSpec.extraConfig");
         if (!*value)
             vmxfile_remove(plan->vmx, option->key);

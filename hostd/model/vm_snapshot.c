@@ -13,6 +13,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/snapshot_files.h"
 #include "hostd/model/vm_snapshot_work.h"
+#include "hostd/model/vm_transfer.h"
 
 /* A snapshot as an object: the .vmsd has the rest. */
 struct vm_snapshot {
@@ -230,25 +231,39 @@ int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err)
     return vmxfile_load(path, ret_vmx, err);
 }
 
+struct virtual_machine *vm_at_snapshot(struct mo *mo)
+{
+    struct virtual_machine *then = malloc(sizeof *then);
+
+    if (!then)
+        return NULL;
+    *then = *vm_of_snapshot(mo);
+    then->vmx = NULL;
+    then->power = VM_OFF;
+    then->disk_count = 0;
+    if (vm_snapshot_load(mo, &then->vmx, NULL) < 0) {
+        free(then);
+        return NULL;
+    }
+    vm_measure_disks(then);
+    return then;
+}
+
+void vm_at_snapshot_free(struct virtual_machine *then)
+{
+    if (then)
+        vmxfile_destroy(then->vmx);
+    free(then);
+}
+
 /* What the VM was then: its kept .vmx, read as the VM's own is. */
 static struct vim_any get_config(struct mo *mo, struct call *call)
 {
-    struct vm_snapshot *s = container_of(mo, struct vm_snapshot, mo);
-    struct snapshot_files files = {0};
-    struct virtual_machine then = *s->vm;
-    char path[PATH_MAX];
+    struct virtual_machine *then = vm_at_snapshot(mo);
+    struct vim_any config = vim_any_data(then ? vm_config_info(call->arena, then) : NULL);
 
-    vm_snapshots_locate(s->vm, &files);
-    snapshot_files_vmx_path(&files, s->uid, path);
-    then.vmx = NULL;
-    if (vmxfile_load(path, &then.vmx, NULL) < 0)
-        return vim_any_none();
-    then.power = VM_OFF;
-    then.disk_count = 0;
-    vm_measure_disks(&then);
-    struct vim_any config = vim_any_data(vm_config_info(call->arena, &then));
     config = vim_copy(call->arena, &config);
-    vmxfile_destroy(then.vmx);
+    vm_at_snapshot_free(then);
     return config;
 }
 
@@ -350,6 +365,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(RevertToSnapshot_Task, revert),
     MO_METHOD(RemoveSnapshot_Task, remove_snapshot),
     MO_METHOD(RenameSnapshot, rename_snapshot),
+    MO_METHOD(ExportSnapshot, vm_export_snapshot),
 };
 static const struct mo_class snapshot_class = {
     .type = VIM_MANAGED(VirtualMachineSnapshot),

@@ -44,3 +44,7 @@ void vm_consolidate_disks(struct mo *mo, struct call *call);
 struct virtual_machine *vm_of_snapshot(struct mo *mo);
 /* What the VM's .vmx was then. */
 int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err);
+/* The VM as it was then, off, with its disks measured: to look at, and to give back. NULL: its
+ * .vmx can not be read. */
+struct virtual_machine *vm_at_snapshot(struct mo *mo);
+void vm_at_snapshot_free(struct virtual_machine *then); /* accepts NULL */
