@@ -114,6 +114,16 @@ await main(async (host, browser) => {
     await page.getByText("2 GB").first().waitFor();
     await picture(page, "hardware");
   });
+  await step("it is cloned", async () => {
+    await page.getByRole("button", { name: "Actions", exact: true }).click();
+    await page.getByRole("menuitem", { name: "Clone" }).click();
+    await dialog(page).getByLabel("Name of the copy").fill("web three");
+    await confirm(page, "Clone");
+    await dialog(page).waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Virtual machines" }).click();
+    await row(page, "web three").waitFor();
+    await row(page, "web two").getByRole("link").click();
+  });
   await step("the search finds it by its new name", async () => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type("two");

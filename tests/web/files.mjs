@@ -60,6 +60,20 @@ await main(async (host, browser) => {
     await file(page, "second.iso").waitFor({ state: "detached" });
     check(statSync(onHost("third.iso")).size === data.length, "another size");
   });
+  await step("it is found as the disc of a new virtual machine", async () => {
+    await page.goto(`${host.url}/ui/#/host/vms`);
+    await page.getByRole("button", { name: "Create VM" }).first().click();
+    await dialog(page).getByRole("button", { name: "Browse for CD image" }).click();
+    await dialog(page).getByRole("button", { name: "iso & more" }).click();
+    await dialog(page).getByRole("button", { name: "small disc.iso" }).click();
+    await confirm(page, "Choose");
+    await eventually(async () => (await page.locator("dialog[open]").count()) === 1, "the chooser stays");
+    check((await dialog(page).getByLabel("CD image", { exact: true }).inputValue()) === "[datastore1] iso & more/small disc.iso", "another file");
+    await dialog(page).getByRole("button", { name: "Cancel" }).click();
+    await page.goto(`${host.url}/ui/#/host/datastores`);
+    await page.getByRole("link", { name: "datastore1" }).click();
+    await page.getByRole("link", { name: "iso & more" }).click();
+  });
   await step("a folder is deleted with what is in it, after a question", async () => {
     await page.getByRole("navigation", { name: "Folder" }).getByRole("link", { name: "datastore1" }).click();
     await file(page, "third.iso").waitFor();

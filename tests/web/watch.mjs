@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networking, and what is measured.
+import { readFileSync } from "node:fs";
 import { check, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
 
 const dialog = (page) => page.locator("dialog[open]").last();
@@ -52,6 +53,23 @@ await main(async (host, browser) => {
     await eventually(async () => (await page.locator(".plot canvas").count()) >= 6, "no plots came", 60);
     check(/CPU: Usage \d/.test(await page.getByRole("img", { name: /^CPU:/ }).getAttribute("aria-label")), "no value of the CPU");
     await picture(page, "performance");
+  });
+  await step("the logs are read, and come as one file", async () => {
+    await page.getByRole("link", { name: "Logs" }).click();
+    await eventually(async () => ((await page.getByLabel("Log", { exact: true }).last().textContent()) ?? "").length > 20, "the log is empty");
+    await picture(page, "logs");
+    const coming = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Support bundle" }).click();
+    const bundle = readFileSync(await (await coming).path());
+    check(bundle.length > 1000 && !bundle.includes("BEGIN PRIVATE KEY"), `${bundle.length} bytes`);
+  });
+  await step("the certificate is shown, and a signing request made", async () => {
+    await open(page, host, "host", "manage", "certificate");
+    await page.getByText("Issuer").waitFor();
+    await page.getByRole("button", { name: "Signing request" }).click();
+    await dialog(page).getByText("BEGIN CERTIFICATE REQUEST").waitFor();
+    await picture(page, "certificate");
+    await dialog(page).getByRole("button", { name: "Cancel" }).click();
   });
   await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
 });

@@ -5,13 +5,14 @@ import { Icon } from "../ui/icon";
 import { Tabs } from "../ui/tabs";
 import { AdvancedSettings } from "../manage/advanced";
 import { Autostart } from "../manage/autostart";
+import { Certificate } from "../manage/certificate";
 import { Permissions } from "../manage/permissions";
 import { Roles } from "../manage/roles";
 import { Services } from "../manage/services";
 import { Users } from "../manage/users";
 
 const tabs = [["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["services", "Services"], ["autostart", "Autostart"],
-  ["advanced", "Advanced settings"]] as const;
+  ["certificate", "Certificate"], ["advanced", "Advanced settings"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
@@ -19,6 +20,7 @@ function Body({ tab }: { tab: string }) {
     case "permissions": return <Permissions />;
     case "services": return <Services />;
     case "autostart": return <Autostart />;
+    case "certificate": return <Certificate />;
     case "advanced": return <AdvancedSettings />;
     default: return <Users />;
   }

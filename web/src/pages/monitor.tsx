@@ -7,14 +7,17 @@ import { Table } from "../ui/table";
 import { Tabs } from "../ui/tabs";
 import { host, tasks } from "../vim/inventory";
 import { Events } from "./events";
+import { Logs } from "./logs";
 import { Performance } from "./performance";
 
-const tabs = [["performance", "Performance"], ["events", "Events"], ["tasks", "Tasks"]] as const;
+const tabs = [["performance", "Performance"], ["events", "Events"], ["tasks", "Tasks"], ["logs", "Logs"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
     case "tasks":
       return <Table label="Tasks" noun="task" rows={tasks().filter((t) => t.info)} columns={taskColumns} keyOf={(t) => t.ref.value} sortBy={3} downwards />;
+    case "logs":
+      return <Logs />;
     case "performance":
       return host() ? <Performance of={host()!.ref} /> : null;
     default:

@@ -10,6 +10,7 @@ import { done } from "../vim/task";
 import type { Folder, VirtualMachineConfigSpec } from "../vim/types.gen";
 import { go } from "../shell/route";
 import { add, newCard, newCdrom, newDisk } from "./devices";
+import { FileField, ISO } from "./file_field";
 import { rootPool, vmFolder } from "./place";
 
 const guests = [
@@ -55,7 +56,7 @@ function CreateVm() {
     name: "", guest: "debian12_64Guest", firmware: "efi", store: datastores()[0]?.ref.value ?? "", cpus: "1", memory: "2048", disk: "16", thin: true,
     network: networks()[0]?.ref.value ?? "", iso: "", start: false,
   });
-  const put = <K extends keyof Form>(key: K) => (value: Form[K]) => set({ ...f, [key]: value });
+  const put = <K extends keyof Form>(key: K) => (value: Form[K]) => set((f) => ({ ...f, [key]: value }));
   const wrong = problems(f);
   const advice = wrong.cpus?.startsWith("The host has");
   const stop = Object.entries(wrong).find(([key]) => !(key === "cpus" && advice))?.[1];
@@ -89,7 +90,7 @@ function CreateVm() {
       </div>
       <div class="columns">
         <SelectField label="Network" value={f.network} onValue={put("network")} choices={[...networks().map((n) => [n.ref.value, n.name ?? ""] as const), ["", "None"]]} />
-        <TextField label="CD image" value={f.iso} onValue={put("iso")} placeholder="[datastore1] iso/debian.iso" />
+        <FileField label="CD image" value={f.iso} onValue={put("iso")} pattern={ISO} placeholder="[datastore1] iso/debian.iso" />
       </div>
       <CheckField label="Thin provisioning: the disk takes room as it is written to" checked={f.thin} onValue={put("thin")} />
       <CheckField label="Power it on" checked={f.start} onValue={put("start")} />

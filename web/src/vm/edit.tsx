@@ -14,6 +14,7 @@ import {
   AHCI, capacityOf, connected, edit, freeUnit, isCard, isCdrom, isDisk, isoBacking, isoOf, labelOf, networkBacking, networkOf, newCard, newCdrom,
   newDisk, remove, SCSI,
 } from "./devices";
+import { FileField, ISO } from "./file_field";
 import { powerOf } from "./state";
 
 interface Disk { device?: VirtualDevice; label: string; size: string; least: number; thin: boolean; gone: boolean; destroy: boolean }
@@ -155,7 +156,7 @@ function EditVm({ vm, config }: { vm: VmRecord; config: VirtualMachineConfigInfo
         <legend>CD drives</legend>
         {f.drives.map((d, i) => !d.gone && (
           <div key={i} class="device">
-            <TextField label={d.label} value={d.iso} placeholder="[datastore1] iso/debian.iso" onValue={(iso) => at("drives", i, { iso })} help="Empty: no disc." />
+            <FileField label={d.label} value={d.iso} pattern={ISO} placeholder="[datastore1] iso/debian.iso" onValue={(iso) => at("drives", i, { iso })} help="Empty: no disc." />
             <CheckField label="Connected" checked={d.on} onValue={(v) => at("drives", i, { on: v })} />
             <Button kind="plain" icon="trash" label={`Remove ${d.label}`} because={d.device && runs} onClick={() => at("drives", i, { gone: true })} />
           </div>

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import { useState } from "preact/hooks";
+import { say } from "../ui/alert";
+import { Button } from "../ui/button";
+import { Card, Facts } from "../ui/card";
+import { Dialog, openDialog } from "../ui/dialog";
+import { TextField } from "../ui/field";
+import { time } from "../ui/format";
+import { Empty } from "../ui/table";
+import { on, type AnyRef } from "../vim/client";
+import { host, useProperties } from "../vim/inventory";
+import type { HostCertificateManager } from "../vim/types.gen";
+
+function Install({ manager }: { manager: AnyRef }) {
+  const [cert, setCert] = useState("");
+  return (
+    <Dialog title="Install a certificate" confirm="Install" wide because={!/BEGIN CERTIFICATE/.test(cert) && "A certificate in PEM is needed."}
+      onConfirm={async () => { await on<HostCertificateManager>(manager).InstallServerCertificate({ cert }); say("success", "The certificate is installed", "New connections use it."); }}
+      commands={{ socle: "socle host certificate install FILE", govc: "govc host.cert.import FILE" }}>
+      <TextField label="Certificate that was made for the last signing request" value={cert} onValue={setCert} lines={14} placeholder="-----BEGIN CERTIFICATE-----" autoFocus />
+    </Dialog>
+  );
+}
+
+function Request({ text }: { text: string }) {
+  return (
+    <Dialog title="Signing request" confirm="Copy" wide onConfirm={() => navigator.clipboard.writeText(text)}>
+      <p>Have it signed by your certificate authority, then install the certificate.</p>
+      <pre class="log">{text}</pre>
+    </Dialog>
+  );
+}
+
+export function Certificate() {
+  const manager = host()?.configManager?.certificateManager;
+  const info = useProperties<HostCertificateManager, "certificateInfo">(manager, ["certificateInfo"])?.certificateInfo;
+  if (!manager) return <Empty title="This host has no certificate to manage" icon="settings" />;
+  const request = async () => {
+    const text = await on<HostCertificateManager>(manager).GenerateCertificateSigningRequest({ useIpAddressAsCommonName: false });
+    openDialog(<Request text={text} />);
+  };
+  return (
+    <div class="cards">
+      <Card title="Certificate" wide>
+        <Facts of={[["Subject", info?.subject], ["Issuer", info?.issuer], ["From", time(info?.notBefore)], ["Until", time(info?.notAfter)], ["Status", info?.status]]} />
+        <div class="table-tools spaced">
+          <Button onClick={() => void request().catch((e) => say("danger", "Signing request", String(e.message)))}>Signing request</Button>
+          <Button onClick={() => openDialog(<Install manager={manager} />)}>Install a certificate</Button>
+        </div>
+      </Card>
+    </div>
+  );
+}
