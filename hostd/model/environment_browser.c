@@ -11,8 +11,9 @@
 #include "hostd/model/classes.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/inventory.h"
+#include "hostd/model/virtual_machine.h"
 
-enum { HW_OLDEST = 7, HW_NEWEST = 21, MIN_MEMORY_MB = 4 };
+enum { HW_OLDEST = 7, HW_NEWEST = 21, MIN_MEMORY_MB = 4, SHARES_MAX = 1000000 };
 
 static struct vim_VirtualMachineConfigOptionDescriptor *descriptor(struct arena *arena, int version)
 {
@@ -86,6 +87,16 @@ static struct vim_IntOption *range(struct arena *arena, int min, int max, int no
     return o;
 }
 
+static struct vim_ResourceAllocationOption *shares_option(struct arena *arena, int normal)
+{
+    struct vim_ResourceAllocationOption *option = VIM_NEW(arena, ResourceAllocationOption);
+
+    option->sharesOption = VIM_NEW(arena, SharesOption);
+    option->sharesOption->sharesOption = range(arena, 1, SHARES_MAX, normal);
+    option->sharesOption->defaultLevel = VIM_SharesLevel_normal;
+    return option;
+}
+
 static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int version)
 {
     struct vim_VirtualHardwareOption *h = VIM_NEW(arena, VirtualHardwareOption);
@@ -104,6 +115,9 @@ static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int versi
     h->numUSBXHCIControllers = range(arena, 0, 0, 0);
     h->numSIOControllers = range(arena, 1, 1, 1);
     h->numPS2Controllers = range(arena, 1, 1, 1);
+    h->resourceConfigOption = VIM_NEW(arena, ResourceConfigOption);
+    h->resourceConfigOption->cpuAllocationOption = shares_option(arena, 2000);
+    h->resourceConfigOption->memoryAllocationOption = shares_option(arena, 163840);
     VIM_EMPTY(&h->virtualDeviceOption);
     VIM_EMPTY(&h->licensingLimit);
     return h;
@@ -135,11 +149,12 @@ static void query(struct call *call, const char *key, const char *const *guests,
     if (!o->guestOSDescriptor.items)
         VIM_EMPTY(&o->guestOSDescriptor);
     o->hardwareOptions = hardware(call->arena, version);
-    o->capabilities = VIM_NEW(call->arena, VirtualMachineCapability);
-    o->capabilities->bootOptionsSupported = true;
-    o->capabilities->multipleCoresPerSocketSupported = true;
+    o->capabilities = vm_capability(call->arena);
     o->datastore = VIM_NEW(call->arena, DatastoreOption);
-    VIM_EMPTY(&o->defaultDevice);
+    struct vim_VirtualHardware *fixed = VIM_NEW(call->arena, VirtualHardware);
+    vm_default_devices(call->arena, fixed);
+    o->defaultDevice.count = fixed->device.count;
+    o->defaultDevice.items = fixed->device.items;
     VIM_ADD(call->arena, &o->supportedMonitorType, "release");
     call_return(call, vim_any_data(o));
 }
@@ -166,16 +181,56 @@ static void query_config_option_ex(struct mo *mo, struct call *call)
 static void add_networks(struct call *call, struct vim_ConfigTarget *target)
 {
     struct inventory *inventory = hostd_of(call)->inventory;
-    const struct vim_property *summary =
-        vim_managed_property(VIM_MANAGED(Network), "summary", strlen("summary"));
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Network), e));) {
         struct vim_VirtualMachineNetworkInfo *n = VIM_NEW(call->arena, VirtualMachineNetworkInfo);
-        struct vim_any value = mo_get(&e->mo, summary, call);
+        if (!entity_visible(call, &e->mo))
+            continue;
+        struct vim_any value = mo_get(&e->mo, &vim_managed_props[VIM_P_Network_summary], call);
         n->name = arena_strdup(call->arena, e->name);
         n->network = (struct vim_NetworkSummary *)(void *)value.data;
         VIM_ADD(call->arena, &target->network, n);
     }
+}
+
+static struct vim_any property_of(struct call *call, struct mo *mo, unsigned prop)
+{
+    return mo_get(mo, &vim_managed_props[prop], call);
+}
+
+static void add_datastores(struct call *call, struct vim_ConfigTarget *target)
+{
+    struct inventory *inventory = hostd_of(call)->inventory;
+
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e));) {
+        struct vim_VirtualMachineDatastoreInfo *d =
+            VIM_NEW(call->arena, VirtualMachineDatastoreInfo);
+        struct vim_DatastoreInfo *info =
+            (void *)property_of(call, &e->mo, VIM_P_Datastore_info).data;
+        if (!entity_visible(call, &e->mo) || !info)
+            continue;
+        d->name = arena_strdup(call->arena, e->name);
+        d->datastore = (void *)property_of(call, &e->mo, VIM_P_Datastore_summary).data;
+        d->capability = (void *)property_of(call, &e->mo, VIM_P_Datastore_capability).data;
+        d->maxFileSize = info->maxFileSize;
+        d->maxVirtualDiskCapacity = info->maxVirtualDiskCapacity;
+        d->mode = "readWrite";
+        VIM_ADD(call->arena, &target->datastore, d);
+    }
+}
+
+static void query_capabilities(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    call_return(
+        call, property_of(call, &hostd_of(call)->inventory->host.mo, VIM_P_HostSystem_capability));
+}
+
+static struct vim_any get_browser(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    (void)call;
+    return vim_any_ref(VIM_REF(HostDatastoreBrowser, "ha-host-datastorebrowser"));
 }
 
 static void query_config_target(struct mo *mo, struct call *call)
@@ -188,11 +243,19 @@ static void query_config_target(struct mo *mo, struct call *call)
     target->numCpuCores = (int32_t)machine->cores;
     target->numNumaNodes = 1;
     target->maxMemMBOptimalPerf = (int32_t)(machine->memory >> 20);
+    target->supportedMaxMemMB = vim_int((int32_t)(VMCFG_MEMORY_MAX >> 20));
+    target->maxCpusPerHost = vim_int((int32_t)machine->threads);
+    target->autoVmotion = vim_bool(false);
+    add_datastores(call, target);
     add_networks(call, target);
     call_return(call, vim_any_data(target));
 }
 
+static const struct mo_property properties[] = {
+    MO_PROPERTY(EnvironmentBrowser, datastoreBrowser, get_browser),
+};
 static const struct mo_method methods[] = {
+    MO_METHOD(QueryTargetCapabilities, query_capabilities),
     MO_METHOD(QueryConfigOptionDescriptor, query_descriptors),
     MO_METHOD(QueryConfigOption, query_config_option),
     MO_METHOD(QueryConfigOptionEx, query_config_option_ex),
@@ -200,6 +263,8 @@ static const struct mo_method methods[] = {
 };
 const struct mo_class environment_browser_class = {
     .type = VIM_MANAGED(EnvironmentBrowser),
+    .props = properties,
+    .prop_count = ARRAY_SIZE(properties),
     .methods = methods,
     .method_count = ARRAY_SIZE(methods),
 };

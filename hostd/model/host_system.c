@@ -11,6 +11,7 @@
 #include "hostd/about.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/host/hardware.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/host_health.h"
 #include "hostd/model/host_maintenance.h"
@@ -101,6 +102,51 @@ static struct vim_HostSystemInfo *system_info(struct arena *arena, const struct 
     return s;
 }
 
+static struct vim_HostNumaInfo *numa_info(struct arena *arena, const struct machine *m)
+{
+    struct memory_nodes nodes = memory_node_list(arena, NULL);
+    struct vim_HostNumaInfo *info = VIM_NEW(arena, HostNumaInfo);
+
+    info->type = "NUMA";
+    info->numNodes = (int32_t)nodes.count;
+    for (size_t i = 0; i < nodes.count; i++) {
+        const struct memory_node *node = &nodes.items[i];
+        struct vim_HostNumaNode *n = VIM_NEW(arena, HostNumaNode);
+        uint64_t memory = node->memory ? node->memory : m->memory;
+        n->typeId = (int8_t)node->number;
+        for (unsigned c = 0; c < node->cpu_count; c++)
+            VIM_ADD(arena, &n->cpuID, (int16_t)node->cpus[c]);
+        n->memorySize = vim_long((int64_t)memory);
+        n->memoryRangeLength = (int64_t)memory;
+        VIM_ADD(arena, &info->numaNode, n);
+    }
+    return info;
+}
+
+/* Numbers instead of names: the list of names is not part of Linux. */
+static void add_pci_devices(struct arena *arena, struct vim_HostHardwareInfo *h)
+{
+    struct pci_functions list = pci_function_list(arena, NULL);
+
+    VIM_EMPTY(&h->pciDevice);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct pci_function *f = &list.items[i];
+        struct vim_HostPciDevice *d = VIM_NEW(arena, HostPciDevice);
+        d->id = f->address;
+        d->classId = (int16_t)(f->class >> 8);
+        d->bus = (int8_t)f->bus;
+        d->slot = (int8_t)f->slot;
+        d->function = (int8_t)f->function;
+        d->vendorId = (int16_t)f->vendor;
+        d->deviceId = (int16_t)f->device;
+        d->subVendorId = (int16_t)f->subvendor;
+        d->subDeviceId = (int16_t)f->subdevice;
+        d->vendorName = arena_printf(arena, "%04x", f->vendor);
+        d->deviceName = arena_printf(arena, "%04x:%04x", f->vendor, f->device);
+        VIM_ADD(arena, &h->pciDevice, d);
+    }
+}
+
 static struct vim_HostHardwareInfo *hardware(struct call *call)
 {
     const struct machine *m = machine_of(call);
@@ -115,9 +161,8 @@ static struct vim_HostHardwareInfo *hardware(struct call *call)
     h->cpuInfo->hz = (int64_t)m->cpu_hz;
     add_packages(arena, m, h);
     h->memorySize = (int64_t)m->memory;
-    h->numaInfo = VIM_NEW(arena, HostNumaInfo);
-    h->numaInfo->type = "NUMA";
-    h->numaInfo->numNodes = 1;
+    h->numaInfo = numa_info(arena, m);
+    add_pci_devices(arena, h);
     for (unsigned c = 0; c < m->cpuid_count; c++)
         VIM_ADD(arena, &h->cpuFeature, cpuid_info(arena, &m->cpuid[c]));
     h->biosInfo = VIM_NEW(arena, HostBIOSInfo);
@@ -220,7 +265,10 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
     c->maxHostRunningVms = vim_int(VMS_MAX);
     c->maxSupportedVcpus = c->maxHostSupportedVcpus = vim_int(VCPUS_MAX);
     c->highGuestMemSupported = true;
-    c->nestedHVSupported = false;
+    c->maintenanceModeSupported = true;
+    c->screenshotSupported = true;
+    c->firewallIpRulesSupported = vim_bool(true);
+    c->hostAccessManagerSupported = vim_bool(true);
     VIM_ADD(call->arena, &c->replayCompatibilityIssues, "");
     c->replayCompatibilityIssues.count = 0;
     return vim_any_data(c);
@@ -350,7 +398,16 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(HostSystem, datastoreBrowser, get_browser),
     MO_PROPERTY(HostSystem, systemResources, get_system_resources),
 };
+static void retrieve_uptime(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    call_return(
+        call,
+        vim_any_long((clock_realtime(&clock_host) / 1000 - machine_of(call)->boot_us) / 1000000));
+}
+
 static const struct mo_method methods[] = {
+    MO_METHOD(RetrieveHardwareUptime, retrieve_uptime),
     MO_METHOD(EnterMaintenanceMode_Task, host_enter_maintenance),
     MO_METHOD(ExitMaintenanceMode_Task, host_exit_maintenance),
     MO_METHOD(RetrieveManagedMethodExecuter, host_retrieve_executer),

@@ -52,13 +52,39 @@ static void check_feature(struct mo *mo, struct call *call)
     call_return(call, vim_any_bool(true));
 }
 
+/* Nothing can be added to "everything is on": a key is taken note of by nobody. */
+static void query_features(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_LicenseFeatureInfo *) list = {0};
+
+    (void)mo;
+    VIM_EMPTY(&list);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_LicenseFeatureInfo, &list));
+}
+
+static void query_usage(struct mo *mo, struct call *call)
+{
+    struct vim_LicenseUsageInfo *usage = VIM_NEW(call->arena, LicenseUsageInfo);
+
+    (void)mo;
+    struct vim_LocalLicenseSource *none = VIM_NEW(call->arena, LocalLicenseSource);
+    none->licenseKeys = "";
+    usage->source = (struct vim_LicenseSource *)(void *)none;
+    usage->sourceAvailable = true;
+    call_return(call, vim_any_data(usage));
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(LicenseManager, licenses, get_licenses),
     MO_PROPERTY(LicenseManager, evaluation, get_evaluation),
     MO_PROPERTY(LicenseManager, licensedEdition, get_edition),
     MO_PROPERTY(LicenseManager, sourceAvailable, get_available),
 };
-static const struct mo_method methods[] = {MO_METHOD(CheckLicenseFeature, check_feature)};
+static const struct mo_method methods[] = {
+    MO_METHOD(CheckLicenseFeature, check_feature),
+    MO_METHOD(QuerySupportedFeatures, query_features),
+    MO_METHOD(QueryLicenseUsage, query_usage),
+};
 const struct mo_class license_manager_class = {
     .type = VIM_MANAGED(LicenseManager),
     .props = properties,

@@ -526,11 +526,10 @@ static struct vim_any get_guest(struct mo *mo, struct call *call)
     return vim_any_data(g);
 }
 
-static struct vim_any get_capability(struct mo *mo, struct call *call)
+struct vim_VirtualMachineCapability *vm_capability(struct arena *arena)
 {
-    struct vim_VirtualMachineCapability *c = VIM_NEW(call->arena, VirtualMachineCapability);
+    struct vim_VirtualMachineCapability *c = VIM_NEW(arena, VirtualMachineCapability);
 
-    (void)mo;
     c->bootOptionsSupported = true;
     c->snapshotOperationsSupported = c->multipleSnapshotsSupported = true;
     c->snapshotConfigSupported = c->poweredOffSnapshotsSupported = true;
@@ -538,7 +537,13 @@ static struct vim_any get_capability(struct mo *mo, struct call *call)
     c->revertToSnapshotSupported = true;
     c->multipleCoresPerSocketSupported = true;
     c->secureBootSupported = vim_bool(true);
-    return vim_any_data(c);
+    return c;
+}
+
+static struct vim_any get_capability(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    return vim_any_data(vm_capability(call->arena));
 }
 
 static struct vim_any get_browser(struct mo *mo, struct call *call)

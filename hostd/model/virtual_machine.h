@@ -123,6 +123,9 @@ const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, 
 
 struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
                                                     const struct virtual_machine *vm);
+/* What every VM can, and has. */
+struct vim_VirtualMachineCapability *vm_capability(struct arena *arena);
+void vm_default_devices(struct arena *arena, struct vim_VirtualHardware *hardware);
 void vm_devices(struct arena *arena, const struct virtual_machine *vm,
                 struct vim_VirtualHardware *hardware);
 unsigned vm_count_devices(const struct virtual_machine *vm, const char *prefix);

@@ -413,6 +413,13 @@ static void put_serial(const struct reader *r, const char *device, int number)
         file ? arena_strdup(r->arena, file) : "", KEY_SIO, number);
 }
 
+void vm_default_devices(struct arena *arena, struct vim_VirtualHardware *hardware)
+{
+    const struct reader r = {arena, NULL, hardware};
+
+    put_fixed(&r);
+}
+
 void vm_devices(struct arena *arena, const struct virtual_machine *vm,
                 struct vim_VirtualHardware *hardware)
 {

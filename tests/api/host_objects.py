@@ -287,6 +287,37 @@ def hardware(tap, host, client):
               config.service.service and config.virtualNicManagerInfo.netConfig and config.optionDef, config)
 
 
+def environment(tap, host, client):
+    """What VMs can be made of."""
+    browser = client.compute.environmentBrowser
+    option = browser.QueryConfigOption()
+    kinds = [type(d).__name__.split(".")[-1] for d in option.defaultDevice]
+    tap.equal("devices that every VM has", sorted(set(kinds)), [
+        "VirtualIDEController", "VirtualKeyboard", "VirtualPCIController", "VirtualPS2Controller",
+        "VirtualPointingDevice", "VirtualSIOController", "VirtualVideoCard"])
+    keyboard = [d for d in option.defaultDevice if d.key == 600][0]
+    tap.equal("under the keys that clients count on", (keyboard.controllerKey, kinds.count("VirtualIDEController")),
+              (300, 2))
+    tap.check("shares have a range", option.hardwareOptions.resourceConfigOption.cpuAllocationOption.sharesOption
+              .sharesOption.max > 0)
+    target = browser.QueryConfigTarget()
+    tap.equal("datastores", [(d.name, d.datastore.capacity > 0, d.mode) for d in target.datastore],
+              [("datastore1", True, "readWrite")])
+    tap.equal("networks", [n.name for n in target.network], ["VM Network"])
+    tap.equal("what the host can", browser.QueryTargetCapabilities().maintenanceModeSupported, True)
+    hardware = client.host.hardware
+    functions = os.listdir("/sys/bus/pci/devices") if os.path.isdir("/sys/bus/pci/devices") else []
+    tap.equal("PCI functions", sorted(d.id for d in hardware.pciDevice), sorted(functions))
+    nodes = [n for n in os.listdir("/sys/devices/system/node") if n[4:].isdigit()] \
+        if os.path.isdir("/sys/devices/system/node") else ["node0"]
+    tap.equal("memory nodes", (hardware.numaInfo.numNodes, len(hardware.numaInfo.numaNode)), (len(nodes), len(nodes)))
+    uptime = client.host.RetrieveHardwareUptime()
+    tap.check("uptime", abs(uptime - float(open("/proc/uptime", encoding="ascii").read().split()[0])) < 5, uptime)
+    licenses = client.content.licenseManager
+    tap.equal("no licence is needed", (len(licenses.licenses), licenses.CheckLicenseFeature(featureKey="vsmp"),
+                                       licenses.QueryLicenseUsage().sourceAvailable), (1, True, True))
+
+
 def access(tap, host, client):
     manager = client.manager.hostAccessManager
     accounts = client.content.accountManager
@@ -438,7 +469,7 @@ def denied(other):
 def main():
     with Host(sys.argv[1]) as host:
         Tap().run([network, network_in_use, network_at_once, options, maintenance, services, firewall,
-                   hardware, access, logs, certificates, privileges], host, Client(host))
+                   hardware, environment, access, logs, certificates, privileges], host, Client(host))
 
 
 main()

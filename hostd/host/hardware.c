@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/host/hardware.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+
+/* The first line, "" if there is none. */
+static const char *line_of(struct arena *arena, const char *path)
+{
+    cleanup_buf struct buf text = {0};
+
+    if (file_load(AT_FDCWD, path, 65536, &text, NULL) < 0)
+        return "";
+    const char *line = buf_cstr(&text);
+    return arena_strndup(arena, line, strcspn(line, "\n"));
+}
+
+/* "0-3,8,10-11" */
+static void read_cpus(struct arena *arena, const char *list, struct memory_node *node)
+{
+    node->cpus = arena_array(arena, NODE_CPUS_MAX, sizeof *node->cpus);
+    while (*list) {
+        char *end;
+        unsigned long first = strtoul(list, &end, 10), last = first;
+        if (end == list)
+            return;
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        for (; first <= last && node->cpu_count < NODE_CPUS_MAX; first++)
+            node->cpus[node->cpu_count++] = (unsigned)first;
+        list = *end == ',' ? end + 1 : "";
+    }
+}
+
+/* "Node 0 MemTotal:       16384 kB" is the first line of its meminfo. */
+static uint64_t node_memory(const char *line)
+{
+    const char *colon = strchr(line, ':');
+
+    return colon ? strtoull(colon + 1, NULL, 10) << 10 : 0;
+}
+
+struct memory_nodes memory_node_list(struct arena *arena, const char *root)
+{
+    struct memory_nodes list = {.items = arena_array(arena, NODES_MAX, sizeof *list.items)};
+
+    root = root ? root : "/sys";
+    for (unsigned n = 0; n < NODES_MAX; n++) {
+        const char *folder = arena_printf(arena, "%s/devices/system/node/node%u", root, n);
+        const char *memory = line_of(arena, arena_printf(arena, "%s/meminfo", folder));
+        if (!*memory)
+            continue;
+        struct memory_node *node = &list.items[list.count++];
+        *node = (struct memory_node){.number = n, .memory = node_memory(memory)};
+        read_cpus(arena, line_of(arena, arena_printf(arena, "%s/cpulist", folder)), node);
+    }
+    if (!list.count)
+        list.count = 1;
+    return list;
+}
+
+static uint32_t hex_of(struct arena *arena, const char *folder, const char *name)
+{
+    return (uint32_t)strtoul(line_of(arena, arena_printf(arena, "%s/%s", folder, name)), NULL, 16);
+}
+
+static void read_function(struct arena *arena, const char *folder, const char *address,
+                          struct pci_function *f)
+{
+    char *at;
+
+    *f = (struct pci_function){.address = arena_strdup(arena, address)};
+    (void)strtoul(address, &at, 16); /* the domain */
+    if (*at == ':')
+        f->bus = (unsigned)strtoul(at + 1, &at, 16) & 0xff;
+    if (*at == ':')
+        f->slot = (unsigned)strtoul(at + 1, &at, 16) & 0x1f;
+    if (*at == '.')
+        f->function = (unsigned)strtoul(at + 1, &at, 16) & 7;
+    f->vendor = (uint16_t)hex_of(arena, folder, "vendor");
+    f->device = (uint16_t)hex_of(arena, folder, "device");
+    f->subvendor = (uint16_t)hex_of(arena, folder, "subsystem_vendor");
+    f->subdevice = (uint16_t)hex_of(arena, folder, "subsystem_device");
+    f->class = hex_of(arena, folder, "class");
+}
+
+static int by_address(const void *a, const void *b)
+{
+    return strcmp(((const struct pci_function *)a)->address,
+                  ((const struct pci_function *)b)->address);
+}
+
+struct pci_functions pci_function_list(struct arena *arena, const char *root)
+{
+    struct pci_functions list = {.items =
+                                     arena_array(arena, PCI_FUNCTIONS_MAX, sizeof *list.items)};
+    const char *folder = arena_printf(arena, "%s/bus/pci/devices", root ? root : "/sys");
+    DIR *dir = opendir(folder);
+
+    for (struct dirent *e; dir && list.count < PCI_FUNCTIONS_MAX && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            read_function(arena, arena_printf(arena, "%s/%s", folder, e->d_name), e->d_name,
+                          &list.items[list.count++]);
+    if (dir)
+        (void)closedir(dir);
+    qsort(list.items, list.count, sizeof *list.items, by_address);
+    return list;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of the machine that change seldom, read from Linux each time: memory nodes
+ * (/sys/devices/system/node) and PCI functions (/sys/bus/pci/devices). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+enum { NODES_MAX = 64, PCI_FUNCTIONS_MAX = 1024, NODE_CPUS_MAX = 1024 };
+
+struct memory_node {
+    unsigned number;
+    uint64_t memory; /* bytes */
+    unsigned *cpus, cpu_count;
+};
+struct memory_nodes {
+    size_t count; /* at least one: a machine without the folder is one node, without CPUs told */
+    struct memory_node *items;
+};
+/* `root`: NULL, or a folder to read instead of /sys (tests). */
+struct memory_nodes memory_node_list(struct arena *arena, const char *root);
+
+struct pci_function {
+    const char *address; /* "0000:00:1f.2" */
+    unsigned bus, slot, function;
+    uint16_t vendor, device, subvendor, subdevice;
+    uint32_t class; /* 24 bits */
+};
+struct pci_functions {
+    size_t count;
+    struct pci_function *items; /* by address */
+};
+struct pci_functions pci_function_list(struct arena *arena, const char *root);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory nodes and PCI functions of a made-up machine, in folders as /sys has them. */
+#include "hostd/host/hardware.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/tap.h"
+
+static const struct {
+    const char *path, *text;
+} files[] = {
+    {"devices/system/node/node0/meminfo",
+     "Node 0 MemTotal:       16384 kB\nNode 0 MemFree: 1 kB\n"},
+    {"devices/system/node/node0/cpulist", "0-2,8\n"},
+    {"devices/system/node/node3/meminfo", "Node 3 MemTotal:       8 kB\n"},
+    {"devices/system/node/node3/cpulist", "\n"},
+    {"bus/pci/devices/0000:00:1f.2/vendor", "0x8086\n"},
+    {"bus/pci/devices/0000:00:1f.2/device", "0x2922\n"},
+    {"bus/pci/devices/0000:00:1f.2/class", "0x010601\n"},
+    {"bus/pci/devices/0000:00:02.0/vendor", "0x1af4\n"},
+    {"bus/pci/devices/0000:00:02.0/subsystem_device", "0x1100\n"},
+    {"bus/pci/devices/nonsense/vendor", "what\n"},
+};
+
+static void make(struct arena *arena, const char *root)
+{
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = arena_printf(arena, "%s/%s", root, files[i].path);
+        for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+            *at = '\0';
+            (void)mkdir(path, 0700);
+            *at = '/';
+        }
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CHECK_EQ(write(fd, files[i].text, strlen(files[i].text)), (ssize_t)strlen(files[i].text));
+        (void)close(fd);
+    }
+}
+
+static void a_machine(void)
+{
+    char root[] = "/tmp/socle-hardware-XXXXXX";
+    struct arena cleanup_arena arena = {0};
+
+    REQUIRE(mkdtemp(root));
+    make(&arena, root);
+    struct memory_nodes nodes = memory_node_list(&arena, root);
+    REQUIRE(nodes.count == 2);
+    CHECK_EQ(nodes.items[0].memory, 16 << 20);
+    REQUIRE(nodes.items[0].cpu_count == 4);
+    CHECK_EQ(nodes.items[0].cpus[2], 2);
+    CHECK_EQ(nodes.items[0].cpus[3], 8);
+    CHECK_EQ(nodes.items[1].number, 3);
+    CHECK_EQ(nodes.items[1].cpu_count, 0);
+    struct pci_functions pci = pci_function_list(&arena, root);
+    REQUIRE(pci.count == 3);
+    CHECK_STR(pci.items[0].address, "0000:00:02.0");
+    CHECK_EQ(pci.items[0].vendor, 0x1af4);
+    CHECK_EQ(pci.items[0].subdevice, 0x1100);
+    CHECK_EQ(pci.items[1].slot, 0x1f);
+    CHECK_EQ(pci.items[1].function, 2);
+    CHECK_EQ(pci.items[1].class, 0x010601);
+    CHECK_EQ(pci.items[2].vendor, 0);
+    CHECK_EQ(system(arena_printf(&arena, "rm -r %s", root)), 0);
+}
+
+static void no_folder(void)
+{
+    struct arena cleanup_arena arena = {0};
+
+    struct memory_nodes nodes = memory_node_list(&arena, "/nonexistent");
+    CHECK_EQ(nodes.count, 1);
+    CHECK_EQ(nodes.items[0].memory, 0);
+    CHECK_EQ(pci_function_list(&arena, "/nonexistent").count, 0);
+}
+
+TAP_MAIN(TAP_CASE(a_machine), TAP_CASE(no_folder))
