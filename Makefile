@@ -2,7 +2,6 @@
 # The front door. `make help` lists what there is; meson.build has the rest.
 MESON_TEST = meson test --print-errorlogs
 SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
-PROGRAMS   = socle socle-up socle-hostd socle-client socle-keeper socle-vmm socle-vmx socle-rfb
 SECONDS   ?= 30
 STATES    ?= 20000
 MINUTES   ?= 30
@@ -14,8 +13,9 @@ all: build/release/build.ninja ## build into build/release
 packages: ## install the Debian packages that build, tests and demo need
 	tools/packages.sh build web test lab
 
-demo: packages build/release/build.ninja ## bring a host up with a Debian VM on it, this terminal at the VM's console
-	ninja -C build/release $(PROGRAMS)
+demo: build/release/build.ninja ## bring a host up with a Debian VM on it, this terminal at the VM's console
+	@tools/packages.sh build web lab demo
+	ninja -C build/release host
 	lab/demo
 
 demo-down: ## end the host that make demo left, and its VM

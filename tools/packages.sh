@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
-#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64, web
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64, web, demo
 # Needs root or passwordless sudo only when something is missing.
 set -eu
 
 build="gcc clang make meson ninja-build pkg-config liburing-dev zlib1g-dev libseccomp-dev libssl-dev libcrypt-dev libc6-dev libpng-dev nettle-dev libexpat1-dev libjansson-dev libcurl4-openssl-dev libsqlite3-dev"
 test="gvncviewer openssl curl golang-go golang-github-vmware-govmomi-dev ruby-rbvmomi packer nginx libvirt-clients python3-pyvmomi acpica-tools busybox-static dmidecode ovmf seabios passt e2fsprogs qemu-utils mtools dosfstools xorriso python3 libclang-rt-14-dev mandoc clang-format grub-common grub-pc-bin grub-efi-amd64-bin libzydis-dev libzycore-dev"
+demo="nginx passt e2fsprogs python3"
 lab="gcc make libc6-dev libunwind-dev kmod python3"
 fuzz="clang llvm libclang-rt-14-dev"
 bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux"
@@ -26,6 +27,7 @@ for purpose in "$@"; do
     profile) wanted="$wanted $profile" ;;
     aarch64) wanted="$wanted $aarch64" ;;
     web) wanted="$wanted $web" ;;
+    demo) wanted="$wanted $demo" ;;
     *) echo "packages.sh: no purpose \"$purpose\"" >&2; exit 2 ;;
     esac
 done
