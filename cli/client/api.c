@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,7 +231,7 @@ static int file_status(const struct http_request *request, const char *path, str
     if (request->status == 507)
         return err_set(err, -EREMOTEIO, "the datastore is full");
     if (request->status == 409)
-        return err_set(err, -EREMOTEIO, "the file is in use");
+        return err_set(err, -EREMOTEIO, "the file is in use, or the VM does not run");
     (void)path;
     return err_set(err, -EREMOTEIO, "the host answers with status %ld", request->status);
 }
@@ -266,6 +267,26 @@ int api_get_file(struct api *api, const char *path, int fd, const struct api_pro
         .method = "GET", .path = path, .in_fd = -1, .out_fd = fd, .progress = progress};
 
     return move_file(api, &request, err);
+}
+
+int api_save_file(struct api *api, const char *path, const char *target,
+                  const struct api_progress *progress, struct err *err)
+{
+    cleanup_free char *part = NULL;
+
+    if (asprintf(&part, "%s.part", target) < 0) {
+        part = NULL;
+        return err_sys(err, -ENOMEM, "name");
+    }
+    cleanup_fd int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_set(err, -EIO, "cannot write \"%s\": %s", part, strerror(errno));
+    int rc = api_get_file(api, path, fd, progress, err);
+    if (rc == 0 && rename(part, target) < 0)
+        rc = err_set(err, -EIO, "cannot write \"%s\": %s", target, strerror(errno));
+    if (rc < 0)
+        (void)unlink(part);
+    return rc;
 }
 
 /* --- sockets --- */

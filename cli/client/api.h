@@ -56,6 +56,9 @@ int api_put_file(struct api *api, const char *path, int fd, uint64_t size,
                  const struct api_progress *progress, struct err *err);
 int api_get_file(struct api *api, const char *path, int fd, const struct api_progress *progress,
                  struct err *err);
+/* The same into a local file, which is there when it is whole. */
+int api_save_file(struct api *api, const char *path, const char *target,
+                  const struct api_progress *progress, struct err *err);
 
 /* A WebSocket at `path`: the connection behind the handshake, and what goes through it; close with
  * api_socket_close. See websocket.h. */

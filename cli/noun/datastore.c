@@ -189,31 +189,6 @@ static int upload(struct command *command, struct err *err)
     return rc < 0 ? err_prefix(err, rc, "\"%s\"", path) : 0;
 }
 
-/* Beside the target until it is whole. */
-static int receive(struct command *command, struct api *api, const char *url, const char *target,
-                   struct err *err)
-{
-    cleanup_free char *part = NULL;
-    struct bar bar;
-
-    if (asprintf(&part, "%s.part", target) < 0) {
-        part = NULL;
-        return err_sys(err, -ENOMEM, "name");
-    }
-    cleanup_fd int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return err_sys(err, -errno, "cannot write \"%s\"", part);
-    bar_begin(&bar, command, base_of(target), true);
-    api_catch_interrupt();
-    int rc = api_get_file(api, url, fd, &(struct api_progress){on_moved, &bar}, err);
-    bar_end(&bar);
-    if (rc == 0 && rename(part, target) < 0)
-        rc = err_sys(err, -errno, "\"%s\"", target);
-    if (rc < 0)
-        (void)unlink(part);
-    return rc;
-}
-
 static int download(struct command *command, struct err *err)
 {
     cleanup_free char *path = NULL, *inside = NULL;
@@ -221,6 +196,7 @@ static int download(struct command *command, struct err *err)
     const char *target = command_operand(command, 1);
     struct stat st;
     struct api *api;
+    struct bar bar;
     int rc = command_api(command, &api, err);
 
     if (rc == 0)
@@ -239,7 +215,10 @@ static int download(struct command *command, struct err *err)
     }
     if (!target)
         return err_sys(err, -ENOMEM, "name");
-    rc = receive(command, api, buf_cstr(&url), target, err);
+    bar_begin(&bar, command, base_of(target), true);
+    api_catch_interrupt();
+    rc = api_save_file(api, buf_cstr(&url), target, &(struct api_progress){on_moved, &bar}, err);
+    bar_end(&bar);
     return rc < 0 ? err_prefix(err, rc, "\"%s\"", path) : 0;
 }
 

@@ -472,6 +472,27 @@ static int vm_set(struct command *command, struct err *err)
                                 json_pack("{s:O}", "spec", spec), "set", NULL, err);
 }
 
+static int vm_screenshot(struct command *command, struct err *err)
+{
+    cleanup_json json_t *vm = NULL;
+    cleanup_free char *named = NULL;
+    const char *target = command_operand(command, 1);
+    char path[200];
+    struct api *api;
+    int rc = first_vm(command, "name", &api, &vm, err);
+
+    if (rc < 0)
+        return rc;
+    if (!target && asprintf(&named, "%s.png", api_text(vm, "name")) < 0)
+        named = NULL;
+    if (!target && (!named || strchr(named, '/')))
+        return err_set(err, -EINVAL, "give a file: socle vm screenshot VM FILE");
+    (void)snprintf(path, sizeof path, "/screen?id=%s", api_id(json_object_get(vm, "ref")));
+    if (target && !strcmp(target, "-"))
+        return api_get_file(api, path, STDOUT_FILENO, NULL, err);
+    return api_save_file(api, path, target ? target : named, NULL, err);
+}
+
 static const struct verb verbs[] = {
     {"list", "", "shows all virtual machines", NO_OPTIONS, vm_list},
     {"show", "VM", "shows one in detail", NO_OPTIONS, vm_show},
@@ -498,6 +519,8 @@ static const struct verb verbs[] = {
      "Ctrl-] or Ctrl-A x leaves the console, Ctrl-A Ctrl-A sends Ctrl-A; the VM goes on.\n"
      "Without a terminal: what comes in goes to the guest, until the guest's power goes off, or\n"
      "until --detach-at-end finds the end of input."},
+    {"screenshot", "VM [FILE]", "saves its screen as a PNG; - is standard output", NO_OPTIONS,
+     vm_screenshot},
     {"device list", "VM", "shows its devices", NO_OPTIONS, vm_device_list},
     {"device add disk", "VM", "adds a disk, new or of a file", vm_disk_options, VM_DISK_OPTIONS,
      vm_device_add_disk},

@@ -44,6 +44,10 @@ def machine(tap, socle, host):
 def power(tap, socle, host):
     tap.check("vm start", socle("vm", "start", "web").status == 0 and socle.rows("vm", "show", "web")["power"] == "on")
     complains(tap, "a second start is the host's no", socle("vm", "start", "web"), 1, "Powered on")
+    shot = f"{host.folder}/shot.png"
+    said = socle("vm", "screenshot", "web", shot)
+    with open(shot, "rb") as file:
+        tap.check("vm screenshot", said.status == 0 and file.read(8) == b"\x89PNG\r\n\x1a\n", said)
     tap.check("vm reset", socle("vm", "reset", "web").status == 0)
     complains(tap, "vm reboot needs tools", socle("vm", "reboot", "web"), 1, "Tools")
     complains(tap, "vm shutdown, a guest that does not listen", socle("vm", "shutdown", "web", "--wait", "1"), 1,
@@ -53,6 +57,7 @@ def power(tap, socle, host):
     tap.check("vm suspend, and start resumes", socle("vm", "suspend", "web").status == 0
               and socle.rows("vm", "show", "web")["power"] == "suspended" and socle("vm", "start", "web").status == 0
               and socle.rows("vm", "show", "web")["power"] == "on" and socle("vm", "stop", "web").status == 0)
+    complains(tap, "no screenshot of a VM that is off", socle("vm", "screenshot", "web", f"{host.folder}/no"), 1, "does not run")
     said = socle("vm", "start", "nix", "web", "nax")
     tap.check("those behind a wrong name are done too", said.status == 3 and len(said.err.splitlines()) == 2
               and socle.rows("vm", "show", "web")["power"] == "on", said)
