@@ -5,6 +5,8 @@ SANITIZED  = --suite unit --suite device --suite disk --suite fuzz
 SECONDS   ?= 30
 STATES    ?= 20000
 MINUTES   ?= 30
+KILLS     ?= 500
+SEED      ?= 1
 GUESTS    ?= secure_boot memtest installer fwts
 
 all: build/release/build.ninja ## build into build/release
@@ -54,11 +56,17 @@ crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, c
 pictures: packages all ## pictures of the host client's pages, light, dark and narrow, in build/pictures
 	SOCLE_PICTURES=$(CURDIR)/build/pictures node tests/web/pictures.mjs $(CURDIR)/build/release $(CURDIR)/web
 
+crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, SEED=1; nothing may be lost
+	tests/api/host_crash.py build/release --kills $(KILLS) --seed $(SEED)
+
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
 
 bench-engine: packages all ## the software engine against QEMU's TCG and the processor; some 15 minutes
 	bench/engine/run
+
+bench-api: packages all ## the API of a whole host with 1,024 VMs, vcsim beside it; 5 minutes
+	bench/hostd build/release
 
 format: ## clang-format on all C files
 	git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format -i

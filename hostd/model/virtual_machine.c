@@ -16,6 +16,7 @@
 #include "disk/disk.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/model/vm_clone.h"
@@ -267,10 +268,19 @@ void vm_remove(struct virtual_machine *vm)
 
 json_t *vm_to_json(struct virtual_machine *vm)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", vm->e.id, "name", vm->e.name,
-                     "datastore", vm->datastore->e.id, "path", vm->rel, "pool",
-                     vm->pool ? vm->pool->e.id : "ha-root-pool", "created",
+    return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:I}", "id", vm->e.id, "name", vm->e.name,
+                     "removing", vm->removing, "datastore", vm->datastore->e.id, "path", vm->rel,
+                     "pool", vm->pool ? vm->pool->e.id : "ha-root-pool", "created",
                      (json_int_t)vm->created_us);
+}
+
+/* hostd was killed while the VM was being destroyed, after its .vmx had gone: so it is gone. With
+ * its .vmx it is still there, and can be destroyed again. */
+static void forget_destroyed(struct virtual_machine *vm)
+{
+    EVENT_POST(vm->e.hostd, VmRemovedEvent, &vm->e, "", "Removed %s on %s and its files",
+               vm->e.name, vm->e.hostd->inventory->host.name);
+    vm_remove(vm);
 }
 
 int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
@@ -278,10 +288,12 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     const char *id, *name = NULL, *datastore_id, *path, *pool_id;
     struct virtual_machine *vm;
     json_int_t created = 0;
+    int removing = 0;
     char *end;
 
-    if (json_unpack(item, "{s:s, s?s, s:s, s:s, s:s, s?I}", "id", &id, "name", &name, "datastore",
-                    &datastore_id, "path", &path, "pool", &pool_id, "created", &created) < 0)
+    if (json_unpack(item, "{s:s, s?s, s?b, s:s, s:s, s:s, s?I}", "id", &id, "name", &name,
+                    "removing", &removing, "datastore", &datastore_id, "path", &path, "pool",
+                    &pool_id, "created", &created) < 0)
         return err_set(err, -EBADMSG, "an entry is damaged");
     unsigned long number = strtoul(id, &end, 10);
     struct datastore *datastore = datastore_find(inventory, datastore_id);
@@ -297,7 +309,10 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     vm->created_us = created;
     if (!vm->vmx && name) /* its .vmx can not be read now */
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
-    vm_adopt(vm);
+    if (removing && !vm->vmx && !datastore->lost)
+        forget_destroyed(vm);
+    else
+        vm_adopt(vm);
     return 0;
 }
 

@@ -46,6 +46,7 @@ struct virtual_machine {
     struct resource_pool *pool;
     struct task *task; /* the operation under way */
     bool unfinished;   /* on its way in (vm_transfer.h): not to be kept yet */
+    bool removing;     /* its files are going; kept in the inventory's file, for the next hostd */
     struct vmsd *vmsd; /* its snapshots; NULL: none */
     struct vm_snapshot *snapshots;
 

@@ -323,6 +323,7 @@ static void destroyed(struct haul *haul)
     struct inventory *inventory = haul->hostd->inventory;
 
     vm_end(vm);
+    vm->removing = false;
     if (haul->rc < 0) {
         task_fail_errno(haul->task, haul->rc, &work->plan.err, work->plan.rel);
     } else {
@@ -398,6 +399,8 @@ void vm_destroy_task(struct mo *mo, struct call *call)
     work->haul.task = task;
     plan_all_disks(work);
     plan_snapshots(work);
+    vm->removing = true;
+    (void)inventory_save(vm->e.hostd->inventory, NULL); /* also when the disk is full */
     post(work, remove_files, destroyed);
 }
 

@@ -132,13 +132,18 @@ static int start_front(struct up *up, struct err *err)
     return rc;
 }
 
-/* At once the first time; ever later after short lives in a row. */
+/* At once the first time; ever later after short lives in a row. One that was killed (SIGKILL comes
+ * from outside: a person, the kernel out of memory) has not failed: almost at once, each time. */
 static void plan_restart(struct helper *helper, int status)
 {
     uint64_t now = clock_now();
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    bool short_life = now - helper->started < SECONDS(SHORT_LIFE_S);
 
-    helper->failures = now - helper->started > SECONDS(SHORT_LIFE_S) ? 1 : helper->failures + 1;
-    helper->again = now + (helper->failures > 1 ? SECONDS(1) << MIN(helper->failures / 2, 4u) : 0);
+    helper->failures = short_life ? helper->failures + !killed : !killed;
+    helper->again = now + (helper->failures > 1   ? SECONDS(1) << MIN(helper->failures / 2, 4u)
+                           : killed && short_life ? SECONDS(1) / 5
+                                                  : 0);
     (void)fprintf(stderr, "socle up: %s ended (%s %d); starting it again\n", helper->name,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
