@@ -440,7 +440,7 @@ void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings)
 
     for (unsigned i = 0; i < cfg->disk_count; i++) {
         const struct vmcfg_disk *disk = &cfg->disks[i];
-        if (disk->bus == VMCFG_BUS_VIRTIO || !disk->file)
+        if (disk->bus == VMCFG_BUS_VIRTIO)
             continue;
         buf_printf(warnings, "%s%s%u:%u", separator, vmcfg_bus_word(disk->bus), disk->controller,
                    disk->unit);
@@ -448,11 +448,6 @@ void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings)
     }
     if (warnings->len != start)
         buf_put_str(warnings, ": attached as virtio; this version has no other disk controllers\n");
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        if (!cfg->disks[i].file)
-            buf_printf(warnings, "%s%u:%u: left out; this version has no drives without a disc\n",
-                       vmcfg_bus_word(cfg->disks[i].bus), cfg->disks[i].controller,
-                       cfg->disks[i].unit);
     start = warnings->len;
     separator = "";
     for (unsigned i = 0; i < cfg->nic_count; i++) {

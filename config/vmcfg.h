@@ -166,7 +166,7 @@ struct vmcfg_nic *vmcfg_add_nic(struct vmcfg *cfg, struct err *err);
 /* Derives and validates; the message names the setting, the reason and what to do. Idempotent. */
 int vmcfg_finish(struct vmcfg *cfg, struct err *err);
 
-/* One line for each drive without a disc, which is left out, and one for each kind of device that a
+/* One line for each kind of device that a
  * finished `cfg` asks for and that is attached as virtio instead, because this version has no such
  * device. */
 void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "hostd/model/vm_plan.h"
 #include "hostd/model/vm_snapshot.h"
 
 static void cancel(struct task *task)
@@ -14,6 +16,22 @@ static void cancel(struct task *task)
     struct virtual_machine *vm = task->ctx;
 
     (void)keeper_send(vm->keeper.fd, KEEPER_CANCEL);
+}
+
+/* The disks that the plan wants larger, as the keeper numbers them. */
+static void set_sizes(struct keeper_change *change, const struct plan *plan)
+{
+    struct stat wanted, have;
+
+    for (unsigned i = 0; plan && i < plan->disk_count; i++) {
+        const struct plan_disk *disk = &plan->disk[i];
+        if (disk->what != PLAN_GROW || fstatat(disk->at.fd, disk->at.rel, &wanted, 0) < 0)
+            continue;
+        for (unsigned n = 0; n < change->cfg->disk_count; n++)
+            if (change->cfg->disks[n].file && stat(change->cfg->disks[n].file, &have) == 0 &&
+                have.st_ino == wanted.st_ino && have.st_dev == wanted.st_dev)
+                change->grow[n] = disk->size;
+    }
 }
 
 int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *order,
@@ -41,6 +59,8 @@ int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *ord
     change.changes = vm->expected;
     if (getrandom(&change.token, sizeof change.token, 0) != sizeof change.token)
         rc = err_sys(err, -errno, "random numbers");
+    if (rc == 0 && change.cfg)
+        set_sizes(&change, order->plan);
     if (rc == 0)
         rc = keeper_change(vm->keeper.fd, &change, err);
     if (rc < 0)

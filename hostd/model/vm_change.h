@@ -6,12 +6,15 @@
 
 #include "hostd/model/virtual_machine.h"
 
+struct plan;
+
 struct vm_change_order {
     unsigned flags; /* VM_CHANGE_* (vm/process/run.h) */
     int state_fd;   /* borrowed; -1: none */
     struct vmxfile
         *vmx; /* what the .vmx becomes; borrowed. Its disks and cards are what the VM gets */
-    bool same_devices; /* only the .vmx changes */
+    bool same_devices;       /* only the .vmx changes */
+    const struct plan *plan; /* NULL, or what has the disks that are to grow */
 };
 
 /* `done` comes later, from the loop: 0, or -errno with what the keeper said (-EPIPE: the VM has

@@ -16,6 +16,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_change.h"
 #include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_edit.h"
 #include "hostd/model/vm_suspend.h"
@@ -32,6 +33,7 @@ struct work {
     struct plan plan;
     char name[ENTITY_NAME_MAX + 1];
     char folder[DSPATH_MAX];
+    bool devices;            /* reconfigure: they change */
     uint32_t uids[UIDS_MAX]; /* of snapshots, to be destroyed with the VM */
     unsigned uid_count;
 };
@@ -460,21 +462,58 @@ static bool same_version(struct call *call, const struct virtual_machine *vm, co
     return false;
 }
 
-/* Hardware of a running VM stays as it is; the rest may change. */
-static bool may_change_running(struct call *call, const struct virtual_machine *vm,
-                               const struct vim_VirtualMachineConfigSpec *spec)
+/* What a running VM can take: another disc, a cable in or out, a larger disk. */
+static bool is_hot(const struct vim_VirtualMachineConfigSpec *spec)
 {
-    /* A suspended VM goes on with the hardware that it had. */
-    bool hardware = spec->numCPUs.set || spec->numCoresPerSocket.set || spec->memoryMB.set ||
-                    spec->deviceChange.count || spec->firmware || spec->version || spec->uuid;
+    for (size_t i = 0; i < spec->deviceChange.count; i++) {
+        const struct vim_VirtualDeviceConfigSpec *change = spec->deviceChange.items[i];
+        const struct vim_VirtualDevice *device = change->device;
+        if (change->operation != VIM_VirtualDeviceConfigSpecOperation_edit || !device ||
+            !(VIM_AS(VirtualCdrom, device) || VIM_AS(VirtualEthernetCard, device) ||
+              VIM_AS(VirtualDisk, device)))
+            return false;
+    }
+    return true;
+}
 
-    return !hardware || !fault_power(call, vm, false);
+/* The rest of a running VM's hardware stays, and all of a suspended one's. */
+static bool may_change_now(struct call *call, const struct virtual_machine *vm,
+                           const struct vim_VirtualMachineConfigSpec *spec)
+{
+    bool hardware = spec->numCPUs.set || spec->numCoresPerSocket.set || spec->memoryMB.set ||
+                    spec->firmware || spec->version || spec->uuid;
+    bool devices = spec->deviceChange.count && !(vm->power == VM_ON && is_hot(spec));
+
+    return !(hardware || devices) || !fault_power(call, vm, false);
+}
+
+static void changed_hot(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct work *work = ctx;
+
+    (void)stood_us;
+    work->haul.rc = rc;
+    if (rc < 0)
+        work->plan.err = *why;
+    reconfigured(&work->haul);
+}
+
+/* Nothing has to be made on the datastore: the VM becomes what the new .vmx says. */
+static void change_hot(struct work *work)
+{
+    struct vm_change_order order = {.state_fd = -1, .vmx = work->plan.vmx, .plan = &work->plan};
+    struct err err = ERR_INIT;
+    int rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
+
+    if (rc < 0)
+        changed_hot(work, rc, &err, 0);
 }
 
 static void change_vm(struct call *call, struct virtual_machine *vm,
                       const struct vim_VirtualMachineConfigSpec *spec)
 {
     struct inventory *inventory = hostd_of(call)->inventory;
+    bool ready = false;
     struct work *work;
 
     if (!vm->vmx) {
@@ -482,18 +521,23 @@ static void change_vm(struct call *call, struct virtual_machine *vm,
         return;
     }
     if (!same_version(call, vm, spec->changeVersion) || !may_change(call, &vm->e.mo, spec) ||
-        !may_change_running(call, vm, spec) ||
+        !may_change_now(call, vm, spec) ||
         (spec->name && !entity_check_name(call, &inventory->vm_folder.e, &vm->e, spec->name)))
         return;
     work = begin_work(call, vm);
     if (!work)
         return;
+    work->devices = spec->deviceChange.count;
     if (vm_copy_vmx(vm, &work->plan.vmx) < 0)
         CALL_FAULT(call, SystemError);
     else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->haul.task))
-        post(work, run_plan, reconfigured);
-    if (call->fault)
+        ready = true;
+    if (!ready)
         work_free(work);
+    else if (vm->power == VM_ON)
+        change_hot(work);
+    else
+        post(work, run_plan, reconfigured);
 }
 
 void vm_reconfigure(struct mo *mo, struct call *call)

@@ -300,6 +300,17 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
     return true;
 }
 
+/* A running VM has one answer to both questions: what is connected now is so at the next start. */
+static void set_connection(struct editing *e, const char *device,
+                           const struct vim_VirtualDeviceConnectInfo *info)
+{
+    bool runs = e->vm && e->vm->power == VM_ON;
+
+    if (info)
+        set(e, device, "startConnected",
+            (runs ? info->connected : info->startConnected) ? "TRUE" : "FALSE");
+}
+
 static bool set_cdrom(struct editing *e, const struct vim_VirtualCdrom *cdrom, const char *slot)
 {
     const struct vim_VirtualCdromIsoBackingInfo *iso =
@@ -318,8 +329,7 @@ static bool set_cdrom(struct editing *e, const struct vim_VirtualCdrom *cdrom, c
         set(e, slot, "fileName", "emptyBackingString");
         set(e, slot, "clientDevice", "TRUE");
     }
-    if (cdrom->connectable)
-        set(e, slot, "startConnected", cdrom->connectable->startConnected ? "TRUE" : "FALSE");
+    set_connection(e, slot, cdrom->connectable);
     return true;
 }
 
@@ -393,8 +403,7 @@ static bool set_card(struct editing *e, const struct vim_VirtualEthernetCard *ca
         return bad_device(e, "The network is not there.");
     if (network)
         set(e, device, "networkName", network->deviceName);
-    if (card->connectable)
-        set(e, device, "startConnected", card->connectable->startConnected ? "TRUE" : "FALSE");
+    set_connection(e, device, card->connectable);
     bool manual = card->macAddress && *card->macAddress && card->addressType &&
                   !strcasecmp(card->addressType, "manual");
     if (manual && vmcfg_mac_parse(card->macAddress, mac) < 0)

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to VMs while they run: suspend, snapshots, hot changes; real guests, pyVmomi. TAP.
 
-usage: host_running.py BUILD [SCENARIO...]
+usage: host_running.py BUILD GROUP|SCENARIO...
+
+SOCLE_CRASH_ROUNDS=N in the environment: how often somebody is killed.
 """
 
+import hashlib
 import os
 import re
 import signal
@@ -14,13 +17,18 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, connect, reconnect, vmm_of, wait  # noqa: E402
+from client import Client, connect, device, devices, reconnect, vmm_of, wait  # noqa: E402
+from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
 from host import Host, Tap, eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 
 ROUNDS = int(os.environ.get("SOCLE_CRASH_ROUNDS", "3"))
+
+
+EMPTY_DRIVE = {"ide1:0.present": "TRUE", "ide1:0.deviceType": "atapi-cdrom",
+               "ide1:0.fileName": "emptyBackingString", "ide1:0.startConnected": "FALSE"}
 
 
 # suspend
@@ -336,7 +344,7 @@ def deep(tap, host, client):
 def firmware(tap, host, client):
     """A whole PC: firmware, its flash and screen, two processors."""
     for kind in ("bios", "efi"):
-        one = Guest(host, client, kind, firmware=kind, disks=(), extra={"numvcpus": "2"}).boot()
+        one = Guest(host, client, kind, firmware=kind, disks=(), extra={"numvcpus": "2", **EMPTY_DRIVE}).boot()
         one.command("echo kept >/tmp/file; (seq 1 30000 | md5sum >/tmp/sum; echo all >/tmp/done) &")
         snapshot = take(one, "then", memory=True)
         wait(one.vm.Suspend())
@@ -358,6 +366,77 @@ def firmware(tap, host, client):
         one.remove()
 
 
+# hot changes
+
+def edit(one, what):
+    wait(one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[device("edit", what)])))
+
+
+def only(one, kind):
+    return devices(one.vm, kind)[0]
+
+
+def insert(one, file, connected=True):
+    drive = only(one, vim.vm.device.VirtualCdrom)
+    drive.backing = vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=f"[datastore1] {one.name}/{file}")
+    drive.connectable.connected = drive.connectable.startConnected = connected
+    edit(one, drive)
+
+
+def changes(tap, host, client):
+    """Discs, cables and larger disks, under the guest's eyes; the rest is refused."""
+    discs = {}
+    one = Guest(host, client, "changes", extra=EMPTY_DRIVE)
+    for name, size in (("a.iso", 2), ("b.iso", 3)):
+        discs[name] = os.urandom(size << 20)
+        with open(one.path(name), "wb") as file:
+            file.write(discs[name])
+    one.boot()
+    drive = "vdb" if one.command("cat /sys/block/vda/ro") == "0" else "vda"
+    disk_name = "vda" if drive == "vdb" else "vdb"
+    tap.equal("a drive without a disc", one.command(f"cat /sys/block/{drive}/size"), "0")
+    for name, data in discs.items():
+        insert(one, name)
+        tap.equal(f"{name} is in", one.command(f"md5sum </dev/{drive}")[:32], hashlib.md5(data).hexdigest())
+        tap.check("and the API says so", only(one, vim.vm.device.VirtualCdrom).connectable.connected)
+    insert(one, "b.iso", connected=False)
+    tap.equal("ejected", one.command(f"cat /sys/block/{drive}/size"), "0")
+    tap.raises("a disc that is not there", Exception, lambda: insert(one, "none.iso"))
+    tap.equal("changes nothing", (one.state(), one.command(f"cat /sys/block/{drive}/size")), ("poweredOn", "0"))
+
+    card = only(one, vim.vm.device.VirtualEthernetCard)
+    one.command("ip link set eth0 up")
+    for connected, carrier in ((False, "0"), (True, "1")):
+        card.connectable.connected = card.connectable.startConnected = connected
+        edit(one, card)
+        tap.equal(f"the cable is {'in' if connected else 'out'}", one.command(
+            f"for i in $(seq 50); do [ $(cat /sys/class/net/eth0/carrier) = {carrier} ] && break; sleep 0.1; done; "
+            "cat /sys/class/net/eth0/carrier"), carrier)
+
+    before = int(one.command(f"cat /sys/block/{disk_name}/size"))
+    disk = only(one, vim.vm.device.VirtualDisk)
+    disk.capacityInKB = 24 << 10
+    disk.capacityInBytes = 24 << 20
+    edit(one, disk)
+    tap.equal("the disk has grown", (before, one.command(f"cat /sys/block/{disk_name}/size")), (32768, "49152"))
+    tap.equal("to its end", one.command(f"echo end | dd of=/dev/{disk_name} bs=512 seek=49151 conv=sync,fsync,notrunc "
+                                        "2>/dev/null; echo $?"), "0")
+    tap.equal("and the API says so", only(one, vim.vm.device.VirtualDisk).capacityInKB, 24 << 10)
+    wait(one.vm.Reconfigure(vim.vm.ConfigSpec(annotation="while it runs")))
+    tap.equal("words change, too", one.vm.config.annotation, "while it runs")
+    for text, spec in (
+            ("memory", vim.vm.ConfigSpec(memoryMB=256)), ("processors", vim.vm.ConfigSpec(numCPUs=2)),
+            ("another disk", vim.vm.ConfigSpec(deviceChange=[new_disk(-1, 1024, 1000, 3)])),
+            ("a card less", vim.vm.ConfigSpec(deviceChange=[device("remove", card)]))):
+        tap.raises(f"{text}: not while it runs", vim.fault.InvalidPowerState,
+                   lambda spec=spec: wait(one.vm.Reconfigure(spec)))
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    wait(one.vm.PowerOff())
+    check_images(tap, one)
+    tap.equal("what was written last is there", content(one, "disk.vmdk")[-512:-508], b"end\n")
+    one.remove()
+
+
 # processes that die
 
 def killed(tap, host, client):
@@ -376,15 +455,19 @@ def killed(tap, host, client):
         one.remove()
 
 
-SCENARIOS = [suspend, discard, hot, keeper_crash, hostd_crash, memory, deep, firmware, killed]
+GROUPS = {
+    "running": [suspend, discard, hot, memory, changes, killed],
+    "crashes": [keeper_crash, hostd_crash, deep, firmware],
+}
 
 
 def main():
     build, names = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    scenarios = [s for group, many in GROUPS.items() for s in many if group in names or s.__name__ in names]
     guest.prepare(build)
     with Host(build) as host:
         client = Client(connect(host))
-        Tap().run([s for s in SCENARIOS if not names or s.__name__ in names], host, client)
+        Tap().run(scenarios, host, client)
 
 
 if __name__ == "__main__":

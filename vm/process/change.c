@@ -17,6 +17,7 @@
 struct work {
     struct change_machine *m;
     struct vm_change *change;
+    bool stands; /* the guest has to; for a .vmx alone it has not */
     bool closed[VMCFG_DISKS_MAX], opened[VMCFG_DISKS_MAX], made[VMCFG_DISKS_MAX];
     struct err *err;
 };
@@ -123,6 +124,22 @@ static int on_merge(void *ctx, uint64_t done, uint64_t total)
     return cancelled(ctx) ? -ECANCELED : 0;
 }
 
+static int grow(struct work *w, unsigned i)
+{
+    cleanup_aio struct aio *aio = NULL;
+    struct disk_dir dir;
+    const char *name;
+    int rc = disk_dir_open_for(&dir, w->m->cfg->disks[i].file, &name, w->err);
+
+    if (rc < 0)
+        return rc;
+    rc = aio_create(AIO_PLAIN, &aio, w->err);
+    if (rc == 0)
+        rc = disk_extend(&dir.host, name, w->change->grow[i], false, aio, on_merge, w, w->err);
+    disk_dir_close(&dir);
+    return rc;
+}
+
 /* The old disk's next one is made, or gets what the old one holds. */
 static int prepare(struct work *w, unsigned i)
 {
@@ -132,6 +149,8 @@ static int prepare(struct work *w, unsigned i)
     struct disk_dir dir;
     const char *name, *old;
 
+    if (w->change->grow[i] && was)
+        return grow(w, i);
     if (!flags || !was || !becomes)
         return 0;
     int rc = open_folder(becomes, was, &dir, &name, &old, w->err);
@@ -167,7 +186,7 @@ static int change_disks(struct work *w)
     int rc = 0;
 
     for (unsigned i = 0; i < next->disk_count && rc == 0; i++) {
-        if (same_file(now->disks[i].file, next->disks[i].file))
+        if (same_file(now->disks[i].file, next->disks[i].file) && !w->change->grow[i])
             continue;
         rc = ask(w, w->m->vmx, LINK_DISK_CLOSE, i, -1);
         w->closed[i] = rc == 0;
@@ -293,7 +312,7 @@ static int go_on(struct work *w)
 static int carry_out(struct work *w)
 {
     struct vm_change *change = w->change;
-    int rc = stand_still(w);
+    int rc = w->stands ? stand_still(w) : 0;
 
     if (rc == 0 && change->state_fd >= 0)
         rc = save(w);
@@ -316,6 +335,7 @@ void change_run(struct change_machine *m, struct vm_change *change)
     cleanup_vmcfg struct vmcfg next = {0};
     bool restored = m->paused;
 
+    w.stands = restored || change->cfg || change->state_fd >= 0;
     change->rc = plan(&w, &next);
     if (change->rc < 0)
         return;
@@ -324,12 +344,12 @@ void change_run(struct change_machine *m, struct vm_change *change)
     if (change->rc == 0) {
         if (change->cfg)
             take_changes(m->cfg, &next);
-        if (!(change->flags & VM_CHANGE_END))
+        if (w.stands && !(change->flags & VM_CHANGE_END))
             change->rc = go_on(&w);
-    } else if (!restored) {
+    } else if (w.stands && !restored) {
         struct err ignored = ERR_INIT;
         w.err = &ignored; /* the first reason counts */
         (void)go_on(&w);
     }
-    change->stood_us = (clock_now() - began) / 1000;
+    change->stood_us = w.stands ? (clock_now() - began) / 1000 : 0;
 }

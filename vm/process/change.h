@@ -29,6 +29,8 @@ struct vm_change {
     int state_fd;            /* -1: no state is saved */
     const struct vmcfg *cfg; /* what the VM becomes; NULL: as it is. Taken over are the files of
                                 disks and discs, and which cables are in */
+    uint64_t grow[VMCFG_DISKS_MAX]; /* bytes that a disk is to have; 0: what it has. No other undoes
+                                       that */
     int (*commit)(void *ctx, struct err *err);     /* NULL: nothing to do */
     void (*progress)(void *ctx, unsigned percent); /* on the thread; NULL: nobody listens */
     void *ctx;

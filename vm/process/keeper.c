@@ -132,6 +132,12 @@ int keeper_change(int socket, const struct keeper_change *change, struct err *er
     if (rc == 0 && change->commit_path)
         rc = send_bytes(socket, KEEPER_WITH_COMMIT, change->commit, change->commit_len,
                         change->commit_path, err);
+    for (unsigned i = 0; i < VMCFG_DISKS_MAX && rc == 0; i++) {
+        const struct keeper_message size = {
+            .kind = KEEPER_WITH_SIZE, .value = i, .us = (int64_t)change->grow[i]};
+        if (size.us && (rc = keeper_send_message(socket, &size, -1)) < 0)
+            (void)err_sys(err, rc, "the VM's keeper");
+    }
     if (rc == 0 && (rc = keeper_send_message(socket, &go, -1)) < 0)
         (void)err_sys(err, rc, "the VM's keeper");
     return rc;

@@ -51,6 +51,7 @@ enum keeper_kind {
     KEEPER_WITH_STATE,  /* the file */
     KEEPER_WITH_CONFIG, /* a dictionary (vmcfg_encode) */
     KEEPER_WITH_COMMIT, /* the new content of the file that is named in text */
+    KEEPER_WITH_SIZE,   /* without a descriptor: disk `value` is to have us bytes */
     KEEPER_CHANGE,      /* value: VM_CHANGE_* */
     KEEPER_CANCEL,      /* the change under way, if it still can be */
     /* client -> keeper, and its answer: with the descriptor of a stream socket to the serial port
@@ -86,7 +87,8 @@ struct keeper_change {
                                 base/file.h); shorter than ERR_TEXT_MAX */
     const void *commit;
     size_t commit_len;
-    uint64_t changes, token; /* see struct keeper_message */
+    uint64_t changes, token;        /* see struct keeper_message */
+    uint64_t grow[VMCFG_DISKS_MAX]; /* bytes that disks are to have; 0: what they have */
 };
 
 /* Starts one. `path` is taken as it is: short (a socket's address) and relative to the working

@@ -149,6 +149,7 @@ static void begin_change(struct client *client, const struct keeper_message *m)
             .progress = on_progress,
             .ctx = keeper,
         };
+        memcpy(keeper->change.grow, keeper->order.grow, sizeof keeper->change.grow);
         rc = vm_change(keeper->vm, &keeper->change, on_changed, keeper);
         keeper->busy = rc == 0;
     }
@@ -188,7 +189,7 @@ static void on_client(void *ctx, uint32_t events)
     int fd = -1, rc = keeper_receive(client->source.fd, &m, &fd);
 
     (void)events;
-    if (rc == 0 && m.kind >= KEEPER_WITH_STATE && m.kind <= KEEPER_WITH_COMMIT)
+    if (rc == 0 && m.kind >= KEEPER_WITH_STATE && m.kind <= KEEPER_WITH_SIZE)
         rc = keeper_order_add(&client->order, &m, TAKE_FD(fd));
     if (rc == 0 && m.kind == KEEPER_CONSOLE)
         show_console(keeper, fd);

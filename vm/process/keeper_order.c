@@ -46,6 +46,12 @@ int keeper_order_add(struct keeper_order *order, const struct keeper_message *me
 {
     cleanup_fd int owned = fd;
 
+    if (message->kind == KEEPER_WITH_SIZE) {
+        if (message->value >= VMCFG_DISKS_MAX || message->us <= 0)
+            return -EBADMSG;
+        order->grow[message->value] = (uint64_t)message->us;
+        return 0;
+    }
     if (fd < 0)
         return -EBADMSG;
     if (message->kind == KEEPER_WITH_CONFIG)

@@ -12,6 +12,7 @@ struct keeper_order {
     struct vmcfg cfg;
     char *commit_path; /* owned; NULL: nothing to commit */
     struct buf commit;
+    uint64_t grow[VMCFG_DISKS_MAX];
 };
 
 void keeper_order_init(struct keeper_order *order);
