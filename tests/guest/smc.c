@@ -431,3 +431,50 @@ void smc_text_poke(void)
     }
     stop_runner();
 }
+
+/* Without an interrupt: a store, a flag, and a serializing instruction of who sees it. The other
+ * one runs the code all the while, so that the page becomes code between two stores. */
+static volatile uint32_t race_value, race_seen;
+
+static void race_for_ever(void)
+{
+    uint32_t last = 0;
+
+    while (!runner_stop) {
+        (void)call(runner_where);
+        uint32_t value = race_value;
+        if (value == last)
+            continue;
+        last = value;
+        __asm__ volatile("cpuid" : "+a"(value) : : "ebx", "ecx", "edx");
+        runner_wrong += call(runner_where) != last;
+        race_seen = last;
+    }
+    runner_stop = 2;
+}
+
+void smc_race(void)
+{
+    window_open();
+    for (unsigned i = 0; i < PAGES; i++)
+        window_map(i, pool_page(i) | PTE_RW);
+    write_code(window_page(0), 0);
+    runner_where = window_page(0);
+    runner = ap_start(race_for_ever);
+    for (uint32_t i = 1; i < ROUNDS; i++) {
+        uint64_t where = window_page(i / 4 % PAGES);
+        volatile uint32_t *operand = (volatile uint32_t *)(where + 1);
+        if (i % 4 == 0) {
+            write_code(where, 0);
+            runner_where = where;
+        }
+        *operand = 0;
+        for (uint32_t k = 0; k < i % 61 * 400; k++)
+            __asm__ volatile("" : : : "memory");
+        *operand = i;
+        race_value = i;
+        while (race_seen != i)
+            __asm__ volatile("pause");
+    }
+    stop_runner();
+}

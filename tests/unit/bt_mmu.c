@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paging in all its modes, by tables written by hand: what is found, what faults with which error
  * code, which bits are set, and what the TLB may and may not keep. */
+#include <time.h>
+
 #include "tests/unit/bt_machine.h"
 
 enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128, G = 256 };
@@ -384,7 +386,65 @@ static void apic_page_moves(void)
     rig_close();
 }
 
+/* A page becomes code on one processor while another may have it writable. */
+
+static _Atomic(bool) protected;
+
+static void *protect(void *page)
+{
+    mmu_protect_code(rig.cpu, (uintptr_t)page);
+    atomic_store(&protected, true);
+    return NULL;
+}
+
+static bool is_protected_within(unsigned ms)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+
+    for (unsigned i = 0; i < ms && !atomic_load(&protected); i++)
+        (void)nanosleep(&pause, NULL);
+    return atomic_load(&protected);
+}
+
+static void code_of_others(void)
+{
+    struct engine_vcpu *made;
+    pthread_t thread;
+
+    REQUIRE(rig_open());
+    struct bt_vm *vm = rig.cpu->vm;
+    vm->model.cpus = 2;
+    REQUIRE(!engine_bt.vcpu_create(rig.vm, 1, &made, NULL));
+    struct bt_vcpu *other = bt_vcpu_of(made);
+    mmu_store(other, 0x5008, 8, 1);
+    bt_vcpu_busy(other); /* as if it ran */
+    /* It never wrote there. */
+    atomic_fetch_or(&vm->gmem->code[6], GMEM_CODE);
+    CHECK(!mmu_protect_code(rig.cpu, 6));
+    CHECK_EQ(atomic_load(&other->request) & BT_REQUEST_PROTECT, 0);
+    /* It did, and may do it again until it has heard of it. */
+    uint32_t was = atomic_fetch_or(&vm->gmem->code[5], GMEM_CODE) | GMEM_CODE;
+    REQUIRE(!pthread_create(&thread, NULL, protect, (void *)5));
+    CHECK(!is_protected_within(50));
+    CHECK(mmu_hit(other, 0x5008, 8, MMU_WRITE));
+    CHECK(atomic_load(&rig.cpu->quiet)); /* who asks it must not wait */
+    bt_vcpu_busy(other);
+    CHECK(is_protected_within(10000));
+    CHECK(!mmu_hit(other, 0x5008, 8, MMU_WRITE));
+    CHECK(atomic_load(&vm->gmem->code[5]) != was); /* what it wrote is told */
+    (void)pthread_join(thread, NULL);
+    /* A processor that does nothing is not waited for. */
+    mmu_store(other, 0x7008, 8, 1);
+    bt_vcpu_quiet(other);
+    atomic_fetch_or(&vm->gmem->code[7], GMEM_CODE);
+    CHECK(mmu_protect_code(rig.cpu, 7));
+    bt_vcpu_busy(other);
+    CHECK(!mmu_hit(other, 0x7008, 8, MMU_WRITE));
+    engine_bt.vcpu_destroy(made);
+    rig_close();
+}
+
 TAP_MAIN(TAP_CASE(no_paging), TAP_CASE(apic_page_moves), TAP_CASE(rights),
          TAP_CASE(rights_of_all_levels), TAP_CASE(accessed_and_dirty), TAP_CASE(crossing),
          TAP_CASE(large_pages), TAP_CASE(flushes), TAP_CASE(pcid), TAP_CASE(pae),
-         TAP_CASE(two_levels), TAP_CASE(alignment), TAP_CASE(nonsense))
+         TAP_CASE(two_levels), TAP_CASE(alignment), TAP_CASE(nonsense), TAP_CASE(code_of_others))

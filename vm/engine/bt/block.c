@@ -110,8 +110,9 @@ struct code_page {
     uint32_t generation;
 };
 
-/* Translates, and from here on hears of writes. */
-static void code_page(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *ret_page)
+/* Translates, and from here on hears of writes. True: others had to be waited for; other pages' may
+ * not hold any more. */
+static bool code_page(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *ret_page)
 {
     const uint8_t *host;
     uint64_t gpa = mmu_code_page(vcpu, linear, &host);
@@ -119,16 +120,20 @@ static void code_page(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *r
 
     *ret_page = (struct code_page){0};
     if (!host || !piece)
-        return;
+        return false;
     uint64_t number = piece->page + (gpa - piece->base) / PAGE;
     *ret_page =
         (struct code_page){.host = host, .number = number, .word = word_of(vcpu->vm, number)};
     uint32_t was = atomic_load(ret_page->word);
     if (!(was & GMEM_CODE)) {
         was = atomic_fetch_or(ret_page->word, GMEM_CODE);
-        mmu_protect_code(vcpu, number);
+        if (mmu_protect_code(vcpu, number)) {
+            (void)code_page(vcpu, linear, ret_page);
+            return true;
+        }
     }
     ret_page->generation = was | GMEM_CODE;
+    return false;
 }
 
 static unsigned hash_of(uint64_t page, unsigned start, uint32_t mode)
@@ -150,14 +155,15 @@ static uint64_t next_page(const struct bt_vcpu *vcpu, uint64_t linear)
 }
 
 /* The instruction at the end of a page that goes on in the next one. */
-static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, const struct code_page *first,
+static void decode_crossing(struct bt_vcpu *vcpu, uint64_t linear, struct code_page *first,
                             struct code_page *ret_second, struct bt_insn *ret_insn,
                             uint32_t *ret_sum)
 {
     unsigned head = PAGE - linear % PAGE;
     uint8_t bytes[BT_INSN_MAX];
 
-    code_page(vcpu, next_page(vcpu, linear), ret_second);
+    while (code_page(vcpu, next_page(vcpu, linear), ret_second))
+        (void)code_page(vcpu, linear, first);
     memcpy(bytes, first->host ? first->host + linear % PAGE : no_memory, head);
     memcpy(bytes + head, ret_second->host ? ret_second->host : no_memory, BT_INSN_MAX - head);
     if (!bt_decode(bytes, BT_INSN_MAX, vcpu->mode & BT_MODE_CODE, ret_insn))
@@ -205,7 +211,7 @@ static void fill_block(struct bt_vcpu *vcpu, struct bt_block *block, struct bt_i
 
 /* Decodes what is at `linear` into insn[]; returns how many. *ret_sum: of one on two pages. */
 static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
-                           const struct code_page *page, struct code_page *ret_second,
+                           struct code_page *page, struct code_page *ret_second,
                            struct bt_insn *insn, uint32_t *ret_sum)
 {
     unsigned at = linear % PAGE, count = 0, code = vcpu->mode & BT_MODE_CODE;
@@ -229,7 +235,7 @@ static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
 }
 
 static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
-                             const struct code_page *page)
+                             struct code_page *page)
 {
     struct bt_interp *interp = vcpu->interp;
     struct code_page second = *page;
@@ -302,7 +308,7 @@ static bool goes_on(struct bt_vcpu *vcpu, uint64_t linear, const struct bt_block
 
     if (!block->crosses)
         return true;
-    code_page(vcpu, next_page(vcpu, linear), &second);
+    (void)code_page(vcpu, next_page(vcpu, linear), &second);
     return second.word && second.number == block->page[1];
 }
 
@@ -311,7 +317,7 @@ static struct bt_block *look_up(struct bt_vcpu *vcpu, uint64_t linear, bool sing
     struct bt_interp *interp = vcpu->interp;
     struct code_page page;
 
-    code_page(vcpu, linear, &page);
+    (void)code_page(vcpu, linear, &page);
     if (!page.word) /* no memory: never kept */
         return make(vcpu, linear, true, &page);
     unsigned start = linear % PAGE, slot = hash_of(page.number, start, vcpu->mode);

@@ -105,15 +105,23 @@ void bt_bus_write(struct bt_vcpu *vcpu, enum bus_space space, uint64_t addr, uns
 
 /* Attention of all */
 
-static bool settled(struct bt_vcpu *vcpu, uint32_t bits)
+bool bt_vcpu_settled(struct bt_vcpu *vcpu, uint32_t bits)
 {
     return atomic_load(&vcpu->quiet) || !(atomic_load(&vcpu->request) & bits);
 }
 
-void bt_vm_settle(struct bt_vm *vm, uint32_t bits)
+void bt_vm_pause(unsigned tries)
 {
     const struct timespec pause = {.tv_nsec = 20000};
 
+    if (tries < 20)
+        (void)sched_yield();
+    else
+        (void)nanosleep(&pause, NULL);
+}
+
+void bt_vm_settle(struct bt_vm *vm, uint32_t bits)
+{
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *vcpu = atomic_load(&vm->vcpu[i]);
         if (vcpu) {
@@ -123,8 +131,8 @@ void bt_vm_settle(struct bt_vm *vm, uint32_t bits)
     }
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *vcpu = atomic_load(&vm->vcpu[i]);
-        while (vcpu && !settled(vcpu, bits))
-            (void)nanosleep(&pause, NULL);
+        for (unsigned tries = 0; vcpu && !bt_vcpu_settled(vcpu, bits); tries++)
+            bt_vm_pause(tries);
     }
 }
 

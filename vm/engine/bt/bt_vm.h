@@ -119,6 +119,8 @@ void bt_bus_write(struct bt_vcpu *vcpu, enum bus_space space, uint64_t addr, uns
  * memory again; when it returns they have, or are quiet: outside vcpu_run, halted, or within a
  * device's access, and will. Without locks that a device's access may want. */
 void bt_vm_settle(struct bt_vm *vm, uint32_t bits);
+bool bt_vcpu_settled(struct bt_vcpu *vcpu, uint32_t bits); /* has it, or is it quiet? */
+void bt_vm_pause(unsigned tries);                          /* between two looks; shortly at first */
 /* For a vCPU, around whatever may take long and touches no guest memory. */
 void bt_vcpu_quiet(struct bt_vcpu *vcpu);
 void bt_vcpu_busy(struct bt_vcpu *vcpu);

@@ -93,6 +93,11 @@ int mmu_create(struct bt_vcpu *vcpu)
 
     if (!tlb)
         return -ENOMEM;
+    tlb->wrote = calloc(vcpu->vm->gmem->size / GMEM_PAGE_SIZE, sizeof *tlb->wrote);
+    if (!tlb->wrote) {
+        free(tlb);
+        return -ENOMEM;
+    }
     vcpu->tlb = tlb;
     for (unsigned i = 0; i < MMU_SPACES; i++)
         tlb->space[i].table = (uint8_t)i;
@@ -103,6 +108,8 @@ int mmu_create(struct bt_vcpu *vcpu)
 
 void mmu_destroy(struct bt_vcpu *vcpu)
 {
+    if (vcpu->tlb)
+        free((void *)vcpu->tlb->wrote);
     free(vcpu->tlb);
     vcpu->tlb = NULL;
 }
@@ -237,10 +244,17 @@ void mmu_drop_writable(struct bt_vcpu *vcpu)
     flat_drop_writable(vcpu);
 }
 
-void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
+/* Whether this vCPU may have an entry that allows writing the page; any thread may ask, once the
+ * page's code bit is set: who makes such an entry says so first, and then looks at the bit. */
+static bool may_write(const struct bt_vcpu *vcpu, uint64_t page)
 {
-    struct bt_vm *vm = vcpu->vm;
+    return page >= vcpu->vm->gmem->size / GMEM_PAGE_SIZE || atomic_load(&vcpu->tlb->wrote[page]);
+}
 
+static void protect_own(struct bt_vcpu *vcpu, uint64_t page)
+{
+    if (!may_write(vcpu, page))
+        return;
     for (unsigned i = 0; i < MMU_TLB_SIZE; i++) {
         struct bt_tlb_entry *e = &vcpu->tlb->entry[i];
         if (e->rights & MMU_ENTRY_WRITE && e->number == page) {
@@ -249,13 +263,44 @@ void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
         }
     }
     flat_protect(vcpu, page);
+    if (page < vcpu->vm->gmem->size / GMEM_PAGE_SIZE)
+        atomic_store_explicit(&vcpu->tlb->wrote[page], 0, memory_order_relaxed);
+}
+
+/* The first one, from `i` on, that has been asked and not done it. */
+static struct bt_vcpu *laggard(const struct bt_vcpu *vcpu, unsigned *i)
+{
+    const struct bt_vm *vm = vcpu->vm;
+
+    for (; *i < vm->model.cpus; ++*i) {
+        struct bt_vcpu *other = atomic_load(&vm->vcpu[*i]);
+        if (other && other != vcpu && !bt_vcpu_settled(other, BT_REQUEST_PROTECT))
+            return other;
+    }
+    return NULL;
+}
+
+bool mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page)
+{
+    struct bt_vm *vm = vcpu->vm;
+    bool asked = false;
+
+    protect_own(vcpu, page);
     for (unsigned i = 0; i < vm->model.cpus; i++) {
         struct bt_vcpu *other = atomic_load(&vm->vcpu[i]);
-        if (other && other != vcpu) {
-            atomic_fetch_or(&other->request, BT_REQUEST_PROTECT); /* no need to wake it */
-            jit_call(other);
-        }
+        if (!other || other == vcpu || !may_write(other, page))
+            continue;
+        atomic_fetch_or(&other->request, BT_REQUEST_PROTECT); /* no need to wake it */
+        jit_call(other);
+        asked = true;
     }
+    if (!asked)
+        return false;
+    bt_vcpu_quiet(vcpu); /* two may wait for each other */
+    for (unsigned i = 0, tries = 0; laggard(vcpu, &i); tries++)
+        bt_vm_pause(tries);
+    bt_vcpu_busy(vcpu);
+    return true;
 }
 
 /* The walk */
@@ -523,6 +568,8 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
         bt_memory_populate(vcpu->vm, e->number / BT_BLOCK_PAGES);
     tlb->large[linear >> 63] |= !!(e->rights & MMU_ENTRY_LARGE);
     tlb->huge[linear >> 63] |= !!(e->rights & MMU_ENTRY_HUGE);
+    if (e->rights & MMU_ENTRY_WRITE && piece->ram)
+        atomic_store_explicit(&tlb->wrote[e->number], 1, memory_order_relaxed);
     tag_entry(tlb, e);
     if (!(e->rights & MMU_ENTRY_WRITE))
         return;

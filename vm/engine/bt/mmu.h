@@ -67,7 +67,9 @@ struct bt_tlb {
     const struct bt_piece *piece; /* found last, in that table */
     const struct bt_memory *piece_of;
     bool piece_smm;
-    uint64_t walks; /* for statistics */
+    _Atomic(uint8_t) *wrote; /* for each page of RAM: may there be, or have been, an entry here or
+                                in the flat tables that allows writing it? Owned */
+    uint64_t walks;          /* for statistics */
 };
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) mmu_u16;
@@ -200,6 +202,8 @@ bool mmu_load_pdptrs(struct bt_vcpu *vcpu, uint64_t cr0, uint64_t cr4, uint64_t 
 void mmu_drop_writable(struct bt_vcpu *vcpu);
 
 /* Called before the bytes of a page (in the VM's numbering) become a block, with its code bit set:
- * no TLB entry allows writing there from here on. Other vCPUs' may for a moment longer: when they
- * drop theirs they call block_written, so that what they wrote unseen is noticed. */
-void mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page);
+ * when it returns no vCPU has an entry that allows writing there, or it is quiet and will not
+ * (bt_vm_settle); what was written unseen meanwhile has been told (block_written). Others are only
+ * asked if they may have one. True: they were waited for, in which time this vCPU was quiet: memory
+ * may have been mapped anew, so look again. */
+bool mmu_protect_code(struct bt_vcpu *vcpu, uint64_t page);
