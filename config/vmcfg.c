@@ -192,6 +192,8 @@ static int derive(struct vmcfg *cfg, struct err *err)
     if (cfg->firmware != VMCFG_FIRMWARE_UEFI)
         cfg->secure_boot = false; /* ESXi keeps the key when a VM changes to BIOS */
     derive_slots(cfg);
+    if (cfg->usb == VMCFG_USB_AUTO)
+        cfg->usb = cfg->vnc_addr ? VMCFG_USB_YES : VMCFG_USB_NO;
     if (cfg->serial.type == VMCFG_STREAM_AUTO)
         cfg->serial.type = cfg->kernel && cfg->console.type != VMCFG_STREAM_STDIO
                                ? VMCFG_STREAM_STDIO

@@ -110,6 +110,14 @@ struct vmcfg_stream {
     char *path; /* of unix and file */
 };
 
+/* A USB controller (xHCI) with a tablet, for a VM with a display. */
+enum vmcfg_usb {
+    VMCFG_USB_AUTO, /* before vmcfg_finish only: where somebody is to look by VNC */
+    VMCFG_USB_NO,
+    VMCFG_USB_YES,
+    VMCFG_USB_MAX
+};
+
 struct vmcfg {
     char *name;
     enum vmcfg_engine engine;
@@ -142,7 +150,8 @@ struct vmcfg {
 
     struct vmcfg_stream serial;  /* COM1 */
     struct vmcfg_stream console; /* virtio; at most one of the two is stdio */
-    char *vnc_addr;              /* literal address to listen on; NULL: no VNC */
+    enum vmcfg_usb usb;
+    char *vnc_addr; /* literal address to listen on; NULL: no VNC */
     uint16_t vnc_port;
     char *vnc_password; /* of VNC, 8 characters count; NULL: none */
 };
@@ -216,6 +225,11 @@ void vmcfg_uuid_format(const uint8_t uuid[16], char text[VMCFG_UUID_TEXT]); /* V
 static inline bool vmcfg_has_display(const struct vmcfg *cfg)
 {
     return cfg->firmware != VMCFG_FIRMWARE_NONE || cfg->vnc_addr;
+}
+
+static inline bool vmcfg_has_tablet(const struct vmcfg *cfg)
+{
+    return cfg->usb == VMCFG_USB_YES && vmcfg_has_display(cfg);
 }
 
 /* Which slots a VM has that does not say. */

@@ -513,6 +513,16 @@ static int read_streams(const struct reading *r)
     return rc < 0 ? rc : read_stream(r, "virtioConsole0", &r->cfg->console);
 }
 
+static int read_usb(const struct reading *r)
+{
+    bool present = false;
+    int rc = vmxfile_get_bool(r->vmx, "usb_xhci.present", &present, r->err);
+
+    if (rc == 0 && vmxfile_get(r->vmx, "usb_xhci.present"))
+        r->cfg->usb = present ? VMCFG_USB_YES : VMCFG_USB_NO;
+    return rc;
+}
+
 static int read_vnc(const struct reading *r)
 {
     struct vmcfg *cfg = r->cfg;
@@ -555,8 +565,8 @@ int vmcfg_from_vmx(struct vmcfg *cfg, const struct vmxfile *vmx, const char *fol
                    struct buf *warnings, struct err *err)
 {
     static int (*const parts[])(const struct reading *r) = {
-        read_identity, read_sizes,   read_boot, read_slots,    read_disks,
-        read_nics,     read_streams, read_vnc,  read_left_out,
+        read_identity, read_sizes,   read_boot, read_slots, read_disks,
+        read_nics,     read_streams, read_usb,  read_vnc,   read_left_out,
     };
     const struct reading r = {cfg, vmx, folder, warnings, err};
     int rc = 0;
@@ -758,12 +768,12 @@ static void write_endpoints(struct writing *w, const struct vmcfg *cfg)
     write_stream(w, "serial0", &cfg->serial);
     if (cfg->console.type != VMCFG_STREAM_NONE || vmxfile_get(w->vmx, "virtioConsole0.present"))
         write_stream(w, "virtioConsole0", &cfg->console);
+    put_bool(w, "usb_xhci.present", cfg->usb == VMCFG_USB_YES);
     put_bool(w, "RemoteDisplay.vnc.enabled", cfg->vnc_addr);
     if (cfg->vnc_addr) {
         put(w, "RemoteDisplay.vnc.ip", cfg->vnc_addr);
         put_number(w, "RemoteDisplay.vnc.port", cfg->vnc_port);
-        if (cfg->vnc_password)
-            put(w, "RemoteDisplay.vnc.password", cfg->vnc_password);
+        put(w, "RemoteDisplay.vnc.password", cfg->vnc_password);
     }
 }
 

@@ -362,6 +362,8 @@ int vm_read_config(struct virtual_machine *vm, const struct vmxfile *vmx, struct
         cfg->nics[i].type = VMCFG_NIC_USER;
     if (cfg->serial.type == VMCFG_STREAM_AUTO && cfg->console.type != VMCFG_STREAM_STDIO)
         cfg->serial.type = VMCFG_STREAM_STDIO; /* the keeper's (keeper_serial) */
+    if (cfg->usb == VMCFG_USB_AUTO)
+        cfg->usb = VMCFG_USB_YES; /* somebody may look, and point */
     if (rc == 0)
         rc = vmcfg_finish(cfg, err);
     if (rc == 0)

@@ -35,6 +35,8 @@ class Picture:
 
     def row(self, top):
         cell = 9 if self.width == 720 else 8
+        if len({pixel for line in self.lines[top:top + CELL_HEIGHT] for pixel in line}) == 1:
+            return ""
         return "".join(self.character(x, top) for x in range(0, self.width, cell)).rstrip()
 
     def character(self, left, top):

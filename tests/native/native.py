@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ BUSYBOX, MAWK = f"{LAB}/busybox/busybox", "/usr/bin/mawk"
 MIB = 1 << 20
 ENGINE = ("--engine", "bt")
 IDLE_S, IDLE_SHARE = 3, 0.10
+FULL_KERNEL = "6.12"
 OVMF_SECURE = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M.secboot", "VARS_4M.ms")]
 COMPUTE_S, FIRMWARE_S = 240, 240  # the machine may be busy
 
@@ -333,15 +335,20 @@ def ovmf(tap):
 
 # screen
 
-def echo_vm(*arguments):
-    """A guest that shows what is typed, on a screen at a port of its own: VM, port."""
+def screen_vm(*arguments, **options):
+    """A VM with a screen at a port of its own, and that."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    disk = write_file("echo.raw", screen.ECHO + bytes(MIB))
-    vm = Vm("--firmware", "bios", "--disk", disk, "--vnc", f"127.0.0.1:{port}", *arguments, kernel=False)
+    vm = Vm("--vnc", f"127.0.0.1:{port}", *arguments, kernel=False, **options)
     lab.eventually(lambda: vm.processes("-vmx"))
     return vm, port
+
+
+def echo_vm(*arguments):
+    """A guest that shows what is typed."""
+    disk = write_file("echo.raw", screen.ECHO + bytes(MIB))
+    return screen_vm("--firmware", "bios", "--disk", disk, *arguments)
 
 
 def look(port, **options):
@@ -417,6 +424,48 @@ def with_password(tap):
     tap.equal("the VM ends", vm.end(), lab.STOPPED)
 
 
+EVENT = struct.Struct("<16xHHi")  # struct input_event: time, type, code, value
+EV_SYN, EV_KEY, EV_ABS, BTN_LEFT = 0, 1, 3, 0x110
+FONT_RED = "\\033[31m"
+
+
+def by_debian(tap):
+    """Debian's own kernel, not the one for clouds: its drivers for the display and for USB."""
+    vm, port = screen_vm("--kernel", f"{LAB}/{FULL_KERNEL}/vmlinuz", "--initrd", f"{WORK}/initrd-full",
+                         "--append", lab.APPEND, memory="512M")
+    vm.expect(lab.READY, lab.BOOT_S)
+    vm.expect(lab.COMMANDS)
+    tap.equal("bochs-drm has the display", vm.command("cat /sys/class/graphics/fb0/name"), "bochs-drmdrmfb")
+    vm.command(f"echo -e '\\033c{FONT_RED}A line of text' >/dev/tty1")
+    viewer = look(port)
+    tap.match("what is written on it is seen", "A line of text", viewer.wait_for("A line of text"))
+    tap.equal("in its size", (viewer.picture.width, viewer.picture.height), (1024, 768))
+    tap.check("and colour", 0xaa0000 in viewer.picture.lines[5] + viewer.picture.lines[8])
+    tap.match("usbhid has the tablet", "USB Tablet", vm.command("cat /sys/class/input/event*/device/name"))
+    event = vm.command("grep -l 'USB Tablet' /sys/class/input/event*/device/name").split("/")[4]
+    seen = hand(vm, viewer, event, 3, [(512, 384, 0)])
+    tap.equal("the pointer is where the hand is", seen, [(EV_ABS, 0, 512 * 32767 // 1023),
+                                                         (EV_ABS, 1, 384 * 32767 // 767), (EV_SYN, 0, 0)])
+    seen = hand(vm, viewer, event, 9, [(1023, 767, 0), (1023, 767, 1), (1023, 767, 0)])
+    tap.equal("in the corner", seen[:2], [(EV_ABS, 0, 32767), (EV_ABS, 1, 32767)])
+    tap.equal("a click comes there", [e for e in seen if e[0] == EV_KEY], [(EV_KEY, BTN_LEFT, 1), (EV_KEY, BTN_LEFT, 0)])
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+def hand(vm, viewer, event, count, moves):
+    """What the guest's next `count` events say when the hand does that, but for scan codes of buttons."""
+    vm.send(f"exec 3</dev/input/{event}; echo open; head -c {count * EVENT.size} <&3"
+            " | hexdump -v -e '1/1 \"%02x\"'; echo; exec 3<&-\n")
+    vm.expect("open")
+    for move in moves:
+        viewer.point(*move)
+        time.sleep(0.1)
+    data = bytes.fromhex(vm.expect(r"(?m)^([0-9a-f]+)$").group(1))
+    vm.expect(r"SOCLE-STATUS 0\n")
+    return [e for e in EVENT.iter_unpack(data) if e[0] in (EV_SYN, EV_KEY, EV_ABS)]
+
+
 # secure
 
 def secure_boot(tap):
@@ -435,15 +484,16 @@ GROUPS = {
     "compute": [compute],
     "net": [by_user, by_tap],
     "firmware": [seabios, ovmf],
-    "screen": [by_viewers, idle_viewer, with_password],
+    "screen": [by_viewers, idle_viewer, with_password, by_debian],
     "secure": [secure_boot],
 }
 
 
-def make_initrd(path):
+def make_initrd(path, kernel=KERNEL, *modules):
     lab_guest, script = f"{ROOT}/lab/guest", f"{ROOT}/tests/lab/guest.sh"
+    more = [word for module in ("efivarfs", *modules) for word in ("--module", module)]
     if not newer(path, lab_guest, f"{lab_guest}.init", script, f"{HERE}/compute.sh", __file__):
-        subprocess.run([lab_guest, "--kernel", KERNEL, "--module", "efivarfs", "--file", f"{MAWK}:bin/mawk",
+        subprocess.run([lab_guest, "--kernel", kernel, *more, "--file", f"{MAWK}:bin/mawk",
                         "--file", f"{HERE}/compute.sh:compute.sh", "--run", script, path], check=True)
 
 
@@ -463,6 +513,9 @@ def prepare(group):
         subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL,
                         *(("installer-i386",) if group == "boot" else ())], check=True)
         make_initrd(initrd)
+        if group == "screen":
+            subprocess.run([f"{ROOT}/lab/fetch", FULL_KERNEL], check=True)
+            make_initrd(f"{WORK}/initrd-full", FULL_KERNEL, "xhci-pci", "usbhid", "hid-generic", "bochs")
         if group in ("firmware", "secure"):
             make_disk(f"{WORK}/grub.img", kernel, initrd)
     lab.KERNEL = ("--kernel", kernel, "--initrd", initrd)

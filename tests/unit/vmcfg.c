@@ -101,6 +101,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK(a->serial.type == b->serial.type && same_text(a->serial.path, b->serial.path));
     CHECK(a->console.type == b->console.type && same_text(a->console.path, b->console.path));
     CHECK(same_text(a->vnc_addr, b->vnc_addr) && a->vnc_port == b->vnc_port);
+    CHECK(same_text(a->vnc_password, b->vnc_password) && a->usb == b->usb);
     check_same_devices(a, b);
 }
 
@@ -186,7 +187,9 @@ static void make_random(struct vmcfg *cfg)
     if (dice(2)) {
         cfg->vnc_addr = strdup(dice(2) ? "::1" : "0.0.0.0");
         cfg->vnc_port = (uint16_t)(1 + dice(65535));
+        cfg->vnc_password = dice(2) ? strdup("Sesame") : NULL;
     }
+    cfg->usb = dice(VMCFG_USB_MAX);
     for (unsigned n = dice(12); n; n--)
         add_random_disk(cfg, dice);
     for (unsigned n = dice(12); n; n--)

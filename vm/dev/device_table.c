@@ -10,6 +10,7 @@
 #include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
+#include "vm/dev/xhci.h"
 
 const struct dev_class *const device_table[] = {
     &uart16550_class,
@@ -19,6 +20,7 @@ const struct dev_class *const device_table[] = {
     &virtio_console_class,
     &virtio_net_class,
     &virtio_rng_class,
+    &xhci_class,
     NULL,
 };
 

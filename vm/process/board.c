@@ -124,6 +124,15 @@ static bool add_display(struct board *board, const struct vmcfg *cfg,
     return !parts->video_fd || vga->ram_fd >= 0;
 }
 
+static bool add_usb(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
+{
+    struct board_device *d = vmcfg_has_tablet(cfg) ? add(board, &xhci_class, BOARD_USB_SLOT) : NULL;
+
+    if (d)
+        d->params.xhci = parts->xhci;
+    return d || !vmcfg_has_tablet(cfg);
+}
+
 /* What only firmware has a use for. A kernel that is loaded directly finds its serial console and
  * is spared probing the rest. */
 static bool add_firmware(struct board *board, const struct vmcfg *cfg,
@@ -221,17 +230,19 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     struct board_parts all = *given;
     const struct board_parts *parts = &all;
     int slot = BOARD_FIRST_SLOT, rc = 0;
-    int end = cfg->slots ? BOARD_PORT_SLOT : BOARD_LPC_SLOT;
+    int end = vmcfg_has_tablet(cfg) ? BOARD_USB_SLOT
+              : cfg->slots          ? BOARD_PORT_SLOT
+                                    : BOARD_LPC_SLOT;
 
     if (!board)
         return err_set(err, -ENOMEM, "out of memory");
     if (!all.hooks)
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
-        !add_display(board, cfg, parts) || !add_firmware(board, cfg, parts) ||
-        !add_debugcon(board, cfg) || !add_ports(board, cfg, parts) ||
-        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
-        !add_small(board, cfg, parts, &slot))
+        !add_display(board, cfg, parts) || !add_usb(board, cfg, parts) ||
+        !add_firmware(board, cfg, parts) || !add_debugcon(board, cfg) ||
+        !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > end)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",

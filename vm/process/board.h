@@ -6,7 +6,7 @@
  *
  * PCI slots: 0 host bridge, 1 display (which all have that start firmware, and those that somebody
  * is to look at), 2 up in the order of the configuration: disks, network cards, then the small
- * virtio devices; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its own; 31
+ * virtio devices; 26 USB; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its own; 31
  * LPC bridge. Slots are thus stable as long as the configuration is. */
 #pragma once
 
@@ -26,6 +26,7 @@
 #include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
+#include "vm/dev/xhci.h"
 #include "vm/machine/dev.h"
 #include "vm/pci/pci_shell.h"
 #include "vm/pci/q35_mch.h"
@@ -36,6 +37,7 @@ enum {
     BOARD_DEVFN_NONE = -1,
     BOARD_VGA_SLOT = 1,
     BOARD_FIRST_SLOT = 2,
+    BOARD_USB_SLOT = 26,
     BOARD_PORT_SLOT = 27, /* of the first root port */
     BOARD_LPC_SLOT = 31,
     BOARD_DOORBELLS_MAX = 64
@@ -71,6 +73,7 @@ struct board_device {
         struct virtio_blk_params blk;
         struct virtio_console_params console;
         struct virtio_net_params net;
+        struct xhci_params xhci;
     } params;
 
     /* Made by `vmm`, the same descriptors in both; -1 where there is none. */
@@ -122,6 +125,7 @@ struct board_parts {
     struct nic **nic; /* [cfg->nic_count] */
     struct chr *console;
     struct display_sink display;
+    struct xhci_params xhci;
 };
 
 int board_build(const struct vmcfg *cfg, const struct board_parts *parts, struct board **ret_board,

@@ -46,6 +46,7 @@ struct vmx {
     struct chr *serial, *console;
     struct chr_ring *serial_ring;
     struct console_page *console_page; /* NULL: no display */
+    struct bytering tablet;
     struct loop_source control, link;
     bool paused;
     pthread_t server;
@@ -195,6 +196,14 @@ static void show(void *ctx, const struct display_surface *surface)
     console_page_publish(((struct vmx *)ctx)->console_page, surface);
 }
 
+static int attach_tablet(struct vmx *v, struct xhci_params *params)
+{
+    static const int fds[] = {VM_FD_TABLET, VM_FD_TABLET + 1};
+
+    *params = (struct xhci_params){&v->tablet, &v->console_page->tablet};
+    return console_page_reader(v->console_page, CONSOLE_TABLET, fds, &v->tablet);
+}
+
 static int build_board(struct vmx *v, struct err *err)
 {
     struct board_parts parts = {
@@ -210,6 +219,8 @@ static int build_board(struct vmx *v, struct err *err)
         rc = console_page_map(VM_FD_CONSOLE_PAGE, &v->console_page, err);
         parts.display = (struct display_sink){show, v};
     }
+    if (rc == 0 && vmcfg_has_tablet(&v->env.cfg))
+        rc = attach_tablet(v, &parts.xhci);
     if (rc == 0)
         rc = board_build(&v->env.cfg, &parts, &v->board, err);
     if (rc == 0)
