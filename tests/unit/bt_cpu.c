@@ -180,6 +180,8 @@ static bool refused_by_policy(const struct bt_insn *insn)
         return true;
     if (!vex && insn->map == 0)
         return op == 0x62 || op == 0x8f; /* EVEX, XOP */
+    if (!vex && insn->map == 1 && op == 0) /* LOCK VERW, which some take */
+        return true;
     if (!vex && insn->map == 1) { /* system forms, 3DNow!, SSE4a, CET; LOCK MOV CR0 is AMD's CR8 */
         static const uint8_t ops[] = {0x01, 0xae, 0xc7, 0x0e, 0x0f, 0x20, 0x22,
                                       0x2b, 0x37, 0x78, 0x79, 0xb9, 0xff};
