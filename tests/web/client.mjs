@@ -162,7 +162,7 @@ await main(async (host, browser) => {
     await picture(page, "events-dark");
   });
   await step("logging out ends the session", async () => {
-    await page.getByRole("button", { name: /root/ }).click();
+    await page.getByRole("button", { name: "root" }).click();
     await page.getByRole("menuitem", { name: "Log out" }).click();
     await page.getByRole("button", { name: "Log in" }).waitFor();
     await page.reload();

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Icon } from "../ui/icon";
-import { on, unbox } from "../vim/client";
+import { hostUrl, on, unbox } from "../vim/client";
 import { host } from "../vim/inventory";
 import { content } from "../vim/session";
 import { done } from "../vim/task";
@@ -24,7 +24,7 @@ async function bundle(): Promise<void> {
   const info = await done(await manager().GenerateLogBundles_Task({ includeDefault: true, ...(host() && { host: [host()!.ref] }) }));
   for (const { url } of unbox(info.result) as DiagnosticManagerBundleInfo[]) {
     const link = document.createElement("a");
-    link.href = url.replace("://*/", `://${location.host}/`);
+    link.href = hostUrl(url);
     link.download = "";
     link.click();
   }

@@ -76,3 +76,6 @@ export function on<T extends ManagedObject>(object: AnyRef, signal?: AbortSignal
 export function unbox(value: unknown): unknown {
   return value !== null && typeof value === "object" && "_value" in value ? value._value : value;
 }
+
+/** "https://*:8443/nfc/..." of a lease, the star being this host: the path on it. */
+export const hostUrl = (url: string) => url.replace(/^https:\/\/\*(:\d+)?\//, "/");

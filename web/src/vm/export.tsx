@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
 import { bytes, quoted } from "../ui/format";
-import { get, on, type AnyRef } from "../vim/client";
+import { get, hostUrl, on, type AnyRef } from "../vim/client";
 import type { VmRecord } from "../vim/inventory";
 import { content } from "../vim/session";
 import type {
@@ -20,7 +20,7 @@ function save(name: string, data: Blob): void {
 
 /** The browser keeps large blobs on its disk. */
 async function fetchFile(url: string, tell: (received: number) => void): Promise<Blob> {
-  const answer = await fetch(url.replace("://*/", `://${location.host}/`));
+  const answer = await fetch(hostUrl(url));
   if (!answer.ok || !answer.body) throw new Error((await answer.text()) || `HTTP ${answer.status}`);
   const parts: BlobPart[] = [], reader = answer.body.getReader();
   for (let received = 0; ; ) {

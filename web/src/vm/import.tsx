@@ -6,7 +6,7 @@ import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, SelectField, TextField } from "../ui/field";
 import { bytes, plural, quoted } from "../ui/format";
-import { get, on, type AnyRef } from "../vim/client";
+import { get, hostUrl, on, type AnyRef } from "../vim/client";
 import { datastores, host, networks } from "../vim/inventory";
 import { content } from "../vim/session";
 import type {
@@ -34,7 +34,7 @@ async function ready(lease: AnyRef): Promise<HttpNfcLeaseInfo> {
 function sendDisk(url: string, item: OvfFileItem, data: Blob, tell: (sent: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open(item.create ? "PUT" : "POST", url.replace("://*/", `://${location.host}/`));
+    request.open(item.create ? "PUT" : "POST", hostUrl(url));
     request.setRequestHeader("Content-Type", "application/x-vnd.vmware-streamVmdk");
     request.upload.onprogress = (e) => tell(e.loaded);
     request.onload = () => (request.status < 300 ? resolve() : reject(new Error(`${item.path}: ${request.responseText.trim() || `HTTP ${request.status}`}`)));
