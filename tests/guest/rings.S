@@ -48,6 +48,27 @@ ring_gate:
     incl ring_gate_calls(%rip)
     lretq
 
+/* The same bytes in 64-bit and in 32-bit code: 40h is a prefix there and INC EAX here. */
+    .globl both_code, both_in_32
+    .balign 4096
+both_code:
+    xor %eax, %eax
+    .byte 0x40
+    nop
+    ret
+    .balign 4096
+/* uint32_t both_in_32(void): calls it as 32-bit code */
+both_in_32:
+    lcall *both_pointer(%rip)
+    ret
+both_pointer:
+    .long 1f
+    .word SEL_CODE32
+    .code32
+1:  call both_code
+    lret
+    .code64
+
 /* In ring 3, compatibility mode: counts by every kind of 32-bit instruction, an interrupt in each
  * round. EAX = sum of 1 .. EDI. */
     .globl ring_compat

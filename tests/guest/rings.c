@@ -9,6 +9,7 @@ extern const uint8_t ring_left[], ring_syscall[], ring_gate[], step_code[], step
 uint64_t ring_enter(uint64_t rip, uint64_t rsp, uint64_t argument, uint64_t rflags, uint64_t cs,
                     uint64_t ss);
 void ring_compat(uint64_t count);
+uint32_t both_code(void), both_in_32(void);
 uint64_t break_code(uint64_t v);
 
 enum { IOPL3 = 0x3000 };
@@ -214,6 +215,15 @@ void ring_compatibility(void)
         EXPECT(user_run_flags(ring_compat, ROUNDS, 0, SEL_USER_CODE32) ==
                ROUNDS * (ROUNDS + 1) / 2);
     EXPECT(interrupts_0x81 == 20 * ROUNDS);
+}
+
+/* A page is code of both sizes, and each has translations of its own. */
+void both_sizes(void)
+{
+    for (unsigned i = 0; i < 3 * ROUNDS; i++) {
+        EXPECT(both_code() == 0);
+        EXPECT(both_in_32() == 1);
+    }
 }
 
 /* The processor aligns the stack before it pushes an interrupt's frame, and IRET puts it back. */
