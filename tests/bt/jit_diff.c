@@ -8,8 +8,8 @@
  * --32: programs of 32-bit code, in compatibility mode; GS is a segment of an LDT.
  *
  * Each program runs several times: interpreted, translated with empty tables, translated with full
- * ones, and sometimes often enough for accesses that are not aligned to be translated again. One
- * that differs is shortened and printed. */
+ * ones, and sometimes often enough for accesses that are not aligned to be translated again; now
+ * and then the tables get no memory. One that differs is shortened and printed. */
 #include <asm/ldt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -391,7 +391,12 @@ static bool one(uint64_t seed)
     jit_program_make(&program, 1 + jit_below(PIECES));
     jit_program_state(&program, &start);
     runs = jit_below(10) ? 4 : 12;
+    bool starved = jit_below(64) == 0;
+    if (starved)
+        jit_machine_starve(machine, true);
     const char *what = try(runs, &run);
+    if (starved)
+        jit_machine_starve(machine, false);
     if (!what)
         return true;
     printf("# seed %" PRIu64 ": %s differs in run %u of %u\n", seed, what, run, runs);

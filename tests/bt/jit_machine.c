@@ -160,6 +160,11 @@ void jit_machine_heat(struct jit_machine *m)
             b->heat = b->heat < BLOCK_HEAT_MAX ? BLOCK_HEAT_MAX : b->heat;
 }
 
+void jit_machine_starve(struct jit_machine *m, bool starve)
+{
+    flat_limit(m->vcpu, starve ? 0 : 16384);
+}
+
 void jit_machine_forget(struct jit_machine *m)
 {
     jit_drop_all(m->vcpu);

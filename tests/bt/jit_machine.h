@@ -45,6 +45,8 @@ void jit_machine_read_data(struct jit_machine *m, uint8_t *data);
 void jit_machine_heat(struct jit_machine *m);
 /* Forgets all translations. */
 void jit_machine_forget(struct jit_machine *m);
+/* The flat tables have no memory any more, or have it again. */
+void jit_machine_starve(struct jit_machine *m, bool starve);
 /* From `regs` to HLT or an exception. False: neither came. */
 bool jit_machine_run(struct jit_machine *m, struct jit_regs *regs);
 

@@ -268,6 +268,15 @@ uint64_t flat_base(const struct bt_vcpu *vcpu)
     return (uintptr_t)vcpu->flat->table[table_now(vcpu)].entry;
 }
 
+void flat_limit(struct bt_vcpu *vcpu, unsigned chunks)
+{
+    struct flat *flat = vcpu->flat;
+
+    for (unsigned t = 0; t < TABLES; t++)
+        strip(flat, t);
+    flat->chunks_max = chunks;
+}
+
 /* Entering */
 
 static void empty_log(struct flat *flat, unsigned l)

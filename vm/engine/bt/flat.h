@@ -117,6 +117,10 @@ void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map);
  * that was looked up, within 2^38. Async-signal-safe. */
 bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near);
 
+/* For tests: takes all memory from the tables, which get no more than so many chunks from here on
+ * (flat.c), as if the host had none. */
+void flat_limit(struct bt_vcpu *vcpu, unsigned chunks);
+
 /* mmu.c: what it drops from the TLB goes from the tables too. The current space: */
 void flat_flush(struct bt_vcpu *vcpu);     /* all but global pages */
 void flat_flush_all(struct bt_vcpu *vcpu); /* every space, global pages too */
