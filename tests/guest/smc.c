@@ -361,8 +361,8 @@ static void start_runner(void)
     for (unsigned i = 0; i < 2 * PAGES; i++)
         window_map(i, pool_page(i % PAGES) | PTE_RW);
     trap_hook = poke_hook;
-    write_code(window_page(0), 0);
-    runner_where = window_page(0);
+    write_code(window_page(PAGES - 1), 0);
+    runner_where = window_page(PAGES - 1);
     runner = ap_start(run_for_ever);
     wait_for_calls(3);
 }
@@ -476,5 +476,44 @@ void smc_race(void)
         while (race_seen != i)
             __asm__ volatile("pause");
     }
+    stop_runner();
+}
+
+/* An instruction on two pages, of which one changes: by itself, by a device, by the other
+ * processor. */
+void smc_across(void)
+{
+    start_runner();
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        unsigned page = i * 2 % (PAGES - 2), part = i / 3 % 4; /* of the operand */
+        uint64_t where = window_page(page + 1) - 3;
+        uint32_t mask = UINT32_C(0xff) << part * 8, old = 0x22334455,
+                 new = (old & ~mask) | (i & mask);
+        write_code(where, old);
+        EXPECT(hot(where) == old);
+        if (i % 3 == 1) {
+            uint64_t at =
+                part < 2 ? pool_page(page) + PAGE - 2 + part : pool_page(page + 1) + part - 2;
+            command(CMD_DMA_AT | (uint32_t)at);
+            command(CMD_DMA | (i >> part * 8 & 0xff));
+            EXPECT(call(where) == new);
+            continue;
+        }
+        if (i % 3 == 2) {
+            runner_where = where;
+            sync_runner();
+            wait_for_calls(2 * CALLS);
+        }
+        at(where)[1 + part] = (uint8_t)(i >> part * 8);
+        if (i % 3 == 2) {
+            sync_runner();
+            wait_for_calls(3);
+            EXPECT(runner_value == new);
+            runner_where = window_page(PAGES - 1);
+            sync_runner();
+        }
+        EXPECT(call(where) == new);
+    }
+    runner_wrong = 0; /* it has returned large numbers */
     stop_runner();
 }
