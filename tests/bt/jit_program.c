@@ -467,20 +467,30 @@ static void counter(unsigned opcode, unsigned field)
     number(JIT_COUNTER, 4);
 }
 
-/* mov [counter], n; again: ...; dec [counter]; jnz again */
-static void loop(void)
+/* mov [counter], n; again: */
+static unsigned loop_begin(void)
 {
-    unsigned body = 1 + jit_below(4);
-
     counter(0xc7, 0);
     number(1 + jit_below(5), 4);
-    unsigned again = at;
-    while (body--)
-        (void)one_insn();
+    return at;
+}
+
+/* dec [counter]; jnz again */
+static void loop_end(unsigned again)
+{
     counter(0xff, 1);
     byte(0x0f);
     byte(0x85);
     number((uint64_t)again - (at + 4), 4);
+}
+
+static void loop(void)
+{
+    unsigned body = 1 + jit_below(4), again = loop_begin();
+
+    while (body--)
+        (void)one_insn();
+    loop_end(again);
 }
 
 static void stack_insns(unsigned opcode, unsigned n)
@@ -617,6 +627,120 @@ static void jump_indirect(void)
     point_here(place);
 }
 
+/* ModRM and what belongs to it: `field` and [base + index * 2^scale + disp]; index 4: none. */
+static void field_operand(unsigned field, unsigned base, unsigned index, unsigned scale, int disp)
+{
+    bool indexed = index != 4 || base == 4;
+
+    byte(0x80 | field << 3 | (indexed ? 4 : base));
+    if (indexed)
+        byte(scale << 6 | index << 3 | base);
+    number((uint32_t)disp, 4);
+}
+
+/* One access near the others: at any distance, mostly a small multiple of its size. */
+static void field_access(unsigned base, unsigned index, unsigned scale, int from)
+{
+    static const struct {
+        uint8_t size, prefix, length, opcode[2];
+    } forms[] = {
+        {8, 0x48, 1, {0x8b}},        {8, 0x48, 1, {0x89}},       {8, 0x48, 1, {0x01}},
+        {4, 0, 1, {0x8b}},           {4, 0, 1, {0x89}},          {4, 0, 1, {0x39}},
+        {2, 0x66, 1, {0x89}},        {1, 0, 1, {0x88}},          {1, 0, 1, {0x3a}},
+        {2, 0, 2, {0x0f, 0xb7}},     {8, 0xf2, 2, {0x0f, 0x58}}, {8, 0xf2, 2, {0x0f, 0x11}},
+        {16, 0, 2, {0x0f, 0x10}},    {16, 0, 2, {0x0f, 0x11}},   {16, 0x66, 2, {0x0f, 0x6f}},
+        {16, 0x66, 2, {0x0f, 0xef}}, {4, 0xf0, 1, {0x01}},       {8, 0x4c, 1, {0x8b}}};
+    unsigned form = jit_below(sizeof forms / sizeof *forms), size = forms[form].size;
+    int disp = from + (int)(jit_below(12) * size) - (chance(30) ? (int)jit_below(64) : 0);
+
+    if (forms[form].prefix && (is_64() || (forms[form].prefix & 0xf0) != 0x40))
+        byte(forms[form].prefix);
+    for (unsigned i = 0; i < forms[form].length; i++)
+        byte(forms[form].opcode[i]);
+    field_operand(forms[form].prefix == 0x4c ? 2 + jit_below(2) : jit_below(3), base, index, scale,
+                  disp);
+}
+
+/* What stands between: the base moves, flags are read, a way out that is not taken or is. */
+static void field_other(unsigned base)
+{
+    switch (jit_below(8)) {
+    case 0:
+        rex(0x48); /* lea base, [base + n] */
+        byte(0x8d);
+        field_operand(base, base, 4, 0, (int)(8 * jit_below(8)) - 24);
+        break;
+    case 1:
+        rex(0x48); /* add base, n */
+        byte(0x83);
+        byte(0xc0 | base);
+        byte(8 * jit_below(4));
+        break;
+    case 2: /* jcc over nothing */
+        byte(0x70 | jit_below(16));
+        byte(0);
+        break;
+    case 3: /* setc dl */
+        byte(0x0f);
+        byte(0x92);
+        byte(0xc2);
+        break;
+    case 4: /* push rax, or pop */
+        byte(chance(50) ? 0x50 : 0x58);
+        break;
+    case 5: /* xor eax, eax */
+        byte(0x31);
+        byte(0xc0);
+        break;
+    default:
+        (void)one_insn();
+    }
+}
+
+/* Round and round, the base or the index moving on by as much each time. */
+static void field_loop(unsigned base, unsigned index, unsigned scale, int from)
+{
+    unsigned again = loop_begin(), n = 1 + jit_below(3);
+
+    while (n--)
+        field_access(base, index, scale, from);
+    if (chance(90)) {
+        rex(0x48); /* add, n */
+        byte(0x83);
+        byte(0xc0 | (index != 4 && chance(70) ? index : base));
+        byte(chance(80) ? 1u << jit_below(6) : jit_below(64));
+    }
+    if (chance(20))
+        field_other(base);
+    loop_end(again);
+}
+
+/* Several accesses by one base, close together; often near a page's end. */
+static void fields(void)
+{
+    unsigned base = 3 + jit_below(5), n = 2 + jit_below(8), scale = jit_below(4);
+    unsigned index = chance(60) ? 4 : 1;
+    int from = (int)jit_below(200) - 100;
+    uint64_t target = base == 4 ? slot_address() : address();
+
+    if (chance(30)) /* into the next page soon */
+        target = (target | (JIT_PAGE - 1)) + 1 - 8 * jit_below(12);
+    if (index != 4) {
+        set(index, jit_below(20));
+        target -= 10 << scale;
+    }
+    set(base, base == 4 ? target : target - (uint64_t)from);
+    if (chance(40)) {
+        field_loop(base, index, scale, base == 4 ? 0 : from);
+        return;
+    }
+    while (n--) {
+        field_access(base, index, scale, base == 4 ? 0 : from);
+        if (chance(25))
+            field_other(base);
+    }
+}
+
 void jit_program_make(struct jit_program *program, unsigned pieces)
 {
     p = program;
@@ -638,6 +762,8 @@ void jit_program_make(struct jit_program *program, unsigned pieces)
             jump_indirect();
         else if (kind == 4 && chance(50))
             stack_run();
+        else if (kind == 5)
+            fields();
         else
             p->op[p->count] = (uint16_t)one_insn();
         land(false);

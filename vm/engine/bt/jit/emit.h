@@ -22,6 +22,13 @@ struct emit_known {
 };
 enum { EMIT_KNOWN_BITS = 6 };
 
+/* The same of a base and a scaled index together, of which it is known though it is not of each. */
+struct emit_pair {
+    uint8_t base, index, scale;
+    struct emit_known known; /* no bits: no pair */
+};
+enum { EMIT_PAIRS = 4 };
+
 /* A linear address in the making. */
 struct emit_address {
     uint8_t base, index, scale; /* guest registers or BT_REG_NONE */
@@ -37,10 +44,11 @@ struct emit_access {
     uint8_t size; /* bytes, 1 to 32 */
     bool write;
     bool will_write; /* a store there follows at once: by its entry */
-    bool spread;  /* its size is no guess at its alignment: SSE's unaligned moves, x87's 10 bytes */
-    bool free_t1; /* T1 is wanted for something else by the access itself */
-    bool certain; /* the access itself must not trap */
-    bool strict;  /* atomic: what is not aligned is for the interpreter */
+    bool loose; /* 16 bytes or more that need not be aligned: it may cross pages in translated code
+                 */
+    bool free_t1;  /* T1 is wanted for something else by the access itself */
+    bool certain;  /* the access itself must not trap */
+    bool strict;   /* atomic: what is not aligned is for the interpreter */
     unsigned live; /* flags that must survive */
 };
 
@@ -87,6 +95,8 @@ struct emit {
     uint32_t code;   /* run address: where links enter */
     uint32_t refuse; /* as in struct jit_unit */
     struct emit_known known[CPU_GPRS];
+    struct emit_pair pair[EMIT_PAIRS];
+    unsigned pair_next; /* the one to go when another comes */
     struct emit_held held;
     /* By bits of T1 and T2: which of the host's R10 and R11 are the guest's now, and which of those
      * their slots do not know yet. Only between instructions on registers alone. */
@@ -109,6 +119,7 @@ struct emit {
     uint32_t second_code;
     uint8_t second_live_vec;
     struct emit_known second_known[CPU_GPRS];
+    struct emit_pair second_pair[EMIT_PAIRS];
     unsigned skip;    /* how many of the next instructions the last one has done, too */
     uint8_t *skip_at; /* where that of the first begins; NULL: none of them traps */
     unsigned count, translated;
@@ -170,6 +181,11 @@ void emit_linear(struct emit *t, const struct emit_address *a); /* T1 = the addr
 struct encode_mem emit_access(struct emit *t, const struct emit_access *access);
 bool emit_is_careful(const struct emit *t); /* has the current one been met unaligned? */
 struct emit_known emit_known_address(const struct emit *t, const struct emit_address *a);
+/* As much as `want`, or more, and the same. */
+bool emit_knows(struct emit_known have, struct emit_known want);
+/* Of a pair; no bits if none is. */
+struct emit_known emit_known_pair(const struct emit *t, unsigned base, unsigned index,
+                                  unsigned scale);
 /* Borrows RAX, by way of T1: the flags in `live` survive up to the restore. */
 enum emit_saved emit_save_flags(struct emit *t, unsigned live);
 void emit_restore_flags(struct emit *t, enum emit_saved saved);

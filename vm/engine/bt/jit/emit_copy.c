@@ -257,8 +257,8 @@ static const struct bt_operand *memory_operand(const struct bt_insn *insn)
     return NULL;
 }
 
-/* Vector operands of 16 bytes and more: those that need not be aligned mostly are not. */
-static bool is_spread(const struct bt_insn *insn, unsigned size)
+/* Vector operands of 16 bytes and more that need not be aligned. */
+static bool is_loose(const struct bt_insn *insn, unsigned size)
 {
     if (size < 16 || !(insn->properties & BT_INSN_VECTOR))
         return false;
@@ -434,7 +434,7 @@ static bool copy_memory(struct emit *t)
         .size = operand->size,
         .write = insn->properties & BT_INSN_WRITES,
         .will_write = will_write(t),
-        .spread = is_spread(insn, operand->size),
+        .loose = is_loose(insn, operand->size),
         .free_t1 = slot >= 0,
         .strict = insn->prefixes & BT_PREFIX_LOCK || insn->op == BT_OP_XCHG ||
                   insn->op == BT_OP_CMPXCHG16B,
@@ -561,6 +561,24 @@ static void check_stack(struct emit *t)
     emit_restore_flags(t, saved);
 }
 
+/* What has been added to one of the two has been added to both. */
+static void follow_pair(struct emit_pair *p, const struct bt_insn *insn)
+{
+    uint32_t mask = emit_written(insn);
+    int64_t by = 0;
+
+    if (mask >> p->base & 1) {
+        if (!adds(insn, p->base, &by))
+            p->known.bits = 0;
+        p->known = added(p->known, by);
+    }
+    if (mask >> p->index & 1) {
+        if (!adds(insn, p->index, &by))
+            p->known.bits = 0;
+        p->known = added(p->known, (int64_t)((uint64_t)by << p->scale));
+    }
+}
+
 void emit_learn(struct emit *t)
 {
     const struct bt_insn *insn = t->insn;
@@ -568,6 +586,9 @@ void emit_learn(struct emit *t)
 
     if (writes_implicit(insn->op))
         t->known[CPU_RAX] = t->known[CPU_RCX] = t->known[CPU_RDX] = (struct emit_known){0, 0};
+    for (unsigned i = 0; i < EMIT_PAIRS; i++)
+        if (t->pair[i].known.bits)
+            follow_pair(&t->pair[i], insn);
     if (t->held.valid) {
         struct emit_held *held = &t->held;
         int64_t by;

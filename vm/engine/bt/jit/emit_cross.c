@@ -162,7 +162,7 @@ bool emit_may_cross(const struct emit *t, const struct emit_access *access)
 
     /* SSE's own 16 bytes must be aligned, and the copy is no place to find that out. */
     if (!t->in->stubs || t->word != 8 || access->strict || !insn->has_mem ||
-        (access->size >= 16 && !access->spread))
+        (access->size >= 16 && !access->loose))
         return false;
     if (!(insn->properties & BT_INSN_WRITES))
         return !access->write;

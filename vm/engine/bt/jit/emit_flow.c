@@ -46,9 +46,12 @@ static bool covers(const struct emit *t)
 {
     if (!t->second || t->at < t->second || t->second_live_vec & ~t->live_vec)
         return false;
-    for (unsigned i = 0; i < CPU_GPRS; i++) {
-        struct emit_known want = t->second_known[i], have = t->known[i];
-        if (have.bits < want.bits || (have.residue & ((1u << want.bits) - 1)) != want.residue)
+    for (unsigned i = 0; i < CPU_GPRS; i++)
+        if (!emit_knows(t->known[i], t->second_known[i]))
+            return false;
+    for (unsigned i = 0; i < EMIT_PAIRS; i++) {
+        const struct emit_pair *p = &t->second_pair[i];
+        if (!emit_knows(emit_known_pair(t, p->base, p->index, p->scale), p->known))
             return false;
     }
     return true;

@@ -5,8 +5,8 @@
  * What is looked for. An entry holds for one page, so an access must not reach into the next. One
  * that is aligned does not. The check is therefore one test of the sum's low bits, which the
  * oddness of empty entries fails too; it is left out where the low bits are known (struct
- * emit_known), and then an empty entry traps. Sizes that are no guess at the alignment (`spread`),
- * and instructions that have been met unaligned, test whether the first and the last byte differ in
+ * emit_known), and then an empty entry traps. Sizes that are no power of 2, and
+ * instructions that have been met unaligned, test whether the first and the last byte differ in
  * bit 12, and then the sum's sign.
  *
  * Where flags are wanted that the check would destroy, RAX keeps them meanwhile, and T1 keeps RAX;
@@ -130,9 +130,26 @@ static struct emit_known sum(struct emit_known a, struct emit_known b)
     return s;
 }
 
+bool emit_knows(struct emit_known have, struct emit_known want)
+{
+    return have.bits >= want.bits && (have.residue & ((1u << want.bits) - 1)) == want.residue;
+}
+
+struct emit_known emit_known_pair(const struct emit *t, unsigned base, unsigned index,
+                                  unsigned scale)
+{
+    for (unsigned i = 0; i < EMIT_PAIRS; i++) {
+        const struct emit_pair *p = &t->pair[i];
+        if (p->known.bits && p->base == base && p->index == index && p->scale == scale)
+            return p->known;
+    }
+    return (struct emit_known){0, 0};
+}
+
 struct emit_known emit_known_address(const struct emit *t, const struct emit_address *a)
 {
-    struct emit_known k = {EMIT_KNOWN_BITS, a->disp & ((1 << EMIT_KNOWN_BITS) - 1)};
+    const struct emit_known disp = {EMIT_KNOWN_BITS, a->disp & ((1 << EMIT_KNOWN_BITS) - 1)};
+    struct emit_known k = disp, pair;
 
     if (a->seg)
         return (struct emit_known){0, 0};
@@ -144,20 +161,38 @@ struct emit_known emit_known_address(const struct emit *t, const struct emit_add
         i.bits = (uint8_t)(bits > EMIT_KNOWN_BITS ? EMIT_KNOWN_BITS : bits);
         i.residue = (uint8_t)(i.residue << a->scale & ((1 << i.bits) - 1));
         k = sum(k, i);
+        pair = sum(disp, emit_known_pair(t, a->base, a->index, a->scale));
+        k = pair.bits > k.bits ? pair : k;
     }
     return k;
 }
 
-/* After a check: a base alone with a displacement now has known low bits. */
+static void learn_pair(struct emit *t, struct emit_pair pair)
+{
+    for (unsigned i = 0; i < EMIT_PAIRS; i++) {
+        struct emit_pair *p = &t->pair[i];
+        if (p->base != pair.base || p->index != pair.index || p->scale != pair.scale)
+            continue;
+        if (p->known.bits < pair.known.bits)
+            *p = pair;
+        return;
+    }
+    t->pair[t->pair_next++ % EMIT_PAIRS] = pair;
+}
+
+/* After a check: a base alone with a displacement now has known low bits, or a base with an index
+ * together. */
 static void learn(struct emit *t, const struct emit_address *a, unsigned size)
 {
-    unsigned bits = (unsigned)__builtin_ctz(size);
+    struct emit_known known = {(uint8_t)__builtin_ctz(size),
+                               (uint8_t)(-(unsigned)a->disp & (size - 1))};
 
-    if (a->base == BT_REG_NONE || a->index != BT_REG_NONE || a->seg || a->narrow ||
-        t->known[a->base].bits >= bits)
+    if (a->base == BT_REG_NONE || a->seg || a->narrow)
         return;
-    t->known[a->base] =
-        (struct emit_known){(uint8_t)bits, (uint8_t)(-(unsigned)a->disp & (size - 1))};
+    if (a->index != BT_REG_NONE)
+        learn_pair(t, (struct emit_pair){a->base, a->index, a->scale, known});
+    else if (t->known[a->base].bits < known.bits)
+        t->known[a->base] = known;
 }
 
 enum placement { PLACE_INSIDE /* surely in one page */, PLACE_GUESS, PLACE_SPREAD };
@@ -181,7 +216,7 @@ static enum placement placement(const struct emit *t, const struct emit_access *
         return PLACE_INSIDE;
     if (access->strict)
         return PLACE_GUESS;
-    if (access->spread || emit_is_careful(t) || size & (size - 1) || k.residue & (size - 1))
+    if (emit_is_careful(t) || size & (size - 1) || k.residue & (size - 1))
         return PLACE_SPREAD;
     return PLACE_GUESS;
 }

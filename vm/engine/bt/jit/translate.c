@@ -161,6 +161,7 @@ static bool may_fall_through(const struct bt_insn *insn)
 static void forget(struct emit *t)
 {
     memset(t->known, 0, sizeof t->known);
+    memset(t->pair, 0, sizeof t->pair);
     t->known[CPU_RSP] = emit_known_stack(t);
 }
 
@@ -180,6 +181,7 @@ static void step(struct emit *t)
 static bool attempt(struct emit *t, emit_part *part)
 {
     struct emit_known known[CPU_GPRS];
+    struct emit_pair pair[EMIT_PAIRS];
     uint8_t *at = t->e->at, live_vec = t->live_vec;
     unsigned sites = t->site_count, lates = t->late_count;
     bool accessed = t->accessed;
@@ -187,6 +189,7 @@ static bool attempt(struct emit *t, emit_part *part)
     uint16_t cached = t->cached, dirty = t->dirty;
 
     memcpy(known, t->known, sizeof known);
+    memcpy(pair, t->pair, sizeof pair);
     if (part && part(t))
         return true;
     t->e->at = at;
@@ -198,6 +201,7 @@ static bool attempt(struct emit *t, emit_part *part)
     t->cached = cached;
     t->dirty = dirty;
     memcpy(t->known, known, sizeof known);
+    memcpy(t->pair, pair, sizeof pair);
     return false;
 }
 
@@ -346,6 +350,7 @@ static void begin_second(struct emit *t)
     t->accessed = false; /* it goes round by itself, and must look at the table itself */
     t->second_live_vec = t->live_vec;
     memcpy(t->second_known, t->known, sizeof t->known);
+    memcpy(t->second_pair, t->pair, sizeof t->pair);
 }
 
 /* Behind the last instruction, if that is reached. */
