@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deliberately missing: resuming an upload. */
 #include "hostd/datastore/folder_http.h"
 
 #include <dirent.h>
@@ -12,14 +11,15 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/upload.h"
 #include "hostd/model/datastore.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/http_login.h"
 
-enum { CHUNK = 256 << 10 };
+enum { RANGES_MAX = 16 };
+#define BOUNDARY "socle-byteranges"
 
 /* --- the transfer, on a thread of its own --- */
 
@@ -54,6 +54,8 @@ static int status_of(int rc)
     case EDQUOT:
         return 507;
     case ENAMETOOLONG:
+    case EINVAL:
+    case EBADMSG:
         return 400;
     case EBUSY:
         return 409;
@@ -126,13 +128,78 @@ static void send_listing(struct http_stream *stream, struct transfer *t, int fd)
         (void)http_stream_write(stream, page.data, page.len);
 }
 
+/* --- several ranges at once (RFC 9110, 14.6) --- */
+
+struct ranges {
+    unsigned count;
+    struct {
+        uint64_t first, length;
+        char head[160];
+    } range[RANGES_MAX];
+    uint64_t total; /* of the answer's body */
+};
+
+/* False: it is no list, or one that is not worth its parts; the file is sent as if not asked. */
+static bool read_ranges(const char *value, uint64_t size, struct ranges *ret_ranges)
+{
+    struct ranges r = {.total = strlen("\r\n--" BOUNDARY "--\r\n")};
+    uint64_t sum = 0;
+
+    for (const char *at = strchr(value, '=') + 1; *at;) {
+        size_t len = strcspn(at, ",");
+        char one[64];
+        if (r.count == RANGES_MAX || len > 48)
+            return false;
+        (void)snprintf(one, sizeof one, "bytes=%.*s", (int)(len - strspn(at, " ")),
+                       at + strspn(at, " "));
+        uint64_t *first = &r.range[r.count].first, *length = &r.range[r.count].length;
+        int rc = http_range(one, size, first, length);
+        if (rc == -1)
+            return false;
+        if (rc == 0) {
+            int n = snprintf(r.range[r.count].head, sizeof r.range->head,
+                             "\r\n--" BOUNDARY "\r\nContent-Type: application/octet-stream\r\n"
+                             "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                             (unsigned long long)*first, (unsigned long long)(*first + *length - 1),
+                             (unsigned long long)size);
+            r.total += (uint64_t)n + *length;
+            sum += *length;
+            r.count++;
+        }
+        at += len + (at[len] == ',');
+    }
+    *ret_ranges = r;
+    return r.count && sum <= size;
+}
+
+static void send_ranges(struct http_stream *stream, int fd, const struct ranges *r)
+{
+    static const char end[] = "\r\n--" BOUNDARY "--\r\n";
+    int rc =
+        http_stream_head(stream, 206, "multipart/byteranges; boundary=" BOUNDARY, NULL, r->total);
+
+    for (unsigned i = 0; i < r->count && rc == 0; i++) {
+        rc = http_stream_write(stream, r->range[i].head, strlen(r->range[i].head));
+        if (rc == 0)
+            rc = http_stream_sendfile(stream, fd, r->range[i].first, r->range[i].length);
+    }
+    if (rc == 0)
+        (void)http_stream_write(stream, end, sizeof end - 1);
+}
+
 static void send_file(struct http_stream *stream, int fd, const struct stat *st)
 {
     const char *range = http_header(http_stream_request(stream), "Range");
+    struct ranges several;
     uint64_t size = (uint64_t)st->st_size, first = 0, length = size;
     char headers[160];
     int rc = http_range(range, size, &first, &length);
 
+    if (range && strchr(range, ',') && !strncmp(range, "bytes=", 6) &&
+        read_ranges(range, size, &several)) {
+        send_ranges(stream, fd, &several);
+        return;
+    }
     if (rc == -416) {
         (void)snprintf(headers, sizeof headers, "Content-Range: bytes */%llu\r\n",
                        (unsigned long long)size);
@@ -168,61 +235,31 @@ static void get(struct http_stream *stream, struct transfer *t)
         (void)http_stream_answer(stream, 403, "not a file\n");
 }
 
-static int receive(struct http_stream *stream, int fd)
+/* A part that is not the last is 202; Range says what is there, as a GET's answer would. */
+static void answer_part(struct http_stream *stream, int rc, const struct upload *upload)
 {
-    cleanup_free uint8_t *data = malloc(CHUNK);
-    ssize_t n = data ? 1 : -ENOMEM;
+    char headers[80] = "";
 
-    while (n > 0) {
-        n = http_stream_read(stream, data, CHUNK);
-        int rc = n > 0 ? file_write_all(fd, data, (size_t)n) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    return (int)n;
-}
-
-/* Into a new file beside it, which takes its place when all of it is there: who reads meanwhile
- * reads the old one. */
-static int store(struct http_stream *stream, struct transfer *t, bool *ret_new)
-{
-    char beside[DSPATH_MAX + 16];
-    const char *last;
-    struct stat st;
-    int rc = dspath_make_parents(t->dir_fd, t->rel);
-
-    if (rc < 0)
-        return rc;
-    cleanup_fd int parent = dspath_open_parent(t->dir_fd, t->rel, &last);
-    if (parent < 0)
-        return parent;
-    bool there = fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there && !S_ISREG(st.st_mode))
-        return -EACCES;
-    (void)snprintf(beside, sizeof beside, ".%.200s.upload-%08lx", last, (unsigned long)random());
-    cleanup_fd int fd = openat(parent, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return -errno;
-    rc = receive(stream, fd);
-    if (rc == 0 && fsync(fd) < 0)
-        rc = -errno;
-    if (rc == 0 && renameat(parent, beside, parent, last) < 0)
-        rc = -errno;
-    if (rc < 0)
-        (void)unlinkat(parent, beside, 0);
-    *ret_new = !there;
-    return rc;
+    if (rc == -ERANGE)
+        (void)snprintf(headers, sizeof headers, "Content-Range: bytes */%llu\r\n",
+                       (unsigned long long)upload->have);
+    else if (upload->have)
+        (void)snprintf(headers, sizeof headers, "Range: bytes=0-%llu\r\n",
+                       (unsigned long long)upload->have - 1);
+    (void)http_stream_head(stream, rc == -ERANGE ? 416 : 202, NULL, headers, 0);
 }
 
 static void put(struct http_stream *stream, struct transfer *t)
 {
-    bool is_new = false;
-    int rc = *t->rel ? store(stream, t, &is_new) : -EACCES;
+    struct upload upload = {0};
+    int rc = *t->rel ? upload_store(stream, t->dir_fd, t->rel, &upload) : -EACCES;
 
-    if (rc < 0)
+    if (rc == -ERANGE || (rc == 0 && !upload.whole))
+        answer_part(stream, rc, &upload);
+    else if (rc < 0)
         fail(stream, rc);
     else
-        (void)http_stream_head(stream, is_new ? 201 : 200, NULL, NULL, 0);
+        (void)http_stream_head(stream, upload.is_new ? 201 : 200, NULL, NULL, 0);
 }
 
 static void delete (struct http_stream *stream, struct transfer *t)

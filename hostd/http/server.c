@@ -462,12 +462,15 @@ static void resume(struct http_server *server, struct conn *conn)
 {
     end_request(conn);
     conn->prev = conn->next = NULL;
-    if (conn->last || loop_add_fd(server->loop, &conn->source, conn->fd, EPOLLIN, on_conn, conn)) {
+    if ((conn->last && !conn->unread) ||
+        loop_add_fd(server->loop, &conn->source, conn->fd, EPOLLIN, on_conn, conn)) {
         conn_free(conn);
         return;
     }
-    conn->state = CONN_HEAD;
-    conn->deadline = clock_now() + SECONDS(IDLE_S);
+    conn->state = conn->unread ? CONN_DRAINING : CONN_HEAD;
+    conn->deadline = clock_now() + SECONDS(conn->unread ? DRAIN_S : IDLE_S);
+    if (conn->unread)
+        (void)shutdown(conn->fd, SHUT_WR); /* the answer stands, whatever else comes */
     conn_link(server, conn);
     conn_advance(conn);
 }

@@ -83,6 +83,8 @@ void http_transfer(struct http_exchange *x, void (*run)(struct http_stream *stre
 /* On that thread, blocking. Negative errno when the client is gone or too slow. */
 const struct http_head *http_stream_request(const struct http_stream *stream);
 ssize_t http_stream_read(struct http_stream *stream, void *data, size_t len); /* 0: body's end */
+/* The same without a copy: the bytes are good until the next call. 0: body's end. */
+ssize_t http_stream_borrow(struct http_stream *stream, const uint8_t **ret_data);
 /* Must be the first output. Exactly `length` bytes of body follow (none after HEAD); with
  * HTTP_CHUNKED any number, and http_stream_end behind them. */
 #define HTTP_CHUNKED UINT64_MAX

@@ -67,29 +67,42 @@ static int refill(struct http_stream *stream)
     return -EPIPE;
 }
 
-ssize_t http_stream_read(struct http_stream *stream, void *data, size_t len)
+/* The next bytes of the body, out of at most `most` on the wire. */
+static ssize_t next_bytes(struct http_stream *stream, size_t most, const uint8_t **ret_data)
 {
     struct conn *conn = stream->conn;
 
     while (!conn->framing.done) {
-        const uint8_t *payload;
         size_t got;
         if (conn->in_at == conn->in.len && refill(stream) < 0)
             return -EPIPE;
         /* Framing and payload are together never more than what is looked at. */
         int64_t used = http_body_next(&conn->framing, conn->in.data + conn->in_at,
-                                      MIN(conn->in.len - conn->in_at, len), &payload, &got);
+                                      MIN(conn->in.len - conn->in_at, most), ret_data, &got);
         if (used < 0) {
             stream->broken = true;
             return -EBADMSG;
         }
         conn->in_at += (size_t)used;
-        if (got) {
-            memcpy(data, payload, got);
+        if (got)
             return (ssize_t)got;
-        }
     }
     return 0;
+}
+
+ssize_t http_stream_borrow(struct http_stream *stream, const uint8_t **ret_data)
+{
+    return next_bytes(stream, SIZE_MAX, ret_data);
+}
+
+ssize_t http_stream_read(struct http_stream *stream, void *data, size_t len)
+{
+    const uint8_t *from;
+    ssize_t n = next_bytes(stream, len, &from);
+
+    if (n > 0)
+        memcpy(data, from, (size_t)n);
+    return n;
 }
 
 static int send_all(struct http_stream *stream, const void *data, size_t len)
@@ -122,6 +135,7 @@ static void drain(struct http_stream *stream)
     while (n > 0 && total < DRAIN_MAX)
         total += (size_t)MAX(n = http_stream_read(stream, data, sizeof data), 0);
     stream->conn->last |= !stream->conn->framing.done;
+    stream->conn->unread = !stream->conn->framing.done;
 }
 
 int http_stream_head(struct http_stream *stream, int status, const char *content_type,
@@ -215,6 +229,7 @@ static void *stream_main(void *arg)
         (void)http_stream_answer(stream, 500, "the transfer ended without an answer\n");
     bool ok = !stream->broken && !stream->owed;
     free(stream);
+    conn->unread &= ok; /* of a broken one nobody waits for an answer */
     server_transfer_done(conn->server, conn, ok);
     return NULL;
 }

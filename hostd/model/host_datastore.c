@@ -2,6 +2,7 @@
 /* HostDatastoreSystem. In hosted mode a datastore is a folder below datastores/ of the host's
  * folder, or a link there to a folder elsewhere, as on another disk, that belongs to the same user.
  * A datastore goes without its files: a link just goes, a folder of ours only when it is empty. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,6 +117,24 @@ static bool is_used(struct inventory *inventory, struct datastore *datastore)
     return false;
 }
 
+/* A link goes, whatever is there; a folder of ours only when nothing but its mark is in it. */
+static int remove_place(const struct datastore *datastore, const char *place)
+{
+    DIR *dir = unlink(place) == 0 ? NULL : opendir(place);
+    bool empty = true;
+
+    if (!dir)
+        return access(place, F_OK) < 0 ? 0 : -errno;
+    for (struct dirent *e; (e = readdir(dir));)
+        empty &= !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+                 !strcmp(e->d_name, DATASTORE_MARK);
+    (void)closedir(dir);
+    if (!empty)
+        return -ENOTEMPTY;
+    (void)unlinkat(datastore->fd, DATASTORE_MARK, 0);
+    return rmdir(place) < 0 ? -errno : 0;
+}
+
 static void remove_it(struct call *call, struct datastore *datastore)
 {
     struct inventory *inventory = hostd_of(call)->inventory;
@@ -123,7 +142,7 @@ static void remove_it(struct call *call, struct datastore *datastore)
     char place[128];
 
     (void)snprintf(place, sizeof place, ROOTDIR_DATASTORES "/%.80s", datastore->e.name);
-    if (is_used(inventory, datastore) || (unlink(place) < 0 && rmdir(place) < 0)) {
+    if (is_used(inventory, datastore) || remove_place(datastore, place) < 0) {
         struct vim_ResourceInUse *fault = VIM_NEW(call->arena, ResourceInUse);
         fault->type = "Datastore";
         fault->name = arena_strdup(call->arena, datastore->e.name);

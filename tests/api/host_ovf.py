@@ -17,7 +17,7 @@ import urllib.request
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, device, devices, disk, wait  # noqa: E402
-from host import Host, Tap, context, eventually  # noqa: E402
+from host import Host, Tap, context, eventually, listing  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 
 DISK = vim.vm.device.VirtualDisk
@@ -191,7 +191,7 @@ def round_trip(tap, host, client):
     eventually(lambda: lease.state == "error")
     wait(vm.Destroy())
     wait(create(client, "after").Destroy())
-    tap.equal("nothing is left", os.listdir(host.path()), [])
+    tap.equal("nothing is left", listing(host.path()), [])
     return files
 
 
@@ -296,7 +296,7 @@ def leases(tap, host, client):
     tap.equal("another session of the same user sees it", len(other.same(lease).info.deviceUrl), 2)
     lease.HttpNfcLeaseAbort(vim.fault.OvfImportFailed(msg="no more"))
     eventually(lambda: not os.path.exists(host.path("coming")))
-    tap.equal("aborted, all of it goes", os.listdir(host.path()), ["small"])
+    tap.equal("aborted, all of it goes", listing(host.path()), ["small"])
     tap.equal("the lease says why", (lease.state, lease.error.msg), ("error", "no more"))
     tap.raises("the VM, too", vmodl.fault.ManagedObjectNotFound, lambda: vm_coming.name)
 
@@ -315,12 +315,12 @@ def leases(tap, host, client):
     tap.equal("cancelled, the transfer ends", sending.getresponse().status, 409)
     tap.check("the task, too", eventually(lambda: task.info.state == "error"), task.info)
     tap.check("with its fault", isinstance(task.info.error, vmodl.fault.RequestCanceled), task.info.error)
-    eventually(lambda: os.listdir(host.path()) == ["small"])
-    tap.equal("and nothing is left", os.listdir(host.path()), ["small"])
+    eventually(lambda: listing(host.path()) == ["small"])
+    tap.equal("and nothing is left", listing(host.path()), ["small"])
 
     begin(client, "orphan")
     host.stop()
-    tap.equal("the host's end is a lease's, too", os.listdir(host.path()), ["small"])
+    tap.equal("the host's end is a lease's, too", listing(host.path()), ["small"])
     host.start()
     again = Client(connect(host))
     tap.equal("nothing of it afterwards", [v.name for v in again.folder.childEntity], ["small"])

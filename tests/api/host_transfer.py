@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Files to and from datastores by HTTP: parts, ranges, holes; and nbdkit, which reads a disk by ranges. TAP.
+
+usage: host_transfer.py BUILD
+"""
+
+import base64
+import email
+import hashlib
+import http.client
+import os
+import random
+import subprocess
+import sys
+import urllib.parse
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from client import Client, connect, create  # noqa: E402
+from host import Host, Tap, context, eventually  # noqa: E402
+
+MIB = 1 << 20
+
+
+class Folder:
+    """/folder of the host, as its root."""
+
+    def __init__(self, host):
+        self.host = host
+        self.headers = {"Authorization": "Basic " + base64.b64encode(f"root:{host.password}".encode()).decode()}
+
+    def url(self, name):
+        return f"/folder/{urllib.parse.quote(name)}?dcPath=ha-datacenter&dsName=datastore1"
+
+    def connection(self):
+        return http.client.HTTPSConnection("127.0.0.1", self.host.port, context=context(), timeout=60)
+
+    def ask(self, method, name, body=None, **headers):
+        """Status, headers and body."""
+        connection = self.connection()
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        connection.request(method, self.url(name), body, {**self.headers, **named})
+        answer = connection.getresponse()
+        result = answer.status, answer.headers, answer.read()
+        connection.close()
+        return result
+
+
+def whole(tap, host, folder):
+    data = random.Random(1).randbytes(3 * MIB + 17)
+    tap.equal("a new file", folder.ask("PUT", "a/b/new", data)[0], 201)
+    with open(host.path("a/b/new"), "rb") as file:
+        tap.check("as it was sent", file.read() == data)
+    tap.equal("over it", folder.ask("PUT", "a/b/new", data[:100])[0], 200)
+    tap.check("read again", folder.ask("GET", "a/b/new")[2] == data[:100])
+    sparse = bytes(8 * MIB) + b"end" + bytes(MIB)
+    folder.ask("PUT", "sparse", sparse)
+    with open(host.path("sparse"), "rb") as file:
+        tap.check("zeros are zeros", file.read() == sparse)
+    tap.check("and take no room", os.stat(host.path("sparse")).st_blocks * 512 < MIB, os.stat(host.path("sparse")))
+    folder.ask("PUT", "chunks", (data[at:at + 1000] for at in range(0, len(data), 1000)))
+    with open(host.path("chunks"), "rb") as file:
+        tap.check("in chunks", file.read() == data)
+    broken = folder.connection()
+    broken.putrequest("PUT", folder.url("broken"))
+    for key, value in {**folder.headers, "Content-Length": str(len(data))}.items():
+        broken.putheader(key, value)
+    broken.endheaders()
+    broken.send(data[:MIB])
+    broken.sock.close()
+    tap.check("what breaks off leaves nothing", eventually(lambda: not [n for n in os.listdir(host.path()) if "broken" in n]),
+              os.listdir(host.path()))
+
+
+def parts(tap, host, folder):
+    data = random.Random(2).randbytes(2 * MIB)
+    size = len(data)
+
+    def part(first, end, body=None):
+        return folder.ask("PUT", "large", data[first:end] if body is None else body, Content_Range=f"bytes {first}-{end - 1}/{size}")
+
+    def there():
+        return folder.ask("PUT", "large", b"", Content_Range=f"bytes */{size}")[1].get("Range")
+
+    tap.equal("nothing is there", there(), None)
+    tap.equal("a part", part(0, MIB)[0], 202)
+    tap.equal("is kept", there(), f"bytes=0-{MIB - 1}")
+    status, headers, _ = part(MIB + 1, size)
+    tap.equal("no gap", (status, headers["Content-Range"]), (416, f"bytes */{MIB}"))
+    tap.equal("nor twice", part(MIB // 2, size)[0], 416)
+    broken = folder.connection()
+    broken.putrequest("PUT", folder.url("large"))
+    for key, value in {**folder.headers, "Content-Length": str(size - MIB), "Content-Range": f"bytes {MIB}-{size - 1}/{size}"}.items():
+        broken.putheader(key, value)
+    broken.endheaders()
+    broken.send(data[MIB:MIB + 300000])
+    eventually(lambda: os.path.getsize(host.path(".large.partial")) > MIB)
+    broken.sock.close()
+    have = eventually(lambda: there() not in (None, f"bytes=0-{MIB - 1}") and there())
+    tap.check("a part that breaks off is kept as far as it came", have, there())
+    at = int(have.split("-")[1]) + 1
+    tap.check("nobody sees it meanwhile", not os.path.exists(host.path("large")))
+    tap.equal("the rest makes the file", part(at, size)[0], 201)
+    with open(host.path("large"), "rb") as file:
+        tap.check("as it was", file.read() == data)
+    tap.equal("nothing else is left", [n for n in os.listdir(host.path()) if "large" in n and n != "large"], [])
+    part(0, MIB)
+    tap.equal("from the start again", part(0, size)[0], 200)
+    for bad in ("bytes 5-4/10", "bytes 0-10/10", "lines 0-1/2", "bytes 0-1", "bytes -1-2/9", "bytes 0x1-2/9", "bytes 0-1/*"):
+        tap.equal(f"{bad!r} is none", folder.ask("PUT", "x", b"ab", Content_Range=bad)[0], 400)
+
+
+def ranges(tap, host, folder):
+    data = random.Random(3).randbytes(100000)
+    folder.ask("PUT", "r", data)
+    for text, want in (("0-0", data[:1]), ("99990-", data[99990:]), ("-5", data[-5:]), ("5-2000000", data[5:])):
+        status, headers, body = folder.ask("GET", "r", Range=f"bytes={text}")
+        tap.check(f"{text}", status == 206 and body == want and headers["Content-Range"].endswith("/100000"), headers)
+    tap.equal("behind the end", folder.ask("GET", "r", Range="bytes=100000-")[0], 416)
+    status, headers, body = folder.ask("GET", "r", Range="bytes=0-9, 500-509,-3")
+    message = email.message_from_bytes(b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body)
+    tap.equal("several at once", (status, [p["Content-Range"] for p in message.get_payload()]),
+              (206, ["bytes 0-9/100000", "bytes 500-509/100000", "bytes 99997-99999/100000"]))
+    tap.check("each as it is", all(part in body for part in (data[:10], data[500:510], data[-3:])))
+    tap.equal("too many are none", folder.ask("GET", "r", Range="bytes=" + ",".join(["0-1"] * 40))[0], 200)
+    tap.equal("more than all is none", len(folder.ask("GET", "r", Range="bytes=0-,0-,0-")[2]), 100000)
+
+
+def nbdkit(tap, host, folder):
+    """A disk read by ranges, as virt-v2v and backup tools do."""
+    create(Client(connect(host)), "disk")
+    flat = host.path("disk/disk-flat.vmdk")
+    with open(flat, "r+b") as file:
+        file.seek(MIB)
+        file.write(random.Random(4).randbytes(MIB))
+    copy = os.path.join(host.folder, "copy.img")
+    url = f"https://127.0.0.1:{host.port}{folder.url('disk/disk-flat.vmdk')}"
+    run = subprocess.run(["nbdkit", "-U", "-", "--readonly", "curl", f"url={url}", "user=root", f"password={host.password}",
+                          "sslverify=false", "--run", f"nbdcopy $uri {copy}"], capture_output=True, text=True, timeout=120, check=False)
+    tap.equal("nbdkit reads the disk", (run.returncode, run.stderr), (0, ""))
+    with open(copy, "rb") as one, open(flat, "rb") as other:
+        tap.equal("and gets it all", hashlib.sha256(one.read()).digest(), hashlib.sha256(other.read()).digest())
+
+
+def main():
+    tap = Tap()
+    with Host(sys.argv[1]) as host:
+        folder = Folder(host)
+        tap.run([whole, parts, ranges, nbdkit], host, folder)
+
+
+main()
