@@ -12,6 +12,7 @@
 #include "hostd/model/nfc_lease.h"
 
 enum { CHUNK = 256 << 10, SNIFF = 4 };
+_Static_assert((int)NFC_PATH_TOKEN == (int)NFC_TOKEN_TEXT, "one secret");
 
 /* One transfer, on its thread. */
 struct transfer {
@@ -259,16 +260,16 @@ static void drop(void *arg)
     transfer_free(t);
 }
 
-/* "/nfc/SECRET/NAME" */
-static bool parse(const char *path, char token[NFC_TOKEN_TEXT], char target[24])
+bool nfc_path_parse(const char *path, char token[NFC_PATH_TOKEN], char target[NFC_PATH_TARGET])
 {
-    const char *at = path + strlen("/nfc/"), *slash = strchr(at, '/');
+    const char *at = path + strlen("/nfc/"), *slash;
 
-    if (strncmp(path, "/nfc/", 5) != 0 || !slash || slash - at != NFC_TOKEN_TEXT - 1 ||
-        strlen(slash + 1) >= 24 || strchr(slash + 1, '/'))
+    if (strncmp(path, "/nfc/", 5) != 0 || !(slash = strchr(at, '/')) ||
+        slash - at != NFC_PATH_TOKEN - 1 || strlen(slash + 1) >= NFC_PATH_TARGET ||
+        strchr(slash + 1, '/'))
         return false;
-    (void)snprintf(token, NFC_TOKEN_TEXT, "%.*s", (int)(slash - at), at);
-    (void)snprintf(target, 24, "%s", slash + 1);
+    (void)snprintf(token, NFC_PATH_TOKEN, "%.*s", (int)(slash - at), at);
+    (void)snprintf(target, NFC_PATH_TARGET, "%s", slash + 1);
     return true;
 }
 
@@ -276,7 +277,7 @@ void nfc_http_serve(struct hostd *hostd, struct http_exchange *x)
 {
     bool in = x->head.method == HTTP_POST || x->head.method == HTTP_PUT;
     bool out = x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
-    char token[NFC_TOKEN_TEXT], target[24];
+    char token[NFC_PATH_TOKEN], target[NFC_PATH_TARGET];
     struct nfc_device *device = NULL;
     struct nfc_lease *lease = NULL;
 
@@ -284,7 +285,7 @@ void nfc_http_serve(struct hostd *hostd, struct http_exchange *x)
         http_answer(x, 405, NULL, "Allow: GET, HEAD, POST, PUT\r\n", NULL);
         return;
     }
-    int rc = parse(x->head.path, token, target)
+    int rc = nfc_path_parse(x->head.path, token, target)
                  ? nfc_transfer_begin(hostd, token, target, in ? NFC_IMPORT : NFC_EXPORT, &lease,
                                       &device)
                  : -ENOENT;

@@ -7,4 +7,8 @@
 #include "hostd/hostd.h"
 #include "hostd/http/server.h"
 
+/* "/nfc/SECRET/NAME"; false for anything else. */
+enum { NFC_PATH_TOKEN = 33, NFC_PATH_TARGET = 24 };
+bool nfc_path_parse(const char *path, char token[NFC_PATH_TOKEN], char target[NFC_PATH_TARGET]);
+
 void nfc_http_serve(struct hostd *hostd, struct http_exchange *x);

@@ -53,7 +53,7 @@ function send(id: number, url: string, file: Blob, from: number): Promise<void> 
     const request = new XMLHttpRequest();
     request.open("PUT", url);
     request.setRequestHeader("Content-Type", "application/octet-stream");
-    if (from) request.setRequestHeader("Content-Range", `bytes ${from}-${file.size - 1}/${file.size}`);
+    if (file.size) request.setRequestHeader("Content-Range", `bytes ${from}-${file.size - 1}/${file.size}`);
     request.upload.onprogress = (e) => change(id, { sent: from + e.loaded });
     request.onload = () => (request.status < 300 ? resolve() : reject(new Error(request.responseText.trim() || `HTTP ${request.status}`)));
     request.onerror = () => reject(new Error("The connection broke off."));
@@ -63,15 +63,17 @@ function send(id: number, url: string, file: Blob, from: number): Promise<void> 
   });
 }
 
-async function sizeOf(url: string): Promise<number> {
-  const answer = await fetch(url, { method: "HEAD" });
-  return answer.ok ? Number(answer.headers.get("Content-Length") ?? 0) : 0;
+/** How much of an upload that broke off the host has kept. */
+async function kept(url: string, size: number): Promise<number> {
+  const answer = await fetch(url, { method: "PUT", headers: { "Content-Range": `bytes */${size}` } });
+  const range = /^bytes=0-(\d+)$/.exec(answer.headers.get("Range") ?? "");
+  return answer.ok && range ? Number(range[1]) + 1 : 0;
 }
 
 export function upload(datastore: string, folder: string, file: File, whenDone: () => void): void {
   const id = ++last, path = folder ? `${folder}/${file.name}` : file.name, url = fileUrl(datastore, path);
   const attempt = async (resume: boolean) => {
-    const from = resume ? Math.min(await sizeOf(url), file.size) : 0;
+    const from = resume && file.size ? Math.min(await kept(url, file.size), file.size) : 0;
     change(id, { state: "running", sent: from });
     try {
       if (from < file.size || !file.size) await send(id, url, file, from);
