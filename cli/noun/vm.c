@@ -207,7 +207,7 @@ static int vm_show(struct command *command, struct err *err)
 static const struct column made_columns[] = {{"id", "ID", COLUMN_TEXT},
                                              {"name", "NAME", COLUMN_TEXT}};
 
-static int say_made(struct command *command, struct api *api, const json_t *vm, struct err *err)
+int vm_say_made(struct command *command, struct api *api, const json_t *vm, struct err *err)
 {
     cleanup_json json_t *row = NULL, *rows = NULL;
     int rc = inventory_read(api, vm, "name", &row, err);
@@ -218,7 +218,7 @@ static int say_made(struct command *command, struct api *api, const json_t *vm, 
     return out_rows(command, made_columns, ARRAY_SIZE(made_columns), rows, err);
 }
 
-static int find_places(struct api *api, json_t **ret_folder, json_t **ret_pool, struct err *err)
+int vm_places(struct api *api, json_t **ret_folder, json_t **ret_pool, struct err *err)
 {
     cleanup_json json_t *centers = NULL, *pools = NULL;
     int rc = inventory_list(api, "Datacenter", "vmFolder", &centers, err);
@@ -243,15 +243,7 @@ static const struct option create_options[] = {
     {"no-nic", NULL, "no network card", NULL},
     {"cd", "FILE", "a CD drive with this image of a datastore", NULL},
     {"start", NULL, "switch it on", NULL},
-    /* and the spec's, the same as of vm set */
-    {"cpus", "N", "virtual CPUs (default 1)", NULL},
-    {"memory", "SIZE", "guest memory: megabytes, or a number with M, G or T (default 1G)", NULL},
-    {"firmware", "efi|bios", "what starts the guest (default efi)", NULL},
-    {"secure-boot", "on|off", "with efi: start only what is signed", NULL},
-    {"guest", "ID", "guest system (default otherLinux64Guest)", NULL},
-    {"note", "TEXT", "annotation", NULL},
-    {"set", "KEY=VALUE", "a line of the .vmx file; may be repeated", NULL},
-    {"boot-delay", "MS", "time to press a key in the firmware", NULL},
+    VM_SPEC_OPTIONS,
 };
 
 static int add_disks(const struct command *command, json_t *changes, struct err *err)
@@ -337,12 +329,12 @@ static int vm_create(struct command *command, struct err *err)
     if (rc == 0)
         rc = create_spec(command, api, &spec, err);
     if (rc == 0)
-        rc = find_places(api, &folder, &pool, err);
+        rc = vm_places(api, &folder, &pool, err);
     if (rc == 0)
         rc = follow_call(command, api, folder, "CreateVM_Task",
                          json_pack("{s:O, s:O}", "config", spec, "pool", pool), "create", &vm, err);
     if (rc == 0)
-        rc = say_made(command, api, vm, err);
+        rc = vm_say_made(command, api, vm, err);
     if (rc == 0 && command_flag(command, "start"))
         rc = follow_call(command, api, vm, "PowerOnVM_Task", NULL, "start", NULL, err);
     return rc;
@@ -363,14 +355,14 @@ static int vm_register(struct command *command, struct err *err)
     if (rc == 0)
         rc = datastore_path(api, command_operand(command, 0), &path, err);
     if (rc == 0)
-        rc = find_places(api, &folder, &pool, err);
+        rc = vm_places(api, &folder, &pool, err);
     if (rc < 0)
         return rc;
     json_t *args = json_pack("{s:s, s:b, s:O}", "path", path, "asTemplate", 0, "pool", pool);
     if (name)
         (void)json_object_set_new(args, "name", json_string(name));
     rc = follow_call(command, api, folder, "RegisterVM_Task", args, "register", &vm, err);
-    return rc < 0 ? rc : say_made(command, api, vm, err);
+    return rc < 0 ? rc : vm_say_made(command, api, vm, err);
 }
 
 static const struct option clone_options[] = {
@@ -391,7 +383,7 @@ static int vm_clone(struct command *command, struct err *err)
     if (rc == 0 && linked && !snapshot)
         rc = err_set(err, -EINVAL, "--linked: it has no snapshot; take one first");
     if (rc == 0)
-        rc = find_places(api, &folder, &pool, err);
+        rc = vm_places(api, &folder, &pool, err);
     if (rc == 0 && datastore)
         rc = datastore_find(api, datastore, &store, err);
     if (rc < 0)
@@ -410,7 +402,7 @@ static int vm_clone(struct command *command, struct err *err)
                      json_pack("{s:O, s:s, s:o}", "folder", folder, "name",
                                command_operand(command, 1), "spec", spec),
                      "clone", &made, err);
-    return rc < 0 ? rc : say_made(command, api, made, err);
+    return rc < 0 ? rc : vm_say_made(command, api, made, err);
 }
 
 /* --- going, changing --- */
@@ -457,6 +449,8 @@ static int vm_rename(struct command *command, struct err *err)
                                 "rename", NULL, err);
 }
 
+static const struct option set_options[] = {VM_SPEC_OPTIONS};
+
 static int vm_set(struct command *command, struct err *err)
 {
     cleanup_json json_t *vm = NULL, *spec = NULL;
@@ -500,11 +494,14 @@ static const struct verb verbs[] = {
     {"register", "FILE", "takes in one that is on a datastore, by its .vmx file",
      OPTIONS(register_options), vm_register},
     {"clone", "VM NAME", "makes another like it", OPTIONS(clone_options), vm_clone},
+    {"export", "VM [FOLDER]", "writes it as an OVF package (default folder: its name)", NO_OPTIONS,
+     vm_export},
+    {"import", "FILE", "makes one of an .ovf package of this machine", vm_import_options,
+     VM_IMPORT_OPTIONS, vm_import, "A manifest beside the package (.mf) is checked first."},
     {"unregister", "VM...", "forgets one and leaves its files", NO_OPTIONS, vm_unregister},
     {"delete", "VM...", "deletes one with its disks", OPTIONS(force_options), vm_delete},
     {"rename", "VM NAME", "gives it another name", NO_OPTIONS, vm_rename},
-    {"set", "VM", "changes its CPUs, memory and other settings", vm_spec_options, VM_SPEC_OPTIONS,
-     vm_set},
+    {"set", "VM", "changes its CPUs, memory and other settings", OPTIONS(set_options), vm_set},
     {"start", "VM...", "switches it on, or resumes it", NO_OPTIONS, vm_start},
     {"stop", "VM...", "switches it off at once, as by pulling the plug", NO_OPTIONS, vm_stop},
     {"shutdown", "VM...", "asks the guest to shut down", vm_shutdown_options, VM_SHUTDOWN_OPTIONS,

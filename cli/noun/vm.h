@@ -15,6 +15,10 @@ int first_vm(struct command *command, const char *paths, struct api **ret_api, j
 /* Asks on a terminal; without one, --force must say yes. 0 or -ECANCELED, -EINVAL. */
 int confirm(const struct command *command, const char *question, struct err *err);
 
+/* Where VMs belong: folder and resource pool. What was made, as a row of id and name. */
+int vm_places(struct api *api, json_t **ret_folder, json_t **ret_pool, struct err *err);
+int vm_say_made(struct command *command, struct api *api, const json_t *vm, struct err *err);
+
 /* vm_spec.c: a VirtualMachineConfigSpec from the options --cpus, --memory, --set ... that were
  * given. */
 int vm_spec(const struct command *command, json_t **ret_spec, struct err *err);
@@ -23,8 +27,20 @@ json_t *spec_nic(const char *network, const char *model, const char *mac, int ke
 json_t *spec_cdrom(const char *file, int key);
 json_t *spec_change(const char *operation, json_t *device);
 json_t *spec_scsi(int key);
-extern const struct option vm_spec_options[];
-enum { VM_SPEC_OPTIONS = 8 };
+/* Of `create` and `set`. */
+#define VM_SPEC_OPTIONS                                                                           \
+    {"cpus", "N", "virtual CPUs (a new one: 1)", NULL},                                           \
+        {"memory", "SIZE", "guest memory: megabytes, or a number with M, G or T (a new one: 1G)", \
+         NULL},                                                                                   \
+        {"firmware", "efi|bios", "what starts the guest (a new one: efi)", NULL},                 \
+        {"secure-boot", "on|off", "with efi: start only what is signed", NULL},                   \
+        {"guest", "ID", "guest system, such as debian12_64Guest (a new one: otherLinux64Guest)",  \
+         NULL},                                                                                   \
+        {"note", "TEXT", "annotation", NULL},                                                     \
+        {"set", "KEY=VALUE", "a line of the .vmx file; may be repeated", NULL},                   \
+    {                                                                                             \
+        "boot-delay", "MS", "time to press a key in the firmware", NULL                           \
+    }
 
 /* vm_power.c */
 int vm_start(struct command *command, struct err *err);
@@ -65,3 +81,9 @@ int vm_autostart_on(struct command *command, struct err *err);
 int vm_autostart_off(struct command *command, struct err *err);
 extern const struct option vm_autostart_options[];
 enum { VM_AUTOSTART_OPTIONS = 2 };
+
+/* vm_ovf.c */
+int vm_export(struct command *command, struct err *err);
+int vm_import(struct command *command, struct err *err);
+extern const struct option vm_import_options[];
+enum { VM_IMPORT_OPTIONS = 3 };

@@ -9,17 +9,6 @@
 
 enum { FIRST_IDE = 200 };
 
-const struct option vm_spec_options[VM_SPEC_OPTIONS] = {
-    {"cpus", "N", "virtual CPUs", NULL},
-    {"memory", "SIZE", "guest memory: megabytes, or a number with M, G or T", NULL},
-    {"firmware", "efi|bios", "what starts the guest", NULL},
-    {"secure-boot", "on|off", "with efi: start only what is signed", NULL},
-    {"guest", "ID", "guest system as the API calls it, such as debian12_64Guest", NULL},
-    {"note", "TEXT", "annotation", NULL},
-    {"set", "KEY=VALUE", "a line of the .vmx file; may be repeated", NULL},
-    {"boot-delay", "MS", "time to press a key in the firmware", NULL},
-};
-
 static int add_lines(const struct command *command, json_t *spec, struct err *err)
 {
     json_t *list = json_array();

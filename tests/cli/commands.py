@@ -117,6 +117,33 @@ def clones(tap, socle, host):
                                        [vm["name"] for vm in socle.rows("vm", "list")]], [0, ["web"]])
 
 
+def packages(tap, socle, host):
+    folder = f"{host.folder}/out"
+    with open(host.path("web/web-flat.vmdk"), "r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"payload")
+    said = socle("vm", "export", "web", folder)
+    files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    tap.check("vm export", said.status == 0 and {"web.mf", "web.ovf"} < set(files)
+              and any(f.endswith(".vmdk") for f in files), (said, files))
+    said = socle("vm", "import", f"{folder}/web.ovf", "--name", "back", "--map", "VM Network=VM Network", "-o", "json")
+    tap.check("vm import", said.status == 0 and said.json[0]["name"] == "back", said)
+    with open(host.path("back/back-flat.vmdk"), "rb") as file:
+        file.seek(1 << 20)
+        tap.equal("with what was on its disk", file.read(7), b"payload")
+    socle("vm", "delete", "back", "--force")
+    disk = next(f"{folder}/{f}" for f in files if f.endswith(".vmdk"))
+    with open(disk, "r+b") as file:
+        file.seek(600)
+        file.write(b"x")
+    complains(tap, "a damaged package", socle("vm", "import", f"{folder}/web.ovf", "--name", "no"), 1, "damaged")
+    os.unlink(f"{folder}/web.mf")
+    os.unlink(disk)
+    complains(tap, "a package without its disk", socle("vm", "import", f"{folder}/web.ovf", "--name", "no"), 3, "cannot read")
+    tap.equal("nothing is left of it", [vm["name"] for vm in socle.rows("vm", "list")], ["web"])
+    complains(tap, "no package", socle("vm", "import", "/nix.ovf"), 3, "/nix.ovf")
+
+
 def performance(tap, socle, host):
     counters = {c["counter"]: c for c in socle.rows("perf", "counters")}
     tap.check("perf counters", counters["cpu.usage.average"]["unit"] == "%", list(counters)[:5])
@@ -294,7 +321,7 @@ def the_end(tap, socle, host):
 
 def main():
     with Host(sys.argv[1]) as host:
-        Tap().run([machine, power, devices, snapshots, clones, files, people, rest, performance, follow, rights, usage, the_end],
+        Tap().run([machine, power, devices, snapshots, clones, packages, files, people, rest, performance, follow, rights, usage, the_end],
                   Socle(host), host)
 
 
