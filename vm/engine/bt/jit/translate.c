@@ -26,7 +26,7 @@
  * Traps. An instruction's guest state changes in its last host instruction that may trap, or behind
  * it. So at a trap everything is as in front of the instruction, and a mark says which it is.
  *
- * Not here yet: string instructions, and most of what is privileged. */
+ * Not here: string instructions other than REP STOS and REP MOVS, and most of what is privileged. */
 #include <errno.h>
 #include <string.h>
 
