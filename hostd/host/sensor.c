@@ -12,17 +12,14 @@
 #include "base/file.h"
 #include "base/range.h"
 
-enum { CHIPS_MAX = 64, NUMBERS_MAX = 64 };
-
 static const struct kind {
     const char *prefix;
     enum sensor_kind kind;
-    unsigned first; /* number of the first: voltages begin at 0 */
 } kinds[] = {
-    {"temp", SENSOR_TEMPERATURE, 1},
-    {"fan", SENSOR_FAN, 1},
-    {"in", SENSOR_VOLTAGE, 0},
-    {"power", SENSOR_POWER, 1},
+    {"temp", SENSOR_TEMPERATURE},
+    {"fan", SENSOR_FAN},
+    {"in", SENSOR_VOLTAGE},
+    {"power", SENSOR_POWER},
 };
 
 /* The first line of a chip's file, NULL if there is none. */
@@ -72,31 +69,67 @@ static enum sensor_state judge(struct arena *arena, const char *folder, const ch
     return told ? SENSOR_GOOD : SENSOR_UNKNOWN;
 }
 
+/* The kind of "temp12_input"; NULL: it is no reading. */
+static const struct kind *kind_of(const char *name)
+{
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        size_t len = strlen(kinds[k].prefix);
+        if (!strncmp(name, kinds[k].prefix, len) &&
+            !strcmp(name + len + strspn(name + len, "0123456789"), "_input"))
+            return &kinds[k];
+    }
+    return NULL;
+}
+
+static void read_sensor(struct arena *arena, const char *folder, const char *chip, const char *name,
+                        struct sensors *list)
+{
+    const struct kind *kind = kind_of(name);
+    int64_t value;
+
+    if (!kind || list->count == SENSORS_MAX)
+        return;
+    const char *stem = arena_strndup(arena, name, strlen(name) - strlen("_input"));
+    if (!read_number(arena, folder, stem, "input", &value))
+        return;
+    const char *label = read_text(arena, folder, arena_printf(arena, "%s_label", stem));
+    list->items[list->count++] = (struct sensor){.kind = kind->kind,
+                                                 .state = judge(arena, folder, stem, value),
+                                                 .chip = chip,
+                                                 .stem = stem,
+                                                 .label = label && *label ? label : stem,
+                                                 .value = value};
+}
+
 static void read_chip(struct arena *arena, const char *folder, struct sensors *list)
 {
     const char *chip = read_text(arena, folder, "name");
+    DIR *dir = chip ? opendir(folder) : NULL;
 
-    for (unsigned k = 0; chip && k < ARRAY_SIZE(kinds); k++)
-        for (unsigned n = kinds[k].first; n < NUMBERS_MAX && list->count < SENSORS_MAX; n++) {
-            const char *stem = arena_printf(arena, "%s%u", kinds[k].prefix, n);
-            int64_t value;
-            if (!read_number(arena, folder, stem, "input", &value))
-                continue;
-            const char *label = read_text(arena, folder, arena_printf(arena, "%s_label", stem));
-            list->items[list->count++] = (struct sensor){.kind = kinds[k].kind,
-                                                         .state = judge(arena, folder, stem, value),
-                                                         .chip = chip,
-                                                         .label = label && *label ? label : stem,
-                                                         .value = value};
-        }
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        read_sensor(arena, folder, chip, e->d_name, list);
+    if (dir)
+        (void)closedir(dir);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct sensor *x = a, *y = b;
+    int order = strcmp(x->chip, y->chip);
+
+    return order ? order : strverscmp(x->stem, y->stem);
 }
 
 struct sensors sensor_list(struct arena *arena, const char *root)
 {
     struct sensors list = {.items = arena_array(arena, SENSORS_MAX, sizeof *list.items)};
+    DIR *dir = opendir(root = root ? root : "/sys/class/hwmon");
 
-    root = root ? root : "/sys/class/hwmon";
-    for (unsigned i = 0; i < CHIPS_MAX; i++)
-        read_chip(arena, arena_printf(arena, "%s/hwmon%u", root, i), &list);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            read_chip(arena, arena_printf(arena, "%s/%s", root, e->d_name), &list);
+    if (dir)
+        (void)closedir(dir);
+    qsort(list.items, list.count, sizeof *list.items, by_name);
     return list;
 }

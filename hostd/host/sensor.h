@@ -16,13 +16,13 @@ enum sensor_state { SENSOR_UNKNOWN, SENSOR_GOOD, SENSOR_WARNING, SENSOR_ALARM };
 struct sensor {
     enum sensor_kind kind;
     enum sensor_state state;
-    const char *chip, *label; /* "coretemp", "Core 0" */
-    int64_t value;            /* millidegrees C, turns a minute, millivolts, microwatts */
+    const char *chip, *stem, *label; /* "coretemp", "temp2", "Core 0" */
+    int64_t value;                   /* millidegrees C, turns a minute, millivolts, microwatts */
 };
 
 struct sensors {
     size_t count;
-    struct sensor *items;
+    struct sensor *items; /* by chip and stem */
 };
 /* `root`: NULL, or a folder to read instead of /sys/class/hwmon (tests). */
 struct sensors sensor_list(struct arena *arena, const char *root);

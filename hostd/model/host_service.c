@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/loop.h"
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -17,6 +18,7 @@
 #include "hostd/model/host_config.h"
 
 enum { PROGRAMS = 3 };
+#define LOOK_NS UINT64_C(5000000000)
 
 static const struct service {
     const char *key, *label;
@@ -36,7 +38,7 @@ static bool is_program(const struct service *service, const char *comm)
 }
 
 /* One bit a service. */
-static unsigned running_services(void)
+static unsigned look_at_processes(void)
 {
     DIR *dir = opendir("/proc");
     unsigned running = 0;
@@ -56,6 +58,19 @@ static unsigned running_services(void)
     }
     if (dir)
         (void)closedir(dir);
+    return running;
+}
+
+/* Clients read the host's configuration often, and a busy host has thousands of processes. */
+static unsigned running_services(void)
+{
+    static uint64_t looked;
+    static unsigned running;
+
+    if (!looked || clock_now() - looked > LOOK_NS) {
+        running = look_at_processes();
+        looked = clock_now();
+    }
     return running;
 }
 
