@@ -36,6 +36,9 @@ struct autostart {
     unsigned count;
     unsigned next; /* the one that is started next, while they are */
     struct loop_source timer;
+    unsigned to_stop;    /* of the first so many the last is stopped next, while they are */
+    uint64_t stop_until; /* ns; when the one that was asked to shut down is cut off */
+    struct loop_source stop_timer;
 };
 
 /* --- the file --- */
@@ -165,8 +168,77 @@ static void start_all(struct autostart *a)
 {
     if (a->count)
         qsort(a->vms, a->count, sizeof *a->vms, by_order);
-    a->next = 0;
+    a->next = a->to_stop = 0;
     start_next(a);
+}
+
+/* --- stopping: in the other order, one after another --- */
+
+enum { STOP_LOOK_MS = 250 };
+
+/* Until it is off. */
+static struct virtual_machine *running_vm(struct autostart *a, const struct autostart_vm *vm)
+{
+    struct mo *mo = mo_find(a->hostd->api.registry, vm->id);
+    bool is_vm = mo && mo->class == &virtual_machine_class;
+
+    return is_vm && (vm_of(mo)->power == VM_ON || vm_of(mo)->power == VM_STOPPING) ? vm_of(mo)
+                                                                                   : NULL;
+}
+
+/* True: it is on its way, wait for it. VMs that are to be suspended are left alone: nobody asked
+ * for that with a task of his own. */
+static bool begin_stop(struct autostart *a, const struct autostart_vm *vm)
+{
+    const char *action =
+        strcasecmp(vm->stop_action, "systemDefault") ? vm->stop_action : a->stop_action;
+    struct virtual_machine *running = running_vm(a, vm);
+    int delay = vm->stop_delay < 0 ? a->stop_delay : vm->stop_delay;
+    bool off = !strcasecmp(action, "powerOff"), guest = !strcasecmp(action, "guestShutdown");
+
+    if (!running || (!off && !guest))
+        return false;
+    a->stop_until = clock_now() + (uint64_t)MAX(delay, 1) * 1000000000;
+    if (off)
+        vm_stop_by_host(running);
+    else
+        vm_press_power(running);
+    return true;
+}
+
+static void stop_next(struct autostart *a)
+{
+    while (a->to_stop) {
+        const struct autostart_vm *vm = &a->vms[a->to_stop - 1];
+        struct virtual_machine *running = running_vm(a, vm);
+        bool begun = a->stop_until != 0;
+        if (begun && running && clock_now() >= a->stop_until)
+            vm_stop_by_host(running);
+        if (begun ? running != NULL : begin_stop(a, vm)) {
+            (void)loop_timer_arm(&a->stop_timer, clock_now() + STOP_LOOK_MS * UINT64_C(1000000));
+            return;
+        }
+        a->stop_until = 0;
+        a->to_stop--;
+    }
+}
+
+static void on_stop_timer(void *ctx, uint32_t events)
+{
+    (void)events;
+    stop_next(ctx);
+}
+
+static void stop_all(struct autostart *a)
+{
+    if (a->to_stop)
+        return; /* they are being stopped */
+    if (a->count)
+        qsort(a->vms, a->count, sizeof *a->vms, by_order);
+    (void)loop_timer_arm(&a->timer, 0); /* nobody starts what is being stopped */
+    a->next = a->to_stop = a->count;
+    a->stop_until = 0;
+    stop_next(a);
 }
 
 int autostart_create(struct hostd *hostd, struct autostart **ret_autostart, struct err *err)
@@ -174,8 +246,10 @@ int autostart_create(struct hostd *hostd, struct autostart **ret_autostart, stru
     struct autostart *a = calloc(1, sizeof *a);
     int rc = a ? loop_add_timer(hostd->loop, &a->timer, on_timer, a) : -ENOMEM;
 
+    if (rc == 0)
+        rc = loop_add_timer(hostd->loop, &a->stop_timer, on_stop_timer, a);
     if (rc < 0) {
-        free(a);
+        autostart_destroy(a);
         return err_sys(err, rc, "autostart");
     }
     a->hostd = hostd;
@@ -197,6 +271,7 @@ void autostart_destroy(struct autostart *a)
     if (!a)
         return;
     loop_del(&a->timer);
+    loop_del(&a->stop_timer);
     free(a->vms);
     free(a);
 }
@@ -295,12 +370,19 @@ static void power_on_all(struct mo *mo, struct call *call)
     start_all(hostd_of(call)->autostart);
 }
 
+static void power_off_all(struct mo *mo, struct call *call)
+{
+    (void)mo;
+    stop_all(hostd_of(call)->autostart);
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(HostAutoStartManager, config, get_config),
 };
 static const struct mo_method methods[] = {
     MO_METHOD(ReconfigureAutostart, reconfigure),
     MO_METHOD(AutoStartPowerOn, power_on_all),
+    MO_METHOD(AutoStartPowerOff, power_off_all),
 };
 const struct mo_class host_autostart_manager_class = {
     .type = VIM_MANAGED(HostAutoStartManager),

@@ -154,6 +154,9 @@ void vm_reconfigure(struct mo *mo, struct call *call);
 void vm_reload_method(struct mo *mo, struct call *call);
 
 void vm_power_on(struct mo *mo, struct call *call);
+/* Cuts it off, or presses its power button; nothing if it does not run. */
+void vm_stop_by_host(struct virtual_machine *vm);
+void vm_press_power(struct virtual_machine *vm);
 void vm_power_on_by_host(struct virtual_machine *vm); /* no task; what comes of it is an event */
 /* Within an operation: its task ends when the VM runs; and `off` is called, perhaps at once, when
  * it does not run (any more). */

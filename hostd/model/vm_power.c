@@ -457,6 +457,21 @@ void vm_power_on_by_host(struct virtual_machine *vm)
         begin_start(vm);
 }
 
+void vm_stop_by_host(struct virtual_machine *vm)
+{
+    if (vm->power != VM_ON || vm->task)
+        return;
+    vm->power = VM_STOPPING;
+    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
+        keeper_gone(vm);
+}
+
+void vm_press_power(struct virtual_machine *vm)
+{
+    if (vm->power == VM_ON)
+        (void)keeper_send(vm->keeper.fd, KEEPER_POWER_BUTTON);
+}
+
 /* --- methods --- */
 
 void vm_power_on(struct mo *mo, struct call *call)

@@ -318,6 +318,26 @@ def environment(tap, host, client):
                                        licenses.QueryLicenseUsage().sourceAvailable), (1, True, True))
 
 
+def autostart(tap, host, client):
+    manager = client.manager.autoStartManager
+    vms = [client.make_vm(f"auto{i}", "VM Network") for i in range(2)]
+    power = vim.host.AutoStartManager.AutoPowerInfo
+    manager.ReconfigureAutostart(vim.host.AutoStartManager.Config(
+        defaults=vim.host.AutoStartManager.SystemDefaults(enabled=False, startDelay=1, stopDelay=2, stopAction="powerOff"),
+        powerInfo=[power(key=vm, startOrder=i + 1, startDelay=1, stopDelay=-1, waitForHeartbeat="no",
+                         startAction="powerOn", stopAction=("guestShutdown", "systemDefault")[i])
+                   for i, vm in enumerate(vms)]))
+    manager.AutoStartPowerOn()
+    tap.check("started one after another", eventually(lambda: [v.runtime.powerState for v in vms] == ["poweredOn"] * 2),
+              [v.runtime.powerState for v in vms])
+    manager.AutoStartPowerOff()
+    tap.check("the last is stopped first", eventually(
+        lambda: [v.runtime.powerState for v in vms] == ["poweredOn", "poweredOff"]), [v.runtime.powerState for v in vms])
+    tap.check("a guest that does not listen is cut off", eventually(lambda: vms[0].runtime.powerState == "poweredOff"))
+    for vm in vms:
+        WaitFor(vm.Destroy_Task())
+
+
 def access(tap, host, client):
     manager = client.manager.hostAccessManager
     accounts = client.content.accountManager
@@ -462,6 +482,7 @@ def denied(other):
     yield "certificateInfo", lambda: other.manager.certificateManager.certificateInfo
     yield "BrowseDiagnosticLog", lambda: other.content.diagnosticManager.BrowseDiagnosticLog(key="hostd")
     yield "GenerateLogBundles_Task", lambda: other.content.diagnosticManager.GenerateLogBundles_Task(includeDefault=True)
+    yield "AutoStartPowerOff", lambda: other.manager.autoStartManager.AutoStartPowerOff()
     yield "EnterMaintenanceMode_Task", lambda: other.host.EnterMaintenanceMode_Task(0)
     yield "UpdateNetworkConfig", lambda: system.UpdateNetworkConfig(vim.host.NetworkConfig(), "modify")
 
@@ -469,7 +490,7 @@ def denied(other):
 def main():
     with Host(sys.argv[1]) as host:
         Tap().run([network, network_in_use, network_at_once, options, maintenance, services, firewall,
-                   hardware, environment, access, logs, certificates, privileges], host, Client(host))
+                   hardware, environment, autostart, access, logs, certificates, privileges], host, Client(host))
 
 
 main()
