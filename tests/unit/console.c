@@ -186,6 +186,7 @@ static const int32_t all_encodings[][6] = {
     {RFB_ZRLE, RFB_COPY_RECT, RFB_EXTENDED_DESKTOP_SIZE},
     {RFB_TIGHT, RFB_COPY_RECT, RFB_DESKTOP_SIZE, RFB_COMPRESS_0 + 1},
     {RFB_TIGHT, RFB_ZRLE},
+    {RFB_TIGHT, RFB_COPY_RECT, RFB_LAST_RECT, RFB_DESKTOP_SIZE},
 };
 
 /* Everything that can happen to a screen, at random. */

@@ -25,6 +25,7 @@ struct client {
     bool extended_keys, resized;
     const uint8_t *at, *end;
     bool short_of; /* not all has come */
+    bool last;     /* that was the last rectangle */
     const char *wrong;
 };
 
@@ -287,6 +288,9 @@ static inline void client_rect_(struct client *c)
         (void)client_take(c, 4 + 16u * *client_take(c, 1) - 1);
         client_resize(c, r);
         break;
+    case -224:
+        c->last = true;
+        break;
     case -258:
         c->extended_keys = true;
         break;
@@ -305,12 +309,14 @@ static inline size_t client_update(struct client *c, const uint8_t *data, size_t
 {
     c->at = data;
     c->end = data + len;
-    c->short_of = false;
+    c->short_of = c->last = false;
     const uint8_t *p = client_take(c, 4);
     unsigned count = be16_load(p + 2);
     if (!c->short_of && p[0] != 0)
         client_wrong(c, "not an update");
-    for (unsigned i = 0; i < count && !c->short_of && !c->wrong; i++)
+    for (unsigned i = 0; i < count && !c->short_of && !c->wrong && !c->last; i++)
         client_rect_(c);
+    if (count == 0xffff && !c->last)
+        c->short_of = true;
     return c->short_of || c->wrong ? 0 : (size_t)(c->at - data);
 }

@@ -264,11 +264,11 @@ void encode_head(struct buf *out, struct rect rect, int32_t encoding)
 int encode_rect(struct encoder *encoder, enum rfb_encoding encoding, const uint32_t *pixels,
                 uint32_t stride, struct rect rect, struct buf *out)
 {
+    if (encoding == RFB_TIGHT)
+        return encode_tight(encoder, pixels, stride, rect, out);
     encode_head(out, rect, encoding);
     if (encoding == RFB_ZRLE)
         return encode_zrle(encoder, pixels, stride, rect, out);
-    if (encoding == RFB_TIGHT)
-        return encode_tight(encoder, pixels, stride, rect, out);
     for (uint32_t y = 0; y < rect.height; y++) {
         size_t len = (size_t)rect.width * encoder->format.bits / 8;
         uint8_t *to = buf_grow(out, len);

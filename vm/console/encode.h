@@ -37,6 +37,7 @@ enum {
 struct encoder {
     struct pixel_format format;
     bool direct;  /* the format is the usual one */
+    bool may_cut; /* one rectangle may become several, the viewer is told when it was the last */
     int level;    /* zlib's */
     uint8_t *raw; /* room for one rectangle before compression */
     struct {
@@ -50,8 +51,9 @@ int encoder_create(struct encoder **ret_encoder);
 void encoder_destroy(struct encoder *encoder); /* accepts NULL */
 void encoder_set_format(struct encoder *encoder, const struct pixel_format *format);
 
-/* One rectangle, head included: at most ENCODE_AREA_MAX in area and for Tight ENCODE_WIDTH_MAX
- * wide. `pixels`: its first; `stride` pixels from line to line. 0, -ENOMEM. */
+/* One rectangle (or its parts: may_cut), head included: at most ENCODE_AREA_MAX in area and for
+ * Tight ENCODE_WIDTH_MAX wide. `pixels`: its first; `stride` pixels from line to line. 0, -ENOMEM.
+ */
 int encode_rect(struct encoder *encoder, enum rfb_encoding encoding, const uint32_t *pixels,
                 uint32_t stride, struct rect rect, struct buf *out);
 void encode_head(struct buf *out, struct rect rect, int32_t encoding);

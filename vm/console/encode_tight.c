@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tight, as rfbproto describes it, without its lossy part: a rectangle of one colour, of two (a bit
- * a pixel), of up to 256 (a byte a pixel), or of pixels as they are. Missing on purpose: JPEG and
- * the gradient filter, which pay for photographs only. */
+ * a pixel), of up to 256 (a byte a pixel), or of pixels as they are. What has two colours only in
+ * parts is cut into such parts and others, where the viewer lets us say later how many rectangles
+ * there are. Missing on purpose: JPEG and the gradient filter, which pay for photographs only. */
 #include <errno.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ enum {
     FILTER_PALETTE = 1,
     PALETTE_MAX = 256,
     UNCOMPRESSED = 12, /* fewer bytes go as they are */
+    PART = 64,         /* pixels: what is cut is a multiple of that */
 };
 
 /* The length in 7, 7 and 8 bits. */
@@ -101,8 +103,8 @@ static uint8_t *index_line(const uint32_t *line, uint32_t width, struct colours 
     return to;
 }
 
-int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t stride, struct rect rect,
-                 struct buf *out)
+static int encode_one(struct encoder *encoder, const uint32_t *pixels, uint32_t stride,
+                      struct rect rect, struct buf *out)
 {
     struct colours colours;
     uint8_t *to = encoder->raw;
@@ -130,4 +132,102 @@ int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t strid
             to = index_line(line, rect.width, &colours, to);
     }
     return put_data(encoder, stream, to, out);
+}
+
+/* --- parts --- */
+
+struct pair {
+    unsigned count;
+    uint32_t colour[2];
+};
+
+/* False: there is a third colour; `pair` is of no use then. */
+static bool pair_add(struct pair *pair, uint32_t colour)
+{
+    for (unsigned i = 0; i < pair->count; i++)
+        if (pair->colour[i] == colour)
+            return true;
+    if (pair->count == 2)
+        return false;
+    pair->colour[pair->count++] = colour;
+    return true;
+}
+
+static bool pair_of(const uint32_t *pixels, uint32_t stride, uint32_t width, uint32_t height,
+                    struct pair *ret_pair)
+{
+    uint32_t last = ~pixels[0];
+
+    ret_pair->count = 0;
+    for (uint32_t y = 0; y < height; y++)
+        for (uint32_t x = 0; x < width; x++) {
+            uint32_t colour = pixels[(size_t)y * stride + x];
+            if (colour != last && !pair_add(ret_pair, colour))
+                return false;
+            last = colour;
+        }
+    return true;
+}
+
+/* All colours of two pairs in one. */
+static bool pair_join(struct pair *pair, const struct pair *other)
+{
+    struct pair joined = *pair;
+
+    for (unsigned i = 0; i < other->count; i++)
+        if (!pair_add(&joined, other->colour[i]))
+            return false;
+    *pair = joined;
+    return true;
+}
+
+static int put_part(struct encoder *e, const uint32_t *line, uint32_t stride, struct rect band,
+                    uint32_t from, uint32_t to, struct buf *out)
+{
+    struct rect part = {band.x + from, band.y, to - from, band.height};
+
+    encode_head(out, part, RFB_TIGHT);
+    return encode_one(e, line + from, stride, part, out);
+}
+
+/* A band of PART lines, from left to right. */
+static int cut(struct encoder *e, const uint32_t *line, uint32_t stride, struct rect band,
+               struct buf *out)
+{
+    struct pair run = {0}, here;
+    bool run_few = true;
+    uint32_t from = 0;
+    int rc = 0;
+
+    for (uint32_t x = 0; x < band.width && rc == 0; x += PART) {
+        bool few =
+            pair_of(line + x, stride, MIN(band.width - x, (uint32_t)PART), band.height, &here);
+        if (x > from && (few != run_few || (few && !pair_join(&run, &here)))) {
+            rc = put_part(e, line, stride, band, from, x, out);
+            from = x;
+        }
+        if (x == from) {
+            run = here;
+            run_few = few;
+        }
+    }
+    return rc < 0 ? rc : put_part(e, line, stride, band, from, band.width, out);
+}
+
+int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t stride, struct rect rect,
+                 struct buf *out)
+{
+    struct rect band = {rect.x, rect.y, rect.width, PART};
+    struct pair all;
+    int rc = 0;
+
+    if (!encoder->may_cut || pair_of(pixels, stride, rect.width, rect.height, &all)) {
+        encode_head(out, rect, RFB_TIGHT);
+        return encode_one(encoder, pixels, stride, rect, out);
+    }
+    for (uint32_t y = 0; y < rect.height && rc == 0; y += PART, band.y += PART) {
+        band.height = MIN(rect.height - y, (uint32_t)PART);
+        rc = cut(encoder, pixels + (size_t)y * stride, stride, band, out);
+    }
+    return rc;
 }

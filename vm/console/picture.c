@@ -247,6 +247,8 @@ int picture_look(struct picture *picture, const struct display_surface *surface)
     if (!p->resized && see(p, surface) >= SCROLL_LINES)
         scroll(p);
     for (uint32_t y = 0; y < height; y++) {
+        if (!p->resized && p->seen[y] == p->hash[y])
+            continue; /* what changes from now on is the next look's */
         surface_line(surface, y, p->line);
         changed |= take_line(p, y);
     }

@@ -261,7 +261,9 @@ static int begin_update(struct viewer *v)
     int rc = collect(v);
     if (rc < 0 || v->out.failed)
         return -ENOMEM;
-    be16_store(v->out.data + head + 2, (uint16_t)(extra + moved + v->rect_count));
+    v->open_end = v->encoder->may_cut = v->last_rect && v->encoding == RFB_TIGHT;
+    be16_store(v->out.data + head + 2,
+               v->open_end ? RFB_RECTS_OPEN : (uint16_t)(extra + moved + v->rect_count));
     v->updating = true;
     v->wanted = v->vanished = false;
     return 1;
@@ -281,7 +283,9 @@ static int put_nothing(struct viewer *v, struct rect r)
 
 static int end_update(struct viewer *v)
 {
-    v->updating = v->vanished = false;
+    if (v->open_end)
+        encode_head(&v->out, (struct rect){0}, RFB_LAST_RECT);
+    v->updating = v->vanished = v->open_end = false;
     if (v->format_changes)
         encoder_set_format(v->encoder, &v->next_format);
     v->format_changes = false;

@@ -57,6 +57,7 @@ struct viewer {
     /* What it can. */
     enum rfb_encoding encoding;
     bool copy, desktop_size, extended_size, extended_keys, led_state, fence, continuous;
+    bool last_rect;
 
     /* What it asks for, and what it does not have yet. */
     uint32_t width, height; /* as it was told last */
@@ -68,6 +69,7 @@ struct viewer {
 
     /* An update under way. */
     bool updating, vanished; /* the picture has another size since it began */
+    bool open_end;           /* how many rectangles was not said */
     struct rect *rects;
     unsigned rect_count, rect_at, rect_room;
     struct buf later; /* messages that may not stand within it */

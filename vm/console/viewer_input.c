@@ -126,6 +126,7 @@ static int set_encodings(struct viewer *v, const uint8_t *m)
     v->encodings_left = be16_load(m + 2);
     v->encodings_seen = 0;
     v->encoding = RFB_RAW;
+    v->last_rect = false;
     v->copy = v->desktop_size = v->extended_size = v->led_state = v->tell_size = false;
     return 0;
 }
@@ -148,6 +149,9 @@ static int take_encoding(struct viewer *v, int32_t encoding)
         break;
     case RFB_COPY_RECT:
         v->copy = true;
+        break;
+    case RFB_LAST_RECT:
+        v->last_rect = true;
         break;
     case RFB_DESKTOP_SIZE:
         v->desktop_size = true;
