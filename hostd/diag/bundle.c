@@ -22,7 +22,7 @@
 #include "hostd/session/session.h"
 #include "hostd/web.h"
 
-enum { MEMBERS_MAX = 10000, FILE_MAX = 256 << 20 };
+enum { MEMBERS_MAX = 10000, PROC_MAX = 4 << 20 };
 
 struct member {
     char name[USTAR_NAME_MAX + 1];
@@ -107,35 +107,72 @@ int bundle_add_folder(struct bundle *bundle, const char *name, const char *path)
 
 /* --- writing --- */
 
-static bool put_member(gzFile out, const char *top, const struct member *m, const struct buf *text)
-{
-    static const uint8_t zeros[USTAR_BLOCK];
-    char name[2 * USTAR_NAME_MAX + 2];
-    uint8_t head[USTAR_BLOCK];
-    unsigned padding = ustar_padding(text->len);
+static const uint8_t zeros[2 * USTAR_BLOCK];
 
-    (void)snprintf(name, sizeof name, "%s/%s", top, m->name);
-    if (ustar_head(head, name, text->len, time(NULL)) < 0)
-        return true; /* a name that does not fit is left out */
-    return gzwrite(out, head, sizeof head) == sizeof head &&
-           (!text->len || gzwrite(out, text->data, (unsigned)text->len) == (int)text->len) &&
-           (!padding || gzwrite(out, zeros, padding) == (int)padding);
+static bool put(gzFile out, const void *data, size_t len)
+{
+    return !len || gzwrite(out, data, (unsigned)len) == (int)len;
 }
 
-/* A file that is not there (any more) is no failure: the rest is worth having. */
+static bool put_head(gzFile out, const char *top, const char *name, uint64_t size)
+{
+    char full[2 * USTAR_NAME_MAX + 2];
+    uint8_t head[USTAR_BLOCK];
+
+    (void)snprintf(full, sizeof full, "%s/%s", top, name);
+    return ustar_head(head, full, size, time(NULL)) == 0 && put(out, head, sizeof head);
+}
+
+static bool put_text(gzFile out, const char *top, const struct member *m, const struct buf *text)
+{
+    return put_head(out, top, m->name, text->len) && put(out, text->data, text->len) &&
+           put(out, zeros, ustar_padding(text->len));
+}
+
+/* As much as the file had when it was begun: logs grow meanwhile, or start anew. */
+static bool put_content(gzFile out, int fd, uint64_t size)
+{
+    uint8_t data[65536];
+
+    for (uint64_t left = size; left;) {
+        size_t want = left < sizeof data ? (size_t)left : sizeof data;
+        ssize_t n = read(fd, data, want);
+        if (n <= 0) {
+            memset(data, 0, want);
+            n = (ssize_t)want;
+        }
+        if (!put(out, data, (size_t)n))
+            return false;
+        left -= (uint64_t)n;
+    }
+    return put(out, zeros, ustar_padding(size));
+}
+
+/* A file that is not there (any more) is no failure: the rest is worth having. What /proc has says
+ * no size. */
+static bool put_file(gzFile out, const char *top, const struct member *m)
+{
+    cleanup_fd int fd = open(m->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return true;
+    if (st.st_size > 0)
+        return put_head(out, top, m->name, (uint64_t)st.st_size) &&
+               put_content(out, fd, (uint64_t)st.st_size);
+    cleanup_buf struct buf text = {0};
+    return file_load(AT_FDCWD, m->path, PROC_MAX, &text, NULL) < 0 || put_text(out, top, m, &text);
+}
+
 static int put_members(const struct bundle *bundle, gzFile out, const char *top)
 {
-    static const uint8_t end[2 * USTAR_BLOCK];
+    bool good = true;
 
-    for (unsigned i = 0; i < bundle->count; i++) {
+    for (unsigned i = 0; good && i < bundle->count; i++) {
         const struct member *m = &bundle->list[i];
-        cleanup_buf struct buf text = {0};
-        if (m->path && file_load(AT_FDCWD, m->path, FILE_MAX, &text, NULL) < 0)
-            continue;
-        if (!put_member(out, top, m, m->path ? &text : &m->text))
-            return -EIO;
+        good = m->path ? put_file(out, top, m) : put_text(out, top, m, &m->text);
     }
-    return gzwrite(out, end, sizeof end) == sizeof end ? 0 : -EIO;
+    return good && put(out, zeros, sizeof zeros) ? 0 : -EIO;
 }
 
 static int newest_first(const struct dirent **a, const struct dirent **b)

@@ -171,7 +171,7 @@ static int fill(struct bundle *bundle, struct inventory *inventory)
         {"tls/cert.pem", "tls/cert.pem"},
         {"machine/cpuinfo", "/proc/cpuinfo"},
         {"machine/meminfo", "/proc/meminfo"},
-        {"machine/mounts", "/proc/mounts"},
+        {"machine/mounts", "/proc/self/mounts"},
         {"machine/net-dev", "/proc/net/dev"},
         {"machine/version", "/proc/version"},
     };

@@ -391,7 +391,7 @@ def bundle(tap, host, client, manager):
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {m.name.split("/", 1)[1]: tar.extractfile(m).read() for m in tar.getmembers()}
     tap.check("a bundle has what is needed", {"log/hostd.log", "log/front.log", "config/inventory.json",
-                                              "machine/meminfo"} <= set(members), sorted(members))
+                                              "machine/meminfo", "machine/mounts"} <= set(members), sorted(members))
     tap.check("and the VMs", any(b"hush-hush" not in v and b"(left out)" in v
                                  for k, v in members.items() if k.startswith("vm/")), sorted(members))
     with open(f"{host.root}/config/accounts.json", encoding="utf-8") as file:
