@@ -44,7 +44,7 @@ export const taskColumns: Column<TaskRecord>[] = [
 ];
 
 export function Tasks() {
-  const open = useSignal(localStorage.getItem("tasks") !== "closed");
+  const open = useSignal((localStorage.getItem("tasks") ?? (innerWidth < 768 ? "closed" : "open")) === "open");
   const all = tasks().filter((t) => t.info);
   const running = all.filter((t) => t.info!.state === "running" || t.info!.state === "queued").length;
   const toggle = () => {
