@@ -339,22 +339,18 @@ int vmxfile_parse(const char *name, const void *data, size_t len, struct vmxfile
 
 static int read_file(int fd, struct buf *out)
 {
-    char *at = buf_grow(out, VMXFILE_SIZE_MAX + 1);
-    size_t got = 0;
+    enum { STEP = 16 << 10 }; /* most are smaller; a host reads a thousand at its start */
     ssize_t n = 1;
 
-    if (!at)
-        return -ENOMEM;
-    while (got <= VMXFILE_SIZE_MAX && n > 0) {
-        n = read(fd, at + got, VMXFILE_SIZE_MAX + 1 - got);
-        if (n < 0 && errno == EINTR)
-            n = 1;
-        else if (n < 0)
+    while (out->len <= VMXFILE_SIZE_MAX && n) {
+        uint8_t *at = buf_grow(out, STEP);
+        if (!at)
+            return -ENOMEM;
+        n = read(fd, at, STEP);
+        out->len -= STEP - (size_t)(n > 0 ? n : 0);
+        if (n < 0 && errno != EINTR)
             return -errno;
-        else
-            got += (size_t)n;
     }
-    out->len = got;
     return 0;
 }
 
