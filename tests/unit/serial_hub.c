@@ -110,14 +110,15 @@ static void who_lags_loses_the_oldest(void)
 {
     struct rig rig = open_rig();
     int late = attach(&rig);
-    static char block[65536], got[2 << 20];
+    enum { BLOCK = 65536 };
+    static char block[BLOCK + 1], got[2 << 20]; /* the last line's NUL */
     size_t len = 0;
 
     for (unsigned i = 0; i < 100; i++) {
-        for (size_t j = 0; j < sizeof block; j += 8)
-            (void)snprintf(block + j, 9, "%7zu\n", (i * sizeof block + j) / 8);
-        for (size_t at = 0; at < sizeof block;) {
-            ssize_t n = send(rig.vm, block + at, sizeof block - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        for (size_t j = 0; j < (size_t)BLOCK; j += 8)
+            (void)snprintf(block + j, 9, "%7zu\n", (i * (size_t)BLOCK + j) / 8);
+        for (size_t at = 0; at < (size_t)BLOCK;) {
+            ssize_t n = send(rig.vm, block + at, (size_t)BLOCK - at, MSG_DONTWAIT | MSG_NOSIGNAL);
             at += (size_t)(n > 0 ? n : 0);
             turn(&rig);
         }
@@ -128,10 +129,10 @@ static void who_lags_loses_the_oldest(void)
             break;
         turn(&rig);
     }
-    REQUIRE(len > SERIAL_HUB_RING && len < 50 * sizeof block);
+    REQUIRE(len > SERIAL_HUB_RING && len < 50 * (size_t)BLOCK);
     for (size_t j = 8; j < SERIAL_HUB_RING; j += 8) {
         char want[9];
-        (void)snprintf(want, sizeof want, "%7zu\n", (100 * sizeof block - j) / 8);
+        (void)snprintf(want, sizeof want, "%7zu\n", (100 * (size_t)BLOCK - j) / 8);
         REQUIRE(!memcmp(got + len - j, want, 8));
     }
     close_fd(late);
