@@ -38,7 +38,7 @@ SECURE = [f"/usr/share/OVMF/OVMF_{name}.fd" for name in ("CODE_4M.secboot", "VAR
 
 # Of each group: the time limit of its lab run; options for lab/run; host files that L1 has at the
 # same places; whether it needs the GRUB disk, and a web page outside of L1; what makes its images; or
-# a program of BUILD that is all of the group. The last four are `make guests`.
+# a program of BUILD that is all of the group, with what runs a guest if it wants one. The last four are `make guests`.
 GROUPS = {
     "boot": {"limit": 300},
     "disk": {"limit": 240},
@@ -47,6 +47,7 @@ GROUPS = {
     "failure": {"limit": 240, "files": OVMF},
     "size": {"limit": 300, "options": ["--memory", "7G"]},
     "engine": {"limit": 200, "program": "tests/guest/test-guest"},
+    "state": {"limit": 500, "program": "tests/lab/lab-state", "guest": True},
     "secure_boot": {"limit": 600, "files": [*OVMF, *SECURE], "disk": True},
     "memtest": {"limit": 600, "files": [*SEABIOS, *OVMF], "images": rescue_image.memtest},
     "installer": {"limit": 900, "files": [*SEABIOS, *OVMF], "images": rescue_image.installer,
@@ -163,6 +164,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=f"{build}/tests/lab") as folder:
         if program := what.get("program"):
             places, command = [f"{build}/{program}"], f"exec ./{os.path.basename(program)}"
+            if what.get("guest"):
+                places += [f"{build}/socle-{name}" for name in ("keeper", "vmm", "vmx")]
+                places += [f"{LAB}/{KERNEL}/vmlinuz", initrd(f"{build}/tests/lab")]
         else:
             places, command = script_words(build, name, what, folder)
         words = [f"{ROOT}/lab/run", "--timeout", str(what["limit"]), "--env", "SOCLE_ENGINE=kvm"]
