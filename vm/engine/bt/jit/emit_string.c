@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* REP STOS and REP MOVS, upwards and within a page: the host's own, on host addresses, by a stub of
- * the vCPU's for each of them and each size. Everything else about strings is the interpreter's.
+/* MOVS, STOS and LODS, upwards (translated code never runs with DF set: jit.c). Alone they are
+ * loads and stores. REP STOS and REP MOVS within a page are the host's own, on host addresses, by a
+ * stub of the vCPU's for each of them and each size. Everything else about strings is the
+ * interpreter's.
  *
  * A unit sets jit.site, jit.cross.back and jumps to the stub. There, RSI and RDI are the host's
  * while the instruction runs; what they and RCX were is in jit.cross. Before it, everything is
@@ -42,8 +44,6 @@ static void give_back(struct stub *s, unsigned reg, struct encode_mem entry)
 static void put(struct stub *s, bool move, unsigned shift)
 {
     stub_borrow(s);
-    encode_test_mem32(s->e, STUB_FIELD(s, rflags), BT_FLAG_DF);
-    stub_fail_if(s, ENCODE_NOT_ZERO);
     encode_test(s->e, CPU_RCX, CPU_RCX);
     uint8_t *none = encode_jcc_later(s->e, ENCODE_ZERO);
     encode_test_imm64(s->e, CPU_RCX, NO_OFFSET);
@@ -71,14 +71,77 @@ void string_stubs(struct stub *s, struct translate_stubs *ret_stubs)
     }
 }
 
+/* --- alone --- */
+
+static struct emit_access element(const struct emit *t, unsigned reg, unsigned size)
+{
+    return (struct emit_access){.address = {.base = (uint8_t)reg, .index = BT_REG_NONE},
+                                .size = (uint8_t)size,
+                                .live = t->live};
+}
+
+static void advance(struct emit *t, unsigned reg, unsigned size)
+{
+    struct emit_known *k = &t->known[reg];
+
+    encode_lea(t->e, reg, encode_at(reg, (int32_t)size), t->word);
+    k->residue = (uint8_t)((k->residue + size) & ((1u << k->bits) - 1));
+}
+
+static bool move_one(struct emit *t, unsigned size)
+{
+    struct emit_access from = element(t, CPU_RSI, size), to = element(t, CPU_RDI, size);
+
+    to.write = to.free_t1 = true;
+    struct encode_mem mem = emit_access(t, &from);
+    encode_load_part(t->e, T1, mem, size);
+    encode_store(t->e, EMIT_FIELD(t, jit.save[1]), T1);
+    emit_drop(t);
+    mem = emit_access(t, &to);
+    encode_load(t->e, T1, EMIT_FIELD(t, jit.save[1]));
+    encode_store_part(t->e, mem, T1, size);
+    advance(t, CPU_RSI, size);
+    advance(t, CPU_RDI, size);
+    return true;
+}
+
+static bool one(struct emit *t, unsigned size)
+{
+    struct emit_access access = element(t, CPU_RDI, size);
+
+    if (t->insn->op == BT_OP_STOS) {
+        access.write = true;
+        struct encode_mem mem = emit_access(t, &access);
+        encode_store_part(t->e, mem, CPU_RAX, size);
+        advance(t, CPU_RDI, size);
+        return true;
+    }
+    if (t->insn->seg >= CPU_FS)
+        return false;
+    if (t->insn->op == BT_OP_MOVS)
+        return move_one(t, size);
+    access = element(t, CPU_RSI, size);
+    struct encode_mem mem = emit_access(t, &access);
+    encode_load_part(t->e, CPU_RAX, mem, size);
+    advance(t, CPU_RSI, size);
+    t->known[CPU_RAX] = (struct emit_known){0, 0};
+    return true;
+}
+
 bool emit_string(struct emit *t)
 {
     const struct bt_insn *insn = t->insn;
     bool move = insn->op == BT_OP_MOVS;
     unsigned shift = (unsigned)__builtin_ctz(insn->operand[0].size);
 
-    if (!t->in->stubs || !(insn->prefixes & (BT_PREFIX_REP | BT_PREFIX_REPNE)) ||
-        insn->addr_size != t->word || (move && insn->seg >= CPU_FS))
+    if (insn->addr_size != t->word)
+        return false;
+    if (!(insn->prefixes & (BT_PREFIX_REP | BT_PREFIX_REPNE))) {
+        bool done = one(t, insn->operand[0].size);
+        emit_drop(t); /* who follows the held address does not know what this one writes */
+        return done;
+    }
+    if (!t->in->stubs || insn->op == BT_OP_LODS || (move && insn->seg >= CPU_FS))
         return false;
     struct jit_site *site = emit_site(t, JIT_SITE_ACCESS);
     emit_drop(t);

@@ -141,6 +141,25 @@ void encode_store32(struct encode *e, struct encode_mem mem, unsigned reg)
     with_mem(e, 0x89, 4, reg, mem, 0, 0);
 }
 
+/* Without a prefix for one byte: `reg` is RAX, or one that needs REX. */
+static void part(struct encode *e, unsigned opcode, unsigned reg, struct encode_mem mem,
+                 unsigned size)
+{
+    if (size == 2)
+        raw(e, "\x66", 1);
+    with_mem(e, opcode | (size > 1), size, reg, mem, 0, 0);
+}
+
+void encode_load_part(struct encode *e, unsigned reg, struct encode_mem mem, unsigned size)
+{
+    part(e, 0x8a, reg, mem, size);
+}
+
+void encode_store_part(struct encode *e, struct encode_mem mem, unsigned reg, unsigned size)
+{
+    part(e, 0x88, reg, mem, size);
+}
+
 void encode_store_imm32(struct encode *e, struct encode_mem mem, uint32_t value)
 {
     with_mem(e, 0xc7, 4, 0, mem, value, 4);

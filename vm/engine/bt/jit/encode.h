@@ -50,6 +50,9 @@ void encode_load8(struct encode *e, unsigned reg, struct encode_mem mem);  /* ze
 void encode_load16(struct encode *e, unsigned reg, struct encode_mem mem); /* 16 bits, extended */
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg);
 void encode_store32(struct encode *e, struct encode_mem mem, unsigned reg);
+/* `size` bytes: 1, 2 (the rest of `reg` stays), 4, 8. */
+void encode_load_part(struct encode *e, unsigned reg, struct encode_mem mem, unsigned size);
+void encode_store_part(struct encode *e, struct encode_mem mem, unsigned reg, unsigned size);
 void encode_store_imm32(struct encode *e, struct encode_mem mem, uint32_t value); /* 32 bits */
 void encode_store_signed(struct encode *e, struct encode_mem mem, int32_t value); /* extended */
 void encode_lea(struct encode *e, unsigned reg, struct encode_mem mem, unsigned size /* 4, 8 */);

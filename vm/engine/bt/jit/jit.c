@@ -221,7 +221,7 @@ static inline bool is_code64(const struct bt_vcpu *vcpu)
 static inline bool runs_now(const struct bt_vcpu *vcpu)
 {
     return jit_translates(vcpu->mode) && vcpu->tlb->context == vcpu->tlb->real_context &&
-           !(vcpu->gpr[CPU_RSP] & (is_code64(vcpu) ? 7 : 3));
+           !(vcpu->rflags & BT_FLAG_DF) && !(vcpu->gpr[CPU_RSP] & (is_code64(vcpu) ? 7 : 3));
 }
 
 /* What 32-bit units expect (jit.h). What is above the registers' low halves is nobody's in such a

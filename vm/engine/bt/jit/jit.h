@@ -20,10 +20,11 @@
  * Registers. The guest's are in the host's of the same name, but for R10 and R11, which compilers
  * use least: they stay in vcpu->gpr, and the host's are T2 and T1, the translation's own. Status
  * flags are in the host's; DF, TF, AC and NT of the host are always clear, the guest's are in
- * vcpu->rflags. GS's base is the flat table (flat.h). FS is the C library's. XMM and YMM, x87 and
- * MXCSR are the guest's while vcpu->jit.live says so (JIT_LIVE_*): a unit checks before its first
- * vector instruction. The vCPU (struct bt_vcpu) lies below 2 GiB, so that code names its fields by
- * absolute addresses; so do units, sites and the stubs of enter.S's kind.
+ * vcpu->rflags; while its DF is set, no translated code runs. GS's base is the flat table (flat.h).
+ * FS is the C library's. XMM and YMM, x87 and MXCSR are the guest's while vcpu->jit.live says so
+ * (JIT_LIVE_*): a unit checks before its first vector instruction. The vCPU (struct bt_vcpu) lies
+ * below 2 GiB, so that code names its fields by absolute addresses; so do units, sites and the
+ * stubs of enter.S's kind.
  *
  * 32-bit code (protected and compatibility mode, flat: jit_translates) runs in the host's 64-bit
  * mode. Its eight registers are zero-extended there whenever a unit runs; addresses are made by

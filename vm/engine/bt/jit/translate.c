@@ -26,7 +26,7 @@
  * Traps. An instruction's guest state changes in its last host instruction that may trap, or behind
  * it. So at a trap everything is as in front of the instruction, and a mark says which it is.
  *
- * Not here: string instructions other than REP STOS and REP MOVS, and most of what is privileged. */
+ * Not here: string instructions that compare, and most of what is privileged. */
 #include <errno.h>
 #include <string.h>
 
@@ -137,7 +137,7 @@ static emit_part *const parts[BT_OP_MAX] = {
     [BT_OP_LOOPE] = emit_loop,      [BT_OP_LOOPNE] = emit_loop,       [BT_OP_JRCXZ] = emit_loop,
     [BT_OP_CLI] = emit_cli,         [BT_OP_STI] = emit_sti,           [BT_OP_PUSHF] = emit_pushf,
     [BT_OP_MOV_SEG] = emit_mov_seg, [BT_OP_PUSH_SEG] = emit_push_seg, [BT_OP_STOS] = emit_string,
-    [BT_OP_MOVS] = emit_string,
+    [BT_OP_MOVS] = emit_string,     [BT_OP_LODS] = emit_string,
 };
 
 static emit_part *part_of(const struct emit *t, const struct bt_insn *insn)
