@@ -5,7 +5,7 @@
  * look at, and a body, the API's object as VI/JSON. Numbers are unique over both lists, so that an
  * event and a task can share a chain.
  *
- * Rows are written on the loop's thread, some 50 us each, without waiting for the disk: what a
+ * Rows are written on the loop's thread, some 0.15 ms each, without waiting for the disk: what a
  * client has been told about a task survives kill -9 of hostd. Within STATE_SYNC_S a worker brings
  * it to stable storage; a power cut can cost the rows of that time and nothing else (what an
  * operation did to files and to the inventory was synced by itself before it ended). */
