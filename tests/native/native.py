@@ -216,6 +216,31 @@ def triple_fault(tap):
     gone(tap, vm)
 
 
+# A boot sector that asks for a reset at port 0xCF9, then ten times at the keyboard controller, and goes on to a triple
+# fault, as firmware does that tries one way after the other.
+RESET_THEN_FAULT = bytes.fromhex(
+    "baf90c b006 ee"                        # mov dx,0xcf9; mov al,6; out dx,al
+    "b90a00 b0fe e664 bb0040 4b 75fd e2f4"  # mov cx,10; again: mov al,0xfe; out 0x64,al; wait; loop again
+    "0f011e207c cc"                         # lidt [0x7c20]; int3
+).ljust(0x20, b"\0") + bytes(6)  # no interrupt table
+STARTS = 12  # it went wrong within six
+
+
+def reset_before_fault(tap):
+    disk = write_file("reset.img", RESET_THEN_FAULT.ljust(510, b"\0") + b"\x55\xaa" + bytes(MIB - 512))
+    vm = Vm("--firmware", "bios", "--disk", disk, "--serial", "stdio", kernel=False, memory="64M")
+    starts, detail = 0, ""
+    try:
+        while starts < STARTS:
+            vm.expect("Booting from Hard Disk", FIRMWARE_S)
+            starts += 1
+    except lab.Failed as failed:
+        detail = str(failed)
+    tap.check(f"a fault while the machine resets is not its end, {STARTS} times", starts == STARTS, detail)
+    vm.kill(signal.SIGTERM)
+    vm.end()
+
+
 def killed(tap):
     for name in ("vmm", "vmx"):
         vm = Vm(append="earlyprintk=ttyS0 ignore_loglevel")
@@ -479,7 +504,7 @@ def secure_boot(tap):
 
 GROUPS = {
     "boot": [one_processor, two_processors, four_processors, slots, hot_plug, thirty_two_bits, without_apics],
-    "end": [triple_fault, killed],
+    "end": [triple_fault, reset_before_fault, killed],
     "disk": [content],
     "compute": [compute],
     "net": [by_user, by_tap],

@@ -52,7 +52,9 @@ struct vmm {
     bool paused;       /* by the parent, or restored */
     bool pause_wanted; /* when the reset is done */
     /* What vCPU threads and devices ask of the main loop. */
-    _Atomic(unsigned) wanted;      /* bits of enum machine_request */
+    _Atomic(unsigned) wanted; /* bits of enum machine_request */
+    atomic_bool leaving; /* reset or power off has been asked for: what the guest does until its
+                            processors stand still is of no account */
     _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
     _Atomic(unsigned) cards_out;   /* and of those whose card the guest has let go */
     int event_fd;
@@ -73,6 +75,8 @@ static void request(void *ctx, enum machine_request what)
     struct vmm *v = ctx;
     const uint64_t one = 1;
 
+    if (what != MACHINE_CRASHED)
+        atomic_store(&v->leaving, true);
     atomic_fetch_or(&v->wanted, 1u << what);
     (void)!write(v->event_fd, &one, sizeof one);
 }
@@ -88,6 +92,8 @@ static void vcpu_ended(void *ctx, unsigned index, enum engine_exit exit, const s
 {
     struct vmm *v = ctx;
 
+    if (exit == ENGINE_EXIT_SHUTDOWN && atomic_load(&v->leaving))
+        return; /* a processor would not have got so far */
     if (exit == ENGINE_EXIT_SHUTDOWN) {
         v->crash_kind = VM_END_TRIPLE_FAULT;
         (void)err_set(&v->crash, -EIO, "vCPU %u took a triple fault%s%s", index,
@@ -253,6 +259,7 @@ static void start_vcpus(struct vmm *v, struct link_entry *entry)
         return;
     }
     v->running = true;
+    atomic_store(&v->leaving, false);
     vcpus_resume(v->vcpus);
     pause_if_wanted(v);
 }
