@@ -68,6 +68,9 @@ bench-engine: packages all ## the software engine against QEMU's TCG and the pro
 bench-api: packages all ## the API of a whole host with 1,024 VMs, vcsim beside it; 5 minutes
 	bench/hostd build/release
 
+bench-console: packages all ## what a screen of 1280x800 costs to show, beside QEMU's VNC server; 5 minutes
+	bench/console build/release
+
 format: ## clang-format on all C files
 	git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format -i
 
@@ -101,4 +104,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine bench-console format install clean help
