@@ -132,6 +132,13 @@ static bool save(struct machine *m, const char *engine)
     return saved;
 }
 
+static const char *own_engine(void)
+{
+    const char *engine = getenv("SOCLE_ENGINE");
+
+    return engine ? engine : "bt";
+}
+
 /* There are no disks, so it may go on from the same state as often as we like. */
 static void goes_on(const char *engine)
 {
@@ -139,7 +146,12 @@ static void goes_on(const char *engine)
     struct machine m;
 
     REQUIRE(start(&m, engine, state_path));
-    REQUIRE(await(&m, KEEPER_PAUSED, ANSWER_S));
+    if (!await(&m, KEEPER_PAUSED, ANSWER_S)) {
+        /* The guest may use what only the other engine's processor has: then it hears so. */
+        CHECK(strcmp(engine, own_engine()) != 0 && m.said.kind == KEEPER_ENDED &&
+              strstr(m.said.text, "the engine bt refuses the state of processor"));
+        return;
+    }
     REQUIRE(keeper_serial(socket_path, &m.serial) == 0);
     CHECK(keeper_change(m.keeper, &go, NULL) == 0);
     CHECK(await(&m, KEEPER_RUNNING, ANSWER_S));
@@ -151,13 +163,6 @@ static void goes_on(const char *engine)
     say(&m, "poweroff -f\n");
     CHECK(await(&m, KEEPER_ENDED, ANSWER_S) && m.said.value == VM_END_POWER_OFF);
     stop(&m);
-}
-
-static const char *own_engine(void)
-{
-    const char *engine = getenv("SOCLE_ENGINE");
-
-    return engine ? engine : "bt";
 }
 
 static void saved(void)
@@ -172,7 +177,7 @@ static void goes_on_there(void)
     goes_on(own_engine());
 }
 
-static void goes_on_by_translation(void)
+static void goes_on_by_translation_or_hears_why_not(void)
 {
     goes_on("bt");
 }
@@ -180,7 +185,7 @@ static void goes_on_by_translation(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {TAP_CASE(saved), TAP_CASE(goes_on_there),
-                                            TAP_CASE(goes_on_by_translation)};
+                                            TAP_CASE(goes_on_by_translation_or_hears_why_not)};
 
     if (argc == 3) {
         kernel = argv[1];
