@@ -22,6 +22,10 @@ static void put_text(const char *text)
         else
             (void)putchar(*text);
         start = *text == '\n';
+        if (text[0] == '.' && text[1] == ' ' && isupper((unsigned char)text[2])) {
+            (void)putchar('\n'); /* a sentence begins its line */
+            text++;
+        }
     }
 }
 
