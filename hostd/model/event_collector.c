@@ -79,20 +79,6 @@ static struct vim_data *body(const struct history_collector *collector, int64_t 
     return data;
 }
 
-static void read_next(struct mo *mo, struct call *call)
-{
-    const struct vim_ReadNextEvents_args *args = call->args;
-
-    history_read_next(mo, call, args->maxCount);
-}
-
-static void read_previous(struct mo *mo, struct call *call)
-{
-    const struct vim_ReadPreviousEvents_args *args = call->args;
-
-    history_read_previous(mo, call, args->maxCount);
-}
-
 static struct vim_any get_initialized(struct mo *mo, struct call *call)
 {
     (void)mo;
@@ -105,8 +91,8 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(EventHistoryCollector, initialized, get_initialized),
 };
 static const struct mo_method methods[] = {
-    MO_METHOD(ReadNextEvents, read_next),
-    MO_METHOD(ReadPreviousEvents, read_previous),
+    MO_METHOD(ReadNextEvents, history_read_next),
+    MO_METHOD(ReadPreviousEvents, history_read_previous),
 };
 static const struct mo_class class = {
     .type = VIM_MANAGED(EventHistoryCollector),

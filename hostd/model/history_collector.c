@@ -136,9 +136,18 @@ static bool check_count(struct call *call, int32_t count)
     return count >= 1;
 }
 
-static void read_page(struct mo *mo, struct call *call, int32_t max, bool up)
+_Static_assert(offsetof(struct vim_ReadNextEvents_args, maxCount) ==
+                       offsetof(struct vim_ReadNextTasks_args, maxCount) &&
+                   offsetof(struct vim_ReadNextEvents_args, maxCount) ==
+                       offsetof(struct vim_ReadPreviousEvents_args, maxCount) &&
+                   offsetof(struct vim_ReadNextEvents_args, maxCount) ==
+                       offsetof(struct vim_ReadPreviousTasks_args, maxCount),
+               "one reader for the four methods");
+
+static void read_page(struct mo *mo, struct call *call, bool up)
 {
     struct history_collector *c = collector_of(mo);
+    int32_t max = ((const struct vim_ReadNextEvents_args *)call->args)->maxCount;
     int64_t numbers[HISTORY_PAGE_MAX];
     struct reading reading = {.numbers = numbers, .max = (unsigned)MIN(max, HISTORY_PAGE_MAX)};
 
@@ -150,14 +159,14 @@ static void read_page(struct mo *mo, struct call *call, int32_t max, bool up)
     call_return(call, bodies(c, &reading, call->arena));
 }
 
-void history_read_next(struct mo *mo, struct call *call, int32_t max)
+void history_read_next(struct mo *mo, struct call *call)
 {
-    read_page(mo, call, max, true);
+    read_page(mo, call, true);
 }
 
-void history_read_previous(struct mo *mo, struct call *call, int32_t max)
+void history_read_previous(struct mo *mo, struct call *call)
 {
-    read_page(mo, call, max, false);
+    read_page(mo, call, false);
 }
 
 static void reverse(int64_t *numbers, unsigned count)

@@ -47,8 +47,8 @@ void history_query(struct call *call, const struct history_kind *kind,
                    const struct vim_data *filter);
 
 /* Handlers and getters of both. */
-void history_read_next(struct mo *mo, struct call *call, int32_t max);
-void history_read_previous(struct mo *mo, struct call *call, int32_t max);
+void history_read_next(struct mo *mo, struct call *call);
+void history_read_previous(struct mo *mo, struct call *call);
 struct vim_any history_get_latest(struct mo *mo, struct call *call);
 extern const struct mo_class history_collector_class;
 void history_release(struct mo *mo);

@@ -63,26 +63,12 @@ static struct vim_data *body(const struct history_collector *collector, int64_t 
     return info ? &info->self : state_body(collector->hostd->state, STATE_TASKS, number, arena);
 }
 
-static void read_next(struct mo *mo, struct call *call)
-{
-    const struct vim_ReadNextTasks_args *args = call->args;
-
-    history_read_next(mo, call, args->maxCount);
-}
-
-static void read_previous(struct mo *mo, struct call *call)
-{
-    const struct vim_ReadPreviousTasks_args *args = call->args;
-
-    history_read_previous(mo, call, args->maxCount);
-}
-
 static const struct mo_property properties[] = {
     MO_PROPERTY(TaskHistoryCollector, latestPage, history_get_latest),
 };
 static const struct mo_method methods[] = {
-    MO_METHOD(ReadNextTasks, read_next),
-    MO_METHOD(ReadPreviousTasks, read_previous),
+    MO_METHOD(ReadNextTasks, history_read_next),
+    MO_METHOD(ReadPreviousTasks, history_read_previous),
 };
 static const struct mo_class class = {
     .type = VIM_MANAGED(TaskHistoryCollector),
