@@ -421,6 +421,10 @@ static const struct {
     {"mov rbx, rbx; lea rcx, [eip + 0x1051f3]: RIP is the instruction's own",
      11,
      {0x48, 0x89, 0xdb, 0x67, 0x48, 0x8d, 0x0d, 0xf3, 0x51, 0x10, 0x00}},
+    {"mov rcx, [rax + 8]; movups xmm0, [rax]; pxor xmm1, [rax]: no copy for what must be aligned",
+     21,
+     {0x48, 0xb8, 0xf8, 0x0f, 0x10, 0x10, 0,    0,    0,    0,   0x48,
+      0x8b, 0x48, 0x08, 0x0f, 0x10, 0x00, 0x66, 0x0f, 0xef, 0x08}},
     {"again: mov rax, [rbx + rcx]; add rcx, 4; ...; jb again: aligned the first time, then across "
      "pages",
      29,

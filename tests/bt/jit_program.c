@@ -638,6 +638,8 @@ static void field_operand(unsigned field, unsigned base, unsigned index, unsigne
     number((uint32_t)disp, 4);
 }
 
+static int last_field; /* the last access's displacement */
+
 /* One access near the others: at any distance, mostly a small multiple of its size. */
 static void field_access(unsigned base, unsigned index, unsigned scale, int from)
 {
@@ -653,6 +655,9 @@ static void field_access(unsigned base, unsigned index, unsigned scale, int from
     unsigned form = jit_below(sizeof forms / sizeof *forms), size = forms[form].size;
     int disp = from + (int)(jit_below(12) * size) - (chance(30) ? (int)jit_below(64) : 0);
 
+    if (chance(30)) /* the same again */
+        disp = last_field;
+    last_field = disp;
     if (forms[form].prefix && (is_64() || (forms[form].prefix & 0xf0) != 0x40))
         byte(forms[form].prefix);
     for (unsigned i = 0; i < forms[form].length; i++)
@@ -721,6 +726,8 @@ static void fields(void)
     unsigned base = 3 + jit_below(5), n = 2 + jit_below(8), scale = jit_below(4);
     unsigned index = chance(60) ? 4 : 1;
     int from = (int)jit_below(200) - 100;
+
+    last_field = base == 4 ? 0 : from;
     uint64_t target = base == 4 ? slot_address() : address();
 
     if (chance(30)) /* into the next page soon */

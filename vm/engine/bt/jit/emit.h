@@ -58,6 +58,7 @@ struct emit_access {
  */
 struct emit_held {
     bool valid, write;
+    bool crossing; /* it may have been a copy of what is on two pages: aligned, whatever that is */
     uint8_t size;
     unsigned site;
     struct emit_address address;

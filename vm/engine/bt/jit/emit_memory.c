@@ -6,8 +6,8 @@
  * that is aligned does not. The check is therefore one test of the sum's low bits, which the
  * oddness of empty entries fails too; it is left out where the low bits are known (struct
  * emit_known), and then an empty entry traps. Sizes that are no power of 2, and
- * instructions that have been met unaligned, test whether the first and the last byte differ in
- * bit 12, and then the sum's sign.
+ * instructions that have been met unaligned, test whether the offset in the page leaves room
+ * for it, and then the sum's sign.
  *
  * Where flags are wanted that the check would destroy, RAX keeps them meanwhile, and T1 keeps RAX;
  * the slow path then computes the address again. */
@@ -15,7 +15,7 @@
 #include "vm/engine/bt/jit/emit.h"
 #include "vm/engine/bt/jit/encode.h"
 
-enum { CROSSED = 0x1000 };
+enum { PAGE_BITS = 12, PAGE_BYTES = 1 << PAGE_BITS };
 
 /* --- addresses --- */
 
@@ -301,10 +301,11 @@ static struct emit_late *check_spread(struct emit *t, const struct emit_access *
 {
     enum emit_saved saved = save_flags_in_slot(t, access->live);
 
-    encode_lea(t->e, T2, encode_at(linear, access->size - 1), 4);
-    encode_xor32(t->e, T2, linear);
-    encode_test_imm32(t->e, T2, CROSSED);
-    struct emit_late *late = slow(t, access, linear, ENCODE_NOT_ZERO, saved);
+    /* The offset in the page comes to the top. */
+    encode_rorx32(t->e, T2, linear, PAGE_BITS);
+    encode_cmp_imm32(t->e, T2,
+                     (PAGE_BYTES - access->size) << (32 - PAGE_BITS) | UINT32_MAX >> PAGE_BITS);
+    struct emit_late *late = slow(t, access, linear, ENCODE_ABOVE, saved);
     emit_restore_flags(t, saved);
     return late;
 }
@@ -411,6 +412,7 @@ static bool is_held(const struct emit *t, const struct emit_access *access)
 
     return held->valid && emit_same_address(&held->address, &access->address) &&
            access->size <= held->size && (held->write || !access->write) && !access->strict &&
+           !(held->crossing && access->size >= 16 && !access->loose) &&
            !(access->free_t1 && held->mem.base == T1);
 }
 
@@ -422,15 +424,18 @@ struct encode_mem emit_access(struct emit *t, const struct emit_access *access)
     }
     unsigned site = t->site_count, lates = t->late_count;
     struct encode_mem mem = find(t, access);
-    bool crossed = false;
+    bool write = access->write || access->will_write, crossed = false;
     for (unsigned i = lates; i < t->late_count; i++)
         crossed |= t->late[i].kind == LATE_CROSS;
-    t->held = (struct emit_held){.valid = !crossed && !(access->free_t1 && mem.base == T1),
-                                 .write = access->write || access->will_write,
-                                 .size = access->size,
-                                 .site = site,
-                                 .address = access->address,
-                                 .mem = mem};
+    /* What has crossed is in the copy, which the next load may read, too. */
+    t->held =
+        (struct emit_held){.valid = !(crossed && write) && !(access->free_t1 && mem.base == T1),
+                           .write = write,
+                           .crossing = crossed,
+                           .size = access->size,
+                           .site = site,
+                           .address = access->address,
+                           .mem = mem};
     return mem;
 }
 

@@ -199,17 +199,27 @@ void encode_mov_imm(struct encode *e, unsigned dst, uint64_t value)
     encode_bytes_append(e, &b);
 }
 
-void encode_rorx(struct encode *e, unsigned dst, unsigned src, unsigned count)
+static void rorx(struct encode *e, unsigned dst, unsigned src, unsigned count, bool wide)
 {
     struct encode_bytes b = {.len = 0};
 
     encode_bytes_put(&b, 0xc4);
     encode_bytes_put(&b, (dst & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 3);
-    encode_bytes_put(&b, 0xfb); /* W, no vvvv, F2 */
+    encode_bytes_put(&b, wide ? 0xfb : 0x7b); /* W, no vvvv, F2 */
     encode_bytes_put(&b, 0xf0);
     encode_bytes_put(&b, 0xc0 | (dst & 7) << 3 | (src & 7));
     encode_bytes_put(&b, count);
     encode_bytes_append(e, &b);
+}
+
+void encode_rorx(struct encode *e, unsigned dst, unsigned src, unsigned count)
+{
+    rorx(e, dst, src, count, true);
+}
+
+void encode_rorx32(struct encode *e, unsigned dst, unsigned src, unsigned count)
+{
+    rorx(e, dst, src, count, false);
 }
 
 void encode_flat_entry(struct encode *e, unsigned dst, unsigned index, int32_t disp)
@@ -332,6 +342,11 @@ void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask)
 void encode_test_imm64(struct encode *e, unsigned reg, int32_t mask)
 {
     with_reg(e, 0xf7, 8, 0, reg, (uint32_t)mask, 4);
+}
+
+void encode_cmp_imm32(struct encode *e, unsigned reg, uint32_t value)
+{
+    with_reg(e, 0x81, 4, 7, reg, value, 4);
 }
 
 void encode_test_mem8(struct encode *e, struct encode_mem mem, unsigned mask)

@@ -42,8 +42,8 @@ static inline struct encode_mem encode_absolute(uint32_t address)
     return encode_at(BT_REG_NONE, (int32_t)address);
 }
 
-/* 64 bits, unless a name or a size (4, 8) says otherwise. None but add, and, test and sahf touches
- * flags. */
+/* 64 bits, unless a name or a size (4, 8) says otherwise. None but add, and, cmp, test and sahf
+ * touches flags. */
 void encode_load(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load32(struct encode *e, unsigned reg, struct encode_mem mem);
 void encode_load8(struct encode *e, unsigned reg, struct encode_mem mem);  /* zero-extended */
@@ -59,6 +59,7 @@ void encode_lea(struct encode *e, unsigned reg, struct encode_mem mem, unsigned 
 void encode_mov(struct encode *e, unsigned dst, unsigned src);
 void encode_mov_imm(struct encode *e, unsigned dst, uint64_t value);
 void encode_rorx(struct encode *e, unsigned dst, unsigned src, unsigned count);
+void encode_rorx32(struct encode *e, unsigned dst, unsigned src, unsigned count);
 /* mov dst, gs:[index32 * 8 + disp] */
 void encode_flat_entry(struct encode *e, unsigned dst, unsigned index, int32_t disp);
 void encode_add(struct encode *e, unsigned dst, unsigned src);
@@ -79,6 +80,7 @@ void encode_mov32(struct encode *e, unsigned dst, unsigned src);
 void encode_not(struct encode *e, unsigned reg);        /* keeps flags */
 void encode_swap_bytes(struct encode *e, unsigned reg); /* AL and AH, to BL and BH */
 void encode_xor32(struct encode *e, unsigned dst, unsigned src);
+void encode_cmp_imm32(struct encode *e, unsigned reg, uint32_t value); /* 32 bits */
 void encode_test_imm8(struct encode *e, unsigned reg, unsigned mask);
 void encode_test_imm32(struct encode *e, unsigned reg, uint32_t mask);
 void encode_test_imm64(struct encode *e, unsigned reg, int32_t mask); /* extended */
@@ -90,7 +92,12 @@ void encode_restore_flags(struct encode *e, bool overflow);
 
 /* Jumps to run addresses; those with a return value give the place of their 32-bit distance, to be
  * set by encode_patch when the target is known (NULL when the buffer is full). */
-enum { ENCODE_NOT_ZERO = 5, ENCODE_ZERO = 4, ENCODE_SIGN = 8 }; /* conditions, as in insn->cond */
+enum {
+    ENCODE_NOT_ZERO = 5,
+    ENCODE_ZERO = 4,
+    ENCODE_ABOVE = 7,
+    ENCODE_SIGN = 8
+}; /* conditions, as in insn->cond */
 void encode_jmp(struct encode *e, uint64_t target);
 uint8_t *encode_jmp_later(struct encode *e);
 uint8_t *encode_jcc_later(struct encode *e, unsigned cond);
