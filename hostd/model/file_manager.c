@@ -16,66 +16,27 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
 #include "hostd/model/classes.h"
-#include "hostd/model/file_place.h"
-#include "hostd/task/haul.h"
+#include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
 
 struct job {
-    struct haul haul;
-    struct file_place from, to;
+    struct file_job file;
     bool force;
 };
 
 static struct job *job_of(struct haul *haul)
 {
-    return container_of(haul, struct job, haul);
-}
-
-static void job_free(struct job *job)
-{
-    file_place_free(&job->from);
-    file_place_free(&job->to);
-    free(job);
+    return container_of(haul, struct job, file.haul);
 }
 
 static struct job *job_new(struct call *call, const char *from, const char *to)
 {
-    struct job *job = calloc(1, sizeof *job);
-
-    if (!job)
-        return NULL;
-    job->from.fd = job->to.fd = -1;
-    if (!file_place_find(call, from, "Datastore.FileManagement", &job->from) ||
-        (to && !file_place_find(call, to, "Datastore.FileManagement", &job->to))) {
-        job_free(job);
-        return NULL;
-    }
-    return job;
-}
-
-static void done(struct haul *haul)
-{
-    struct job *job = job_of(haul);
-
-    haul_end(haul, vim_any_none(),
-             *job->to.text && haul->rc == -EEXIST ? job->to.text : job->from.text);
-    job_free(job);
+    return file_job_new(call, sizeof(struct job), from, to);
 }
 
 static void start(struct call *call, struct job *job, int (*run)(struct haul *haul))
 {
-    struct hostd *hostd = hostd_of(call);
-
-    if (!job)
-        return;
-    job->haul.hostd = hostd;
-    job->haul.run = run;
-    job->haul.done = done;
-    job->haul.task = task_start(call, &hostd->inventory->host);
-    if (job->haul.task)
-        haul_start(&job->haul);
-    else
-        job_free(job);
+    file_job_start(call, job ? &job->file : NULL, run);
 }
 
 /* --- what they do --- */
@@ -85,29 +46,29 @@ static int run_delete(struct haul *haul)
     struct job *job = job_of(haul);
     uint64_t bytes;
 
-    if (!*job->from.rel)
+    if (!*job->file.from.rel)
         return -EACCES;
-    int rc = file_tree_measure(job->from.fd, job->from.rel, &bytes);
+    int rc = file_tree_measure(job->file.from.fd, job->file.from.rel, &bytes);
     /* A link goes itself, whatever it leads to. */
-    return rc < 0 && rc != -EACCES ? rc : dspath_remove(job->from.fd, job->from.rel);
+    return rc < 0 && rc != -EACCES ? rc : dspath_remove(job->file.from.fd, job->file.from.rel);
 }
 
 static int run_copy(struct haul *haul)
 {
     struct job *job = job_of(haul);
 
-    if (!*job->from.rel || !*job->to.rel)
+    if (!*job->file.from.rel || !*job->file.to.rel)
         return -EACCES;
-    return file_tree_copy(job->from.fd, job->from.rel, job->to.fd, job->to.rel, job->force,
-                          haul_progress, haul);
+    return file_tree_copy(job->file.from.fd, job->file.from.rel, job->file.to.fd, job->file.to.rel,
+                          job->force, haul_progress, haul);
 }
 
 static int rename_it(struct job *job)
 {
     const char *from, *to;
     struct stat st;
-    cleanup_fd int from_dir = dspath_open_parent(job->from.fd, job->from.rel, &from);
-    cleanup_fd int to_dir = dspath_open_parent(job->to.fd, job->to.rel, &to);
+    cleanup_fd int from_dir = dspath_open_parent(job->file.from.fd, job->file.from.rel, &from);
+    cleanup_fd int to_dir = dspath_open_parent(job->file.to.fd, job->file.to.rel, &to);
 
     if (from_dir < 0 || to_dir < 0)
         return MIN(from_dir, to_dir);
@@ -120,14 +81,14 @@ static int run_move(struct haul *haul)
 {
     struct job *job = job_of(haul);
     uint64_t bytes;
-    int rc = file_tree_measure(job->from.fd, job->from.rel, &bytes);
+    int rc = file_tree_measure(job->file.from.fd, job->file.from.rel, &bytes);
 
     if (rc == 0)
         rc = rename_it(job);
     if (rc != -EXDEV)
         return rc;
     rc = run_copy(haul);
-    return rc < 0 ? rc : dspath_remove(job->from.fd, job->from.rel);
+    return rc < 0 ? rc : dspath_remove(job->file.from.fd, job->file.from.rel);
 }
 
 /* --- methods --- */

@@ -16,70 +16,29 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
-#include "hostd/model/file_place.h"
-#include "hostd/task/haul.h"
+#include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
 
 struct job {
-    struct haul haul;
-    struct file_place from, to;
+    struct file_job file;
     struct disk_spec spec;
-    bool makes;     /* the result is where the disk is now */
     bool as_source; /* the copy is of the source's kind */
     bool eager;
 };
 
 static struct job *job_of(struct haul *haul)
 {
-    return container_of(haul, struct job, haul);
-}
-
-static void job_free(struct job *job)
-{
-    file_place_free(&job->from);
-    file_place_free(&job->to);
-    free(job);
+    return container_of(haul, struct job, file.haul);
 }
 
 static struct job *job_new(struct call *call, const char *from, const char *to)
 {
-    struct job *job = calloc(1, sizeof *job);
-
-    if (!job)
-        return NULL;
-    job->from.fd = job->to.fd = -1;
-    if (!file_place_find(call, from, "Datastore.FileManagement", &job->from) ||
-        (to && !file_place_find(call, to, "Datastore.FileManagement", &job->to))) {
-        job_free(job);
-        return NULL;
-    }
-    return job;
-}
-
-static void done(struct haul *haul)
-{
-    struct job *job = job_of(haul);
-    const struct file_place *made = *job->to.text ? &job->to : &job->from;
-
-    haul_end(haul, vim_any_string(job->makes ? made->text : NULL),
-             haul->rc == -EEXIST ? made->text : job->from.text);
-    job_free(job);
+    return file_job_new(call, sizeof(struct job), from, to);
 }
 
 static void start(struct call *call, struct job *job, int (*run)(struct haul *haul))
 {
-    struct hostd *hostd = hostd_of(call);
-
-    if (!job)
-        return;
-    job->haul.hostd = hostd;
-    job->haul.run = run;
-    job->haul.done = done;
-    job->haul.task = task_start(call, &hostd->inventory->host);
-    if (job->haul.task)
-        haul_start(&job->haul);
-    else
-        job_free(job);
+    file_job_start(call, job ? &job->file : NULL, run);
 }
 
 /* --- what they do --- */
@@ -88,7 +47,7 @@ static int run_create(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->from, &haul->err);
+    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
 
     return rc < 0 ? rc
                   : disk_create(&p.dir.host, p.name, &job->spec, p.aio, haul_progress, haul,
@@ -121,9 +80,9 @@ static int run_copy(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_open(&p, &job->from, DISK_READONLY, &haul->err);
+    int rc = placed_disk_open(&p, &job->file.from, DISK_READONLY, &haul->err);
 
-    return rc < 0 ? rc : copy_to(haul, p.disk, &job->to);
+    return rc < 0 ? rc : copy_to(haul, p.disk, &job->file.to);
 }
 
 /* Between file systems it is copied, and stays the same disk: its uuid goes with it. */
@@ -132,16 +91,16 @@ static int move_far(struct haul *haul)
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk from = {.dir.fd = -1}, to = {.dir.fd = -1};
     struct disk_info info;
-    int rc = placed_disk_open(&from, &job->from, DISK_READONLY, &haul->err);
+    int rc = placed_disk_open(&from, &job->file.from, DISK_READONLY, &haul->err);
 
     if (rc < 0)
         return rc;
     job->as_source = true;
     disk_get_info(from.disk, &info);
-    rc = copy_to(haul, from.disk, &job->to);
+    rc = copy_to(haul, from.disk, &job->file.to);
     disk_close(TAKE_PTR(from.disk));
     if (rc == 0)
-        rc = placed_disk_prepare(&to, &job->to, &haul->err);
+        rc = placed_disk_prepare(&to, &job->file.to, &haul->err);
     if (rc == 0 && *info.uuid)
         rc = disk_set_uuid(&to.dir.host, to.name, info.uuid, to.aio, &haul->err);
     return rc < 0 ? rc : disk_remove(&from.dir.host, from.name, false, from.aio, &haul->err);
@@ -153,10 +112,10 @@ static int run_move(struct haul *haul)
     cleanup_placed struct placed_disk from = {.dir.fd = -1};
     struct disk_dir dir;
     const char *name;
-    int rc = placed_disk_prepare(&from, &job->from, &haul->err);
+    int rc = placed_disk_prepare(&from, &job->file.from, &haul->err);
 
     if (rc == 0)
-        rc = file_place_dir(&job->to, &dir, &name, &haul->err);
+        rc = file_place_dir(&job->file.to, &dir, &name, &haul->err);
     if (rc < 0)
         return rc;
     rc = disk_move(&from.dir.host, from.name, &dir.host, name, from.aio, &haul->err);
@@ -171,7 +130,7 @@ static int run_delete(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->from, &haul->err);
+    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
 
     return rc < 0 ? rc : disk_remove(&p.dir.host, p.name, false, p.aio, &haul->err);
 }
@@ -180,7 +139,7 @@ static int run_extend(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->from, &haul->err);
+    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
 
     return rc < 0 ? rc
                   : disk_extend(&p.dir.host, p.name, job->spec.size, job->eager, p.aio,
@@ -194,7 +153,7 @@ static int run_change(struct haul *haul, change_fn *change)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->from, &haul->err);
+    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
 
     return rc < 0 ? rc : change(&p.dir.host, p.name, p.aio, haul_progress, haul, &haul->err);
 }
@@ -225,7 +184,7 @@ static int run_defragment(struct haul *haul)
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
     struct disk_info info;
-    int rc = placed_disk_open(&p, &job->from, 0, &haul->err);
+    int rc = placed_disk_open(&p, &job->file.from, 0, &haul->err);
 
     if (rc < 0)
         return rc;
@@ -286,13 +245,13 @@ static void create_disk(struct mo *mo, struct call *call)
         return;
     struct job *job = job_new(call, args->name, NULL);
     if (job && !set_kind(job, args->spec)) {
-        job_free(job);
+        file_job_free(&job->file);
         call_fault_argument(call, "spec.diskType");
         return;
     }
     if (job) {
         job->spec.size = (uint64_t)spec->capacityKb << 10;
-        job->makes = true;
+        job->file.makes = true;
     }
     start(call, job, run_create);
 }
@@ -306,12 +265,12 @@ static void copy_disk(struct mo *mo, struct call *call)
     if (job)
         job->as_source = !args->destSpec;
     if (job && args->destSpec && !set_kind(job, args->destSpec)) {
-        job_free(job);
+        file_job_free(&job->file);
         call_fault_argument(call, "destSpec.diskType");
         return;
     }
     if (job)
-        job->makes = true;
+        job->file.makes = true;
     start(call, job, run_copy);
 }
 
@@ -322,7 +281,7 @@ static void move_disk(struct mo *mo, struct call *call)
     (void)mo;
     struct job *job = job_new(call, args->sourceName, args->destName);
     if (job)
-        job->makes = true;
+        job->file.makes = true;
     start(call, job, run_move);
 }
 

@@ -6,10 +6,11 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/arena_text.h"
+
 struct open_element {
     struct xml_element *element, **end;
-    char *text;
-    size_t len, cap;
+    struct arena_text text;
 };
 
 struct reader {
@@ -92,23 +93,10 @@ static void XMLCALL on_text(void *ctx, const char *text, int len)
     if (!r->depth || len <= 0)
         return;
     struct open_element *open = &r->open[r->depth - 1];
-    size_t need = open->len + (size_t)len + 1;
-    if (need > open->cap) {
-        size_t cap = open->cap * 2 > need ? open->cap * 2 : need;
-        if (cap > arena_left(r->arena)) {
-            stop(r, -E2BIG, "too large");
-            return;
-        }
-        char *grown = arena_alloc(r->arena, cap);
-        if (open->len)
-            memcpy(grown, open->text, open->len);
-        open->text = grown;
-        open->cap = cap;
-        open->element->text = grown;
-    }
-    memcpy(open->text + open->len, text, (size_t)len);
-    open->len += (size_t)len;
-    open->text[open->len] = '\0';
+    if (arena_text_put(r->arena, &open->text, text, (size_t)len) < 0)
+        stop(r, -E2BIG, "too large");
+    else
+        open->element->text = open->text.data;
 }
 
 static void XMLCALL on_doctype(void *ctx, const char *name, const char *system_id,
