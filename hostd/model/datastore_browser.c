@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/range.h"
-#include "disk/disk.h"
+#include "config/vmxfile.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/datastore.h"
+#include "hostd/model/file_place.h"
 #include "hostd/task/task.h"
 #include "hostd/task/worker.h"
 
@@ -114,33 +116,43 @@ static bool wanted(const struct search *s, const char *name, const struct vim_ty
 
 static void add_disk_details(struct search *s, struct vim_VmDiskFileInfo *info, const char *rel)
 {
-    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
-    const char *last;
-    struct aio *aio = NULL;
-    struct disk *disk = NULL;
-    char path[2 * DSPATH_MAX + 40];
-    struct disk_dir dir;
+    cleanup_placed struct placed_disk p = {.dir.fd = -1};
+    struct file_place place = {.fd = s->dir_fd};
 
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", s->dir_fd, rel);
-    if (disk_dir_open_for(&dir, path, &last, NULL) < 0)
-        return;
-    if (aio_create(AIO_PLAIN, &aio, NULL) == 0 &&
-        disk_open(&dir.host, last, &options, aio, &disk, NULL) == 0) {
+    (void)snprintf(place.rel, sizeof place.rel, "%.1000s", rel);
+    if (placed_disk_open(&p, &place, DISK_READONLY | DISK_NOLOCK, NULL) == 0) {
         struct disk_info now;
-        disk_get_info(disk, &now);
+        disk_get_info(p.disk, &now);
         info->capacityKb = vim_long((int64_t)(now.size >> 10));
         info->fileSize = vim_long((int64_t)now.room);
         info->thin = vim_bool(now.thin);
-        info->diskType = "VirtualDiskFlatVer2BackingInfo";
+        info->diskType =
+            now.grain ? "VirtualDiskSparseVer2BackingInfo" : "VirtualDiskFlatVer2BackingInfo";
         info->controllerType =
             !strcmp(now.adapter, "ide") ? "VirtualIDEController" : "VirtualLsiLogicController";
         info->hardwareVersion = vim_int(8);
         VIM_ADD(&s->arena, &info->diskExtents,
                 (const char *)arena_printf(&s->arena, "[%s] %s", s->datastore, rel));
     }
-    disk_close(disk);
-    aio_destroy(aio);
-    disk_dir_close(&dir);
+}
+
+/* The one thing of a .vmx that is asked for: the hardware's version. */
+static void add_config_details(struct search *s, struct vim_VmConfigFileInfo *info, const char *rel)
+{
+    cleanup_vmxfile struct vmxfile *vmx = NULL;
+    cleanup_buf struct buf text = {0};
+    unsigned version = 0;
+    char path[40];
+    struct stat st;
+    cleanup_fd int fd = dspath_open(s->dir_fd, rel, O_RDONLY | O_NONBLOCK, 0);
+
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        file_load(AT_FDCWD, path, VMXFILE_SIZE_MAX, &text, NULL) < 0 ||
+        vmxfile_parse(rel, text.data, text.len, &vmx, NULL) < 0)
+        return;
+    if (vmxfile_get_unsigned(vmx, "virtualHW.version", 1, 99, &version, NULL) == 0 && version)
+        info->configVersion = vim_int((int32_t)version);
 }
 
 static struct vim_FileInfo *describe(struct search *s, const char *name, const char *rel,
@@ -163,6 +175,10 @@ static struct vim_FileInfo *describe(struct search *s, const char *name, const c
         info->owner = "root";
     if (typed && kind == VIM_TYPE(VmDiskFileInfo) && query && query->details)
         add_disk_details(s, (struct vim_VmDiskFileInfo *)(void *)info, rel);
+    const struct vim_VmConfigFileQuery *config =
+        VIM_AS(VmConfigFileQuery, (struct vim_FileQuery *)(uintptr_t)query_for(s, kind));
+    if (typed && kind == VIM_TYPE(VmConfigFileInfo) && config && config->details)
+        add_config_details(s, (struct vim_VmConfigFileInfo *)(void *)info, rel);
     return info;
 }
 

@@ -173,10 +173,36 @@ def grows(tap, host, client):
     wait(vm.Destroy())
 
 
+def browser(tap, host, client):
+    vm = create(client, "seen")
+    wait(client.content.virtualDiskManager.CreateVirtualDisk_Task("[datastore1] seen/s.vmdk", None, spec("sparseMonolithic", MIB)))
+    for name in ("cd.iso", "vm.log"):
+        with open(host.path("seen", name), "wb"):
+            pass
+    os.symlink("/etc", host.path("seen/out"))
+    Browser = vim.host.DatastoreBrowser
+    queries = [Browser.VmDiskQuery(details=Browser.VmDiskQuery.Details(
+                   diskType=True, capacityKb=True, hardwareVersion=True, controllerType=True, diskExtents=True, thin=True)),
+               Browser.VmConfigQuery(details=Browser.VmConfigQuery.Details(configVersion=True)),
+               Browser.IsoImageQuery(), Browser.VmLogQuery()]
+    search = Browser.SearchSpec(query=queries, details=Browser.FileInfo.Details(fileType=True, fileSize=True, fileOwner=False,
+                                                                                modification=True))
+    found = wait(vm.datastore[0].browser.SearchDatastore_Task("[datastore1] seen", search))
+    files = {f.path: f for f in found.file}
+    tap.equal("what is there, by kind", sorted((n, type(f).__name__.rsplit(".", 1)[1]) for n, f in files.items()),
+              [("cd.iso", "IsoImageInfo"), ("s.vmdk", "VmDiskInfo"), ("seen.vmdk", "VmDiskInfo"), ("seen.vmx", "VmConfigInfo"),
+               ("vm.log", "VmLogInfo")])
+    tap.equal("a disk", (files["seen.vmdk"].capacityKb, files["seen.vmdk"].thin), (4096, True))
+    tap.equal("of which kind", [files[n].diskType.__name__.rsplit(".", 1)[1] for n in ("seen.vmdk", "s.vmdk")],
+              ["FlatVer2BackingInfo", "SparseVer2BackingInfo"])
+    tap.equal("a configuration", files["seen.vmx"].configVersion, 21)
+    wait(vm.Destroy())
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([disks, cancelled, files, grows], host, Client(connect(host)))
+        tap.run([disks, cancelled, files, grows, browser], host, Client(connect(host)))
 
 
 main()
