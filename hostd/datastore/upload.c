@@ -69,7 +69,8 @@ static int write_at(int fd, const uint8_t *data, size_t len, uint64_t offset)
     return 0;
 }
 
-/* The file is new from `offset` on: a whole block of zeros need not be written. */
+/* The file is new from `offset` on: what is zero up to the end of its block need not be written,
+ * whether the rest of the block came before or comes later. */
 static int put(int fd, const uint8_t *data, size_t len, uint64_t offset)
 {
     size_t pending = 0, at = 0;
@@ -77,7 +78,7 @@ static int put(int fd, const uint8_t *data, size_t len, uint64_t offset)
 
     while (at < len && rc == 0) {
         size_t n = MIN(len - at, (size_t)(BLOCK - (offset + at) % BLOCK));
-        if (n == BLOCK && all_zero(data + at, n)) {
+        if (all_zero(data + at, n)) {
             rc = write_at(fd, data + pending, at - pending, offset + pending);
             pending = at + n;
         }
