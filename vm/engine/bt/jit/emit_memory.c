@@ -7,8 +7,9 @@
  * oddness of empty entries fails too; it is left out where the low bits are known (struct
  * emit_known), and then an empty entry traps. Sizes that are no power of 2, and
  * instructions that have been met unaligned, test whether the offset in the page leaves room
- * for it, and then the sum's sign. What crosses is made on a copy (emit_cross.c), which the same load
- * again may read: the copy is aligned, so nothing that must be, for which the host is to raise.
+ * for it, and then the sum's sign. What crosses is made on a copy (emit_cross.c), which the same
+ * load again may read: the copy is aligned, so nothing that must be, for which the host is to
+ * raise.
  *
  * Where flags are wanted that the check would destroy, RAX keeps them meanwhile, and T1 keeps RAX;
  * the slow path then computes the address again. */
