@@ -62,6 +62,9 @@ crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, 
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
 
+bench-transfer: packages all ## files to and from a datastore, beside cp and a plain nginx
+	/usr/bin/python3 -B bench/transfer.py build/release
+
 bench-engine: packages all ## the software engine against QEMU's TCG and the processor; some 15 minutes
 	bench/engine/run
 
@@ -104,4 +107,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine bench-console format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine bench-transfer bench-console format install clean help
