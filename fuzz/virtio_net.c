@@ -79,6 +79,7 @@ static struct mem_nic *mem_create(const uint8_t *sizes)
 
     FUZZ_CHECK(mem);
     mem->nic.ops = &mem_ops;
+    mem->nic.stats = &mem->nic.own_stats;
     mem->nic.queues = PAIRS;
     mem->nic.offloads = NIC_CSUM | NIC_TSO4 | NIC_TSO6 | NIC_TSO_ECN | NIC_UFO;
     for (unsigned i = 0; i < NIC_QUEUES_MAX; i++) {

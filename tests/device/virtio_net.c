@@ -70,6 +70,7 @@ static struct nic *open_pair(unsigned queues, int *peers)
     nic->kind = NIC_TAP;
     nic->fd_tells = true;
     nic->queues = queues;
+    nic->stats = &nic->own_stats;
     nic->mtu = 9000;
     nic->offloads = NIC_CSUM | NIC_TSO4 | NIC_TSO6 | NIC_TSO_ECN | NIC_UFO;
     memcpy(nic->mac, own_mac, 6);
