@@ -58,6 +58,7 @@ pictures: packages all ## pictures of the host client's pages, light, dark and n
 
 crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, SEED=1; nothing may be lost
 	tests/api/host_crash.py build/release --kills $(KILLS) --seed $(SEED)
+	tests/api/host_running.py build/release crashes
 
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
@@ -107,4 +108,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay pictures bench bench-engine bench-transfer bench-console format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay crash pictures bench bench-engine bench-transfer bench-console format install clean help

@@ -479,7 +479,7 @@ def killed(tap, host, client):
 
 GROUPS = {
     "running": [suspend, discard, hot, memory, changes, killed],
-    "crashes": [keeper_crash, hostd_crash, deep, firmware],
+    "crashes": [keeper_crash, hostd_crash], "machines": [deep, firmware],
 }
 
 
