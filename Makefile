@@ -58,7 +58,7 @@ pictures: packages all ## pictures of the host client's pages, light, dark and n
 
 crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, SEED=1; nothing may be lost
 	tests/api/host_crash.py build/release --kills $(KILLS) --seed $(SEED)
-	tests/api/host_running.py build/release crashes
+	python3 -B tests/api/host_running.py build/release crashes
 
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
