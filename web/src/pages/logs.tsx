@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
-import { Icon } from "../ui/icon";
+import { Select } from "../ui/field";
 import { hostUrl, on, unbox } from "../vim/client";
 import { host } from "../vim/inventory";
 import { content } from "../vim/session";
@@ -51,12 +51,7 @@ export function Logs() {
   return (
     <>
       <div class="table-tools spaced">
-        <span class="pf-v6-c-form-control range">
-          <select aria-label="Log" value={chosen} onChange={(e) => setKey(e.currentTarget.value)}>
-            {logs?.map((l) => <option key={l.key} value={l.key}>{l.info?.label || l.key}</option>)}
-          </select>
-          <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
-        </span>
+        <Select label="Log" value={chosen ?? ""} onValue={setKey} choices={(logs ?? []).map((l) => [l.key, l.info?.label || l.key] as const)} />
         <Button icon="download" onClick={() => void attempt("Support bundle", bundle)}>Support bundle</Button>
       </div>
       <pre class="log" tabIndex={0} aria-label="Log">{lines.join("\n")}</pre>

@@ -2,7 +2,7 @@
 // Processor, memory, disk and network of the host or a VM: the last hour as it goes on, or longer ago.
 import { useEffect, useState } from "preact/hooks";
 import { bytes, hertz } from "../ui/format";
-import { Icon } from "../ui/icon";
+import { Select } from "../ui/field";
 import { Plot, type Line } from "../ui/plot";
 import { Empty } from "../ui/table";
 import { keyOf, type AnyRef } from "../vim/client";
@@ -48,12 +48,7 @@ export function Performance({ of, only }: { of: AnyRef; only?: readonly string[]
     <>
       {!only && (
         <div class="table-tools spaced">
-          <span class="pf-v6-c-form-control range">
-            <select aria-label="Time" value={range} onChange={(e) => setRange(Number(e.currentTarget.value))}>
-              {ranges.map(([text], i) => <option key={text} value={i}>{text}</option>)}
-            </select>
-            <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
-          </span>
+          <Select label="Time" value={String(range)} onValue={(i) => setRange(Number(i))} choices={ranges.map(([text], i) => [String(i), text] as const)} />
         </div>
       )}
       {data && !data.times.length && <Empty title="Nothing has been measured yet" icon="activity">{of.type === "VirtualMachine" ? "A virtual machine is measured every 20 seconds while it runs." : "The first values come after 20 seconds."}</Empty>}

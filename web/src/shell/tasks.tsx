@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
+import { Bar } from "../ui/card";
 import { plural, time } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Table, type Column } from "../ui/table";
@@ -18,12 +19,7 @@ export function TaskResult({ info }: { info: TaskInfo }) {
     case "queued":
       return (
         <span class="status">
-          <span class="pf-v6-c-progress pf-m-sm pf-m-singleline" title={info.description?.message}>
-            <span class="pf-v6-c-progress__bar" role="progressbar" aria-label="Progress" aria-valuenow={info.progress ?? 0} aria-valuemin={0} aria-valuemax={100}>
-              <span class="pf-v6-c-progress__indicator" style={{ width: `${info.progress ?? 0}%` }} />
-            </span>
-            <span class="pf-v6-c-progress__status">{info.progress ?? 0}%</span>
-          </span>
+          <Bar label="Progress" share={info.progress ?? 0} title={info.description?.message} />
           {info.cancelable && <Button kind="plain" small icon="close" label="Cancel" onClick={cancel} />}
         </span>
       );

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uploads under way, above the tasks.
 import { Button } from "../ui/button";
+import { Bar } from "../ui/card";
 import { bytes } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { forget, transfers, type Transfer } from "../vim/files";
@@ -11,11 +12,7 @@ function Line({ of: t }: { of: Transfer }) {
     <li class="transfer">
       <Icon name={t.state === "done" ? "check" : t.state === "failed" ? "alert" : "upload"} tone={t.state === "done" ? "success" : t.state === "failed" ? "danger" : "info"} />
       <span class="name">{t.to}</span>
-      <span class="pf-v6-c-progress pf-m-sm pf-m-singleline">
-        <span class="pf-v6-c-progress__bar" role="progressbar" aria-label={`Upload of ${t.name}`} aria-valuenow={Math.round(share)} aria-valuemin={0} aria-valuemax={100}>
-          <span class="pf-v6-c-progress__indicator" style={{ width: `${share}%` }} />
-        </span>
-      </span>
+      <Bar label={`Upload of ${t.name}`} share={share} bare />
       <span class="subtle">{t.error ?? `${bytes(t.sent)} of ${bytes(t.size)}`}</span>
       {t.state === "failed" && <Button small kind="link" onClick={t.again}>Resume</Button>}
       {t.state === "running"

@@ -39,3 +39,15 @@ export function Gauge({ name, used, total, text, free }: { name: string; used: n
     </div>
   );
 }
+
+/** How far something is that takes long, in one line. */
+export function Bar({ label, share, title, bare }: { label: string; share: number; title?: string | undefined; bare?: boolean }) {
+  return (
+    <span class="pf-v6-c-progress pf-m-sm pf-m-singleline" title={title}>
+      <span class="pf-v6-c-progress__bar" role="progressbar" aria-label={label} aria-valuenow={Math.round(share)} aria-valuemin={0} aria-valuemax={100}>
+        <span class="pf-v6-c-progress__indicator" style={{ width: `${share}%` }} />
+      </span>
+      {!bare && <span class="pf-v6-c-progress__status">{share}%</span>}
+    </span>
+  );
+}

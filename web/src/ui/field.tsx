@@ -72,18 +72,22 @@ interface SelectProps extends Common {
   choices: readonly (readonly [value: string, text: string])[];
 }
 
+/** The control alone, for a line of tools. */
+export function Select({ value, onValue, choices, label, id, off }:
+  Pick<SelectProps, "value" | "onValue" | "choices"> & { label?: string; id?: string; off?: boolean }) {
+  return (
+    <span class={`pf-v6-c-form-control${id ? "" : " range"}`}>
+      <select id={id} aria-label={label} value={value} disabled={off} onChange={(e) => onValue(e.currentTarget.value)}>
+        {choices.map(([v, text]) => <option key={v} value={v} selected={v === value}>{text}</option>)}
+      </select>
+      <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
+    </span>
+  );
+}
+
 export function SelectField({ value, onValue, choices, ...p }: SelectProps) {
   const id = useId();
-  return (
-    <Group id={id} {...p}>
-      <span class="pf-v6-c-form-control">
-        <select id={id} value={value} disabled={Boolean(p.because)} onChange={(e) => onValue(e.currentTarget.value)}>
-          {choices.map(([v, text]) => <option key={v} value={v} selected={v === value}>{text}</option>)}
-        </select>
-        <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
-      </span>
-    </Group>
-  );
+  return <Group id={id} {...p}><Select id={id} value={value} onValue={onValue} choices={choices} off={Boolean(p.because)} /></Group>;
 }
 
 export function CheckField({ label, help, checked, because, onValue }:

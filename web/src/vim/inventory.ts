@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host has, kept up to date by the property collector: one collector, one request that waits,
-// any number of filters. An object's record is a signal; a page that reads it is drawn again when a
+// What the host has, kept up to date by the property collector: one collector with one request that waits for
+// all lists, and one more for a page that wants more of one object. An object's record is a signal; a page that reads it is drawn again when a
 // value in it changes, and only then.
 import { batch, signal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -131,22 +131,28 @@ async function follow(abort: AbortSignal): Promise<void> {
   try {
     const filter = await on<PropertyCollector>(collector).CreateFilter({ spec: mainSpec(view, c.taskManager!), partialUpdates: false });
     batch(() => lists.forEach((list) => (list.value = [])));
-    for (let version = ""; !abort.aborted; ) {
-      const set = (await call(collector, "WaitForUpdatesEx",
-        { version, options: { _typeName: "WaitOptions", maxWaitSeconds: 50 } }, abort)) as UpdateSet | undefined;
-      if (!set) continue;
+    for await (const set of updates(collector, abort))
       batch(() => {
         apply(set, filter.value);
         connected.value = true;
         if (!set.truncated) loaded.value = true;
       });
-      version = set.version;
-    }
   } finally {
     if (user.value) {
       void on<PropertyCollector>(collector).DestroyPropertyCollector({}).catch(() => {});
       void call(view, "DestroyView", {}).catch(() => {});
     }
+  }
+}
+
+/** What a collector's filters have to tell, as it comes. */
+async function* updates(collector: AnyRef, abort: AbortSignal): AsyncGenerator<UpdateSet> {
+  for (let version = ""; !abort.aborted; ) {
+    const set = (await call(collector, "WaitForUpdatesEx",
+      { version, options: { _typeName: "WaitOptions", maxWaitSeconds: 50 } }, abort)) as UpdateSet | undefined;
+    if (!set) continue;
+    yield set;
+    version = set.version;
   }
 }
 
@@ -188,16 +194,12 @@ async function watch(of: AnyRef, paths: readonly string[], abort: AbortSignal, t
   try {
     await on<PropertyCollector>(collector).CreateFilter({ spec, partialUpdates: false });
     let known: Any = { ref: of };
-    for (let version = ""; !abort.aborted; ) {
-      const set = (await call(collector, "WaitForUpdatesEx",
-        { version, options: { _typeName: "WaitOptions", maxWaitSeconds: 50 } }, abort)) as UpdateSet | undefined;
-      if (!set) continue;
+    for await (const set of updates(collector, abort)) {
       for (const update of set.filterSet?.flatMap((f) => f.objectSet ?? []) ?? []) {
         known = { ...known };
         for (const change of update.changeSet ?? []) known[change.name] = unbox(change.val);
       }
       tell(known);
-      version = set.version;
     }
   } catch {
     /* The page shows what it has; the connection's state is the main loop's to tell. */

@@ -3,12 +3,13 @@
 import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
 import { bytes, quoted } from "../ui/format";
-import { get, hostUrl, on, type AnyRef } from "../vim/client";
+import { hostUrl, on } from "../vim/client";
 import type { VmRecord } from "../vim/inventory";
 import { content } from "../vim/session";
 import type {
-  HttpNfcLease, HttpNfcLeaseDeviceUrl, HttpNfcLeaseInfo, HttpNfcLeaseState, LocalizedMethodFault, OvfFile, OvfManager, VirtualMachine,
+  HttpNfcLease, HttpNfcLeaseDeviceUrl, OvfFile, OvfManager, VirtualMachine,
 } from "../vim/types.gen";
+import { leaseReady, throwFaults } from "./lease";
 
 function save(name: string, data: Blob): void {
   const link = document.createElement("a");
@@ -31,22 +32,13 @@ async function fetchFile(url: string, tell: (received: number) => void): Promise
   }
 }
 
-async function ready(lease: AnyRef): Promise<HttpNfcLeaseInfo> {
-  for (;;) {
-    const state = await get<HttpNfcLeaseState>(lease, "state");
-    if (state === "ready") return get<HttpNfcLeaseInfo>(lease, "info");
-    if (state === "error") throw new Error((await get<LocalizedMethodFault>(lease, "error")).localizedMessage ?? "The host can not lend it.");
-    await new Promise((wake) => setTimeout(wake, 300));
-  }
-}
-
 const fileName = (base: string, device: HttpNfcLeaseDeviceUrl, n: number) => (device.disk ? `${base}-disk${n + 1}.vmdk` : device.targetId ?? `${base}-${n}`);
 
 async function exportVm(vm: VmRecord, tell: (text: string) => void): Promise<void> {
   const base = (vm.name ?? "vm").replace(/[^\w.-]+/g, "_");
   const lease = await on<VirtualMachine>(vm.ref).ExportVm({});
   try {
-    const info = await ready(lease), files: OvfFile[] = [];
+    const info = await leaseReady(lease, "The host can not lend it."), files: OvfFile[] = [];
     for (const [n, device] of (info.deviceUrl ?? []).entries()) {
       const name = fileName(base, device, n);
       const data = await fetchFile(device.url, (got) => tell(`${name}: ${bytes(got)}`));
@@ -55,7 +47,7 @@ async function exportVm(vm: VmRecord, tell: (text: string) => void): Promise<voi
       await on<HttpNfcLease>(lease).HttpNfcLeaseProgress({ percent: Math.floor(((n + 1) / info.deviceUrl!.length) * 99) });
     }
     const result = await on<OvfManager>(content.value!.ovfManager!).CreateDescriptor({ obj: vm.ref, cdp: { _typeName: "OvfCreateDescriptorParams", name: vm.name ?? base, ovfFiles: files } });
-    if (result.error?.length) throw new Error(result.error.map((e) => e.localizedMessage).join(" "));
+    throwFaults(result.error);
     save(`${base}.ovf`, new Blob([result.ovfDescriptor]));
     await on<HttpNfcLease>(lease).HttpNfcLeaseComplete({});
   } catch (e) {

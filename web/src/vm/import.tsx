@@ -3,6 +3,7 @@
 // the other over a lease.
 import { useState } from "preact/hooks";
 import { Button } from "../ui/button";
+import { Bar } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, SelectField, TextField } from "../ui/field";
 import { bytes, plural, quoted } from "../ui/format";
@@ -10,26 +11,14 @@ import { get, hostUrl, on, type AnyRef } from "../vim/client";
 import { datastores, host, networks } from "../vim/inventory";
 import { content } from "../vim/session";
 import type {
-  HttpNfcLease, HttpNfcLeaseInfo, HttpNfcLeaseState, LocalizedMethodFault, OvfCreateImportSpecResult, OvfFileItem, OvfManager, OvfParseDescriptorResult,
+  HttpNfcLease, HttpNfcLeaseInfo, OvfCreateImportSpecResult, OvfFileItem, OvfManager, OvfParseDescriptorResult,
   ResourcePool, VirtualMachine,
 } from "../vim/types.gen";
+import { leaseReady, throwFaults } from "./lease";
 import { openPackage, type Package } from "./ova";
 import { rootPool, vmFolder } from "./place";
 
 const manager = () => on<OvfManager>(content.value!.ovfManager!);
-
-function firstFault(faults: LocalizedMethodFault[] | undefined): void {
-  if (faults?.length) throw new Error(faults.map((f) => f.localizedMessage ?? f.fault._typeName).join(" "));
-}
-
-async function ready(lease: AnyRef): Promise<HttpNfcLeaseInfo> {
-  for (;;) {
-    const state = await get<HttpNfcLeaseState>(lease, "state");
-    if (state === "ready") return get<HttpNfcLeaseInfo>(lease, "info");
-    if (state === "error") throw new Error((await get<LocalizedMethodFault>(lease, "error")).localizedMessage ?? "The host can not take it.");
-    await new Promise((wake) => setTimeout(wake, 300));
-  }
-}
 
 function sendDisk(url: string, item: OvfFileItem, data: Blob, tell: (sent: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -44,7 +33,7 @@ function sendDisk(url: string, item: OvfFileItem, data: Blob, tell: (sent: numbe
 }
 
 async function sendAll(lease: AnyRef, spec: OvfCreateImportSpecResult, pack: Package, tell: (share: number) => void): Promise<void> {
-  const info = await ready(lease), items = spec.fileItem ?? [];
+  const info = await leaseReady(lease, "The host can not take it."), items = spec.fileItem ?? [];
   const all = items.reduce((sum, i) => sum + (pack.files.get(i.path)?.size ?? 0), 0) || 1;
   let before = 0, shown = -1;
   const progress = (sent: number) => {
@@ -73,7 +62,7 @@ async function importPackage(pack: Package, c: Choice, tell: (share: number) => 
       ...(host() && { hostSystem: host()!.ref }),
     },
   });
-  firstFault(spec.error);
+  throwFaults(spec.error);
   const lease = await on<ResourcePool>(pool).ImportVApp({ spec: spec.importSpec!, folder: await vmFolder() });
   try {
     await sendAll(lease, spec, pack, tell);
@@ -107,10 +96,7 @@ function ImportDialog({ pack, parsed }: { pack: Package; parsed: OvfParseDescrip
       ))}
       <CheckField label="Thin provisioning" checked={c.thin} onValue={(thin) => set({ ...c, thin })} />
       <CheckField label="Power it on when it is there" checked={c.start} onValue={(start) => set({ ...c, start })} />
-      {share !== undefined && (
-        <div class="pf-v6-c-progress pf-m-singleline"><div class="pf-v6-c-progress__bar" role="progressbar" aria-label="Import" aria-valuenow={share} aria-valuemin={0} aria-valuemax={100}>
-          <div class="pf-v6-c-progress__indicator" style={{ width: `${share}%` }} /></div><div class="pf-v6-c-progress__status">{share}%</div></div>
-      )}
+      {share !== undefined && <Bar label="Import" share={share} />}
     </Dialog>
   );
 }
@@ -118,7 +104,7 @@ function ImportDialog({ pack, parsed }: { pack: Package; parsed: OvfParseDescrip
 async function examine(files: readonly File[]): Promise<void> {
   const pack = await openPackage(files);
   const parsed = await manager().ParseDescriptor({ ovfDescriptor: pack.descriptor, pdp: { _typeName: "OvfParseDescriptorParams", locale: "", deploymentOption: "" } });
-  firstFault(parsed.error);
+  throwFaults(parsed.error);
   setTimeout(() => openDialog(<ImportDialog pack={pack} parsed={parsed} />)); // when this dialog has closed
 }
 
