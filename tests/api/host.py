@@ -37,6 +37,18 @@ def eventually(condition, seconds=20):
     return value
 
 
+def write_at(path, offset, data):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def read_at(path, offset, length):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
 def listing(folder):
     """What is in it, without what each datastore has."""
     return [name for name in os.listdir(folder) if name != ".socle-datastore"]

@@ -12,24 +12,12 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, device, devices, wait  # noqa: E402
-from host import Host, Tap, eventually, listing  # noqa: E402
+from host import Host, Tap, eventually, listing, read_at, write_at  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 from slow_disk import slow_disk  # noqa: E402
 
 DISK = vim.vm.device.VirtualDisk
 CARD = vim.vm.device.VirtualEthernetCard
-
-
-def write(path, offset, data):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        file.write(data)
-
-
-def read(path, offset, length):
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(length)
 
 
 def clone(client, vm, name, move=None, **options):
@@ -41,7 +29,7 @@ def clone(client, vm, name, move=None, **options):
 
 def full(tap, host, client):
     vm = create(client, "source")
-    write(host.path("source/source-flat.vmdk"), 1 << 20, b"payload")
+    write_at(host.path("source/source-flat.vmdk"), 1 << 20, b"payload")
     with open(host.path("source/source.nvram"), "wb") as file:
         file.write(b"variables")
     copy = wait(clone(client, vm, "copy", config=vim.vm.ConfigSpec(memoryMB=64, annotation="a copy")))
@@ -52,10 +40,10 @@ def full(tap, host, client):
                                             vm.config.instanceUuid}) == 4)
     tap.check("and addresses", devices(copy, CARD)[0].macAddress != devices(vm, CARD)[0].macAddress)
     tap.equal("its disk", devices(copy, DISK)[0].backing.fileName, "[datastore1] copy/copy.vmdk")
-    tap.equal("what is on it", read(host.path("copy/copy-flat.vmdk"), 1 << 20, 7), b"payload")
-    tap.equal("and in its firmware", read(host.path("copy/copy.nvram"), 0, 99), b"variables")
-    write(host.path("copy/copy-flat.vmdk"), 1 << 20, b"changed")
-    tap.equal("they are two", read(host.path("source/source-flat.vmdk"), 1 << 20, 7), b"payload")
+    tap.equal("what is on it", read_at(host.path("copy/copy-flat.vmdk"), 1 << 20, 7), b"payload")
+    tap.equal("and in its firmware", read_at(host.path("copy/copy.nvram"), 0, 99), b"variables")
+    write_at(host.path("copy/copy-flat.vmdk"), 1 << 20, b"changed")
+    tap.equal("they are two", read_at(host.path("source/source-flat.vmdk"), 1 << 20, 7), b"payload")
     disk = devices(vm, DISK)[0]
     disk.capacityInKB *= 2
     grown = wait(clone(client, vm, "grown", powerOn=True, config=vim.vm.ConfigSpec(deviceChange=[device("edit", disk)])))
@@ -88,10 +76,10 @@ def linked(tap, host, client):
     wait(twins[0].PowerOff())
     wait(vm.PowerOff())
     of_snapshot = wait(clone(client, vm, "whole", snapshot=snapshot))
-    tap.equal("a whole one of the snapshot", read(host.path("whole/whole-flat.vmdk"), 1 << 20, 7), b"payload")
+    tap.equal("a whole one of the snapshot", read_at(host.path("whole/whole-flat.vmdk"), 1 << 20, 7), b"payload")
     wait(vm.RemoveAllSnapshots_Task())
     tap.equal("the snapshot goes", vm.snapshot, None)
-    tap.equal("what stands on it stays whole", read(host.path("one/source-flat.vmdk"), 1 << 20, 7), b"payload")
+    tap.equal("what stands on it stays whole", read_at(host.path("one/source-flat.vmdk"), 1 << 20, 7), b"payload")
     wait(clone(client, twins[1], "third")).Destroy()
     wait(vm.Destroy())
     tap.check("so does it without the first VM", not os.path.exists(host.path("source")))
@@ -146,7 +134,7 @@ def elsewhere(tap, host, client):
     with tempfile.TemporaryDirectory(dir=host.folder) as far:
         linked_one = system.CreateLocalDatastore("far", far)
         vm = create(client, "nomad")
-        write(host.path("nomad/nomad-flat.vmdk"), 0, b"luggage")
+        write_at(host.path("nomad/nomad-flat.vmdk"), 0, b"luggage")
         wait(vm.CreateSnapshot_Task("s", "", False, False))
         for store in (linked_one, fast):
             wait(vm.RelocateVM_Task(vim.vm.RelocateSpec(datastore=store)))
@@ -160,7 +148,7 @@ def elsewhere(tap, host, client):
                    lambda: wait(vm.RelocateVM_Task(vim.vm.RelocateSpec(datastore=linked_one))))
         wait(vm.PowerOff())
         copy = wait(clone(client, vm, "settler", location=vim.vm.RelocateSpec(datastore=linked_one)))
-        tap.equal("cloned to another", read(f"{far}/settler/settler-flat.vmdk", 0, 7), b"luggage")
+        tap.equal("cloned to another", read_at(f"{far}/settler/settler-flat.vmdk", 0, 7), b"luggage")
         tap.raises("a datastore in use stays", vim.fault.ResourceInUse, lambda: system.RemoveDatastore(linked_one))
         copy.Unregister()
         system.RemoveDatastore(linked_one)

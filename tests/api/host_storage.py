@@ -11,7 +11,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, device, devices, wait  # noqa: E402
-from host import Host, Tap, eventually  # noqa: E402
+from host import Host, Tap, eventually, read_at, write_at  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 from slow_disk import slow_disk  # noqa: E402
 
@@ -28,18 +28,6 @@ def room(path):
     return os.stat(path).st_blocks * 512
 
 
-def write(path, offset, data):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        file.write(data)
-
-
-def read(path, offset, length):
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(length)
-
-
 def text(path):
     with open(path, encoding="utf-8") as file:
         return file.read()
@@ -51,7 +39,7 @@ def disks(tap, host, client):
     os.mkdir(host.path("e"))
     tap.equal("made, and where", wait(manager.CreateVirtualDisk_Task("[datastore1] d/a.vmdk", None, spec("thin", 4 * MIB))),
               "[datastore1] d/a.vmdk")
-    write(host.path("d/a-flat.vmdk"), 1 << 20, b"here")
+    write_at(host.path("d/a-flat.vmdk"), 1 << 20, b"here")
     tap.raises("a name is given once", vim.fault.FileAlreadyExists,
                lambda: wait(manager.CreateVirtualDisk_Task("[datastore1] d/a.vmdk", None, spec("thin", 4))))
     tap.raises("no such kind", vmodl.fault.InvalidArgument,
@@ -64,18 +52,18 @@ def disks(tap, host, client):
     tap.equal("copied as it is", wait(manager.CopyVirtualDisk_Task("[datastore1] d/a.vmdk", None, "[datastore1] e/b.vmdk")),
               "[datastore1] e/b.vmdk")
     tap.check("as thin", room(host.path("e/b-flat.vmdk")) < 1 << 20 and "thinProvisioned" in text(host.path("e/b.vmdk")))
-    tap.equal("with what was in it", read(host.path("e/b-flat.vmdk"), 1 << 20, 4), b"here")
+    tap.equal("with what was in it", read_at(host.path("e/b-flat.vmdk"), 1 << 20, 4), b"here")
     wait(manager.CopyVirtualDisk_Task("[datastore1] d/a.vmdk", None, "[datastore1] e/s.vmdk", None, spec("sparseMonolithic")))
-    tap.equal("as a sparse one", read(host.path("e/s.vmdk"), 0, 4), b"KDMV")
+    tap.equal("as a sparse one", read_at(host.path("e/s.vmdk"), 0, 4), b"KDMV")
     tap.raises("which does not grow", vim.fault.FileFault,
                lambda: wait(manager.ExtendVirtualDisk_Task("[datastore1] e/s.vmdk", None, 16 * MIB, False)))
     wait(manager.CopyVirtualDisk_Task("[datastore1] e/s.vmdk", None, "[datastore1] e/t.vmdk", None, spec("eagerZeroedThick")))
     tap.check("and as a thick one", room(host.path("e/t-flat.vmdk")) >= 8 << 20)
-    tap.equal("the same in it", read(host.path("e/t-flat.vmdk"), 1 << 20, 4), b"here")
+    tap.equal("the same in it", read_at(host.path("e/t-flat.vmdk"), 1 << 20, 4), b"here")
     wait(manager.InflateVirtualDisk_Task("[datastore1] e/b.vmdk"))
     tap.check("inflated", room(host.path("e/b-flat.vmdk")) >= 8 << 20)
     tap.check("it is thin no more", "thinProvisioned" not in text(host.path("e/b.vmdk")))
-    write(host.path("d/a-flat.vmdk"), 2 << 20, bytes(1 << 20))
+    write_at(host.path("d/a-flat.vmdk"), 2 << 20, bytes(1 << 20))
     wait(manager.ShrinkVirtualDisk_Task("[datastore1] d/a.vmdk"))
     tap.check("shrunk", room(host.path("d/a-flat.vmdk")) < 1 << 20)
     tap.equal("nothing to defragment", manager.QueryVirtualDiskFragmentation("[datastore1] d/a.vmdk"), 0)
@@ -89,9 +77,9 @@ def disks(tap, host, client):
               "60 00 C2 91 02 03 04 05-06 07 08 09 0a 0b 0c 0d")
     tap.raises("not with any", vmodl.fault.InvalidArgument,
                lambda: manager.SetVirtualDiskUuid("[datastore1] e/moved.vmdk", None, "mine"))
-    tap.equal("and content", read(host.path("e/moved-flat.vmdk"), 1 << 20, 4), b"here")
+    tap.equal("and content", read_at(host.path("e/moved-flat.vmdk"), 1 << 20, 4), b"here")
     wait(manager.ZeroFillVirtualDisk_Task("[datastore1] e/moved.vmdk"))
-    tap.equal("filled with zeros", read(host.path("e/moved-flat.vmdk"), 1 << 20, 4), bytes(4))
+    tap.equal("filled with zeros", read_at(host.path("e/moved-flat.vmdk"), 1 << 20, 4), bytes(4))
     tap.equal("its geometry", manager.QueryVirtualDiskGeometry("[datastore1] e/moved.vmdk").head, 255)
     for name in ("b", "s", "t", "moved"):
         wait(manager.DeleteVirtualDisk_Task(f"[datastore1] e/{name}.vmdk"))
@@ -124,15 +112,15 @@ def files(tap, host, client):
     with open(host.path("f/g/sub/y"), "wb") as file:
         file.write(b"deeper")
     wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/x", None, "[datastore1] f/z", None, False))
-    tap.equal("copied", read(host.path("f/z"), 0, 7), b"content")
+    tap.equal("copied", read_at(host.path("f/z"), 0, 7), b"content")
     tap.equal("all of it", os.path.getsize(host.path("f/z")), 64 << 20)
     tap.check("holes stay holes", room(host.path("f/z")) < 1 << 20)
     tap.raises("not over another", vim.fault.FileAlreadyExists,
                lambda: wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/sub/y", None, "[datastore1] f/z", None, False)))
     wait(manager.CopyDatastoreFile_Task("[datastore1] f/g/sub/y", None, "[datastore1] f/z", None, True))
-    tap.equal("but by force", read(host.path("f/z"), 0, 99), b"deeper")
+    tap.equal("but by force", read_at(host.path("f/z"), 0, 99), b"deeper")
     wait(manager.CopyDatastoreFile_Task("[datastore1] f/g", None, "[datastore1] f/h", None, False))
-    tap.equal("a folder with all that is in it", read(host.path("f/h/sub/y"), 0, 99), b"deeper")
+    tap.equal("a folder with all that is in it", read_at(host.path("f/h/sub/y"), 0, 99), b"deeper")
     wait(manager.MoveDatastoreFile_Task("[datastore1] f/h", None, "[datastore1] f/i", None, False))
     tap.equal("moved", sorted(os.listdir(host.path("f"))), ["g", "i", "z"])
     os.symlink("/etc/passwd", host.path("f/i/link"))

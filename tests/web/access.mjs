@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users, roles and permissions; what somebody sees and may do who is not the administrator; the other settings of
 // the host.
-import { check, logIn, main, openPage, picture, step } from "./rig.mjs";
+import { check, confirm, dialog, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
-const dialog = (page) => page.locator("dialog[open]").last();
-const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
-const gone = (page) => dialog(page).waitFor({ state: "detached" });
-const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
 
 await main(async (host, browser) => {
   const page = await openPage(browser), guest = await openPage(browser);

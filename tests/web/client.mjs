@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host client as a person uses it: log in, make machines, run, snapshot, clone and delete them.
-import { check, eventually, logIn, main, openPage, PASSWORD, picture, step } from "./rig.mjs";
+import { check, confirm, dialog, eventually, logIn, main, openPage, PASSWORD, picture, row, step } from "./rig.mjs";
 
-const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
-const dialog = (page) => page.locator("dialog[open]").last();
-const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
 
 async function createVm(page, name, { memory = "64", disk = "1" } = {}) {
   await page.goto(page.url().replace(/#.*/, "") + "#/host/vms");

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console in the page: the firmware's screen is seen, keys that are typed change it, the serial port answers.
-import { check, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
+import { check, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
-const dialog = (page) => page.locator("dialog[open]").last();
-const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
 
 /** How many pixels of noVNC's canvas are lit, and a digest of them. */
 const look = (page) =>

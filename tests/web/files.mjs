@@ -3,11 +3,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { check, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
+import { check, confirm, dialog, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
 
 const digest = (data) => createHash("sha256").update(data).digest("hex");
-const dialog = (page) => page.locator("dialog[open]").last();
-const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
 const file = (page, name) => page.getByRole("table", { name: "Files" }).getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
 
 async function act(page, name, action) {

@@ -4,11 +4,8 @@ import { execFileSync } from "node:child_process";
 import { openSync, readFileSync, writeSync, closeSync, readdirSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { build, check, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
+import { build, check, confirm, dialog, eventually, logIn, main, openPage, picture, row, step } from "./rig.mjs";
 
-const dialog = (page) => page.locator("dialog[open]").last();
-const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
-const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
 
 /** The bytes of a VM's disk, whatever its format, as the disk tool reads it. */
 function diskBytes(host, folder, to) {

@@ -86,6 +86,16 @@ export async function logIn(page, host, name = "root", password = PASSWORD) {
   await page.getByRole("button", { name: "Log in" }).click();
 }
 
+/* --- what is on a page --- */
+
+export const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
+export const dialog = (page) => page.locator("dialog[open]").last();
+export const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
+export const gone = (page) => dialog(page).waitFor({ state: "detached" });
+export const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+
+/* --- steps --- */
+
 let count = 0, failed = 0, skip = false;
 
 /** One step. After a failed one the others make no sense and are not tried. */

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networking, and what is measured.
 import { readFileSync } from "node:fs";
-import { check, eventually, logIn, main, openPage, picture, step } from "./rig.mjs";
+import { check, confirm, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
-const dialog = (page) => page.locator("dialog[open]").last();
-const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
-const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
 
 await main(async (host, browser) => {
   const page = await openPage(browser);
