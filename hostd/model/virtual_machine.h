@@ -186,5 +186,7 @@ int vm_power_state(const struct virtual_machine *vm); /* enum vim_VirtualMachine
 bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task);
 /* The VM in a state that an operation needs: fails the task and answers false if not. */
 bool vm_require_power(struct task *task, struct virtual_machine *vm, int state);
+/* The same before there is a task, powered on: answers the call with the fault if not. */
+bool vm_require_on(struct call *call, struct virtual_machine *vm);
 void vm_fail_power(struct task *task, struct virtual_machine *vm, int requested);
 void vm_end(struct virtual_machine *vm); /* the operation is over; before the task ends */

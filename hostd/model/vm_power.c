@@ -517,8 +517,7 @@ void vm_reset_task(struct mo *mo, struct call *call)
     succeed(vm);
 }
 
-/* Until there are tools in the guest, it is asked by ACPI: by the power button. */
-static bool require_guest(struct call *call, struct virtual_machine *vm)
+bool vm_require_on(struct call *call, struct virtual_machine *vm)
 {
     if (vm->power == VM_ON)
         return true;
@@ -529,11 +528,12 @@ static bool require_guest(struct call *call, struct virtual_machine *vm)
     return false;
 }
 
+/* Until there are tools in the guest, it is asked by ACPI: by the power button. */
 void vm_shutdown_guest(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);
 
-    if (!require_guest(call, vm))
+    if (!vm_require_on(call, vm))
         return;
     if (keeper_send(vm->keeper.fd, KEEPER_POWER_BUTTON) < 0)
         CALL_FAULT(call, ToolsUnavailable);
@@ -545,7 +545,7 @@ void vm_shutdown_guest(struct mo *mo, struct call *call)
 /* ACPI has no button for it. */
 void vm_reboot_guest(struct mo *mo, struct call *call)
 {
-    if (require_guest(call, vm_of(mo)))
+    if (vm_require_on(call, vm_of(mo)))
         CALL_FAULT(call, ToolsUnavailable);
 }
 

@@ -25,17 +25,6 @@ enum { BOUND_MAX = 32, WEBSOCKET_KEY_TEXT = 24, ACCEPT_TEXT = 32 };
 
 /* --- acquiring --- */
 
-static bool require_on(struct call *call, struct virtual_machine *vm)
-{
-    if (vm->power == VM_ON)
-        return true;
-    struct vim_InvalidPowerState *fault = VIM_NEW(call->arena, InvalidPowerState);
-    fault->existingState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
-    fault->requestedState = VIM_VirtualMachinePowerState_poweredOn;
-    call_fault(call, &fault->self);
-    return false;
-}
-
 static const char *issue(struct call *call, struct virtual_machine *vm, const char *what)
 {
     char text[SESSION_SECRET_TEXT], bound[BOUND_MAX];
@@ -74,7 +63,7 @@ void vm_acquire_ticket(struct mo *mo, struct call *call)
         call_fault_argument(call, "ticketType");
         return;
     }
-    if (call_authorize(call, mo, INTERACT) < 0 || !require_on(call, vm))
+    if (call_authorize(call, mo, INTERACT) < 0 || !vm_require_on(call, vm))
         return;
     struct vim_VirtualMachineTicket *out = VIM_NEW(call->arena, VirtualMachineTicket);
     if (!(out->ticket = issue(call, vm, what)))
@@ -91,7 +80,7 @@ void vm_acquire_mks_ticket(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);
 
-    if (!require_on(call, vm))
+    if (!vm_require_on(call, vm))
         return;
     struct vim_VirtualMachineMksTicket *out = VIM_NEW(call->arena, VirtualMachineMksTicket);
     if (!(out->ticket = issue(call, vm, "mks")))
