@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users, roles and permissions; what somebody sees and may do who is not the administrator; the other settings of
 // the host.
-import { check, confirm, dialog, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { act, check, checkCommand, confirm, dialog, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
 
 await main(async (host, browser) => {
@@ -17,6 +17,8 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Once more").fill("green Tea");
     await dialog(page).getByText("The passwords differ.").waitFor();
     await dialog(page).getByLabel("Once more").fill("green Tea 7 leaves");
+    await checkCommand(page);
+    check(!(await dialog(page).textContent()).includes("leaves"), "the password stands in the command");
     await confirm(page, "Add");
     await page.getByRole("cell", { name: "vera" }).first().waitFor();
     await picture(page, "users");
@@ -28,6 +30,7 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Find a privilege").fill("Interact.Power");
     await dialog(page).getByLabel("VirtualMachine.Interact.PowerOn").check();
     await picture(page, "role");
+    await checkCommand(page);
     await confirm(page, "Add");
     await page.getByRole("cell", { name: "Switch" }).first().waitFor();
   });
@@ -36,6 +39,7 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Add permission" }).click();
     await dialog(page).getByLabel("Who").selectOption("vera");
     await dialog(page).getByLabel("Role").selectOption({ label: "Switch" });
+    await checkCommand(page);
     await confirm(page, "Add");
     await page.getByRole("cell", { name: "Switch" }).first().waitFor();
     await picture(page, "permissions");
@@ -52,7 +56,8 @@ await main(async (host, browser) => {
     await dialog(guest).getByRole("button", { name: "Cancel" }).click();
   });
   await step("taken from them, nothing is left to see", async () => {
-    await page.getByRole("button", { name: "Take the permission from vera" }).click();
+    await act(page, "Actions of the permission of vera", "Take away");
+    await checkCommand(page);
     await confirm(page, "Take away");
     await gone(page);
     await guest.reload();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host client as a person uses it: log in, make machines, run, snapshot, clone and delete them.
-import { check, confirm, dialog, eventually, logIn, main, openPage, PASSWORD, picture, row, step } from "./rig.mjs";
+import { act, check, checkCommand, confirm, dialog, eventually, logIn, main, openPage, PASSWORD, picture, row, step } from "./rig.mjs";
 
 
 async function createVm(page, name, { memory = "64", disk = "1" } = {}) {
@@ -74,12 +74,14 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Take snapshot" }).click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("before");
     await confirm(page, "Take snapshot");
-    await page.getByRole("treeitem").getByText("before", { exact: true }).waitFor();
+    await page.getByRole("list", { name: "Snapshots" }).getByText("before", { exact: true }).waitFor();
     await picture(page, "snapshots");
     await page.getByRole("button", { name: "Revert" }).click();
+    await checkCommand(page);
     await confirm(page, "Revert");
     await dialog(page).waitFor({ state: "detached" });
-    await page.getByRole("button", { name: "Delete before" }).click();
+    await act(page, "Actions of before", "Delete");
+    await checkCommand(page);
     await confirm(page, "Delete");
     await page.getByText("No snapshots").waitFor();
   });
@@ -87,8 +89,9 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Actions", exact: true }).click();
     await page.getByRole("menuitem", { name: "Rename" }).click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("web two");
+    await checkCommand(page);
     await dialog(page).getByRole("button", { name: "As a command" }).click();
-    check((await dialog(page).locator("pre").textContent()).includes("socle vm rename web-1 'web two'"), "another command");
+    check((await dialog(page).locator("pre").first().textContent()) === "socle vm rename web-1 'web two'", "another command");
     await confirm(page, "Rename");
     await page.getByRole("heading", { name: "web two" }).waitFor();
   });
@@ -115,6 +118,7 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Actions", exact: true }).click();
     await page.getByRole("menuitem", { name: "Clone" }).click();
     await dialog(page).getByLabel("Name of the copy").fill("web three");
+    await checkCommand(page);
     await confirm(page, "Clone");
     await dialog(page).waitFor({ state: "detached" });
     await page.getByRole("link", { name: "Virtual machines" }).click();

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { openSync, readFileSync, writeSync, closeSync, readdirSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { build, check, confirm, dialog, eventually, logIn, main, openPage, picture, row, step } from "./rig.mjs";
+import { act, build, check, checkCommand, confirm, dialog, eventually, logIn, main, openPage, picture, row, step } from "./rig.mjs";
 
 
 /** The bytes of a VM's disk, whatever its format, as the disk tool reads it. */
@@ -31,7 +31,7 @@ async function importFiles(page, host, files, name) {
 
 await main(async (host, browser) => {
   const page = await openPage(browser);
-  const content = randomBytes(300_000), files = [];
+  const content = randomBytes(300_000), files = [], ova = join(host.folder, "goods.ova");
   let first;
 
   await step("a virtual machine with something on its disk", async () => {
@@ -58,6 +58,7 @@ await main(async (host, browser) => {
       files.push(path);
     };
     page.on("download", take);
+    await dialog(page).getByLabel("As", { exact: true }).selectOption("ovf");
     await confirm(page, "Export");
     await eventually(() => files.some((f) => f.endsWith(".ovf")) && files.some((f) => f.endsWith(".vmdk")), "the files do not come", 60);
     await dialog(page).waitFor({ state: "detached" });
@@ -67,9 +68,23 @@ await main(async (host, browser) => {
     await importFiles(page, host, files, "goods-ovf");
     check(diskBytes(host, "goods-ovf", join(host.folder, "ovf.raw")).equals(first), "another content");
   });
-  await step("and from an OVA", async () => {
-    const ova = join(host.folder, "goods.ova"), names = files.map((f) => f.slice(host.folder.length + 1));
-    execFileSync("tar", ["--format=ustar", "-cf", ova, "-C", host.folder, ...names.sort((a, b) => b.endsWith(".ovf") - a.endsWith(".ovf"))]);
+  await step("a snapshot is exported as one file, which tar can read", async () => {
+    await page.getByRole("link", { name: "goods", exact: true }).click();
+    await page.getByRole("link", { name: "Snapshots" }).click();
+    await page.getByRole("button", { name: "Take snapshot" }).click();
+    await dialog(page).getByLabel("Name", { exact: true }).fill("kept");
+    await checkCommand(page);
+    await confirm(page, "Take snapshot");
+    await act(page, "Actions of kept", "Export");
+    const coming = page.waitForEvent("download");
+    await confirm(page, "Export");
+    const download = await coming;
+    check(download.suggestedFilename() === "goods_kept.ova", download.suggestedFilename());
+    await download.saveAs(ova);
+    const names = execFileSync("tar", ["-tf", ova], { encoding: "utf8" }).trim().split("\n");
+    check(names.length === 2 && names[0].endsWith(".ovf") && names[1].endsWith(".vmdk"), String(names));
+  });
+  await step("and it comes back from it", async () => {
     await importFiles(page, host, [ova], "goods-ova");
     check(diskBytes(host, "goods-ova", join(host.folder, "ova.raw")).equals(first), "another content");
     await row(page, "goods-ova").getByText("256 MB").waitFor();

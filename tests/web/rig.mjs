@@ -2,7 +2,7 @@
 // A host in hosted mode and Debian's Chromium before it. Tests are steps in order, each a line of TAP.
 import { spawn, spawnSync } from "node:child_process";
 import { createServer } from "node:net";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,6 +93,35 @@ export const dialog = (page) => page.locator("dialog[open]").last();
 export const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
 export const gone = (page) => dialog(page).waitFor({ state: "detached" });
 export const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+
+/** Of a dialog that is open: the command that it shows is one. `socle` takes it, up to the host that does not answer. */
+export async function checkCommand(page) {
+  await dialog(page).getByRole("button", { name: "As a command" }).click();
+  check((await dialog(page).locator("pre").last().textContent()).startsWith("curl "), "no request is shown");
+  for (const text of await dialog(page).locator("pre").allTextContents()) {
+    if (!text.startsWith("socle ")) continue;
+    const { status, stderr } = spawnSync("sh", ["-c", `${text} --url https://127.0.0.1:1 --insecure --user nobody --password-file /dev/null`],
+      { env: { ...process.env, PATH: `${build}:${process.env.PATH}` }, encoding: "utf8" });
+    check(status !== null && status !== 2, `${text}: ${stderr}`);
+  }
+  await dialog(page).getByRole("button", { name: "As a command" }).click();
+}
+
+const axe = readFileSync(createRequire(join(web, "package.json")).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What would keep somebody out who does not see the page, or does not see it well. */
+export async function checkAccess(page, what) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = found.violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+  check(!serious.length, `${what}:\n` + serious.map((v) => `${v.id}: ${v.help}\n` + v.nodes.slice(0, 4).map((n) => `    ${n.html.slice(0, 200)}\n    ${n.any[0]?.message ?? ""}`).join("\n")).join("\n"));
+}
+
+/** Does the VM's or row's action from its menu. */
+export async function act(page, menu, action) {
+  await page.getByRole("button", { name: menu, exact: true }).click();
+  await page.getByRole("menuitem", { name: action }).click();
+}
 
 /* --- steps --- */
 

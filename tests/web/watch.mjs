@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networking, and what is measured.
 import { readFileSync } from "node:fs";
-import { check, confirm, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { check, checkCommand, confirm, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
 
 await main(async (host, browser) => {
   const page = await openPage(browser);
+  let collectors = 0, waits = 0, most = 0;
+  page.on("request", (r) => {
+    collectors += r.url().endsWith("/CreatePropertyCollector");
+    if (r.url().endsWith("/WaitForUpdatesEx")) most = Math.max(most, ++waits);
+  });
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (r) => (waits -= r.url().endsWith("/WaitForUpdatesEx")));
 
   await step("a switch is added", async () => {
     await logIn(page, host);
@@ -13,6 +19,7 @@ await main(async (host, browser) => {
     await open(page, host, "host", "networking", "switches");
     await page.getByRole("button", { name: "Add switch" }).click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("lab");
+    await checkCommand(page);
     await dialog(page).getByLabel("MTU", { exact: true }).fill("9000");
     await confirm(page, "Add");
     await page.getByRole("cell", { name: "lab" }).first().waitFor();
@@ -27,6 +34,7 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Shaping").selectOption("on");
     await dialog(page).getByLabel("Average", { exact: true }).fill("50000");
     await picture(page, "port-group");
+    await checkCommand(page);
     await confirm(page, "Add");
     await page.getByRole("cell", { name: "Storage 12" }).first().waitFor();
     await page.getByRole("navigation", { name: "Navigator" }).getByText("2", { exact: true }).waitFor();
@@ -68,5 +76,6 @@ await main(async (host, browser) => {
     await picture(page, "certificate");
     await dialog(page).getByRole("button", { name: "Cancel" }).click();
   });
+  await step("over one waiting request, whatever the pages watch", () => check(collectors === 1 && most === 1, `${collectors} collectors, ${most} waits at a time`));
   await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
 });

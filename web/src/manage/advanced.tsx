@@ -5,8 +5,9 @@ import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Empty, Table, type Column } from "../ui/table";
-import { get, on, unbox } from "../vim/client";
+import { get, request, unbox } from "../vim/client";
 import { host } from "../vim/inventory";
+import { perform } from "../vim/task";
 import type { OptionDef, OptionManager, OptionValue } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
 
@@ -17,13 +18,10 @@ function OptionDialog({ option, again }: { option: OptionValue; again: () => voi
   const [text, setText] = useState(String(unbox(option.value)));
   const parsed = type === "string" ? text : type === "boolean" ? text === "true" : Number(text);
   const wrong = typeof parsed === "number" && (!text || Number.isNaN(parsed)) ? "A number is needed." : type === "boolean" && !/^(true|false)$/.test(text) ? "true or false." : undefined;
-  const save = async () => {
-    await on<OptionManager>(host()!.configManager!.advancedOption!).UpdateOptions({ changedValue: [{ _typeName: "OptionValue", key: option.key, value: { _typeName: type, _value: parsed } }] });
-    again();
-  };
+  const save = request<OptionManager>(host()!.configManager!.advancedOption!).UpdateOptions({ changedValue: [{ _typeName: "OptionValue", key: option.key, value: { _typeName: type, _value: parsed } }] });
   return (
-    <Dialog title={option.key} confirm="Save" because={wrong} onConfirm={save}
-      commands={{ socle: `socle host advanced set ${option.key} ${quoted(text)}`, govc: `govc host.option.set ${option.key} ${quoted(text)}` }}>
+    <Dialog title={option.key} confirm="Save" because={wrong} onConfirm={async () => { await perform(save); again(); }}
+      commands={{ socle: `socle host advanced set ${option.key} ${quoted(text)}`, govc: `govc host.option.set ${option.key} ${quoted(text)}`, request: save }}>
       <TextField label="Value" value={text} onValue={setText} error={wrong} autoFocus />
     </Dialog>
   );

@@ -7,16 +7,18 @@ import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { time } from "../ui/format";
 import { Empty } from "../ui/table";
-import { on, type AnyRef } from "../vim/client";
+import { on, request, type AnyRef } from "../vim/client";
 import { host, useProperties } from "../vim/inventory";
+import { perform } from "../vim/task";
 import type { HostCertificateManager } from "../vim/types.gen";
 
 function Install({ manager }: { manager: AnyRef }) {
   const [cert, setCert] = useState("");
+  const install = request<HostCertificateManager>(manager).InstallServerCertificate({ cert });
   return (
     <Dialog title="Install a certificate" confirm="Install" wide because={!/BEGIN CERTIFICATE/.test(cert) && "A certificate in PEM is needed."}
-      onConfirm={async () => { await on<HostCertificateManager>(manager).InstallServerCertificate({ cert }); say("success", "The certificate is installed", "New connections use it."); }}
-      commands={{ socle: "socle host certificate install FILE", govc: "govc host.cert.import FILE" }}>
+      onConfirm={async () => { await perform(install); say("success", "The certificate is installed", "New connections use it."); }}
+      commands={{ govc: "govc host.cert.import FILE", request: install }}>
       <TextField label="Certificate that was made for the last signing request" value={cert} onValue={setCert} lines={14} placeholder="-----BEGIN CERTIFICATE-----" autoFocus />
     </Dialog>
   );

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may do what with what.
+// Who may do what with what: all of it, or what is in force on one object, its own and what comes from above.
 import { useState } from "preact/hooks";
 import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, SelectField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Icon } from "../ui/icon";
+import { Menu } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
-import { keyOf, on, type AnyRef } from "../vim/client";
+import { keyOf, on, request, type AnyRef } from "../vim/client";
 import { datastores, host, nameOf, networks, vms } from "../vim/inventory";
+import { forbids, roles } from "../vim/privilege";
 import { content } from "../vim/session";
-import type { AuthorizationManager, AuthorizationRole, Permission, UserSearchResult } from "../vim/types.gen";
+import { perform } from "../vim/task";
+import type { AuthorizationManager, Permission, UserSearchResult } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
-import { listRoles } from "./roles";
 import { listUsers } from "./users";
 
-const manager = () => on<AuthorizationManager>(content.value!.authorizationManager!);
+const manager = () => request<AuthorizationManager>(content.value!.authorizationManager!);
+const same = (a: AnyRef | undefined, b: AnyRef) => a !== undefined && keyOf(a) === keyOf(b);
 
 const entities = (): [AnyRef, string][] => [
   [content.value!.rootFolder, "The host and all that is on it"],
@@ -24,53 +27,70 @@ const entities = (): [AnyRef, string][] => [
   ...networks().map((n): [AnyRef, string] => [n.ref, `Port group ${n.name}`]),
 ];
 function entityName(entity: AnyRef): string {
-  return entities().find(([r]) => keyOf(r) === keyOf(entity))?.[1] ?? (host() && keyOf(host()!.ref) === keyOf(entity) ? "The host" : nameOf(entity) ?? entity.value);
+  return entities().find(([r]) => same(r, entity))?.[1] ?? (host() && same(host()!.ref, entity) ? "The host" : nameOf(entity) ?? entity.value);
+}
+const roleName = (id: number) => { const r = roles.value.find((r) => r.roleId === id); return r?.info.label || r?.name || String(id); };
+
+/** The command line knows permissions on the whole host and on VMs. */
+function socleOf(verb: "set" | "remove", who: string, entity: AnyRef, rest: string): string | undefined {
+  const vm = vms().find((v) => same(v.ref, entity));
+  return vm || same(content.value!.rootFolder, entity) ? `socle permission ${verb} ${quoted(who)}${rest}${vm ? ` --vm ${quoted(vm.name ?? "")}` : ""}` : undefined;
 }
 
-function PermissionDialog({ users, roles, again }: { users: UserSearchResult[]; roles: AuthorizationRole[]; again: () => void }) {
+function PermissionDialog({ users, old, of, again }: { users: UserSearchResult[]; old?: Permission | undefined; of?: AnyRef | undefined; again: () => void }) {
   const all = entities();
-  const [who, setWho] = useState(users.find((u) => u.principal !== "root")?.principal ?? "");
-  const [role, setRole] = useState(String(roles.find((r) => r.name === "ReadOnly")?.roleId ?? roles[0]?.roleId ?? ""));
-  const [what, setWhat] = useState(keyOf(all[0]![0]));
-  const [down, setDown] = useState(true);
-  const save = async () => {
-    const user = users.find((u) => u.principal === who)!;
-    const permission = { _typeName: "Permission", principal: who, group: user.group, roleId: Number(role), propagate: down };
-    await manager().SetEntityPermissions({ entity: all.find(([r]) => keyOf(r) === what)![0], permission: [permission] });
-    again();
-  };
+  const [who, setWho] = useState(old?.principal ?? users.find((u) => u.principal !== "root")?.principal ?? "");
+  const [role, setRole] = useState(String(old?.roleId ?? roles.value.find((r) => r.name === "ReadOnly")?.roleId ?? ""));
+  const [what, setWhat] = useState(keyOf(old?.entity ?? of ?? all[0]![0]));
+  const [down, setDown] = useState(old?.propagate ?? true);
+  const entity = all.find(([r]) => keyOf(r) === what)?.[0] ?? of ?? content.value!.rootFolder, name = roles.value.find((r) => String(r.roleId) === role)?.name ?? "";
+  const group = users.find((u) => u.principal === who)?.group ?? false;
+  const save = manager().SetEntityPermissions({ entity, permission: [{ _typeName: "Permission", principal: who, group, roleId: Number(role), propagate: down }] });
   return (
-    <Dialog title="Add a permission" confirm="Add" because={!who && "Add a user first."} onConfirm={save}
-      commands={{ socle: `socle permission set ${quoted(who)} ${quoted(roles.find((r) => String(r.roleId) === role)?.name ?? "")}`, govc: `govc permissions.set -principal ${quoted(who)} -role ${quoted(roles.find((r) => String(r.roleId) === role)?.name ?? "")}` }}>
-      <SelectField label="Who" value={who} onValue={setWho} choices={users.filter((u) => u.principal !== "root").map((u) => [u.principal, u.principal] as const)} />
-      <SelectField label="Role" value={role} onValue={setRole} choices={roles.map((r) => [String(r.roleId), r.info.label || r.name] as const)} />
-      <SelectField label="On" value={what} onValue={setWhat} choices={all.map(([r, name]) => [keyOf(r), name] as const)} />
+    <Dialog title={old ? `Edit the permission of ${who}` : "Add a permission"} confirm={old ? "Save" : "Add"} because={!who && "There is nobody but root: add a user first (Host, Manage, Users)."}
+      onConfirm={async () => { await perform(save); again(); }}
+      commands={{ socle: socleOf("set", who, entity, ` ${quoted(name)}${down ? "" : " --only"}`), govc: `govc permissions.set -principal ${quoted(who)} -propagate=${down} -role ${quoted(name)}`, request: save }}>
+      <SelectField label="Who" value={who} onValue={setWho} because={old && "Another person has another permission."} choices={(old ? [old.principal] : users.filter((u) => u.principal !== "root").map((u) => u.principal)).map((p) => [p, p] as const)} />
+      <SelectField label="Role" value={role} onValue={setRole} choices={roles.value.map((r) => [String(r.roleId), r.info.label || r.name] as const)} help={roles.value.find((r) => String(r.roleId) === role)?.info.summary} />
+      {!of && !old && <SelectField label="On" value={what} onValue={setWhat} choices={all.map(([r, name]) => [keyOf(r), name] as const)} />}
       <CheckField label="And on all that is in it" checked={down} onValue={setDown} />
     </Dialog>
   );
 }
 
 function removePermission(p: Permission, again: () => void) {
+  const remove = manager().RemoveEntityPermission({ entity: p.entity!, user: p.principal, isGroup: p.group });
   openDialog(
-    <Dialog title={`Take the permission from ${p.principal}?`} confirm="Take away" danger
-      onConfirm={async () => { await manager().RemoveEntityPermission({ entity: p.entity!, user: p.principal, isGroup: p.group }); again(); }}
-      commands={{ socle: `socle permission delete ${quoted(p.principal)}`, govc: `govc permissions.remove -principal ${quoted(p.principal)}` }}>
+    <Dialog title={`Take the permission from ${p.principal}?`} confirm="Take away" danger onConfirm={async () => { await perform(remove); again(); }}
+      commands={{ socle: socleOf("remove", p.principal, p.entity!, ""), govc: `govc permissions.remove -principal ${quoted(p.principal)}`, request: remove }}>
       <p>{p.principal} can then no longer do what this role allows on “{entityName(p.entity!)}”.</p>
     </Dialog>);
 }
 
-export function Permissions() {
-  const [permissions, again] = useAnswer(() => manager().RetrieveAllPermissions({}));
-  const [roles] = useAnswer(listRoles);
-  const [users] = useAnswer(listUsers);
-  const roleName = (id: number) => { const r = roles?.find((r) => r.roleId === id); return r?.info.label || r?.name || String(id); };
+function listPermissions(of: AnyRef | undefined): Promise<Permission[]> {
+  const authorization = on<AuthorizationManager>(content.value!.authorizationManager!);
+  return of ? authorization.RetrieveEntityPermissions({ entity: of, inherited: true }) : authorization.RetrieveAllPermissions({});
+}
+
+/** Of one object: those from above are shown, and are changed where they were given. */
+export function Permissions({ of }: { of?: AnyRef }) {
+  const [permissions, again] = useAnswer(() => listPermissions(of), [of && keyOf(of)]);
+  const [users] = useAnswer(() => listUsers().catch(() => []));
+  const cannot = forbids(vms().find((v) => of && same(v.ref, of)) ?? host(), "Authorization.ModifyPermissions");
+  const fixed = (p: Permission) => cannot || (p.principal === "root" && "The root user keeps it.") || (of !== undefined && !same(p.entity, of) && `It was given on “${entityName(p.entity!)}”: change it there.`);
   const columns: Column<Permission>[] = [
     { name: "Who", cell: (p) => <span class="status"><Icon name={p.group ? "users" : "user"} />{p.principal}</span>, by: (p) => p.principal },
     { name: "Role", cell: (p) => roleName(p.roleId), by: (p) => roleName(p.roleId) },
-    { name: "On", cell: (p) => entityName(p.entity!), by: (p) => entityName(p.entity!) },
+    { name: of ? "Given on" : "On", cell: (p) => entityName(p.entity!), by: (p) => entityName(p.entity!) },
     { name: "And below", cell: (p) => (p.propagate ? "Yes" : "No"), by: (p) => String(p.propagate) },
-    { name: "", right: true, cell: (p) => <Button kind="plain" small icon="trash" label={`Take the permission from ${p.principal}`} because={p.principal === "root" && "The root user keeps it."} onClick={() => removePermission(p, again)} /> },
+    {
+      name: "", right: true,
+      cell: (p) => <Menu kind="plain" label={`Actions of the permission of ${p.principal}`} actions={[
+        { text: "Edit", icon: "edit", because: fixed(p), run: () => openDialog(<PermissionDialog users={users ?? []} old={p} of={of} again={again} />) },
+        { text: "Take away", icon: "trash", danger: true, because: fixed(p), run: () => removePermission(p, again) },
+      ]} />,
+    },
   ];
   return <Table label="Permissions" noun="permission" rows={permissions ?? []} columns={columns} keyOf={(p) => `${p.principal} ${p.entity && keyOf(p.entity)}`}
-    tools={<Button kind="primary" icon="plus" because={!users || !roles ? "One moment." : undefined} onClick={() => openDialog(<PermissionDialog users={users!} roles={roles!} again={again} />)}>Add permission</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={!users ? "One moment." : cannot} onClick={() => openDialog(<PermissionDialog users={users!} of={of} again={again} />)}>Add permission</Button>} />;
 }

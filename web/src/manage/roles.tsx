@@ -6,15 +6,16 @@ import { CheckField, TextField } from "../ui/field";
 import { plural, quoted } from "../ui/format";
 import { Menu } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
-import { get, on } from "../vim/client";
+import { get, request } from "../vim/client";
+import { roles } from "../vim/privilege";
 import { content } from "../vim/session";
+import { perform } from "../vim/task";
 import type { AuthorizationManager, AuthorizationPrivilege, AuthorizationRole } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
 
 const manager = () => content.value!.authorizationManager!;
-export const listRoles = () => get<AuthorizationRole[]>(manager(), "roleList");
 
-function RoleDialog({ role, all, again }: { role?: AuthorizationRole; all: AuthorizationPrivilege[]; again: () => void }) {
+function RoleDialog({ role, all }: { role?: AuthorizationRole; all: AuthorizationPrivilege[] }) {
   const [name, setName] = useState(role?.name ?? "");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set(role?.privilege));
   const [text, setText] = useState("");
@@ -24,15 +25,12 @@ function RoleDialog({ role, all, again }: { role?: AuthorizationRole; all: Autho
     for (const id of ids) yes ? next.add(id) : next.delete(id);
     setChosen(next);
   };
-  const save = async () => {
-    const privIds = [...chosen];
-    await (role ? on<AuthorizationManager>(manager()).UpdateAuthorizationRole({ roleId: role.roleId, newName: name, privIds })
-      : on<AuthorizationManager>(manager()).AddAuthorizationRole({ name, privIds }));
-    again();
-  };
+  const privIds = [...chosen];
+  const save = role ? request<AuthorizationManager>(manager()).UpdateAuthorizationRole({ roleId: role.roleId, newName: name, privIds })
+    : request<AuthorizationManager>(manager()).AddAuthorizationRole({ name, privIds });
   return (
-    <Dialog title={role ? `Edit role ${role.name}` : "Add a role"} confirm={role ? "Save" : "Add"} wide because={!name.trim() && "A name is needed."} onConfirm={save}
-      commands={{ socle: `socle role ${role ? "set" : "create"} ${quoted(name || "NAME")} ${[...chosen].slice(0, 40).join(" ")}`, govc: `govc role.${role ? "update" : "create"} ${quoted(name || "NAME")} ${[...chosen].slice(0, 40).join(" ")}` }}>
+    <Dialog title={role ? `Edit role ${role.name}` : "Add a role"} confirm={role ? "Save" : "Add"} wide because={!name.trim() && "A name is needed."} onConfirm={() => perform(save)}
+      commands={{ socle: role ? undefined : `socle role add ${quoted(name || "NAME")} ${privIds.join(" ")}`, govc: `govc role.${role ? "update" : "create"} ${quoted(name || "NAME")} ${privIds.join(" ")}`, request: save }}>
       <div class="columns">
         <TextField label="Name" value={name} onValue={setName} autoFocus />
         <TextField label="Find a privilege" type="search" value={text} onValue={setText} />
@@ -50,17 +48,16 @@ function RoleDialog({ role, all, again }: { role?: AuthorizationRole; all: Autho
   );
 }
 
-function removeRole(role: AuthorizationRole, again: () => void) {
+function removeRole(role: AuthorizationRole) {
+  const remove = request<AuthorizationManager>(manager()).RemoveAuthorizationRole({ roleId: role.roleId, failIfUsed: true });
   openDialog(
-    <Dialog title={`Delete role ${role.name}?`} confirm="Delete" danger
-      onConfirm={async () => { await on<AuthorizationManager>(manager()).RemoveAuthorizationRole({ roleId: role.roleId, failIfUsed: true }); again(); }}
-      commands={{ socle: `socle role delete ${quoted(role.name)}`, govc: `govc role.remove ${quoted(role.name)}` }}>
-      <p>A role that a permission uses is not deleted.</p>
+    <Dialog title={`Delete role ${role.name}?`} confirm="Delete" danger onConfirm={() => perform(remove)}
+      commands={{ socle: `socle role remove ${quoted(role.name)}`, govc: `govc role.remove ${quoted(role.name)}`, request: remove }}>
+      <p>Its list of privileges is lost. A role that a permission uses is not deleted.</p>
     </Dialog>);
 }
 
 export function Roles() {
-  const [roles, again] = useAnswer(listRoles);
   const [all] = useAnswer(() => get<AuthorizationPrivilege[]>(manager(), "privilegeList"));
   const columns: Column<AuthorizationRole>[] = [
     { name: "Role", cell: (r) => r.info.label || r.name, by: (r) => r.info.label || r.name },
@@ -69,11 +66,11 @@ export function Roles() {
       name: "", right: true,
       cell: (r) => !r.system && (
         <Menu kind="plain" label={`Actions of ${r.name}`} actions={[
-          { text: "Edit", icon: "edit", run: () => openDialog(<RoleDialog role={r} all={all ?? []} again={again} />) },
-          { text: "Delete", icon: "trash", danger: true, run: () => removeRole(r, again) },
+          { text: "Edit", icon: "edit", run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
+          { text: "Delete", icon: "trash", danger: true, run: () => removeRole(r) },
         ]} />),
     },
   ];
-  return <Table label="Roles" noun="role" rows={roles ?? []} columns={columns} keyOf={(r) => String(r.roleId)}
-    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<RoleDialog all={all ?? []} again={again} />)}>Add role</Button>} />;
+  return <Table label="Roles" noun="role" rows={roles.value} columns={columns} keyOf={(r) => String(r.roleId)}
+    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<RoleDialog all={all ?? []} />)}>Add role</Button>} />;
 }

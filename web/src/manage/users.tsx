@@ -7,12 +7,13 @@ import { quoted } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Menu } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
-import { on } from "../vim/client";
+import { on, request } from "../vim/client";
 import { content } from "../vim/session";
+import { perform } from "../vim/task";
 import type { HostLocalAccountManager, UserDirectory, UserSearchResult } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
 
-const accounts = () => on<HostLocalAccountManager>(content.value!.accountManager!);
+const accounts = () => request<HostLocalAccountManager>(content.value!.accountManager!);
 
 export const listUsers = (): Promise<UserSearchResult[]> =>
   on<UserDirectory>(content.value!.userDirectory!).RetrieveUserGroups({ searchStr: "", exactMatch: false, findUsers: true, findGroups: true });
@@ -24,14 +25,11 @@ function UserDialog({ user, again }: { user?: UserSearchResult; again: () => voi
   const [twice, setTwice] = useState("");
   const wrong = !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) ? "Up to 32 letters, digits, dots and dashes; a letter first."
     : !user && !password ? "A password is needed." : password !== twice ? "The passwords differ." : undefined;
-  const save = async () => {
-    const spec = { _typeName: "HostAccountSpec", id, description: full, ...(password && { password }) };
-    await (user ? accounts().UpdateUser({ user: spec }) : accounts().CreateUser({ user: spec }));
-    again();
-  };
+  const spec = { _typeName: "HostAccountSpec", id, description: full, ...(password && { password }) };
+  const save = user ? accounts().UpdateUser({ user: spec }) : accounts().CreateUser({ user: spec });
   return (
-    <Dialog title={user ? `Edit ${user.principal}` : "Add a user"} confirm={user ? "Save" : "Add"} because={wrong} onConfirm={save}
-      commands={{ socle: `socle user ${user ? "set" : "create"} ${quoted(id || "NAME")}${full ? ` --description ${quoted(full)}` : ""}` }}>
+    <Dialog title={user ? `Edit ${user.principal}` : "Add a user"} confirm={user ? "Save" : "Add"} because={wrong} onConfirm={async () => { await perform(save); again(); }}
+      commands={{ socle: !user ? `socle user add ${quoted(id || "NAME")}${full ? ` --description ${quoted(full)}` : ""}` : password && full === user.fullName ? `socle user password ${quoted(id)}` : undefined, request: save }}>
       {!user && <TextField label="User name" value={id} onValue={setId} error={id && !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) && wrong} autoFocus />}
       <TextField label="Description" value={full} onValue={setFull} />
       <TextField label={user ? "New password" : "Password"} type="password" value={password} onValue={setPassword} autoComplete="new-password" help={user && "Empty: as it is."} />
@@ -41,9 +39,10 @@ function UserDialog({ user, again }: { user?: UserSearchResult; again: () => voi
 }
 
 function removeUser(user: UserSearchResult, again: () => void) {
+  const remove = accounts().RemoveUser({ userName: user.principal });
   openDialog(
-    <Dialog title={`Delete user ${user.principal}?`} confirm="Delete" danger onConfirm={async () => { await accounts().RemoveUser({ userName: user.principal }); again(); }}
-      commands={{ socle: `socle user delete ${quoted(user.principal)}` }}>
+    <Dialog title={`Delete user ${user.principal}?`} confirm="Delete" danger onConfirm={async () => { await perform(remove); again(); }}
+      commands={{ socle: `socle user remove ${quoted(user.principal)}`, request: remove }}>
       <p>The account and its permissions are lost; sessions of it end.</p>
     </Dialog>);
 }

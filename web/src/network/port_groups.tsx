@@ -6,8 +6,9 @@ import { SelectField, TextField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Menu } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
-import { on, type AnyRef } from "../vim/client";
+import { request, type AnyRef } from "../vim/client";
 import { networks } from "../vim/inventory";
+import { perform } from "../vim/task";
 import type { HostNetworkInfo, HostNetworkSystem, HostPortGroup } from "../vim/types.gen";
 import { PolicyFields, policySpec, readPolicy } from "./policy";
 
@@ -18,13 +19,11 @@ function PortGroupDialog({ system, info, group }: { system: AnyRef; info: HostNe
   const [policy, setPolicy] = useState(readPolicy(group?.spec.policy));
   const id = Number(vlan);
   const wrong = !name.trim() ? "A name is needed." : !(Number.isInteger(id) && id >= 0 && id <= 4095) ? "VLAN: 0 to 4095." : undefined;
-  const save = async () => {
-    const portgrp = { _typeName: "HostPortGroupSpec", name, vlanId: id, vswitchName: vswitch, policy: policySpec(policy) };
-    await (group ? on<HostNetworkSystem>(system).UpdatePortGroup({ pgName: group.spec.name, portgrp }) : on<HostNetworkSystem>(system).AddPortGroup({ portgrp }));
-  };
+  const portgrp = { _typeName: "HostPortGroupSpec", name, vlanId: id, vswitchName: vswitch, policy: policySpec(policy) };
+  const save = group ? request<HostNetworkSystem>(system).UpdatePortGroup({ pgName: group.spec.name, portgrp }) : request<HostNetworkSystem>(system).AddPortGroup({ portgrp });
   return (
-    <Dialog title={group ? `Edit port group ${group.spec.name}` : "Add a port group"} confirm={group ? "Save" : "Add"} because={wrong} onConfirm={save}
-      commands={{ socle: `socle network portgroup ${group ? "set" : "add"} ${quoted(name || "NAME")} --switch ${quoted(vswitch)} --vlan ${vlan}`, govc: `govc host.portgroup.${group ? "change" : "add"} -vswitch ${quoted(vswitch)} -vlan ${vlan} ${quoted(name || "NAME")}` }}>
+    <Dialog title={group ? `Edit port group ${group.spec.name}` : "Add a port group"} confirm={group ? "Save" : "Add"} because={wrong} onConfirm={() => perform(save)}
+      commands={{ socle: group ? undefined : `socle network portgroup add ${quoted(name || "NAME")} --switch ${quoted(vswitch)} --vlan ${vlan}`, request: save, govc: `govc host.portgroup.${group ? "change" : "add"} -vswitch ${quoted(vswitch)} -vlan ${vlan} ${quoted(name || "NAME")}` }}>
       <TextField label="Name" value={name} onValue={setName} autoFocus />
       <div class="columns">
         <TextField label="VLAN" type="number" min={0} max={4095} value={vlan} onValue={setVlan} help="0: none; 4095: all, tagged" />
@@ -36,9 +35,10 @@ function PortGroupDialog({ system, info, group }: { system: AnyRef; info: HostNe
 }
 
 function removeGroup(system: AnyRef, group: HostPortGroup) {
+  const remove = request<HostNetworkSystem>(system).RemovePortGroup({ pgName: group.spec.name });
   openDialog(
-    <Dialog title={`Delete port group ${group.spec.name}?`} confirm="Delete" danger onConfirm={() => on<HostNetworkSystem>(system).RemovePortGroup({ pgName: group.spec.name })}
-      commands={{ socle: `socle network portgroup delete ${quoted(group.spec.name)}`, govc: `govc host.portgroup.remove ${quoted(group.spec.name)}` }}>
+    <Dialog title={`Delete port group ${group.spec.name}?`} confirm="Delete" danger onConfirm={() => perform(remove)}
+      commands={{ socle: `socle network portgroup remove ${quoted(group.spec.name)}`, govc: `govc host.portgroup.remove ${quoted(group.spec.name)}`, request: remove }}>
       <p>Network cards that are connected to it lose their network.</p>
     </Dialog>);
 }

@@ -6,7 +6,8 @@ import { CheckField, TextField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Menu } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
-import { on, type AnyRef } from "../vim/client";
+import { request, type AnyRef } from "../vim/client";
+import { perform } from "../vim/task";
 import type { HostNetworkInfo, HostNetworkSystem, HostVirtualSwitch, HostVirtualSwitchBondBridge, HostVirtualSwitchSpec } from "../vim/types.gen";
 import { PolicyFields, policySpec, readPolicy } from "./policy";
 
@@ -20,16 +21,14 @@ function SwitchDialog({ system, info, old }: { system: AnyRef; info: HostNetwork
   const size = Number(mtu);
   const wrong = !/^[\w.-]{1,31}$/.test(name) ? "A name of up to 31 letters, digits, dots and dashes." : !(size >= 1280 && size <= 9190) ? "MTU: 1280 to 9190." : undefined;
   const ownerOf = (nic: string) => info.vswitch?.find((s) => s.name !== old?.name && uplinksOf(s).includes(nic))?.name;
-  const save = async () => {
-    const spec: HostVirtualSwitchSpec = {
-      _typeName: "HostVirtualSwitchSpec", numPorts: old?.spec.numPorts ?? 128, mtu: size, policy: policySpec({ ...policy, inherit: false }),
-      ...(uplinks.size && { bridge: { _typeName: "HostVirtualSwitchBondBridge", nicDevice: [...uplinks] } as HostVirtualSwitchBondBridge }),
-    };
-    await (old ? on<HostNetworkSystem>(system).UpdateVirtualSwitch({ vswitchName: old.name, spec }) : on<HostNetworkSystem>(system).AddVirtualSwitch({ vswitchName: name, spec }));
+  const spec: HostVirtualSwitchSpec = {
+    _typeName: "HostVirtualSwitchSpec", numPorts: old?.spec.numPorts ?? 128, mtu: size, policy: policySpec({ ...policy, inherit: false }),
+    ...(uplinks.size && { bridge: { _typeName: "HostVirtualSwitchBondBridge", nicDevice: [...uplinks] } as HostVirtualSwitchBondBridge }),
   };
+  const save = old ? request<HostNetworkSystem>(system).UpdateVirtualSwitch({ vswitchName: old.name, spec }) : request<HostNetworkSystem>(system).AddVirtualSwitch({ vswitchName: name, spec });
   return (
-    <Dialog title={old ? `Edit switch ${old.name}` : "Add a switch"} confirm={old ? "Save" : "Add"} because={wrong} onConfirm={save}
-      commands={{ socle: `socle network switch ${old ? "set" : "add"} ${quoted(name)} --mtu ${mtu}`, govc: `govc host.vswitch.${old ? "change" : "add"} -mtu ${mtu} ${quoted(name)}` }}>
+    <Dialog title={old ? `Edit switch ${old.name}` : "Add a switch"} confirm={old ? "Save" : "Add"} because={wrong} onConfirm={() => perform(save)}
+      commands={{ socle: old || size !== 1500 || uplinks.size ? undefined : `socle network switch add ${quoted(name)}`, request: save, govc: `govc host.vswitch.${old ? "change" : "add"} -mtu ${mtu} ${quoted(name)}` }}>
       <div class="columns">
         {!old && <TextField label="Name" value={name} onValue={setName} autoFocus />}
         <TextField label="MTU" type="number" min={1280} max={9190} value={mtu} onValue={setMtu} />
@@ -47,9 +46,10 @@ function SwitchDialog({ system, info, old }: { system: AnyRef; info: HostNetwork
 }
 
 function removeSwitch(system: AnyRef, s: HostVirtualSwitch) {
+  const remove = request<HostNetworkSystem>(system).RemoveVirtualSwitch({ vswitchName: s.name });
   openDialog(
-    <Dialog title={`Delete switch ${s.name}?`} confirm="Delete" danger onConfirm={() => on<HostNetworkSystem>(system).RemoveVirtualSwitch({ vswitchName: s.name })}
-      commands={{ socle: `socle network switch delete ${quoted(s.name)}`, govc: `govc host.vswitch.remove ${quoted(s.name)}` }}>
+    <Dialog title={`Delete switch ${s.name}?`} confirm="Delete" danger onConfirm={() => perform(remove)}
+      commands={{ socle: `socle network switch remove ${quoted(s.name)}`, govc: `govc host.vswitch.remove ${quoted(s.name)}`, request: remove }}>
       <p>Its port groups go with it.</p>
     </Dialog>);
 }

@@ -11,17 +11,17 @@ import { bytes, plural, quoted, time } from "../ui/format";
 import { Icon, type IconName } from "../ui/icon";
 import { Menu } from "../ui/menu";
 import { Empty, Table, type Column } from "../ui/table";
-import { on, ref, type AnyRef } from "../vim/client";
+import { ref, request } from "../vim/client";
 import { find, type DatastoreRecord } from "../vim/inventory";
 import { DATACENTER, fileUrl, listFolder, upload } from "../vim/files";
 import { content } from "../vim/session";
-import { done } from "../vim/task";
+import { perform } from "../vim/task";
 import type { FileInfo, FileManager } from "../vim/types.gen";
 import { openRegisterAt } from "../vm/register";
 
 const isFolder = (f: FileInfo) => f._typeName === "FolderFileInfo";
 const icons: { [type: string]: IconName } = { FolderFileInfo: "folder", VmDiskFileInfo: "disk", IsoImageFileInfo: "disc", VmConfigFileInfo: "vm" };
-const manager = () => on<FileManager>(content.value!.fileManager!);
+const manager = () => request<FileManager>(content.value!.fileManager!);
 const datacenter = ref("Datacenter", DATACENTER);
 
 interface Place {
@@ -34,10 +34,10 @@ const pathOf = (at: Place, name: string) => `[${at.store}] ${at.folder ? `${at.f
 function NewFolder({ at }: { at: Place }) {
   const [name, setName] = useState("");
   const wrong = !name || /[/\\]|^\.\.?$/.test(name) ? "A name without slashes is needed." : undefined;
+  const make = manager().MakeDirectory({ name: pathOf(at, name), datacenter, createParentDirectories: false });
   return (
-    <Dialog title="New folder" confirm="Create" because={wrong}
-      onConfirm={async () => { await manager().MakeDirectory({ name: pathOf(at, name), datacenter, createParentDirectories: false }); at.again(); }}
-      commands={{ socle: `socle datastore mkdir ${quoted(pathOf(at, name))}`, govc: `govc datastore.mkdir -ds ${quoted(at.store)} ${quoted(name)}` }}>
+    <Dialog title="New folder" confirm="Create" because={wrong} onConfirm={async () => { await perform(make); at.again(); }}
+      commands={{ socle: `socle datastore mkdir ${quoted(pathOf(at, name))}`, govc: `govc datastore.mkdir -ds ${quoted(at.store)} ${quoted(name)}`, request: make }}>
       <TextField label="Name" value={name} onValue={setName} error={name && wrong} autoFocus />
     </Dialog>
   );
@@ -47,28 +47,24 @@ function Transport({ at, file, copy }: { at: Place; file: FileInfo; copy: boolea
   const [to, setTo] = useState(pathOf(at, file.path));
   const from = pathOf(at, file.path), verb = copy ? "Copy" : "Move";
   const args = { sourceName: from, sourceDatacenter: datacenter, destinationName: to, destinationDatacenter: datacenter, force: false };
-  const go = async () => {
-    const task: AnyRef = copy ? await manager().CopyDatastoreFile_Task(args) : await manager().MoveDatastoreFile_Task(args);
-    await done(task);
-    at.again();
-  };
+  const carry = copy ? manager().CopyDatastoreFile_Task(args) : manager().MoveDatastoreFile_Task(args);
   return (
-    <Dialog title={`${verb} “${file.path}”`} confirm={verb} because={to === from && "It is there already."} onConfirm={go}
-      commands={{ socle: `socle datastore ${copy ? "cp" : "mv"} ${quoted(from)} ${quoted(to)}` }}>
+    <Dialog title={`${verb} “${file.path}”`} confirm={verb} because={to === from && "It is there already."} onConfirm={async () => { await perform(carry); at.again(); }}
+      commands={{ socle: `socle datastore ${copy ? "cp" : "mv"} ${quoted(from)} ${quoted(to)}`, request: carry }}>
       <TextField label="To" value={to} onValue={setTo} help="A datastore in brackets, a blank, the path: [datastore1] iso/debian.iso" autoFocus />
     </Dialog>
   );
 }
 
 function removeFiles(at: Place, files: FileInfo[]) {
-  const names = files.map((f) => f.path);
+  const names = files.map((f) => f.path), removals = names.map((name) => manager().DeleteDatastoreFile_Task({ name: pathOf(at, name), datacenter }));
   openDialog(
     <Dialog title={`Delete ${names.length === 1 ? `“${names[0]}”` : plural(names.length, "file")}?`} confirm="Delete" danger
       onConfirm={async () => {
-        for (const name of names) await done(await manager().DeleteDatastoreFile_Task({ name: pathOf(at, name), datacenter }));
+        for (const removal of removals) await perform(removal);
         at.again();
       }}
-      commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: `govc datastore.rm -ds ${quoted(at.store)} ${names.map(quoted).join(" ")}` }}>
+      commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: `govc datastore.rm -ds ${quoted(at.store)} ${names.map(quoted).join(" ")}`, request: removals }}>
       <p>{files.some(isFolder) ? "Folders are deleted with all that is in them. " : ""}There is no way back.</p>
     </Dialog>);
 }

@@ -5,19 +5,20 @@ import { Card, Facts, Gauge } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { bytes, duration, hertz, megabytes, quoted } from "../ui/format";
-import { on } from "../vim/client";
+import { request } from "../vim/client";
 import { host, nameOf, type VmRecord } from "../vim/inventory";
-import { done } from "../vim/task";
+import { perform } from "../vim/task";
 import type { VirtualMachine } from "../vim/types.gen";
 import { Thumbnail } from "../console/thumbnail";
 import { powerOf } from "../vm/state";
+import { versionText } from "../vm/upgrade";
 
 function NotesDialog({ vm }: { vm: VmRecord }) {
   const [text, setText] = useState(vm["config.annotation"] ?? "");
+  const save = request<VirtualMachine>(vm.ref).ReconfigVM_Task({ spec: { _typeName: "VirtualMachineConfigSpec", annotation: text } });
   return (
-    <Dialog title={`Notes of “${vm.name}”`} confirm="Save"
-      onConfirm={async () => done(await on<VirtualMachine>(vm.ref).ReconfigVM_Task({ spec: { _typeName: "VirtualMachineConfigSpec", annotation: text } }))}
-      commands={{ socle: `socle vm set ${quoted(vm.name ?? "")} --notes ${quoted(text)}`, govc: `govc vm.change -vm ${quoted(vm.name ?? "")} -annotation ${quoted(text)}` }}>
+    <Dialog title={`Notes of “${vm.name}”`} confirm="Save" onConfirm={() => perform(save)}
+      commands={{ socle: `socle vm set ${quoted(vm.name ?? "")} --note ${quoted(text)}`, govc: `govc vm.change -vm ${quoted(vm.name ?? "")} -annotation ${quoted(text)}`, request: save }}>
       <TextField label="Notes" value={text} onValue={setText} lines={8} autoFocus />
     </Dialog>
   );
@@ -35,7 +36,7 @@ export function VmSummary({ vm }: { vm: VmRecord }) {
       <Card title="General">
         <Facts of={[
           ["Guest OS", config?.guestFullName],
-          ["Compatibility", vm["config.version"]],
+          ["Compatibility", versionText(vm["config.version"])],
           ["VMware Tools", guest?.toolsRunningStatus === "guestToolsRunning" ? "Running" : "Not running"],
           ["CPUs", config?.numCpu], ["Memory", megabytes(config?.memorySizeMB)],
           ["Firmware", vm["config.firmware"] === "efi" ? "EFI" : "BIOS"],

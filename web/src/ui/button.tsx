@@ -14,19 +14,21 @@ export interface ButtonProps {
   small?: boolean;
   submit?: boolean;
   form?: string;
+  /** Of a button that opens and closes something. */
+  expanded?: boolean;
   onClick?: (event: MouseEvent) => void;
   children?: ComponentChildren;
   [data: `data-${string}`]: string;
 }
 
 /** A button that is greyed out keeps its place in the order of the Tab key, so that everybody can learn why. */
-export function Button({ kind = "secondary", icon, because, busy, label, small, submit, form, onClick, children, ...data }: ButtonProps) {
+export function Button({ kind = "secondary", icon, because, busy, label, small, submit, form, expanded, onClick, children, ...data }: ButtonProps) {
   const off = Boolean(because) || busy;
   return (
     <button
       type={submit ? "submit" : "button"} form={form}
       class={`pf-v6-c-button pf-m-${kind}${small ? " pf-m-small" : ""}${off ? " pf-m-aria-disabled" : ""}${busy ? " pf-m-progress pf-m-in-progress" : ""}`}
-      aria-disabled={off || undefined} aria-label={label} title={because || label}
+      aria-disabled={off || undefined} aria-expanded={expanded} aria-label={label} title={because || label}
       onClick={(e) => (off ? e.preventDefault() : onClick?.(e))} {...data}>
       {busy && <span class="pf-v6-c-button__progress"><Spinner small /></span>}
       {icon && <span class={`pf-v6-c-button__icon${children ? " pf-m-start" : ""}`}><Icon name={icon} /></span>}

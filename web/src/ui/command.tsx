@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same thing as a command: whoever has done something by hand can put it into a script.
+// The same thing as a command: whoever has done something by hand can put it into a script. The request itself is
+// what the button sends; `socle` and govc are shown where they can do all of it.
 import { useState } from "preact/hooks";
+import { curl, type Request } from "../vim/client";
 import { Button } from "./button";
 
 export interface Commands {
-  socle: string;
-  govc?: string;
+  socle?: string | undefined;
+  govc?: string | undefined;
+  request?: Request | readonly Request[] | undefined;
 }
 
-export function AsCommand({ socle, govc }: Commands) {
+function Line({ by, text }: { by: string; text: string }) {
+  return (
+    <div class="as-command-text">
+      <span class="subtle">{by}</span>
+      <pre>{text}</pre>
+      <Button kind="plain" small icon="copy" label={`Copy the command for ${by}`} onClick={() => void navigator.clipboard.writeText(text)} />
+    </div>
+  );
+}
+
+export function AsCommand({ socle, govc, request }: Commands) {
   const [open, setOpen] = useState(false);
-  const text = [socle, govc].filter(Boolean).join("\n");
+  const requests = request ? [request].flat() as Request[] : [];
   return (
     <div class="as-command">
-      <Button kind="link" icon="terminal" small onClick={() => setOpen(!open)}>As a command</Button>
+      <Button kind="link" icon="terminal" small expanded={open} onClick={() => setOpen(!open)}>As a command</Button>
       {open && (
-        <div class="as-command-text">
-          <pre>{text}</pre>
-          <Button kind="plain" icon="copy" label="Copy" onClick={() => void navigator.clipboard.writeText(text)} />
-        </div>
+        <>
+          {socle && <Line by="socle" text={socle} />}
+          {govc && <Line by="govc" text={govc} />}
+          {requests.length > 0 && <Line by="curl" text={requests.map(curl).join("\n")} />}
+        </>
       )}
     </div>
   );

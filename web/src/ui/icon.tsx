@@ -17,12 +17,14 @@ import edit from "lucide-static/icons/pencil.svg";
 import file from "lucide-static/icons/file.svg";
 import folder from "lucide-static/icons/folder.svg";
 import host from "lucide-static/icons/server.svg";
+import help from "lucide-static/icons/circle-question-mark.svg";
 import info from "lucide-static/icons/info.svg";
 import logout from "lucide-static/icons/log-out.svg";
 import memory from "lucide-static/icons/memory-stick.svg";
 import menu from "lucide-static/icons/menu.svg";
 import moon from "lucide-static/icons/moon.svg";
 import more from "lucide-static/icons/ellipsis-vertical.svg";
+import lock from "lucide-static/icons/lock.svg";
 import network from "lucide-static/icons/network.svg";
 import pause from "lucide-static/icons/pause.svg";
 import play from "lucide-static/icons/play.svg";
@@ -32,6 +34,9 @@ import reset from "lucide-static/icons/rotate-cw.svg";
 import right from "lucide-static/icons/chevron-right.svg";
 import search from "lucide-static/icons/search.svg";
 import settings from "lucide-static/icons/settings.svg";
+import sort from "lucide-static/icons/chevrons-up-down.svg";
+import sortdown from "lucide-static/icons/arrow-down.svg";
+import sortup from "lucide-static/icons/arrow-up.svg";
 import stop from "lucide-static/icons/square.svg";
 import sun from "lucide-static/icons/sun.svg";
 import terminal from "lucide-static/icons/terminal.svg";
@@ -43,8 +48,8 @@ import vm from "lucide-static/icons/monitor.svg";
 import warning from "lucide-static/icons/triangle-alert.svg";
 
 const icons = {
-  activity, alert, camera, check, close, copy, cpu, database, disc, disk, down, download, edit, file, folder, host, info, logout,
-  memory, menu, moon, more, network, pause, play, plus, power, reset, right, search, settings, stop, sun, terminal, trash, upload,
+  activity, alert, camera, check, close, copy, cpu, database, disc, disk, down, download, edit, file, folder, help, host, info, logout,
+  lock, memory, menu, moon, more, network, pause, play, plus, power, reset, right, search, settings, sort, sortdown, sortup, stop, sun, terminal, trash, upload,
   user, users, vm, warning,
 };
 export type IconName = keyof typeof icons;

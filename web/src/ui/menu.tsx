@@ -40,7 +40,9 @@ export function Menu({ actions, label, children, kind = "secondary" }: Props) {
     if (e.key === "Escape") {
       setOpen(false);
       root.current?.querySelector("button")?.focus();
-    } else if (open && to !== undefined) items[to % items.length]?.focus();
+    } else if (e.key === "Tab" && open) return setOpen(false);
+    else if (!open && e.key === "ArrowDown") setOpen(true);
+    else if (open && to !== undefined) items[to % items.length]?.focus();
     else return;
     e.preventDefault();
     e.stopPropagation();

@@ -80,8 +80,9 @@ export function Table<T>({ label, rows, columns, keyOf, noun, chosen, onChoose, 
                     {c.by
                       ? <button type="button" class="pf-v6-c-table__button" onClick={() => setOrder({ column: i, down: i === order.column && !order.down })}>
                           <span class="pf-v6-c-table__text">{c.name}</span>
+                          <span class="pf-v6-c-table__sort-indicator"><Icon name={i !== order.column ? "sort" : order.down ? "sortdown" : "sortup"} /></span>
                         </button>
-                      : c.name}
+                      : c.name || <span class="only-read">Actions</span>}
                   </th>
                 ))}
               </tr>
@@ -93,7 +94,7 @@ export function Table<T>({ label, rows, columns, keyOf, noun, chosen, onChoose, 
                   <tr key={key} class={`pf-v6-c-table__tr${chosen?.has(key) ? " pf-m-selected" : ""}`}>
                     {onChoose && (
                       <td class="pf-v6-c-table__td pf-v6-c-table__check">
-                        <input type="checkbox" aria-label="Select" checked={chosen?.has(key) ?? false} onChange={(e) => choose([key], e.currentTarget.checked)} />
+                        <input type="checkbox" aria-label={`Select ${columns[0]?.by?.(row) ?? key}`} checked={chosen?.has(key) ?? false} onChange={(e) => choose([key], e.currentTarget.checked)} />
                       </td>
                     )}
                     {columns.map((c) => <td key={c.name} data-label={c.name} class={`pf-v6-c-table__td${c.right ? " right" : ""}`}>{c.cell(row)}</td>)}

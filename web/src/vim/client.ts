@@ -31,7 +31,7 @@ async function faultOf(answer: Response): Promise<VimFault> {
   return new VimFault(kind, body?.faultstring || body?.localizedMessage || kind, body);
 }
 
-async function request(path: string, init: RequestInit): Promise<unknown> {
+async function exchange(path: string, init: RequestInit): Promise<unknown> {
   let answer: Response;
   try {
     answer = await fetch(BASE + path, { credentials: "same-origin", ...init });
@@ -50,8 +50,10 @@ async function request(path: string, init: RequestInit): Promise<unknown> {
   return text ? JSON.parse(text) : undefined;
 }
 
+const pathOf = (on: AnyRef, name: string) => `/${on.type}/${encodeURIComponent(on.value)}/${name}`;
+
 export function call(on: AnyRef, method: string, args: object, signal?: AbortSignal): Promise<unknown> {
-  return request(`/${on.type}/${encodeURIComponent(on.value)}/${method}`, {
+  return exchange(pathOf(on, method), {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(args),
@@ -60,7 +62,7 @@ export function call(on: AnyRef, method: string, args: object, signal?: AbortSig
 }
 
 export function get<T>(on: AnyRef, property: string): Promise<T> {
-  return request(`/${on.type}/${encodeURIComponent(on.value)}/${property}`, {}) as Promise<T>;
+  return exchange(pathOf(on, property), {}) as Promise<T>;
 }
 
 type MethodsOf<T> = { [K in keyof T as T[K] extends (...args: never[]) => Promise<unknown> ? K : never]: T[K] };
@@ -70,6 +72,26 @@ export function on<T extends ManagedObject>(object: AnyRef, signal?: AbortSignal
   return new Proxy({} as MethodsOf<T>, {
     get: (_, method) => (args: object) => call(object, String(method), args, signal),
   });
+}
+
+/** What is to be asked of the host: a dialog shows it as a command, and perform() (task.ts) carries it out. */
+export interface Request {
+  of: AnyRef;
+  method: string;
+  args: object;
+}
+
+type RequestsOf<T> = { [K in keyof MethodsOf<T>]: MethodsOf<T>[K] extends (args: infer A) => unknown ? (args: A) => Request : never };
+
+/** `request<VirtualMachine>(vm).PowerOnVM_Task({})`: what on() would do at once. */
+export function request<T extends ManagedObject>(object: AnyRef): RequestsOf<T> {
+  return new Proxy({} as RequestsOf<T>, { get: (_, method) => (args: object): Request => ({ of: object, method: String(method), args }) });
+}
+
+/** The same request for a shell; the session is the header that the answer to Login has. Passwords stay out. */
+export function curl({ of, method, args }: Request): string {
+  const body = JSON.stringify(args, (key, value) => (/password$/i.test(key) ? "***" : value));
+  return `curl -k -H "vmware-api-session-id: $SESSION" -H 'Content-Type: application/json' -d '${body.replaceAll("'", `'\\''`)}' '${location.origin}${BASE}${pathOf(of, method)}'`;
 }
 
 /** What stands in a place of any type: {"_typeName": "string", "_value": "x"} is "x". */

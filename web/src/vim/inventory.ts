@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host has, kept up to date by the property collector: one collector with one request that waits for
-// all lists, and one more for a page that wants more of one object. An object's record is a signal; a page that reads it is drawn again when a
-// value in it changes, and only then.
+// What the host has: all lists, kept current over the one wait of live.ts, and what a page wants besides of one
+// object. An object's record is a signal; a page that reads it is drawn again when a value in it changes, and only then.
 import { batch, signal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { call, keyOf, on, unbox, VimFault, type AnyRef } from "./client";
+import { call, keyOf, on, VimFault, type AnyRef } from "./client";
+import { changesOf, connected, follow, watch } from "./live";
+import { followRoles } from "./privilege";
 import { content, user } from "./session";
 import type {
-  Datastore, HostSystem, Network, PropertyCollector, PropertyFilterSpec, ResourcePool, Task,
-  UpdateSet, ViewManager, VirtualMachine,
+  Datastore, HostSystem, Network, ObjectUpdate, PropertyFilterSpec, ResourcePool, Task, ViewManager, VirtualMachine,
 } from "./types.gen";
 
 /** The type of T's property at a path such as "summary.config.name". */
@@ -44,8 +44,6 @@ type Any = { ref: AnyRef; [path: string]: unknown };
 const records = new Map<string, Signal<Any>>();
 const lists = new Map<string, Signal<string[]>>();
 
-/** Does the host answer? False while it restarts. */
-export const connected = signal(true);
 /** Has everything been told once? */
 export const loaded = signal(false);
 
@@ -87,21 +85,16 @@ function leave(r: AnyRef) {
   records.delete(key);
 }
 
-function apply(set: UpdateSet, main: string | undefined) {
-  for (const filter of set.filterSet ?? [])
-    for (const update of filter.objectSet ?? []) {
-      const r = update.obj;
-      if (update.kind === "leave") {
-        if (filter.filter.value === main) leave(r);
-        continue;
-      }
-      if (filter.filter.value === main) enter(r);
-      const record = records.get(keyOf(r));
-      if (!record) continue;
-      const next: Any = { ...record.value };
-      for (const change of update.changeSet ?? []) next[change.name] = unbox(change.val);
-      record.value = next;
+function apply(updates: readonly ObjectUpdate[]) {
+  for (const update of updates) {
+    if (update.kind === "leave") {
+      leave(update.obj);
+      continue;
     }
+    enter(update.obj);
+    const record = records.get(keyOf(update.obj))!;
+    record.value = { ...record.value, ...changesOf(update) };
+  }
 }
 
 function mainSpec(view: AnyRef, taskManager: AnyRef): PropertyFilterSpec {
@@ -120,39 +113,20 @@ function mainSpec(view: AnyRef, taskManager: AnyRef): PropertyFilterSpec {
   } as PropertyFilterSpec;
 }
 
-async function follow(abort: AbortSignal): Promise<void> {
+async function followAll(abort: AbortSignal): Promise<void> {
   const c = content.value!;
   const view = await on<ViewManager>(c.viewManager!).CreateContainerView({
     container: c.rootFolder,
     type: ["VirtualMachine", "HostSystem", "Datastore", "Network", "ResourcePool"],
     recursive: true,
   });
-  const collector = await on<PropertyCollector>(c.propertyCollector).CreatePropertyCollector({});
+  batch(() => lists.forEach((list) => (list.value = [])));
+  const stops = [watch(mainSpec(view, c.taskManager!), apply), followRoles()];
   try {
-    const filter = await on<PropertyCollector>(collector).CreateFilter({ spec: mainSpec(view, c.taskManager!), partialUpdates: false });
-    batch(() => lists.forEach((list) => (list.value = [])));
-    for await (const set of updates(collector, abort))
-      batch(() => {
-        apply(set, filter.value);
-        connected.value = true;
-        if (!set.truncated) loaded.value = true;
-      });
+    await follow(abort, (set) => set.truncated || (loaded.value = true));
   } finally {
-    if (user.value) {
-      void on<PropertyCollector>(collector).DestroyPropertyCollector({}).catch(() => {});
-      void call(view, "DestroyView", {}).catch(() => {});
-    }
-  }
-}
-
-/** What a collector's filters have to tell, as it comes. */
-async function* updates(collector: AnyRef, abort: AbortSignal): AsyncGenerator<UpdateSet> {
-  for (let version = ""; !abort.aborted; ) {
-    const set = (await call(collector, "WaitForUpdatesEx",
-      { version, options: { _typeName: "WaitOptions", maxWaitSeconds: 50 } }, abort)) as UpdateSet | undefined;
-    if (!set) continue;
-    yield set;
-    version = set.version;
+    stops.forEach((stop) => stop());
+    if (user.value) void call(view, "DestroyView", {}).catch(() => {});
   }
 }
 
@@ -160,7 +134,7 @@ async function* updates(collector: AnyRef, abort: AbortSignal): AsyncGenerator<U
 export async function run(abort: AbortSignal): Promise<void> {
   for (let pause = 500; !abort.aborted && user.value; pause = Math.min(pause * 2, 8000)) {
     try {
-      await follow(abort);
+      await followAll(abort);
     } catch (e) {
       if (abort.aborted || !user.value) return;
       if (e instanceof VimFault && e.kind === "HostNotReached") connected.value = false;
@@ -171,40 +145,20 @@ export async function run(abort: AbortSignal): Promise<void> {
   }
 }
 
-/** More of one object than the lists have, asked for once when the page opens and kept as long as it
- * is there; undefined until it has come. */
+/** More of one object than the lists have, kept current as long as the page is there that wants it; undefined until
+ * it has come. */
 export function useProperties<T, P extends string>(of: AnyRef | undefined, paths: readonly P[]): Record<T, P> | undefined {
   const found = useMemo(() => signal<Record<T, P> | undefined>(undefined), [of && keyOf(of), paths.join()]);
   useEffect(() => {
-    const abort = new AbortController();
-    if (of) void watch(of, paths, abort.signal, (r) => (found.value = r as Record<T, P>));
-    return () => abort.abort();
+    if (!of) return;
+    const spec = {
+      _typeName: "PropertyFilterSpec",
+      propSet: [{ _typeName: "PropertySpec", type: of.type, pathSet: [...paths] }],
+      objectSet: [{ _typeName: "ObjectSpec", obj: of }],
+    } as PropertyFilterSpec;
+    return watch(spec, (updates) => {
+      for (const update of updates) found.value = { ...(found.value ?? { ref: of }), ...changesOf(update) } as Record<T, P>;
+    });
   }, [of && keyOf(of), paths.join()]);
   return found.value;
 }
-
-async function watch(of: AnyRef, paths: readonly string[], abort: AbortSignal, tell: (r: Any) => void) {
-  const c = content.value!;
-  const spec = {
-    _typeName: "PropertyFilterSpec",
-    propSet: [{ _typeName: "PropertySpec", type: of.type, pathSet: [...paths] }],
-    objectSet: [{ _typeName: "ObjectSpec", obj: of }],
-  } as PropertyFilterSpec;
-  const collector = await on<PropertyCollector>(c.propertyCollector).CreatePropertyCollector({});
-  try {
-    await on<PropertyCollector>(collector).CreateFilter({ spec, partialUpdates: false });
-    let known: Any = { ref: of };
-    for await (const set of updates(collector, abort)) {
-      for (const update of set.filterSet?.flatMap((f) => f.objectSet ?? []) ?? []) {
-        known = { ...known };
-        for (const change of update.changeSet ?? []) known[change.name] = unbox(change.val);
-      }
-      tell(known);
-    }
-  } catch {
-    /* The page shows what it has; the connection's state is the main loop's to tell. */
-  } finally {
-    if (user.value) void on<PropertyCollector>(collector).DestroyPropertyCollector({}).catch(() => {});
-  }
-}
-

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { effect } from "@preact/signals";
-import { keyOf, get, VimFault, type AnyRef } from "./client";
+import { call, keyOf, get, VimFault, type AnyRef, type Request } from "./client";
 import { tasks } from "./inventory";
 import type { TaskInfo } from "./types.gen";
 
@@ -31,4 +31,12 @@ export async function done(task: AnyRef): Promise<TaskInfo> {
   if (info!.state === "error")
     throw new VimFault(info!.error?.fault._typeName ?? "Fault", info!.error?.localizedMessage ?? "The task failed.");
   return info!;
+}
+
+const isTask = (answer: unknown): answer is AnyRef => (answer as AnyRef | undefined)?.type === "Task" && Boolean((answer as AnyRef).value);
+
+/** Carries a request out; one that makes a task ends with it. */
+export async function perform({ of, method, args }: Request): Promise<unknown> {
+  const answer = await call(of, method, args);
+  return isTask(answer) ? (await done(answer)).result : answer;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was chosen or dropped for an import: an OVA, or an OVF with the files beside it. An OVA is a tar archive (POSIX
-// ustar, the OVF first); its members are slices of the file, nothing is unpacked.
+// Packages in the browser. An OVA is a tar archive (POSIX ustar, the OVF first). Of one that is read the members are
+// slices of the file, nothing is unpacked; one that is written is put together of parts that the browser keeps on its disk.
 export interface Package {
   descriptor: string;
   /** File by its name in the descriptor. */
@@ -10,7 +10,7 @@ export interface Package {
 const BLOCK = 512, DESCRIPTOR_MAX = 16 << 20;
 
 async function text(blob: Blob, from: number, length: number): Promise<string> {
-  return new TextDecoder("latin1").decode(await blob.slice(from, from + length).arrayBuffer()).replace(/\0.*$/s, "");
+  return new TextDecoder().decode(await blob.slice(from, from + length).arrayBuffer()).replace(/\0.*$/s, "");
 }
 
 /** Octal, or, from GNU tar for large members, big-endian with the top bit set. */
@@ -41,4 +41,24 @@ export async function openPackage(chosen: readonly File[]): Promise<Package> {
   if (!ovf) throw new Error("There is no .ovf among the files.");
   if (ovf.size > DESCRIPTOR_MAX) throw new Error(`${name} is too large for a descriptor.`);
   return { descriptor: await ovf.text(), files };
+}
+
+/** One member's head: its size in octal, or as GNU tar does it where twelve octal digits do not suffice. */
+function tarHead(name: string, size: number): Uint8Array<ArrayBuffer> {
+  const head = new Uint8Array(BLOCK), encoder = new TextEncoder();
+  const put = (at: number, text: string) => head.set(encoder.encode(text), at);
+  const octal = (n: number, digits: number) => n.toString(8).padStart(digits, "0") + "\0";
+  put(0, name.slice(0, 99));
+  put(100, octal(0o644, 7) + octal(0, 7) + octal(0, 7));
+  if (size < 8 ** 11) put(124, octal(size, 11));
+  else for (let at = 135, left = size; at >= 124; at--, left = Math.floor(left / 256)) head[at] = at === 124 ? 0x80 : left % 256;
+  put(136, octal(Math.floor(Date.now() / 1000), 11) + "        0");
+  put(257, "ustar\x0000");
+  put(148, octal(head.reduce((sum, b) => sum + b, 0), 6) + " ");
+  return head;
+}
+
+export function writeTar(files: readonly (readonly [name: string, data: Blob])[]): Blob {
+  const parts = files.flatMap(([name, data]) => [tarHead(name, data.size), data, new Uint8Array((BLOCK - (data.size % BLOCK)) % BLOCK)]);
+  return new Blob([...parts, new Uint8Array(2 * BLOCK)]);
 }

@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
 import { SelectField, TextField } from "../ui/field";
 import { quoted } from "../ui/format";
-import { on } from "../vim/client";
+import { request } from "../vim/client";
 import { datastores } from "../vim/inventory";
-import { done } from "../vim/task";
+import { perform } from "../vim/task";
 import type { Folder } from "../vim/types.gen";
 import { rootPool, vmFolder } from "./place";
 
@@ -14,11 +14,10 @@ function RegisterVm({ at }: { at?: string | undefined }) {
   const [file, setFile] = useState("");
   const path = at ?? `[${store}] ${file}`;
   const wrong = at || /\.vmx$/i.test(file) ? undefined : "The name of a .vmx file is needed, such as web/web.vmx.";
-  const register = async () =>
-    done(await on<Folder>(await vmFolder()).RegisterVM_Task({ path, asTemplate: false, pool: rootPool() }));
+  const register = request<Folder>(vmFolder()).RegisterVM_Task({ path, asTemplate: false, pool: rootPool() });
   return (
-    <Dialog title="Register a virtual machine" confirm="Register" because={wrong} onConfirm={register}
-      commands={{ socle: `socle vm register ${quoted(path)}`, govc: `govc vm.register ${quoted(path)}` }}>
+    <Dialog title="Register a virtual machine" confirm="Register" because={wrong} onConfirm={() => perform(register)}
+      commands={{ socle: `socle vm register ${quoted(path)}`, govc: `govc vm.register ${quoted(path)}`, request: register }}>
       <p>A folder with a virtual machine that lies on a datastore, copied from an ESXi host for example, joins this host's list.</p>
       {at ? <p><code>{at}</code></p> : (
         <>
