@@ -99,10 +99,10 @@ int keeper_send(int fd, enum keeper_kind kind)
     return keeper_send_message(fd, &m, -1);
 }
 
-static int send_bytes(int socket, enum keeper_kind kind, const void *data, size_t len,
-                      const char *name, struct err *err)
+static int send_bytes(int socket, enum keeper_kind kind, uint64_t token, const void *data,
+                      size_t len, const char *name, struct err *err)
 {
-    struct keeper_message m = {.kind = kind};
+    struct keeper_message m = {.kind = kind, .token = token};
     cleanup_fd int fd = -1;
 
     if (snprintf(m.text, sizeof m.text, "%s", name) >= (int)sizeof m.text)
@@ -115,7 +115,7 @@ static int send_bytes(int socket, enum keeper_kind kind, const void *data, size_
 
 int keeper_change(int socket, const struct keeper_change *change, struct err *err)
 {
-    const struct keeper_message with_state = {.kind = KEEPER_WITH_STATE};
+    const struct keeper_message with_state = {.kind = KEEPER_WITH_STATE, .token = change->token};
     const struct keeper_message go = {.kind = KEEPER_CHANGE,
                                       .value = change->flags,
                                       .changes = change->changes,
@@ -128,13 +128,16 @@ int keeper_change(int socket, const struct keeper_change *change, struct err *er
     if (rc < 0)
         return err_sys(err, rc, "the VM's keeper");
     if (change->cfg)
-        rc = send_bytes(socket, KEEPER_WITH_CONFIG, config.data, config.len, "", err);
+        rc =
+            send_bytes(socket, KEEPER_WITH_CONFIG, change->token, config.data, config.len, "", err);
     if (rc == 0 && change->commit_path)
-        rc = send_bytes(socket, KEEPER_WITH_COMMIT, change->commit, change->commit_len,
-                        change->commit_path, err);
+        rc = send_bytes(socket, KEEPER_WITH_COMMIT, change->token, change->commit,
+                        change->commit_len, change->commit_path, err);
     for (unsigned i = 0; i < VMCFG_DISKS_MAX && rc == 0; i++) {
-        const struct keeper_message size = {
-            .kind = KEEPER_WITH_SIZE, .value = i, .us = (int64_t)change->grow[i]};
+        const struct keeper_message size = {.kind = KEEPER_WITH_SIZE,
+                                            .value = i,
+                                            .us = (int64_t)change->grow[i],
+                                            .token = change->token};
         if (size.us && (rc = keeper_send_message(socket, &size, -1)) < 0)
             (void)err_sys(err, rc, "the VM's keeper");
     }

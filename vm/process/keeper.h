@@ -74,7 +74,7 @@ struct keeper_message {
     /* From the keeper: how many changes have been done. With CHANGE: how many the client knows of,
      * and another number is refused (-ESTALE), for what is wanted then builds on what is not so. */
     uint64_t changes;
-    uint64_t token; /* of CHANGE; CHANGED has the same */
+    uint64_t token; /* of CHANGE, and of all that goes with it; CHANGED has the same */
     char text[ERR_TEXT_MAX];
 };
 

@@ -136,11 +136,13 @@ static void begin_change(struct client *client, const struct keeper_message *m)
 {
     struct keeper *keeper = client->keeper;
     struct err err = ERR_INIT;
-    int rc = keeper->busy ? -EBUSY : m->changes != keeper->state.changes ? -ESTALE : 0;
 
+    keeper_order_for(&client->order, m->token);
+    struct keeper_order order = client->order; /* whatever comes of it, the next begins empty */
+    int rc = keeper->busy ? -EBUSY : m->changes != keeper->state.changes ? -ESTALE : 0;
+    keeper_order_init(&client->order);
     if (rc == 0) {
-        keeper->order = client->order;
-        keeper_order_init(&client->order);
+        keeper->order = order;
         keeper->change = (struct vm_change){
             .flags = m->value & VM_CHANGE_FLAGS,
             .state_fd = keeper->order.state_fd,
@@ -152,14 +154,17 @@ static void begin_change(struct client *client, const struct keeper_message *m)
         memcpy(keeper->change.grow, keeper->order.grow, sizeof keeper->change.grow);
         rc = vm_change(keeper->vm, &keeper->change, on_changed, keeper);
         keeper->busy = rc == 0;
+        if (rc < 0)
+            keeper_order_init(&keeper->order);
     }
     if (rc == 0) {
         keeper->ordered = client;
         keeper->token = m->token;
         return;
     }
-    struct keeper_message answer = outcome(
-        keeper, err_sys(&err, rc, "the VM is at another change, or has changed"), &err, m->token);
+    keeper_order_free(&order);
+    (void)err_sys(&err, rc, "the VM is at another change, or has changed");
+    struct keeper_message answer = outcome(keeper, rc, &err, m->token);
     (void)keeper_send_message(client->source.fd, &answer, -1);
 }
 

@@ -22,6 +22,13 @@ void keeper_order_free(struct keeper_order *order)
     keeper_order_init(order);
 }
 
+void keeper_order_for(struct keeper_order *order, uint64_t token)
+{
+    if (order->token != token)
+        keeper_order_free(order);
+    order->token = token;
+}
+
 static int add_config(struct keeper_order *order, int fd)
 {
     cleanup_buf struct buf text = {0};
@@ -46,6 +53,7 @@ int keeper_order_add(struct keeper_order *order, const struct keeper_message *me
 {
     cleanup_fd int owned = fd;
 
+    keeper_order_for(order, message->token);
     if (message->kind == KEEPER_WITH_SIZE) {
         if (message->value >= VMCFG_DISKS_MAX || message->us <= 0)
             return -EBADMSG;
