@@ -712,6 +712,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(MarkAsTemplate, vm_mark_as_template),
     MO_METHOD(MarkAsVirtualMachine, vm_mark_as_vm),
     MO_METHOD(ReconfigVM_Task, vm_reconfigure),
+    MO_METHOD(UpgradeVM_Task, vm_upgrade),
     MO_METHOD(Reload, vm_reload_method),
     MO_METHOD(RefreshStorageInfo, refresh_storage),
     MO_METHOD(CreateSnapshot_Task, vm_create_snapshot),

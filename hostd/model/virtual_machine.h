@@ -134,6 +134,9 @@ uint64_t vm_memory(const struct virtual_machine *vm); /* bytes */
 unsigned vm_cpus(const struct virtual_machine *vm);
 /* "scsi0:0" of a device's key, and back; false: no disk or CD has such a key. */
 bool vm_slot_of_key(int32_t key, char slot[16]);
+/* A disk's mode as the API has it ("independent_persistent") of what the .vmx says, which may be
+ * nothing. */
+const char *vm_disk_mode(struct arena *arena, const char *mode);
 int32_t vm_key_of_slot(const char *slot); /* -1: none */
 
 /* --- methods --- */
@@ -151,6 +154,7 @@ void vm_unregister(struct mo *mo, struct call *call);
 void vm_destroy_task(struct mo *mo, struct call *call);
 void vm_rename(struct mo *mo, struct call *call);
 void vm_reconfigure(struct mo *mo, struct call *call);
+void vm_upgrade(struct mo *mo, struct call *call);
 void vm_reload_method(struct mo *mo, struct call *call);
 
 void vm_power_on(struct mo *mo, struct call *call);

@@ -556,6 +556,22 @@ void vm_rename(struct mo *mo, struct call *call)
     change_vm(call, vm_of(mo), spec);
 }
 
+/* The newest version of virtual hardware, unless an older one is asked for; never backwards. */
+void vm_upgrade(struct mo *mo, struct call *call)
+{
+    const struct vim_UpgradeVM_Task_args *args = call->args;
+    struct virtual_machine *vm = vm_of(mo);
+    struct vim_VirtualMachineConfigSpec *spec = VIM_NEW(call->arena, VirtualMachineConfigSpec);
+    const char *now = vm->vmx ? vmxfile_get(vm->vmx, "virtualHW.version") : NULL;
+    const char *wanted = args->version && *args->version ? args->version : "vmx-21";
+
+    spec->version = arena_strdup(call->arena, wanted);
+    if (now && !strncmp(wanted, "vmx-", 4) && atoi(now) >= atoi(wanted + 4))
+        CALL_FAULT(call, AlreadyUpgraded);
+    else
+        change_vm(call, vm, spec);
+}
+
 void vm_reload_method(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);

@@ -4,6 +4,7 @@
  *   SCSI 1000+n, its disks 2000+16n+unit     AHCI 15000+n, 16000+30n+unit
  *   NVMe 31000+n, 32000+15n+unit             IDE disks and CDs 3000+2n+unit
  *   NIC 4000+n  serial 9000+n  floppy 8000+n  USB 7000  xHCI 14000 */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,15 @@ static const char *with_commas(struct arena *arena, uint64_t kib)
     return arena_printf(arena, "%s KB", out);
 }
 
+const char *vm_disk_mode(struct arena *arena, const char *mode)
+{
+    char *text = arena_strdup(arena, mode && *mode ? mode : "persistent");
+
+    for (char *at = text; *at; at++)
+        *at = *at == '-' ? '_' : (char)tolower((unsigned char)*at);
+    return text;
+}
+
 static void put_disk(const struct reader *r, const char *slot, int32_t key, int32_t controller,
                      int32_t unit, int *number)
 {
@@ -261,7 +271,7 @@ static void put_disk(const struct reader *r, const char *slot, int32_t key, int3
     struct datastore *datastore = file ? vm_file(r->vm, file, &path) : NULL;
     backing->fileName = file ? vm_file_text(r->arena, r->vm, file) : "";
     backing->datastore = datastore ? mo_ref(&datastore->e.mo) : (struct vim_ref){0};
-    backing->diskMode = !mode || !*mode ? "persistent" : arena_strdup(r->arena, mode);
+    backing->diskMode = vm_disk_mode(r->arena, mode);
     backing->thinProvisioned = vim_bool(size && size->thin);
     backing->split = backing->writeThrough = vim_bool(false);
     backing->sharing = "sharingNone";

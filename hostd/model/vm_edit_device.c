@@ -265,6 +265,20 @@ static bool read_backing(struct editing *e, struct vim_VirtualDeviceBackingInfo 
     return true;
 }
 
+/* The API has an underscore where the .vmx has a dash. What a power-off would throw away, this
+ * version does not have. */
+static bool set_mode(struct editing *e, const char *slot, const char *mode)
+{
+    if (!strcmp(mode, "persistent"))
+        set(e, slot, "mode", NULL);
+    else if (!strcmp(mode, "independent_persistent"))
+        set(e, slot, "mode", "independent-persistent");
+    else
+        return bad_device(
+            e, "This host has disks that are persistent, and independent and persistent.");
+    return true;
+}
+
 static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec *change,
                      struct vim_VirtualDisk *disk)
 {
@@ -294,8 +308,8 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
     set(e, slot, "present", "TRUE");
     set(e, slot, "deviceType", !strncmp(slot, "ide", 3) ? "ata-hardDisk" : "scsi-hardDisk");
     set_file(e, slot, datastore, rel);
-    if (strcmp(backing.mode, "persistent"))
-        set(e, slot, "mode", backing.mode);
+    if (!set_mode(e, slot, backing.mode))
+        return false;
     map_key(e, disk->key, vm_key_of_slot(slot));
     return true;
 }
@@ -614,6 +628,22 @@ static bool grow_clone(struct editing *e, const char *slot, uint64_t size)
     return true;
 }
 
+/* Clients send the mode with every edit. Another one changes what snapshots have of the disk. */
+static bool edit_mode(struct editing *e, const struct vim_VirtualDisk *disk, const char *slot)
+{
+    const struct vim_VirtualDiskFlatVer2BackingInfo *flat =
+        VIM_AS(VirtualDiskFlatVer2BackingInfo, disk->backing);
+    const char *mode = flat ? flat->diskMode : NULL;
+
+    if (!mode || !*mode || !strcmp(mode, vm_disk_mode(e->call->arena, get(e, slot, "mode"))))
+        return true;
+    if (e->vm->power != VM_OFF)
+        return bad_device(e, "The mode of a disk changes only while the VM is off.");
+    if (e->vm->vmsd && vmsd_count(e->vm->vmsd))
+        return bad_device(e, "The mode of a disk with snapshots can not change.");
+    return set_mode(e, slot, mode);
+}
+
 static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, const char *slot)
 {
     uint64_t size = (uint64_t)MAX(disk->capacityInKB, (int64_t)0) << 10;
@@ -621,6 +651,8 @@ static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, con
 
     if (!e->vm)
         return grow_clone(e, slot, size);
+    if (!edit_mode(e, disk, slot))
+        return false;
     for (unsigned i = 0; i < e->vm->disk_count; i++) {
         const struct vm_disk *now = &e->vm->disk[i];
         if (strcasecmp(now->slot, slot) != 0)

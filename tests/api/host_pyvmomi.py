@@ -106,6 +106,21 @@ def reconfigure(tap, host, client):
         vm.Reconfigure(vim.vm.ConfigSpec(memoryMB=3))))
     tap.raises("the host's files are not a VM's to name", vmodl.fault.InvalidArgument, lambda: WaitForTask(
         vm.Reconfigure(vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="socle.kernel", value="/etc/passwd")]))))
+    first = devices(vm, vim.vm.device.VirtualDisk)[0]
+    first.backing.diskMode = "independent_persistent"
+    WaitForTask(vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[device("edit", first)])))
+    tap.equal("a disk's mode", devices(vm, vim.vm.device.VirtualDisk)[0].backing.diskMode, "independent_persistent")
+    with open(host.path("change/change.vmx"), encoding="utf-8") as file:
+        tap.check("as .vmx files have it", 'mode = "independent-persistent"' in file.read())
+    first.backing.diskMode = "independent_nonpersistent"
+    tap.raises("one that a power-off throws away", vim.fault.InvalidDeviceSpec, lambda: WaitForTask(
+        vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[device("edit", first)]))))
+    WaitForTask(vm.Reconfigure(vim.vm.ConfigSpec(version="vmx-15")))
+    WaitForTask(vm.UpgradeVM_Task("vmx-19"))
+    tap.equal("a newer version of virtual hardware", vm.config.version, "vmx-19")
+    tap.raises("no way back", vim.fault.AlreadyUpgraded, lambda: WaitForTask(vm.UpgradeVM_Task("vmx-17")))
+    WaitForTask(vm.UpgradeVM_Task())
+    tap.equal("the newest", vm.config.version, "vmx-21")
     WaitForTask(vm.Rename("changed"))
     tap.equal("a new name", vm.name, "changed")
     with open(host.path("change/change.vmx"), encoding="utf-8") as file:
