@@ -85,6 +85,7 @@ enum {
     BT_FLAGS_STATUS = BT_FLAG_CF | BT_FLAG_PF | BT_FLAG_AF | BT_FLAG_ZF | BT_FLAG_SF | BT_FLAG_OF,
 };
 
+enum { BT_DR6_BS = 1 << 14 };
 enum { BT_CR0_PE = 1, BT_CR0_MP = 2, BT_CR0_EM = 4, BT_CR0_TS = 8, BT_CR0_NE = 32 };
 enum { BT_CR0_WP = 1 << 16, BT_CR0_AM = 1 << 18 };
 #define BT_CR0_PG (UINT64_C(1) << 31)
@@ -197,6 +198,7 @@ struct bt_vcpu {
     uint64_t deliveries; /* counted by except_deliver */
     unsigned nested;     /* exceptions met since the delivery began that is going on */
     uint32_t debug_hit;  /* DR6 bits met by the running instruction: #DB behind it */
+    bool own_trap;       /* it has decided by itself whether it is a single step's end */
     bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
     bool triple_fault;
     uint8_t run_state; /* enum cpu_run_state */

@@ -407,7 +407,7 @@ static bool take_event(struct bt_vcpu *vcpu, uint32_t request)
         except_inject(vcpu, &event);
         return true;
     }
-    if (vcpu->debug_hit) {
+    if (vcpu->debug_hit && vcpu->shadow != CPU_SHADOW_MOV_SS) {
         vcpu->dr6 = (vcpu->dr6 & ~UINT64_C(15)) | vcpu->debug_hit;
         vcpu->debug_hit = 0;
         inject(vcpu, BT_EVENT_TRAP, BT_DB);
@@ -437,11 +437,14 @@ static bool take_event(struct bt_vcpu *vcpu, uint32_t request)
 
 /* Running */
 
-/* One instruction with all that is looked at around one. */
+/* One instruction with all that is looked at around one. What MOV SS or POP SS met waits for the
+ * instruction behind it, also for one that goes to a handler: the trap is at that one's beginning.
+ * SYSCALL and SYSRET trap by the TF that they leave, so that SFMASK keeps it from the system; they
+ * see to that themselves. */
 static void step(struct bt_vcpu *vcpu)
 {
-    enum { BS = 1 << 14 };
-    bool trap = vcpu->rflags & BT_FLAG_TF, user = vcpu->cpl == 3;
+    bool trap = vcpu->rflags & BT_FLAG_TF;
+    uint32_t from_before = vcpu->debug_hit;
     uint64_t deliveries = vcpu->deliveries, linear = vcpu->rip + vcpu->seg[CPU_CS].base;
 
     if (except_breaks_armed(vcpu) && !(vcpu->rflags & BT_FLAG_RF) &&
@@ -454,10 +457,13 @@ static void step(struct bt_vcpu *vcpu)
         }
     }
     vcpu->rflags &= ~(uint64_t)BT_FLAG_RF;
-    if (!interp_step(vcpu) || !trap || deliveries != vcpu->deliveries)
+    vcpu->own_trap = false;
+    bool done = interp_step(vcpu);
+    vcpu->debug_hit |= from_before; /* a fault has cleared it */
+    if (!done || !trap || vcpu->own_trap || deliveries != vcpu->deliveries)
         return; /* delivery has cleared TF */
-    if (vcpu->shadow != CPU_SHADOW_MOV_SS && !(user && vcpu->cpl != 3))
-        vcpu->debug_hit |= BS;
+    if (vcpu->shadow != CPU_SHADOW_MOV_SS)
+        vcpu->debug_hit |= BT_DR6_BS;
 }
 
 static void run(struct bt_vcpu *vcpu)
@@ -495,7 +501,7 @@ enum engine_exit bt_vcpu_run(struct bt_vcpu *vcpu, struct err *err)
             exit = ENGINE_EXIT_SHUTDOWN;
             break;
         }
-        if (request & BT_REQUEST_KICK && !vcpu->debug_hit) {
+        if (request & BT_REQUEST_KICK && !vcpu->debug_hit) { /* which is in no state */
             atomic_fetch_and(&vcpu->request, ~(uint32_t)BT_REQUEST_KICK);
             break;
         }

@@ -10,7 +10,7 @@
 #include "vm/engine/bt/transfer.h"
 
 enum { BENIGN = 256 }; /* fault_vector: what never makes a double fault is being delivered */
-enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR7_GD = 1 << 13 };
+enum { DR7_GD = 1 << 13 };
 
 /* Raising */
 
@@ -498,6 +498,14 @@ static bool code64(const struct bt_vcpu *vcpu)
     return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64;
 }
 
+/* Single steps end behind these two by the TF that they leave. */
+static void step_ends(struct bt_vcpu *vcpu)
+{
+    vcpu->own_trap = true;
+    if (vcpu->rflags & BT_FLAG_TF)
+        vcpu->debug_hit |= BT_DR6_BS;
+}
+
 static void syscall_(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
     uint64_t star = vcpu->msr[MSR_SLOT_star];
@@ -520,6 +528,7 @@ static void syscall_(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         flat_segments(vcpu, cs, (uint16_t)(cs + 8), 0, false);
     }
     flags_changed(vcpu);
+    step_ends(vcpu);
 }
 
 static void sysret(struct bt_vcpu *vcpu, const struct bt_insn *insn)
@@ -540,6 +549,7 @@ static void sysret(struct bt_vcpu *vcpu, const struct bt_insn *insn)
         except_set_flags(vcpu, vcpu->gpr[CPU_R8 + 3], 0x3c7fd7);
     else
         except_set_flags(vcpu, BT_FLAG_IF, BT_FLAG_IF);
+    step_ends(vcpu);
 }
 
 /* AMD's processors have SYSENTER in legacy mode only. */
