@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console in the page: the firmware's screen is seen, keys that are typed change it, the serial port answers.
-import { check, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { check, createVm, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
 
 /** How many pixels of noVNC's canvas are lit, and a digest of them. */
@@ -22,16 +22,7 @@ await main(async (host, browser) => {
   await step("a virtual machine with nothing to boot is started", async () => {
     await logIn(page, host);
     await page.getByRole("region", { name: "Capacity" }).waitFor();
-    await open(page, host, "host", "vms");
-    await page.getByRole("button", { name: "Create VM" }).first().click();
-    await dialog(page).getByLabel("Name", { exact: true }).fill("screen");
-    await dialog(page).getByLabel("Firmware").selectOption("bios");
-    await dialog(page).getByLabel("Memory", { exact: true }).fill("64");
-    await dialog(page).getByLabel("Disk", { exact: true }).fill("0");
-    await dialog(page).getByLabel("Power it on").check();
-    await dialog(page).getByRole("button", { name: "Create", exact: true }).click();
-    await page.locator(".page-head").getByText("Powered on").waitFor();
-    id = page.url().match(/vms\/(\d+)/)[1];
+    id = await createVm(page, host, "screen", { disk: "0", start: true });
   });
   await step("its summary has a picture of the screen", async () => {
     const image = page.getByRole("img", { name: "The screen" });

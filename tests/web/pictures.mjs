@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pictures of every page: light, dark and narrow, in $SOCLE_PICTURES. Not a test; `make pictures`.
-import { logIn, main, openPage, picture } from "./rig.mjs";
+import { createVm, logIn, main, openPage, picture } from "./rig.mjs";
 
 const variants = { light: {}, dark: { colorScheme: "dark" }, narrow: { viewport: { width: 400, height: 800 } } };
 const pages = {
@@ -21,15 +21,7 @@ await main(async (host, browser) => {
     await logIn(page, host);
     await page.getByRole("region", { name: "Capacity" }).waitFor();
     if (!vm) {
-      await page.getByRole("button", { name: "Create VM" }).click();
-      const dialog = page.locator("dialog[open]");
-      await dialog.getByLabel("Name", { exact: true }).fill("mail");
-      await dialog.getByLabel("Firmware").selectOption("bios");
-      await dialog.getByLabel("Memory", { exact: true }).fill("64");
-      await dialog.getByLabel("Power it on").check();
-      await dialog.getByRole("button", { name: "Create", exact: true }).click();
-      await page.locator(".page-head").getByText("Powered on").waitFor();
-      vm = page.url().match(/vms\/(\d+)/)[1];
+      vm = await createVm(page, host, "mail", { start: true });
       await page.waitForTimeout(25_000); // for samples and a screen
     }
     const all = { ...pages, ...Object.fromEntries(tabs.map((t) => [`vm-${t}`, `host/vms/${vm}/${t}`])) };

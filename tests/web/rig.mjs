@@ -91,8 +91,32 @@ export async function logIn(page, host, name = "root", password = PASSWORD) {
 export const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
 export const dialog = (page) => page.locator("dialog[open]").last();
 export const confirm = (page, button) => dialog(page).getByRole("button", { name: button, exact: true }).click();
-export const gone = (page) => dialog(page).waitFor({ state: "detached" });
+/** The dialog has closed; where it has not, its own words are the reason. */
+export async function gone(page) {
+  await page.locator("dialog[open], dialog[open] [role=alert]").first().waitFor({ state: "detached", timeout: 1000 }).catch(() => {});
+  const alert = dialog(page).getByRole("alert");
+  await Promise.race([dialog(page).waitFor({ state: "detached" }), alert.waitFor().then(async () => { throw new Error(await alert.textContent()); }, () => {})]);
+}
 export const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+
+/** A property of an object, asked for with the page's session. */
+export const api = (page, type, id, property) => page.evaluate(async (path) => (await fetch(`/sdk/vim25/8.0.3.0/${path}`)).json(), `${type}/${id}/${property}`);
+
+/** Makes a VM in the list's dialog; its id. `start`: runs it. */
+export async function createVm(page, host, name, { memory = "64", disk = "1", start = false } = {}) {
+  await open(page, host, "host", "vms");
+  await page.getByRole("button", { name: "Create VM" }).first().click();
+  await dialog(page).getByLabel("Name", { exact: true }).fill(name);
+  await dialog(page).getByLabel("Memory", { exact: true }).fill(memory);
+  await dialog(page).getByLabel("Disk", { exact: true }).fill(disk);
+  await dialog(page).getByLabel("Firmware").selectOption("bios");
+  if (start) await dialog(page).getByLabel("Power it on").check();
+  await checkCommand(page);
+  await confirm(page, "Create");
+  await page.getByRole("heading", { name }).waitFor();
+  if (start) await page.locator(".page-head").getByText("Powered on").waitFor();
+  return page.url().match(/vms\/(\d+)/)[1];
+}
 
 /** Of a dialog that is open: the command that it shows is one. `socle` takes it, up to the host that does not answer. */
 export async function checkCommand(page) {

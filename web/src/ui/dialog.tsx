@@ -61,7 +61,7 @@ export function Dialog({ title, confirm, danger, because, wide, onConfirm, comma
     }
   };
   return (
-    <form class={`pf-v6-c-modal-box pf-m-${wide ? "lg" : "md"}`} aria-label={title} onSubmit={submit}>
+    <form class={`pf-v6-c-modal-box pf-m-${wide ? "lg" : "md"}`} aria-label={title} noValidate onSubmit={submit}>
       <div class="pf-v6-c-modal-box__close">
         <Button kind="plain" icon="close" label="Close" onClick={closeDialog} />
       </div>

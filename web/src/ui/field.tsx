@@ -10,17 +10,19 @@ interface Common {
   error?: string | false | undefined;
   /** Why it can not be changed now. */
   because?: string | false | undefined;
+  /** The label is for those who do not see the place that says it. */
+  quiet?: boolean;
 }
 
-function Group({ id, label, help, error, because, children }: Common & { id: string; children: ComponentChildren }) {
+function Group({ id, label, help, error, because, quiet, children }: Common & { id: string; children: ComponentChildren }) {
   return (
     <div class="pf-v6-c-form__group">
-      <div class="pf-v6-c-form__group-label">
+      <div class={quiet ? "only-read" : "pf-v6-c-form__group-label"}>
         <label class="pf-v6-c-form__label" for={id}><span class="pf-v6-c-form__label-text">{label}</span></label>
       </div>
       <div class="pf-v6-c-form__group-control">
         {children}
-        {(error || because || help) && (
+        {(error || help || (because && !quiet)) && (
           <div class="pf-v6-c-form__helper-text" aria-live="polite">
             <div class="pf-v6-c-helper-text">
               <div class={`pf-v6-c-helper-text__item${error ? " pf-m-error" : ""}`} id={`${id}-help`}>
@@ -51,8 +53,8 @@ interface TextProps extends Common {
 
 export function TextField({ value, onValue, lines, unit, autoFocus, autoComplete, ...p }: TextProps) {
   const id = useId();
-  const state = { id, value, placeholder: p.placeholder, required: p.required, autofocus: autoFocus, disabled: Boolean(p.because),
-    "aria-invalid": Boolean(p.error), "aria-describedby": p.error || p.help ? `${id}-help` : undefined };
+  const state = { id, value, placeholder: p.placeholder, required: p.required, autofocus: autoFocus, readOnly: Boolean(p.because), title: p.because || undefined,
+    "aria-disabled": Boolean(p.because) || undefined, "aria-invalid": Boolean(p.error), "aria-describedby": p.error || p.because || p.help ? `${id}-help` : undefined };
   return (
     <Group id={id} {...p}>
       <span class={`pf-v6-c-form-control${p.error ? " pf-m-error" : ""}${p.because ? " pf-m-disabled" : ""}${unit ? " with-unit" : ""}`}>
@@ -73,11 +75,11 @@ interface SelectProps extends Common {
 }
 
 /** The control alone, for a line of tools. */
-export function Select({ value, onValue, choices, label, id, off }:
-  Pick<SelectProps, "value" | "onValue" | "choices"> & { label?: string; id?: string; off?: boolean }) {
+export function Select({ value, onValue, choices, label, id, off, help }:
+  Pick<SelectProps, "value" | "onValue" | "choices"> & { label?: string; id?: string; off?: boolean; help?: string | undefined }) {
   return (
-    <span class={`pf-v6-c-form-control${id ? "" : " range"}`}>
-      <select id={id} aria-label={label} value={value} disabled={off} onChange={(e) => onValue(e.currentTarget.value)}>
+    <span class={`pf-v6-c-form-control${id ? "" : " range"}${off ? " pf-m-disabled" : ""}`}>
+      <select id={id} aria-label={label} aria-describedby={help} value={value} disabled={off} onChange={(e) => onValue(e.currentTarget.value)}>
         {choices.map(([v, text]) => <option key={v} value={v} selected={v === value}>{text}</option>)}
       </select>
       <span class="pf-v6-c-form-control__utilities"><span class="pf-v6-c-form-control__toggle-icon"><Icon name="down" /></span></span>
@@ -87,7 +89,7 @@ export function Select({ value, onValue, choices, label, id, off }:
 
 export function SelectField({ value, onValue, choices, ...p }: SelectProps) {
   const id = useId();
-  return <Group id={id} {...p}><Select id={id} value={value} onValue={onValue} choices={choices} off={Boolean(p.because)} /></Group>;
+  return <Group id={id} {...p}><Select id={id} value={value} onValue={onValue} choices={choices} off={Boolean(p.because)} help={p.error || p.because || p.help ? `${id}-help` : undefined} /></Group>;
 }
 
 export function CheckField({ label, help, checked, because, onValue }:

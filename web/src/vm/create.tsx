@@ -4,25 +4,22 @@ import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, SelectField, TextField } from "../ui/field";
 import { bytes, quoted } from "../ui/format";
-import { on } from "../vim/client";
+import { attempt } from "../ui/alert";
+import { request, type AnyRef } from "../vim/client";
 import { datastores, networks, host, vms } from "../vim/inventory";
-import { done } from "../vim/task";
-import type { Folder, VirtualMachineConfigSpec } from "../vim/types.gen";
+import { perform } from "../vim/task";
+import type { Folder, GuestOsDescriptor, VirtualMachine, VirtualMachineConfigSpec } from "../vim/types.gen";
 import { go } from "../shell/route";
-import { add, newCard, newCdrom, newDisk } from "./devices";
+import { diskSpec, newCard, newCdrom, newController } from "./devices";
+import { openEditVm } from "./edit";
 import { FileField, ISO } from "./file_field";
+import { guestChoices, useGuests } from "./guests";
 import { rootPool, vmFolder } from "./place";
 
-const guests = [
-  ["debian12_64Guest", "Debian GNU/Linux 12 (64-bit)"], ["ubuntu64Guest", "Ubuntu Linux (64-bit)"], ["rhel9_64Guest", "Red Hat Enterprise Linux 9 (64-bit)"],
-  ["otherLinux64Guest", "Other Linux (64-bit)"], ["freebsd14_64Guest", "FreeBSD 14 (64-bit)"], ["windows2022srvNext_64Guest", "Windows Server 2022 (64-bit)"],
-  ["windows11_64Guest", "Windows 11 (64-bit)"], ["otherGuest64", "Other (64-bit)"],
-] as const;
-
-interface Form { name: string; guest: string; firmware: string; store: string; cpus: string; memory: string; disk: string; thin: boolean; network: string; iso: string; start: boolean }
+interface Form { name: string; guest: string; firmware: string; store: string; cpus: string; memory: string; disk: string; thin: boolean; network: string; iso: string; start: boolean; more: boolean }
 
 /** New devices have negative keys, by which they name each other. */
-export function specOf(f: Form): VirtualMachineConfigSpec {
+function specOf(f: Form, guest: GuestOsDescriptor | undefined): VirtualMachineConfigSpec {
   const store = datastores().find((d) => d.ref.value === f.store)?.name ?? "";
   const network = networks().find((n) => n.ref.value === f.network)?.name;
   return {
@@ -30,11 +27,11 @@ export function specOf(f: Form): VirtualMachineConfigSpec {
     name: f.name, guestId: f.guest, firmware: f.firmware, numCPUs: Number(f.cpus), memoryMB: Number(f.memory),
     files: { _typeName: "VirtualMachineFileInfo", vmPathName: `[${store}]` },
     deviceChange: [
-      add({ _typeName: "ParaVirtualSCSIController", key: -1, busNumber: 0, sharedBus: "noSharing" }),
-      ...(Number(f.disk) > 0 ? [newDisk(-2, -1, 0, Number(f.disk), f.thin, store)] : []),
-      add({ _typeName: "VirtualAHCIController", key: -3, busNumber: 0 }),
+      newController(-1, guest?.recommendedDiskController ?? "ParaVirtualSCSIController", 0),
+      ...(Number(f.disk) > 0 ? [diskSpec(-2, -1, 0, { size: f.disk, provisioning: f.thin ? "thin" : "thick", mode: "persistent", file: "", existing: false }, store)] : []),
+      newController(-3, "VirtualAHCIController", 0),
       ...(f.iso ? [newCdrom(-4, -3, 0, f.iso)] : []),
-      ...(network ? [newCard(-5, "VirtualVmxnet3", network)] : []),
+      ...(network ? [newCard(-5, guest?.recommendedEthernetCard ?? "VirtualVmxnet3", network)] : []),
     ],
   };
 }
@@ -54,29 +51,32 @@ function problems(f: Form): { [K in keyof Form]?: string } {
 function CreateVm() {
   const [f, set] = useState<Form>({
     name: "", guest: "debian12_64Guest", firmware: "efi", store: datastores()[0]?.ref.value ?? "", cpus: "1", memory: "2048", disk: "16", thin: true,
-    network: networks()[0]?.ref.value ?? "", iso: "", start: false,
+    network: networks()[0]?.ref.value ?? "", iso: "", start: false, more: false,
   });
+  const guests = useGuests(), guest = guests.find((g) => g.id === f.guest);
   const put = <K extends keyof Form>(key: K) => (value: Form[K]) => set((f) => ({ ...f, [key]: value }));
   const wrong = problems(f);
   const advice = wrong.cpus?.startsWith("The host has");
   const stop = Object.entries(wrong).find(([key]) => !(key === "cpus" && advice))?.[1];
+  const make = request<Folder>(vmFolder()).CreateVM_Task({ config: specOf(f, guest), pool: rootPool(), ...(host() && { host: host()!.ref }) });
   const create = async () => {
-    const folder = on<Folder>(await vmFolder());
-    const info = await done(await folder.CreateVM_Task({ config: specOf(f), pool: rootPool(), ...(host() && { host: host()!.ref }) }));
-    const vm = info.result as { value: string } & Parameters<typeof on>[0];
-    if (f.start) void on<import("../vim/types.gen").VirtualMachine>(vm).PowerOnVM_Task({});
+    const vm = (await perform(make)) as AnyRef;
     go("host", "vms", vm.value);
+    if (f.more) setTimeout(() => void openEditVm({ ref: vm, name: f.name })); // when this dialog has closed
+    else if (f.start) void attempt(`Power on: ${f.name}`, () => perform(request<VirtualMachine>(vm).PowerOnVM_Task({})));
   };
+  const store = datastores().find((d) => d.ref.value === f.store)?.name ?? "", network = networks().find((n) => n.ref.value === f.network)?.name;
   const name = quoted(f.name || "NAME");
   return (
     <Dialog title="Create a virtual machine" confirm="Create" because={stop} wide onConfirm={create}
       commands={{
-        socle: `socle vm create ${name} --guest ${f.guest} --cpus ${f.cpus} --memory ${f.memory}M --disk ${f.disk}G${f.iso ? ` --cdrom ${quoted(f.iso)}` : ""}`,
-        govc: `govc vm.create -g ${f.guest} -c ${f.cpus} -m ${f.memory} -disk ${f.disk}GB -firmware ${f.firmware}${f.iso ? ` -iso ${quoted(f.iso)}` : ""} -on=${f.start} ${name}`,
+        request: make,
+        socle: `socle vm create ${name} --guest ${f.guest} --firmware ${f.firmware} --cpus ${f.cpus} --memory ${f.memory}M --disk ${f.disk}G --datastore ${quoted(store)}${network ? ` --nic ${quoted(network)}` : " --no-nic"}${f.iso ? ` --cd ${quoted(f.iso)}` : ""}${f.start ? " --start" : ""}`,
+        govc: `govc vm.create -g ${f.guest} -c ${f.cpus} -m ${f.memory} -disk ${f.disk}GB -firmware ${f.firmware}${f.iso ? ` -iso ${quoted(f.iso)}` : ""} -ds ${quoted(store)}${network ? ` -net ${quoted(network)}` : ""} -on=${f.start} ${name}`,
       }}>
       <div class="columns">
         <TextField label="Name" value={f.name} onValue={put("name")} error={f.name && wrong.name} autoFocus />
-        <SelectField label="Guest OS" value={f.guest} onValue={put("guest")} choices={guests} />
+        <SelectField label="Guest OS" value={f.guest} onValue={put("guest")} choices={guestChoices(guests, f.guest, "Debian GNU/Linux 12 (64-bit)")} />
       </div>
       <div class="columns">
         <SelectField label="Datastore" value={f.store} onValue={put("store")}
@@ -93,7 +93,8 @@ function CreateVm() {
         <FileField label="CD image" value={f.iso} onValue={put("iso")} pattern={ISO} placeholder="[datastore1] iso/debian.iso" />
       </div>
       <CheckField label="Thin provisioning: the disk takes room as it is written to" checked={f.thin} onValue={put("thin")} />
-      <CheckField label="Power it on" checked={f.start} onValue={put("start")} />
+      <CheckField label="Power it on" checked={f.start && !f.more} because={f.more && "When the other settings are made."} onValue={put("start")} />
+      <CheckField label="Go on to all settings: more disks and cards, controllers, boot order" checked={f.more} onValue={put("more")} />
     </Dialog>
   );
 }
