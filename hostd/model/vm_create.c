@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse_num.h"
 #include "base/range.h"
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
@@ -562,14 +563,17 @@ void vm_upgrade(struct mo *mo, struct call *call)
     const struct vim_UpgradeVM_Task_args *args = call->args;
     struct virtual_machine *vm = vm_of(mo);
     struct vim_VirtualMachineConfigSpec *spec = VIM_NEW(call->arena, VirtualMachineConfigSpec);
-    const char *now = vm->vmx ? vmxfile_get(vm->vmx, "virtualHW.version") : NULL;
-    const char *wanted = args->version && *args->version ? args->version : "vmx-21";
+    const char *text = vm->vmx ? vmxfile_get(vm->vmx, "virtualHW.version") : NULL;
+    unsigned now, wanted;
 
-    spec->version = arena_strdup(call->arena, wanted);
-    if (now && !strncmp(wanted, "vmx-", 4) && atoi(now) >= atoi(wanted + 4))
+    spec->version = args->version && *args->version ? args->version : "vmx-21";
+    bool known = text && parse_unsigned(text, 0, UINT16_MAX, &now) == 0 &&
+                 !strncmp(spec->version, "vmx-", 4) &&
+                 parse_unsigned(spec->version + 4, 0, UINT16_MAX, &wanted) == 0;
+    if (known && now >= wanted)
         CALL_FAULT(call, AlreadyUpgraded);
     else
-        change_vm(call, vm, spec);
+        change_vm(call, vm, spec); /* what is no version is refused there */
 }
 
 void vm_reload_method(struct mo *mo, struct call *call)
