@@ -52,6 +52,8 @@ static void make_pci(struct harness *h)
     atomic_store(&h->shared.command, 6); /* memory space, bus master */
     for (unsigned i = 0; i < h->port.msix_count; i++)
         h->port.msix_fd[i] = new_eventfd();
+    for (unsigned i = 0; i < h->layout.pci.msi_vectors; i++)
+        h->port.msi_fd[i] = new_eventfd();
     if (h->layout.pci.intx)
         h->port.intx_fd = new_eventfd();
     h->env.pci = &h->port;
@@ -112,6 +114,8 @@ void harness_destroy(struct harness *h)
         (void)close_fd(h->doorbell_fd[i]);
     for (unsigned i = 0; h->layout.is_pci && i < h->port.msix_count; i++)
         (void)close_fd(h->port.msix_fd[i]);
+    for (unsigned i = 0; h->layout.is_pci && i < h->layout.pci.msi_vectors; i++)
+        (void)close_fd(h->port.msi_fd[i]);
     (void)close_fd(h->port.intx_fd);
     (void)close_fd(h->env.ram_fd);
     loop_destroy(h->loop);
@@ -185,6 +189,18 @@ void harness_run(struct harness *h)
 void harness_msix_enable(struct harness *h, bool on)
 {
     atomic_store(&h->shared.msix_enabled, on);
+}
+
+void harness_msi_enable(struct harness *h, unsigned vectors)
+{
+    atomic_store(&h->shared.msi_enabled, vectors);
+}
+
+uint64_t harness_msi(struct harness *h, unsigned vector)
+{
+    must(vector < h->layout.pci.msi_vectors, "no such vector");
+    harness_run(h);
+    return take(h->port.msi_fd[vector]);
 }
 
 void harness_bus_master(struct harness *h, bool on)

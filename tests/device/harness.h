@@ -56,6 +56,8 @@ void harness_ring(struct harness *h, unsigned doorbell);
 void harness_run(struct harness *h);
 
 void harness_msix_enable(struct harness *h, bool on);
+void harness_msi_enable(struct harness *h, unsigned vectors); /* 0: off */
+uint64_t harness_msi(struct harness *h, unsigned vector);     /* messages since the last look */
 void harness_bus_master(struct harness *h, bool on);
 /* Messages sent since the last look; harness_wait_msix waits for the first one (running the loop)
  * and gives up after HARNESS_WAIT_MS with 0. */

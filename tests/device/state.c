@@ -9,6 +9,7 @@
 #include "vm/backend/blk_mem.h"
 #include "vm/chipset/kbc8042.h"
 #include "vm/chipset/rtc_cmos.h"
+#include "vm/dev/ahci.h"
 #include "vm/dev/device_table.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/virtio_blk.h"
@@ -34,6 +35,16 @@ static struct harness *make(const struct dev_class *class)
     static const struct rtc_cmos_params rtc = {.offset = 0};
     static const struct kbc8042_params kbc;
 
+    if (class == &ahci_class) {
+        struct ahci_params sata = {.drive[1] = {true, true, NULL}, .drive[4] = {true, false, NULL}};
+        for (unsigned port = 1; port <= 4; port += 3) {
+            struct blk_mem *mem;
+            if (blk_mem_create(1 << 20, &mem))
+                abort();
+            sata.drive[port].blk = &mem->blk;
+        }
+        return harness_create(class, &sata, RAM);
+    }
     if (class == &virtio_blk_class) {
         struct virtio_blk_params blk = {.queues = 3, .serial = "x"};
         struct blk_mem *mem;

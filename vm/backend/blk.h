@@ -26,6 +26,7 @@ struct blk {
     uint64_t size;   /* bytes, a multiple of DISK_SECTOR */
     uint32_t grain;  /* bytes that discard works in; 0: any sector */
     bool readonly;
+    unsigned changes; /* of what is behind it: it counts */
 };
 
 /* `done` comes from a later aio_run_once, whatever happens; never from here. Offset and length are

@@ -81,6 +81,7 @@ int blk_disk_take(struct blk *blk)
         return rc;
     disk_close(TAKE_PTR(bd->disk));
     blk->size = 0;
+    blk->changes++;
     return 0;
 }
 
@@ -93,4 +94,5 @@ void blk_disk_put(struct blk *blk, struct disk *disk)
     blk->size = disk_size(disk);
     blk->grain = info.grain;
     blk->readonly = disk_readonly(disk);
+    blk->changes++;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "vm/dev/ahci.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_balloon.h"
@@ -13,6 +14,7 @@
 #include "vm/dev/xhci.h"
 
 const struct dev_class *const device_table[] = {
+    &ahci_class,
     &uart16550_class,
     &vga_class,
     &virtio_balloon_class,

@@ -266,21 +266,9 @@ bool virtqueue_arm(struct virtqueue *vq)
 /* -- Pieces --------------------------------------------------------------------------------------
  */
 
-static gpa_t gpa_of(const struct gmem *gmem, const uint8_t *host)
-{
-    const struct gmem_range *r = &gmem->range[gmem->range_count - 1];
-
-    if (host < r->host)
-        r = &gmem->range[0];
-    return gpa(r->base.v + (uint64_t)(host - r->host));
-}
-
 void virtqueue_mark_written(const struct virtqueue *vq, const struct iovec *iov, unsigned count)
 {
-    if (!atomic_load_explicit(&vq->gmem->shared->watch, memory_order_relaxed))
-        return;
-    for (unsigned i = 0; i < count; i++)
-        gmem_mark_dirty(vq->gmem, gpa_of(vq->gmem, iov[i].iov_base), iov[i].iov_len);
+    gmem_mark_written(vq->gmem, iov, count);
 }
 
 void vq_iov_drop(struct iovec **iov, unsigned *count, uint64_t bytes)

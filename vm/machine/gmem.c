@@ -224,6 +224,23 @@ int gmem_iov(struct gmem *gmem, gpa_t addr, uint64_t len, bool write, struct iov
     return 1;
 }
 
+static gpa_t gpa_of(const struct gmem *gmem, const uint8_t *host)
+{
+    const struct gmem_range *r = &gmem->range[gmem->range_count - 1];
+
+    if (host < r->host)
+        r = &gmem->range[0];
+    return gpa(r->base.v + (uint64_t)(host - r->host));
+}
+
+void gmem_mark_written(struct gmem *gmem, const struct iovec *iov, unsigned count)
+{
+    if (!atomic_load_explicit(&gmem->shared->watch, memory_order_relaxed))
+        return;
+    for (unsigned i = 0; i < count; i++)
+        gmem_mark_dirty(gmem, gpa_of(gmem, iov[i].iov_base), iov[i].iov_len);
+}
+
 int gmem_view_map(struct gmem *gmem, gpa_t addr, uint64_t len, unsigned alignment,
                   struct gmem_view *ret_view)
 {

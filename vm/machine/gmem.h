@@ -110,6 +110,8 @@ int gmem_view_map(struct gmem *gmem, gpa_t addr, uint64_t len, unsigned alignmen
  * recording on (with a clean bitmap) or off; gmem_dirty_fetch moves the bits of range `index` since
  * the last fetch into `bitmap` (OR). */
 void gmem_mark_dirty(struct gmem *gmem, gpa_t addr, uint64_t len);
+/* The same of host memory that gmem_iov gave: by a device, once it has written there. */
+void gmem_mark_written(struct gmem *gmem, const struct iovec *iov, unsigned count);
 void gmem_dirty_log(struct gmem *gmem, bool on);
 void gmem_dirty_fetch(struct gmem *gmem, unsigned index, uint64_t *bitmap);
 /* From now on writes change code words (never taken back). gmem_code_written is that change alone,
