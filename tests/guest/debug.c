@@ -70,6 +70,9 @@ static void behind_mov_ss(void)
     seen_count = 0;
     __asm__ volatile("lea 1f(%%rip), %0; mov %1, %%ss; int3; 1:" : "=&r"(at) : "m"(selector));
     EXPECT(seen_count == 2 && trap_at(0, 1, gate_address[3]) && trap_at(1, 3, at));
+    seen_count = 0; /* one trap for both */
+    __asm__ volatile("lea 1f(%%rip), %0; mov %1, %%ss; .byte 0xf1; 1:" : "=&r"(at) : "m"(selector));
+    EXPECT(seen_count == 1 && trap_at(0, 1, at) && (seen[0].dr6 & 0x400f) == 1);
     seen_count = 0; /* a fault comes first, too */
     TRY("mov %[selector], %%ss; mov (%[nowhere]), %%rax", [selector] "m"(selector),
         [nowhere] "r"(window_page(2)));

@@ -195,10 +195,11 @@ struct bt_vcpu {
     bool external; /* what is being delivered is no INT n of the program: error codes get EXT */
     struct bt_event inject; /* of a loaded state: comes before anything else */
     bool inject_valid;
-    uint64_t deliveries; /* counted by except_deliver */
-    unsigned nested;     /* exceptions met since the delivery began that is going on */
-    uint32_t debug_hit;  /* DR6 bits met by the running instruction: #DB behind it */
-    bool own_trap;       /* it has decided by itself whether it is a single step's end */
+    uint64_t deliveries;  /* counted by except_deliver */
+    unsigned nested;      /* exceptions met since the delivery began that is going on */
+    uint32_t debug_hit;   /* DR6 bits met by the running instruction: #DB behind it */
+    uint32_t debug_waits; /* of these, those of the MOV SS before it */
+    bool own_trap;        /* it has decided by itself whether it is a single step's end */
     bool nmi_masked, nmi_pending, smm, smi_pending, init_latched;
     bool triple_fault;
     uint8_t run_state; /* enum cpu_run_state */

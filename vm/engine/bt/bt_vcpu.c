@@ -444,7 +444,6 @@ static bool take_event(struct bt_vcpu *vcpu, uint32_t request)
 static void step(struct bt_vcpu *vcpu)
 {
     bool trap = vcpu->rflags & BT_FLAG_TF;
-    uint32_t from_before = vcpu->debug_hit;
     uint64_t deliveries = vcpu->deliveries, linear = vcpu->rip + vcpu->seg[CPU_CS].base;
 
     if (except_breaks_armed(vcpu) && !(vcpu->rflags & BT_FLAG_RF) &&
@@ -458,8 +457,9 @@ static void step(struct bt_vcpu *vcpu)
     }
     vcpu->rflags &= ~(uint64_t)BT_FLAG_RF;
     vcpu->own_trap = false;
+    vcpu->debug_waits = vcpu->debug_hit;
     bool done = interp_step(vcpu);
-    vcpu->debug_hit |= from_before; /* a fault has cleared it */
+    vcpu->debug_waits = 0;
     if (!done || !trap || vcpu->own_trap || deliveries != vcpu->deliveries)
         return; /* delivery has cleared TF */
     if (vcpu->shadow != CPU_SHADOW_MOV_SS)

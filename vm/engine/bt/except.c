@@ -20,7 +20,7 @@ static _Noreturn void leave(struct bt_vcpu *vcpu, enum bt_vector vector, bool ha
     interp_sync(vcpu);
     vcpu->event = (struct bt_event){
         .kind = BT_EVENT_FAULT, .vector = vector, .has_error = has_error, .error = error};
-    vcpu->debug_hit = 0;
+    vcpu->debug_hit = vcpu->debug_waits;
     longjmp(vcpu->unwind, 1);
 }
 
@@ -240,8 +240,11 @@ void except_deliver(struct bt_vcpu *vcpu, const struct bt_event *event)
         else
             deliver_gate(vcpu, event, &gate);
     }
-    if (exception && event->vector == BT_DB)
+    if (exception && event->vector == BT_DB) { /* INT1 takes what waits with it */
         vcpu->dr7 &= ~(uint64_t)DR7_GD;
+        vcpu->dr6 |= vcpu->debug_hit;
+        vcpu->debug_hit = 0;
+    }
     vcpu->fault_vector = -1;
     vcpu->deliveries++;
     vcpu->nested = 0;
