@@ -134,9 +134,26 @@ static void user_rounds(uint64_t rounds)
     user_end(good);
 }
 
+static void user_selectors(uint64_t unused)
+{
+    uint64_t ds, fs;
+
+    (void)unused;
+    __asm__ volatile("mov %%ds, %0; mov %%fs, %1" : "=r"(ds), "=r"(fs));
+    user_end(ds << 16 | fs);
+}
+
+/* IRET to an outer ring clears null selectors, of whatever RPL. */
+static void null_selectors(void)
+{
+    __asm__ volatile("mov %0, %%ds; mov %1, %%fs" : : "r"(3), "r"(2));
+    EXPECT(user_run(user_selectors, 0) == 0);
+}
+
 void ring_ways(void)
 {
     user_init();
+    null_selectors();
     EXPECT(user_run(user_rounds, ROUNDS) == 4 * ROUNDS);
     EXPECT(interrupts_0x81 == ROUNDS && ring_syscalls == ROUNDS && ring_gate_calls == ROUNDS);
     EXPECT(trap_count[14] == ROUNDS);

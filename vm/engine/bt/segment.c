@@ -260,6 +260,8 @@ void segment_drop_inner(struct bt_vcpu *vcpu)
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         struct cpu_segment *s = &vcpu->seg[data[i]];
         bool conforming = (s->attributes & 0x1c) == 0x1c;
+        if (!(s->selector & 0xfffc)) /* null ones lose their RPL, not their base */
+            s->selector = 0;
         if (!(s->attributes & CPU_SEG_UNUSABLE) && !conforming &&
             ((s->attributes >> CPU_SEG_DPL_SHIFT) & 3) < vcpu->cpl)
             *s = (struct cpu_segment){.attributes = CPU_SEG_UNUSABLE};
