@@ -161,6 +161,35 @@ static unsigned slot_bit(unsigned slot)
     return slot && slot <= VMCFG_SLOTS_MAX ? BIT(slot - 1) : 0;
 }
 
+unsigned vmcfg_slots_used(const struct vmcfg *cfg)
+{
+    unsigned used = 0;
+
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        used |= slot_bit(cfg->disks[i].slot);
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        used |= slot_bit(cfg->nics[i].slot);
+    return used;
+}
+
+unsigned vmcfg_disk_place(const struct vmcfg *cfg, unsigned index)
+{
+    unsigned slot = cfg->disks[index].slot, place = 0;
+
+    for (unsigned i = 0; i < index; i++)
+        place += !cfg->disks[i].slot;
+    return slot ? VMCFG_DISKS_MAX + slot - 1 : place;
+}
+
+unsigned vmcfg_nic_place(const struct vmcfg *cfg, unsigned index)
+{
+    unsigned slot = cfg->nics[index].slot, place = 0;
+
+    for (unsigned i = 0; i < index; i++)
+        place += !cfg->nics[i].slot;
+    return slot ? VMCFG_NICS_MAX + slot - 1 : place;
+}
+
 unsigned vmcfg_slots_default(const struct vmcfg *cfg)
 {
     return cfg->firmware == VMCFG_FIRMWARE_NONE ? 0 : BIT(VMCFG_SLOTS_MAX) - 1;
@@ -171,11 +200,7 @@ static void derive_slots(struct vmcfg *cfg)
 {
     if (cfg->slots_given)
         return;
-    cfg->slots = vmcfg_slots_default(cfg);
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        cfg->slots |= slot_bit(cfg->disks[i].slot);
-    for (unsigned i = 0; i < cfg->nic_count; i++)
-        cfg->slots |= slot_bit(cfg->nics[i].slot);
+    cfg->slots = vmcfg_slots_default(cfg) | vmcfg_slots_used(cfg);
     cfg->slots_given = true;
 }
 
@@ -345,8 +370,8 @@ static int check_slots(const struct vmcfg *cfg, struct err *err)
         const struct vmcfg_disk *disk = &cfg->disks[i];
         (void)snprintf(what, sizeof what, "%s%u:%u", vmcfg_bus_word(disk->bus), disk->controller,
                        disk->unit);
-        if (disk->slot && disk->bus != VMCFG_BUS_VIRTIO)
-            rc = err_set(err, -EINVAL, "%s: only a virtio disk has a slot of its own", what);
+        if (disk->slot && !vmcfg_bus_has_slots(disk->bus))
+            rc = err_set(err, -EINVAL, "%s: a disk of this bus has no slot of its own", what);
         else
             rc = check_slot(cfg, what, disk->slot, &used, err);
     }

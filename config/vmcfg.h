@@ -235,6 +235,24 @@ static inline bool vmcfg_has_tablet(const struct vmcfg *cfg)
 /* Which slots a VM has that does not say. */
 unsigned vmcfg_slots_default(const struct vmcfg *cfg);
 
+/* Where a disk or card stands in the VM's processes. Those in slots with hot-plug have places of
+ * their own, for they come and go while the VM runs; the others are counted in the order of the
+ * configuration, which does not change meanwhile. */
+enum {
+    VMCFG_DISK_PLACES = VMCFG_DISKS_MAX + VMCFG_SLOTS_MAX,
+    VMCFG_NIC_PLACES = VMCFG_NICS_MAX + VMCFG_SLOTS_MAX,
+};
+unsigned vmcfg_disk_place(const struct vmcfg *cfg, unsigned index);
+unsigned vmcfg_nic_place(const struct vmcfg *cfg, unsigned index);
+/* Bit n: somebody stands in slot n + 1. */
+unsigned vmcfg_slots_used(const struct vmcfg *cfg);
+
+/* Disks of these buses can stand in a slot of their own: they are attached as virtio. */
+static inline bool vmcfg_bus_has_slots(enum vmcfg_bus bus)
+{
+    return bus == VMCFG_BUS_VIRTIO || bus == VMCFG_BUS_SCSI || bus == VMCFG_BUS_NVME;
+}
+
 /* How ESXi numbers slot `slot` (1 up), and guests show it. */
 static inline unsigned vmcfg_slot_number(unsigned slot)
 {

@@ -324,7 +324,7 @@ static int read_disk(const struct reading *r, const char *device, struct vmcfg_d
     if (!rc && get(r, format.text) &&
         vmcfg_disk_format_parse(get(r, format.text), &disk->format) < 0)
         rc = vmxfile_complain(r->vmx, format.text, r->err, -EINVAL, "not auto, raw or vmdk");
-    if (disk->bus == VMCFG_BUS_VIRTIO) /* others share their controller's slot */
+    if (vmcfg_bus_has_slots(disk->bus)) /* others share their controller's */
         disk->slot = read_slot(r, device);
     return rc < 0 ? rc : read_medium(r, device, disk, host_drive);
 }
@@ -671,7 +671,7 @@ static void write_disk(struct writing *w, const struct vmcfg *cfg, const struct 
         put_bool(w, device_key(device.text, "startConnected").text, true);
     if (!disk->cdrom)
         put_device(w, device, "readonly", disk->readonly ? "TRUE" : NULL);
-    write_slot(w, cfg, device, disk->bus == VMCFG_BUS_VIRTIO ? disk->slot : 0);
+    write_slot(w, cfg, device, vmcfg_bus_has_slots(disk->bus) ? disk->slot : 0);
     put_device(w, device, "socle.format",
                disk->format == vmcfg_disk_format_default(disk)
                    ? NULL

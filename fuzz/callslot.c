@@ -27,6 +27,7 @@ static void prepare(void)
     vmcfg_init(&cfg);
     cfg.name = strdup("fuzzed");
     cfg.firmware = VMCFG_FIRMWARE_BIOS;
+    cfg.slots_given = true; /* none: what may stand in them has targets of its own */
     FUZZ_CHECK(vmcfg_finish(&cfg, NULL) == 0);
     FUZZ_CHECK(gmem_create(RAM, GMEM_PAGES_AUTO, &gmem, NULL) == 0);
     FUZZ_CHECK(loop_create(&loop) == 0);

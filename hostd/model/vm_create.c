@@ -20,6 +20,7 @@
 #include "hostd/model/vm_change.h"
 #include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_edit.h"
+#include "hostd/model/vm_hot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/session/session.h"
 #include "hostd/task/haul.h"
@@ -35,6 +36,7 @@ struct work {
     char name[ENTITY_NAME_MAX + 1];
     char folder[DSPATH_MAX];
     bool devices;            /* reconfigure: they change */
+    int hot_rc;              /* reconfigure of a running VM: what became of it */
     uint32_t uids[UIDS_MAX]; /* of snapshots, to be destroyed with the VM */
     unsigned uid_count;
 };
@@ -463,51 +465,79 @@ static bool same_version(struct call *call, const struct virtual_machine *vm, co
     return false;
 }
 
-/* What a running VM can take: another disc, a cable in or out, a larger disk. */
-static bool is_hot(const struct vim_VirtualMachineConfigSpec *spec)
-{
-    for (size_t i = 0; i < spec->deviceChange.count; i++) {
-        const struct vim_VirtualDeviceConfigSpec *change = spec->deviceChange.items[i];
-        const struct vim_VirtualDevice *device = change->device;
-        if (change->operation != VIM_VirtualDeviceConfigSpecOperation_edit || !device ||
-            !(VIM_AS(VirtualCdrom, device) || VIM_AS(VirtualEthernetCard, device) ||
-              VIM_AS(VirtualDisk, device)))
-            return false;
-    }
-    return true;
-}
-
 /* The rest of a running VM's hardware stays, and all of a suspended one's. */
 static bool may_change_now(struct call *call, const struct virtual_machine *vm,
                            const struct vim_VirtualMachineConfigSpec *spec)
 {
     bool hardware = spec->numCPUs.set || spec->numCoresPerSocket.set || spec->memoryMB.set ||
                     spec->firmware || spec->version || spec->uuid;
-    bool devices = spec->deviceChange.count && !(vm->power == VM_ON && is_hot(spec));
+    bool devices = spec->deviceChange.count && !(vm->power == VM_ON && vm_hot_may(spec));
 
     return !(hardware || devices) || !fault_power(call, vm, false);
 }
 
+static int undo_disks(struct haul *haul)
+{
+    struct work *work = work_of(haul);
+
+    plan_undo_disks(&work->plan);
+    return work->hot_rc;
+}
+
+static int remove_disks(struct haul *haul)
+{
+    plan_remove_disks(&work_of(haul)->plan);
+    return 0;
+}
+
+static void reconfigured_hot(struct haul *haul)
+{
+    struct work *work = work_of(haul);
+
+    if (haul->rc != -ETIMEDOUT) {
+        reconfigured(haul);
+        return;
+    }
+    /* What the guest would not do is no fault of a file. */
+    struct arena cleanup_arena arena = {0};
+    struct vim_GenericVmConfigFault *fault = VIM_NEW(&arena, GenericVmConfigFault);
+    fault->reason = work->plan.err.text;
+    vm_end(work->vm);
+    task_fail(haul->task, &fault->self, work->plan.err.text);
+    work_free(work);
+}
+
+/* Disks that were made for nothing go again, and so do those that are not wanted any more. */
 static void changed_hot(void *ctx, int rc, const struct err *why, uint64_t stood_us)
 {
     struct work *work = ctx;
 
     (void)stood_us;
-    work->haul.rc = rc;
+    work->hot_rc = rc;
     if (rc < 0)
         work->plan.err = *why;
-    reconfigured(&work->haul);
+    post(work, rc < 0 ? undo_disks : remove_disks, reconfigured_hot);
 }
 
-/* Nothing has to be made on the datastore: the VM becomes what the new .vmx says. */
-static void change_hot(struct work *work)
+/* The VM becomes what the new .vmx says. */
+static void change_hot(struct haul *haul)
 {
+    struct work *work = work_of(haul);
     struct vm_change_order order = {.state_fd = -1, .vmx = work->plan.vmx, .plan = &work->plan};
     struct err err = ERR_INIT;
-    int rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
 
+    if (haul->rc < 0) {
+        reconfigured(haul);
+        return;
+    }
+    int rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
     if (rc < 0)
         changed_hot(work, rc, &err, 0);
+}
+
+static int make_disks(struct haul *haul)
+{
+    return plan_make_disks(&work_of(haul)->plan, haul_progress, haul);
 }
 
 static void change_vm(struct call *call, struct virtual_machine *vm,
@@ -531,12 +561,14 @@ static void change_vm(struct call *call, struct virtual_machine *vm,
     work->devices = spec->deviceChange.count;
     if (vm_copy_vmx(vm, &work->plan.vmx) < 0)
         CALL_FAULT(call, SystemError);
-    else if (vm_edit(call, vm, &work->plan, spec) && vm_begin(call, vm, &work->haul.task))
+    else if (vm_edit(call, vm, &work->plan, spec) &&
+             (vm->power != VM_ON || !work->devices || vm_hot_place(call, vm, &work->plan)) &&
+             vm_begin(call, vm, &work->haul.task))
         ready = true;
     if (!ready)
         work_free(work);
     else if (vm->power == VM_ON)
-        change_hot(work);
+        post(work, make_disks, change_hot);
     else
         post(work, run_plan, reconfigured);
 }

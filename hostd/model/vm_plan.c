@@ -267,12 +267,14 @@ static void undo_disks(struct plan *plan, unsigned count)
             remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_LINK);
 }
 
-static int do_disks(struct plan *plan, disk_progress_fn *progress, void *ctx)
+static int do_disks(struct plan *plan, bool grow, disk_progress_fn *progress, void *ctx)
 {
     struct progress p = {progress, ctx, 0, MAX(plan->disk_count, 1u)};
     int rc = 0;
 
     for (; p.at < plan->disk_count && rc == 0; p.at++) {
+        if (plan->disk[p.at].what == PLAN_GROW && !grow)
+            continue;
         rc = do_disk(&plan->disk[p.at], &p, &plan->err);
         if (rc < 0) {
             (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s",
@@ -281,6 +283,16 @@ static int do_disks(struct plan *plan, disk_progress_fn *progress, void *ctx)
         }
     }
     return rc;
+}
+
+int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx)
+{
+    return do_disks(plan, false, progress, ctx);
+}
+
+void plan_undo_disks(struct plan *plan)
+{
+    undo_disks(plan, plan->disk_count);
 }
 
 static bool folder_of(const struct plan *plan, char folder[DSPATH_MAX])
@@ -357,7 +369,7 @@ static int run_all(struct plan *plan, disk_progress_fn *progress, void *ctx, boo
     int rc = plan->make_folder ? make_folder(plan, ret_folder) : 0;
 
     if (rc == 0)
-        rc = do_disks(plan, progress, ctx);
+        rc = do_disks(plan, true, progress, ctx);
     if (rc < 0)
         return rc;
     rc = copy_nvram(plan);

@@ -67,6 +67,10 @@ int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx);
 /* Takes back what a plan_run that succeeded has made. */
 void plan_undo(struct plan *plan);
 
-/* Parts of it, for what goes as a whole; vmx_place is set. */
+/* Parts of it. For a running VM, whose keeper lets disks grow and writes the .vmx: new disks, and
+ * these taken back, each with its whole. */
+int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx);
+void plan_undo_disks(struct plan *plan);
+/* For what goes as a whole; vmx_place is set but for the first. */
 void plan_remove_disks(struct plan *plan);
 void plan_remove_folder(struct plan *plan); /* if it is empty */

@@ -94,9 +94,11 @@ static void copy_name(char name[PERF_INSTANCE_MAX], const char *from)
 
 static void read_devices(const struct perf_vm *vm, struct perf_vm_raw *raw)
 {
-    for (unsigned i = 0; i < VMCFG_DISKS_MAX && vm->usage->disk_name[i][0]; i++) {
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES && raw->disks < VMCFG_DISKS_MAX; i++) {
         const struct disk_usage *u = &vm->usage->disk[i];
-        struct perf_disk_raw *d = &raw->disk[i];
+        struct perf_disk_raw *d = &raw->disk[raw->disks];
+        if (!vm->usage->disk_name[i][0])
+            continue;
         *d = (struct perf_disk_raw){.reads = get(&u->reads),
                                     .writes = get(&u->writes),
                                     .read_bytes = get(&u->read_bytes),
@@ -104,11 +106,13 @@ static void read_devices(const struct perf_vm *vm, struct perf_vm_raw *raw)
                                     .read_ns = get(&u->read_ns),
                                     .write_ns = get(&u->write_ns)};
         copy_name(d->name, vm->usage->disk_name[i]);
-        raw->disks = i + 1;
+        raw->disks++;
     }
-    for (unsigned i = 0; i < VMCFG_NICS_MAX && vm->usage->nic_name[i][0]; i++) {
+    for (unsigned i = 0; i < VMCFG_NIC_PLACES && raw->nics < VMCFG_NICS_MAX; i++) {
         const struct nic_stats *s = &vm->usage->nic[i];
-        struct perf_nic_raw *n = &raw->nic[i];
+        struct perf_nic_raw *n = &raw->nic[raw->nics];
+        if (!vm->usage->nic_name[i][0])
+            continue;
         *n = (struct perf_nic_raw){.rx_packets = atomic_load(&s->rx_frames),
                                    .rx_bytes = atomic_load(&s->rx_bytes),
                                    .rx_errors = atomic_load(&s->rx_hostile),
@@ -116,7 +120,7 @@ static void read_devices(const struct perf_vm *vm, struct perf_vm_raw *raw)
                                    .tx_bytes = atomic_load(&s->tx_bytes),
                                    .tx_dropped = atomic_load(&s->tx_dropped)};
         copy_name(n->name, vm->usage->nic_name[i]);
-        raw->nics = i + 1;
+        raw->nics++;
     }
 }
 

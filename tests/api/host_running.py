@@ -448,12 +448,14 @@ def changes(tap, host, client):
     tap.equal("and the API says so", only(one, vim.vm.device.VirtualDisk).capacityInKB, 24 << 10)
     wait(one.vm.Reconfigure(vim.vm.ConfigSpec(annotation="while it runs")))
     tap.equal("words change, too", one.vm.config.annotation, "while it runs")
-    for text, spec in (
-            ("memory", vim.vm.ConfigSpec(memoryMB=256)), ("processors", vim.vm.ConfigSpec(numCPUs=2)),
-            ("another disk", vim.vm.ConfigSpec(deviceChange=[new_disk(-1, 1024, 1000, 3)])),
-            ("a card less", vim.vm.ConfigSpec(deviceChange=[device("remove", card)]))):
-        tap.raises(f"{text}: not while it runs", vim.fault.InvalidPowerState,
-                   lambda spec=spec: wait(one.vm.Reconfigure(spec)))
+    for text, why, spec in (
+            ("memory", vim.fault.InvalidPowerState, vim.vm.ConfigSpec(memoryMB=256)),
+            ("processors", vim.fault.InvalidPowerState, vim.vm.ConfigSpec(numCPUs=2)),
+            ("another disk", vim.fault.DeviceHotPlugNotSupported,
+             vim.vm.ConfigSpec(deviceChange=[new_disk(-1, 1024, 1000, 3)])),
+            ("a card less", vim.fault.DeviceHotPlugNotSupported,
+             vim.vm.ConfigSpec(deviceChange=[device("remove", card)]))):
+        tap.raises(f"{text}: not while it runs", why, lambda spec=spec: wait(one.vm.Reconfigure(spec)))
     tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
     wait(one.vm.PowerOff())
     check_images(tap, one)

@@ -326,6 +326,28 @@ static void card_goes_when_the_guest_lets_it(void)
     world_destroy(w);
 }
 
+/* Nobody waits for the guest any more; it switches the slot off all the same, and on again. */
+static void card_may_be_kept(void)
+{
+    struct world *w = world_create(true);
+
+    enumerate(w);
+    set(w, CONTROL, 2, ENABLE_ALL);
+    CHECK_EQ(root_port_choose(w->port, w->child), -EBUSY); /* while one is in */
+    CHECK_EQ(root_port_eject(w->port), 0);
+    CHECK_EQ(root_port_keep(w->port), 0);
+    set(w, CONTROL, 2, ENABLE_ALL | POWER_OFF);
+    CHECK_EQ(w->emptied, 0);
+    CHECK_EQ(get(w, STATUS, 2) & PRESENT, PRESENT);
+    set(w, CONTROL, 2, ENABLE_ALL);
+    CHECK_EQ(behind(w, 0, 0), 0x10411af4);
+    set(w, CONTROL, 2, ENABLE_ALL | POWER_OFF);
+    CHECK_EQ(root_port_eject(w->port), 0);
+    CHECK_EQ(root_port_keep(w->port), -ENODEV); /* too late */
+    CHECK_EQ(root_port_choose(w->port, w->child), 0);
+    world_destroy(w);
+}
+
 static void power_alone_takes_nothing_out(void)
 {
     struct world *w = world_create(true);
@@ -379,5 +401,5 @@ static void state_round_trip(void)
 
 TAP_MAIN(TAP_CASE(is_a_hot_plug_port), TAP_CASE(reaches_what_is_behind), TAP_CASE(windows_decide),
          TAP_CASE(card_comes), TAP_CASE(card_goes_when_the_guest_lets_it),
-         TAP_CASE(power_alone_takes_nothing_out), TAP_CASE(reset_finishes_an_eject),
-         TAP_CASE(state_round_trip))
+         TAP_CASE(card_may_be_kept), TAP_CASE(power_alone_takes_nothing_out),
+         TAP_CASE(reset_finishes_an_eject), TAP_CASE(state_round_trip))

@@ -151,7 +151,7 @@ static void fill_slot(struct vmcfg *cfg, unsigned slot)
 
     if (dice(2) && i < cfg->nic_count)
         cfg->nics[i].slot = slot;
-    else if (i < cfg->disk_count && cfg->disks[i].bus == VMCFG_BUS_VIRTIO)
+    else if (i < cfg->disk_count && vmcfg_bus_has_slots(cfg->disks[i].bus))
         cfg->disks[i].slot = slot;
 }
 

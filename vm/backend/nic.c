@@ -169,6 +169,28 @@ int nic_break(struct nic *nic)
     return -ENOLINK;
 }
 
+void nic_unplug(struct nic *nic)
+{
+    (void)nic_break(nic);
+    for (unsigned i = 0; i < nic->queues; i++)
+        nic->fd[i] = close_fd(nic->fd[i]);
+}
+
+int nic_plug(struct nic *nic, int fd, const uint8_t mac[6])
+{
+    if (!nic->ops->plugged || nic->queues != 1 || fd < 0) {
+        (void)close_fd(fd);
+        return -EINVAL;
+    }
+    (void)close_fd(nic->fd[0]);
+    nic->fd[0] = fd;
+    memcpy(nic->mac, mac, sizeof nic->mac);
+    nic->ops->plugged(nic);
+    atomic_store(&nic->broken, false);
+    tell(nic);
+    return 0;
+}
+
 void nic_set_notify(struct nic *nic, void (*notify)(void *ctx), void *ctx)
 {
     atomic_store(&nic->notify, NULL);

@@ -67,6 +67,7 @@ struct nic_ops {
     int (*flush)(struct nic *nic, unsigned queue);
     int (*set_offloads)(struct nic *nic, unsigned offloads);
     int (*set_queues)(struct nic *nic, unsigned queues);
+    void (*plugged)(struct nic *nic); /* at another network: nothing is on its way. NULL: never is */
     void (*destroy)(struct nic *nic);
 };
 
@@ -121,6 +122,11 @@ int nic_set_queues(struct nic *nic, unsigned queues);
 
 /* Counts there from now on; borrowed. */
 void nic_count_into(struct nic *nic, struct nic_stats *stats);
+
+/* A user-mode card that is let go of its network, and put to another, with another address. While
+ * the device stands still; nic_unplug also for a card that has none yet. */
+void nic_unplug(struct nic *nic);
+int nic_plug(struct nic *nic, int fd, const uint8_t mac[6]); /* takes fd, whatever happens */
 
 bool nic_link(const struct nic *nic);
 /* Takes the cable out or puts it back; any thread. While it is out nothing passes. */

@@ -156,13 +156,21 @@ static ssize_t user_send(struct nic *nic, unsigned queue, struct iovec *iov, int
     return (ssize_t)(NIC_HEADER_SIZE + len);
 }
 
+static void user_plugged(struct nic *nic)
+{
+    struct nic_user *user = (struct nic_user *)nic;
+
+    user->rx_at = user->rx_end = user->tx_at = user->tx_end = 0;
+}
+
 static void user_destroy(struct nic *nic)
 {
     free((struct nic_user *)nic);
 }
 
 static const struct nic_ops user_ops = {
-    .recv = user_recv, .send = user_send, .flush = user_flush, .destroy = user_destroy};
+    .recv = user_recv, .send = user_send, .flush = user_flush, .plugged = user_plugged,
+    .destroy = user_destroy};
 
 int nic_user_create(const struct nic_params *params, struct nic **ret_nic, struct err *err)
 {

@@ -577,16 +577,20 @@ static int blk_create(const struct dev_env *env, const void *params, void **ret_
 }
 
 /* The disk behind it may have become another while the device stood still (blk.h): the guest is
- * told of another capacity. */
+ * told of another capacity, and one that has not begun with the device sees what the disk is. */
 static void blk_resume(void *ptr)
 {
     struct virtio_blk *dev = ptr;
+
+    unsigned queues = le16_load(dev->config + VIRTIO_BLK_CONFIG_NUM_QUEUES);
     uint64_t sectors = dev->blk->size / DISK_SECTOR;
     bool changed = le64_load(dev->config + VIRTIO_BLK_CONFIG_CAPACITY) != sectors;
 
     if (changed) {
         LOCK_SCOPE(&dev->vp.lock);
         le64_store(dev->config + VIRTIO_BLK_CONFIG_CAPACITY, sectors);
+        if (virtio_pci_offer(&dev->vp, features_of(dev->blk, queues)))
+            fill_config(dev, queues);
     }
     virtio_pci_resume(dev);
     if (changed)

@@ -497,6 +497,15 @@ static int watch_doorbells(struct virtio_pci *vp, const struct dev_env *env)
     return 0;
 }
 
+bool virtio_pci_offer(struct virtio_pci *vp, uint64_t features)
+{
+    if (vp->status)
+        return false;
+    vp->device_features =
+        features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
+    return true;
+}
+
 int virtio_pci_init(struct virtio_pci *vp, const struct dev_env *env,
                     const struct virtio_pci_config *config, struct err *err)
 {
@@ -509,8 +518,7 @@ int virtio_pci_init(struct virtio_pci *vp, const struct dev_env *env,
     vp->vq = config->vq;
     vp->queue_count = config->queue_count;
     vp->config = config->config;
-    vp->device_features =
-        config->features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
+    (void)virtio_pci_offer(vp, config->features);
     vp->config_vector = VIRTIO_NO_VECTOR;
     (void)pthread_mutex_init(&vp->lock, NULL);
     (void)pthread_mutex_init(&vp->isr_lock, NULL);

@@ -96,6 +96,9 @@ struct virtio_pci_config {
 /* In a zeroed struct. On failure nothing is left to undo. */
 int virtio_pci_init(struct virtio_pci *vp, const struct dev_env *env,
                     const struct virtio_pci_config *config, struct err *err);
+/* Other features than at init, under the lock. False: the guest has begun with those that there
+ * were, and they stay. */
+bool virtio_pci_offer(struct virtio_pci *vp, uint64_t features);
 /* After everything that uses the queues has stopped; accepts a zeroed one. */
 void virtio_pci_deinit(struct virtio_pci *vp);
 

@@ -183,6 +183,26 @@ int root_port_eject(struct root_port *port)
     return 0;
 }
 
+static void keep(void *ctx)
+{
+    ((struct root_port *)ctx)->ejecting = false;
+}
+
+int root_port_keep(struct root_port *port)
+{
+    pci_shell_exclusive(port->self, keep, port);
+    return port->occupied ? 0 : -ENODEV;
+}
+
+int root_port_choose(struct root_port *port, struct pci_shell *child)
+{
+    if (port->occupied)
+        return -EBUSY;
+    port->child = child; /* nobody reaches it without a card */
+    port->reached = false;
+    return 0;
+}
+
 void root_port_connect(struct root_port *port, struct pci_shell *self, struct pci_shell *child,
                        bool occupied)
 {

@@ -42,7 +42,12 @@ extern const struct dev_class root_port_class;
 void root_port_connect(struct root_port *port, struct pci_shell *self, struct pci_shell *child,
                        bool occupied);
 
+/* Another function is to stand behind it from now on: -EBUSY while there is a card. */
+int root_port_choose(struct root_port *port, struct pci_shell *child);
 /* From any thread. -EBUSY: there is a card; -ENODEV: nothing was connected. */
 int root_port_insert(struct root_port *port);
 /* -ENODEV: there is none; -EBUSY: asked already. 0: asked; `emptied` says when it is out. */
 int root_port_eject(struct root_port *port);
+/* Nobody waits for it any more: when the guest takes the power away later, the card stays in.
+ * -ENODEV: it is out already. */
+int root_port_keep(struct root_port *port);

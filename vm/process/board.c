@@ -168,42 +168,82 @@ static bool add_ports(struct board *board, const struct vmcfg *cfg, const struct
     return true;
 }
 
-/* On bus 0 at the next slot, or behind the root port of a slot with hot-plug. */
-static struct board_device *add_card(struct board *board, const struct dev_class *class,
-                                     unsigned plug_slot, int *slot)
+static bool add_disk(const struct board_parts *parts, const struct vmcfg *cfg,
+                     struct board_device *d, unsigned place)
 {
-    struct board_device *d = add(board, class, plug_slot ? 0 : (*slot)++);
+    if (d)
+        d->params.blk =
+            (struct virtio_blk_params){.blk = parts->blk ? parts->blk[place] : NULL,
+                                       .queues = MIN(cfg->cpus, (unsigned)VIRTIO_BLK_QUEUES_MAX)};
+    return d;
+}
 
-    if (d && plug_slot)
-        d->bridge = board_port(board, plug_slot - 1);
+static bool add_nic(const struct board_parts *parts, struct board_device *d, unsigned place,
+                    unsigned queues)
+{
+    if (d)
+        d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[place] : NULL,
+                                                   .pairs = queues};
     return d;
 }
 
 static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
                       int *slot)
 {
-    for (unsigned i = 0; i < cfg->disk_count; i++) {
-        struct board_device *d;
-        d = add_card(board, &virtio_blk_class, cfg->disks[i].slot, slot);
-        if (!d)
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        if (!cfg->disks[i].slot && !add_disk(parts, cfg, add(board, &virtio_blk_class, (*slot)++),
+                                             vmcfg_disk_place(cfg, i)))
             return false;
-        d->params.blk =
-            (struct virtio_blk_params){.blk = parts->blk ? parts->blk[i] : NULL,
-                                       .queues = MIN(cfg->cpus, (unsigned)VIRTIO_BLK_QUEUES_MAX)};
-    }
     return true;
 }
 
 static bool add_nics(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
                      int *slot)
 {
-    for (unsigned i = 0; i < cfg->nic_count; i++) {
-        struct board_device *d = add_card(board, &virtio_net_class, cfg->nics[i].slot, slot);
-        if (!d)
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        if (!cfg->nics[i].slot && !add_nic(parts, add(board, &virtio_net_class, (*slot)++),
+                                           vmcfg_nic_place(cfg, i), cfg->nics[i].queues))
             return false;
-        d->params.net = (struct virtio_net_params){.nic = parts->nic ? parts->nic[i] : NULL,
-                                                   .pairs = cfg->nics[i].queues};
-    }
+    return true;
+}
+
+/* Behind root port `index`. */
+static struct board_device *add_spare(struct board *board, const struct dev_class *class,
+                                      unsigned index)
+{
+    struct board_device *d = add(board, class, 0);
+
+    if (!d)
+        return NULL;
+    (void)snprintf(d->name, sizeof d->name, "%s-slot%u", class->name, index + 1);
+    d->bridge = board_port(board, index);
+    return d;
+}
+
+/* The queues of a card that stands in the slot from the start; what comes later has one pair. */
+static unsigned slot_queues(const struct vmcfg *cfg, unsigned slot)
+{
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        if (cfg->nics[i].slot == slot)
+            return cfg->nics[i].queues;
+    return 1;
+}
+
+static bool add_spares(struct board *board, const struct vmcfg *cfg,
+                       const struct board_parts *parts)
+{
+    for (unsigned i = 0; i < VMCFG_SLOTS_MAX; i++)
+        if (cfg->slots & BIT(i) &&
+            (!add_disk(parts, cfg, add_spare(board, &virtio_blk_class, i), VMCFG_DISKS_MAX + i) ||
+             !add_nic(parts, add_spare(board, &virtio_net_class, i), VMCFG_NICS_MAX + i,
+                      slot_queues(cfg, i + 1))))
+            return false;
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        if (cfg->disks[i].slot)
+            board_port(board, cfg->disks[i].slot - 1)->card = board_disk(board, cfg, i);
+    for (unsigned i = 0; i < cfg->nic_count; i++)
+        if (cfg->nics[i].slot)
+            board_port(board, cfg->nics[i].slot - 1)->card = board_nic(board, cfg, i);
     return true;
 }
 
@@ -242,7 +282,8 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
         !add_display(board, cfg, parts) || !add_usb(board, cfg, parts) ||
         !add_firmware(board, cfg, parts) || !add_debugcon(board, cfg) ||
         !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
-        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot))
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot) ||
+        !add_spares(board, cfg, parts))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > end)
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
@@ -301,12 +342,43 @@ struct board_device *board_port(const struct board *board, unsigned index)
 
 struct board_device *board_card(const struct board *board, unsigned index)
 {
-    struct board_device *port = board_port(board, index);
+    const struct board_device *port = board_port(board, index);
+
+    return port ? port->card : NULL;
+}
+
+struct board_device *board_spare(const struct board *board, unsigned index,
+                                 const struct dev_class *class)
+{
+    const struct board_device *port = board_port(board, index);
 
     for (unsigned i = 0; i < board->count; i++)
-        if (port && board->device[i]->bridge == port)
+        if (port && board->device[i]->bridge == port && board->device[i]->class == class)
             return board->device[i];
     return NULL;
+}
+
+/* Device `place` of a class on bus 0, or what is behind a port. */
+static struct board_device *find_place(const struct board *board, const struct dev_class *class,
+                                       unsigned slot, unsigned place)
+{
+    if (slot)
+        return board_spare(board, slot - 1, class);
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class == class && !board->device[i]->bridge && place-- == 0)
+            return board->device[i];
+    return NULL;
+}
+
+struct board_device *board_disk(const struct board *board, const struct vmcfg *cfg, unsigned index)
+{
+    return find_place(board, &virtio_blk_class, cfg->disks[index].slot,
+                      vmcfg_disk_place(cfg, index));
+}
+
+struct board_device *board_nic(const struct board *board, const struct vmcfg *cfg, unsigned index)
+{
+    return find_place(board, &virtio_net_class, cfg->nics[index].slot, vmcfg_nic_place(cfg, index));
 }
 
 /* --- descriptors: msix..., msi..., doorbells..., intx, resample, ram; those that the layout has

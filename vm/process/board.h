@@ -6,8 +6,14 @@
  *
  * PCI slots: 0 host bridge, 1 display (which all have that start firmware, and those that somebody
  * is to look at), 2 up in the order of the configuration: disks, network cards, then the small
- * virtio devices; 26 USB; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its own; 31
- * LPC bridge. Slots are thus stable as long as the configuration is. */
+ * virtio devices; 26 USB; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its
+ * own; 31 LPC bridge. Slots are thus stable as long as the configuration is.
+ *
+ * A running VM keeps its board. So each slot with hot-plug has two functions that may stand in it,
+ * a disk and a network card, from the start and whether or not anything is configured there: one
+ * that is added to the VM gets its back end, and is inserted. That costs two threads a slot, and
+ * nothing has to be made by processes that may not make anything any more. They are the last of the
+ * board, and named after their slot, so that a saved state fits whatever stands where. */
 #pragma once
 
 #include "config/vmcfg.h"
@@ -57,6 +63,7 @@ struct board_device {
     char name[32];
     int devfn;                   /* slot * 8 + function on its bus, or BOARD_DEVFN_NONE */
     struct board_device *bridge; /* the root port before it; NULL: on bus 0 */
+    struct board_device *card;   /* a root port's: the function that stands in its slot, or NULL */
     struct dev_layout layout;
     union {
         struct debugcon_params debugcon;
@@ -121,8 +128,8 @@ struct board_parts {
     void *hooks_ctx;
     /* vmx */
     struct fw_cfg_items *fw_cfg;
-    struct blk **blk; /* [cfg->disk_count] */
-    struct nic **nic; /* [cfg->nic_count] */
+    struct blk **blk; /* [VMCFG_DISK_PLACES] */
+    struct nic **nic; /* [VMCFG_NIC_PLACES] */
     struct chr *console;
     struct display_sink display;
     struct xhci_params xhci;
@@ -172,6 +179,12 @@ void board_reset_shells(struct board *board);
 
 /* The first device of a class, or NULL. */
 struct board_device *board_find(struct board *board, const struct dev_class *class);
-/* Root port `index`, and what stands behind it; NULL: there is none. */
+/* Root port `index`, and what stands in its slot; NULL: there is none. */
 struct board_device *board_port(const struct board *board, unsigned index);
 struct board_device *board_card(const struct board *board, unsigned index);
+/* A slot's (0 up) function of a class, whether it stands in it or not. */
+struct board_device *board_spare(const struct board *board, unsigned index,
+                                 const struct dev_class *class);
+/* The device of disk or card `index` of the configuration. */
+struct board_device *board_disk(const struct board *board, const struct vmcfg *cfg, unsigned index);
+struct board_device *board_nic(const struct board *board, const struct vmcfg *cfg, unsigned index);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/range.h"
 #include "vm/pci/pci_intx.h"
 #include "vm/process/board.h"
 #include "vm/process/vcpus.h"
@@ -92,6 +93,18 @@ static int make_shell(struct board_device *d, const struct bus_ops *ops, struct 
     return pci_shell_create(d->name, &d->layout, &w, &d->shell, err);
 }
 
+/* What does not stand in the slot is out of the guest's reach. */
+static void hold_spares(struct board *board, unsigned index)
+{
+    static const struct dev_class *const classes[] = {&virtio_blk_class, &virtio_net_class};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(classes); i++) {
+        struct board_device *d = board_spare(board, index, classes[i]);
+        if (d)
+            pci_shell_set_upstream(d->shell, NULL);
+    }
+}
+
 /* Cards that the VM is configured with are in at power-on. */
 static void connect_ports(struct board *board)
 {
@@ -99,6 +112,7 @@ static void connect_ports(struct board *board)
         struct board_device *port = board_port(board, i), *card = board_card(board, i);
         if (!port)
             continue;
+        hold_spares(board, i);
         root_port_connect(port->dev, port->shell, card ? card->shell : NULL, true);
         pci_shell_reset(port->shell);
     }

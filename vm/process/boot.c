@@ -88,24 +88,15 @@ struct fw_cfg_items *boot_fw_cfg(struct boot *boot)
     return boot->items;
 }
 
-/* The board has a device for each disk and each card, in the order of the configuration. */
-static const struct board_device *nth(const struct board *board, const struct dev_class *class,
-                                      unsigned n)
-{
-    for (unsigned i = 0; i < board->count; i++)
-        if (board->device[i]->class == class && n-- == 0)
-            return board->device[i];
-    return NULL;
-}
-
 static void order_devices(struct boot *boot, const struct board *board)
 {
     struct vmcfg_boot_device list[VMCFG_DISKS_MAX + VMCFG_NICS_MAX];
-    unsigned count = vmcfg_boot_sequence(&boot->env->cfg, list);
+    const struct vmcfg *cfg = &boot->env->cfg;
+    unsigned count = vmcfg_boot_sequence(cfg, list);
 
     for (unsigned i = 0; i < count; i++) {
-        const struct board_device *d =
-            nth(board, list[i].nic ? &virtio_net_class : &virtio_blk_class, list[i].index);
+        const struct board_device *d = list[i].nic ? board_nic(board, cfg, list[i].index)
+                                                   : board_disk(board, cfg, list[i].index);
         if (d)
             fw_boot_order_add(&boot->order, list[i].nic ? FW_BOOT_NIC : FW_BOOT_DISK,
                               d->bridge ? d->bridge->devfn / 8 : -1, (unsigned)d->devfn / 8,

@@ -53,28 +53,33 @@ int handover_open_disks(struct handover *handover, const struct vmcfg *cfg, stru
     int rc = aio_create(AIO_PLAIN, &aio, err);
 
     for (unsigned i = 0; i < cfg->disk_count && rc == 0; i++)
-        rc = open_one(&cfg->disks[i], aio, &handover->disk[i], err);
+        rc = open_one(&cfg->disks[i], aio, &handover->disk[vmcfg_disk_place(cfg, i)], err);
     return rc;
 }
 
-void handover_init(struct handover *handover, const struct vmcfg *cfg)
+void handover_init(struct handover *handover)
 {
-    handover->disk_count = cfg->disk_count;
-    handover->nic_count = cfg->nic_count;
-    for (unsigned i = 0; i < cfg->disk_count; i++)
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES; i++)
         disk_given_init(&handover->disk[i], NULL);
-    for (unsigned i = 0; i < cfg->nic_count; i++)
+    for (unsigned i = 0; i < VMCFG_NIC_PLACES; i++)
         handover->nic[i].count = 0;
+}
+
+void handover_nic_free(struct handover_nic *nic)
+{
+    for (unsigned f = 0; f < nic->count; f++)
+        (void)close_fd(nic->fd[f]);
+    nic->count = 0;
 }
 
 void handover_free(struct handover *handover)
 {
-    for (unsigned i = 0; i < handover->disk_count; i++)
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES; i++) {
         disk_given_free(&handover->disk[i]);
-    for (unsigned i = 0; i < handover->nic_count; i++)
-        for (unsigned f = 0; f < handover->nic[i].count; f++)
-            (void)close_fd(handover->nic[i].fd[f]);
-    handover->disk_count = handover->nic_count = 0;
+        disk_given_init(&handover->disk[i], NULL);
+    }
+    for (unsigned i = 0; i < VMCFG_NIC_PLACES; i++)
+        handover_nic_free(&handover->nic[i]);
 }
 
 int handover_add_nic_fd(struct handover_nic *nic, int fd)
@@ -87,13 +92,20 @@ int handover_add_nic_fd(struct handover_nic *nic, int fd)
     return 0;
 }
 
-int handover_send_disk(const struct disk_given *disk, unsigned number, int socket)
+int handover_send_nic(const struct handover_nic *nic, unsigned place, int socket)
+{
+    struct link_message m = {.kind = LINK_NIC, .value = place};
+
+    return nic->count ? link_send(socket, &m, nic->fd, nic->count) : 0;
+}
+
+int handover_send_disk(const struct disk_given *disk, unsigned place, int socket)
 {
     int rc = 0;
 
     for (unsigned f = 0; f < disk->count && rc == 0; f++) {
         const struct disk_given_file *file = &disk->file[f];
-        struct link_message m = {.kind = LINK_DISK_FILE, .value = number};
+        struct link_message m = {.kind = LINK_DISK_FILE, .value = place};
         m.file.flags = file->flags;
         (void)snprintf(m.file.name, sizeof m.file.name, "%s", file->name);
         rc = link_send(socket, &m, &file->fd, 1);
@@ -103,13 +115,13 @@ int handover_send_disk(const struct disk_given *disk, unsigned number, int socke
 
 int handover_send(const struct handover *handover, int socket, struct err *err)
 {
-    struct link_message nic = {.kind = LINK_NIC}, end = {.kind = LINK_END_OF_FILES};
+    struct link_message end = {.kind = LINK_END_OF_FILES};
     int rc = 0;
 
-    for (unsigned i = 0; i < handover->disk_count && rc == 0; i++)
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES && rc == 0; i++)
         rc = handover_send_disk(&handover->disk[i], i, socket);
-    for (nic.value = 0; nic.value < handover->nic_count && rc == 0; nic.value++)
-        rc = link_send(socket, &nic, handover->nic[nic.value].fd, handover->nic[nic.value].count);
+    for (unsigned i = 0; i < VMCFG_NIC_PLACES && rc == 0; i++)
+        rc = handover_send_nic(&handover->nic[i], i, socket);
     if (rc == 0)
         rc = link_send(socket, &end, NULL, 0);
     return rc < 0 ? err_sys(err, rc, "cannot hand over disks and network cards") : 0;
@@ -120,10 +132,10 @@ int handover_take(struct handover *handover, struct link_message *m, int *fds, u
     unsigned taken = 0;
     int rc = 0;
 
-    if (m->kind == LINK_DISK_FILE && m->value < handover->disk_count && count == 1) {
+    if (m->kind == LINK_DISK_FILE && m->value < VMCFG_DISK_PLACES && count == 1) {
         m->file.name[sizeof m->file.name - 1] = '\0';
         rc = disk_given_add(&handover->disk[m->value], m->file.name, m->file.flags, fds[taken++]);
-    } else if (m->kind == LINK_NIC && m->value < handover->nic_count) {
+    } else if (m->kind == LINK_NIC && m->value < VMCFG_NIC_PLACES) {
         while (taken < count && rc == 0)
             rc = handover_add_nic_fd(&handover->nic[m->value], fds[taken++]);
     } else {

@@ -20,8 +20,12 @@
  *            restored (VM_FD_STATE) comes up so, and says it by DONE instead of STARTED
  *   SAVE     while paused: the state (savefile.h) into the descriptor that comes with it
  *   RESUME   vmx first
- *   DISK_CLOSE, DISK_OPEN, NIC_LINK
- *            while paused, vmx only
+ *   DISK_CLOSE, DISK_OPEN, NIC_LINK, NIC_CLOSE, NIC_OPEN
+ *            while paused, vmx only; `value` is a place (vmcfg_disk_place)
+ *   CARD_INSERT, CARD_EJECT
+ *            vmm only, while it runs: what stands in a slot with hot-plug. EJECT is answered when
+ *            the guest has let go of the card; KEEP has no answer of its own and makes EJECT be
+ *            answered, by -ETIMEDOUT if the card is still in
  */
 #pragma once
 
@@ -94,10 +98,15 @@ enum link_kind {
     LINK_PAUSE,        /* parent; see above */
     LINK_RESUME,
     LINK_SAVE,
-    LINK_DISK_CLOSE, /* disk `value`: flushed, closed, unlocked */
-    LINK_DISK_OPEN,  /* disk `value`, of the DISK_FILEs that have come before; none: no disc */
-    LINK_NIC_LINK,   /* network card value / 2: its cable is in (bit 0) or out */
-    LINK_DONE,       /* vmm, vmx: value is 0 or an errno, text says more */
+    LINK_DISK_CLOSE,  /* disk `value`: flushed, closed, unlocked */
+    LINK_DISK_OPEN,   /* disk `value`, of the DISK_FILEs that have come before; none: no disc */
+    LINK_NIC_LINK,    /* network card value / 2: its cable is in (bit 0) or out */
+    LINK_NIC_CLOSE,   /* network card `value` lets go of its network */
+    LINK_NIC_OPEN,    /* network card `value` is at that of the NIC that came before */
+    LINK_CARD_INSERT, /* value / 2: the slot (1 up); bit 0: a network card; else a disk */
+    LINK_CARD_EJECT,  /* the card of slot `value` */
+    LINK_CARD_KEEP,   /* the same: nobody waits any more */
+    LINK_DONE,        /* vmm, vmx: value is 0 or an errno, text says more */
     LINK_KIND_MAX
 };
 
@@ -113,6 +122,17 @@ struct link_file {
     char name[DISK_NAME_MAX];
 };
 
+/* What a disk that is opened is, of the configuration. */
+struct link_disk {
+    uint8_t format; /* enum vmcfg_disk_format */
+    bool readonly;
+};
+
+struct link_nic {
+    uint8_t mac[6];
+    bool connected;
+};
+
 struct link_message {
     uint32_t kind;
     uint32_t value; /* DEVICE_FDS, RESET_DEVICE: device number; REQUEST: enum machine_request;
@@ -121,6 +141,8 @@ struct link_message {
         struct link_entry entry; /* READY, RESET_DONE */
         char text[ERR_TEXT_MAX]; /* ENDED, DONE */
         struct link_file file;   /* DISK_FILE */
+        struct link_disk disk;   /* DISK_OPEN */
+        struct link_nic nic;     /* NIC_OPEN */
     };
 };
 

@@ -111,7 +111,7 @@ static int open_vhost(struct handover_nic *nic, unsigned queues)
     return rc;
 }
 
-static int open_nic(const struct vmcfg_nic *cfg, struct handover_nic *nic, struct err *err)
+int resources_open_nic(const struct vmcfg_nic *cfg, struct handover_nic *nic, struct err *err)
 {
     int fds[VMCFG_NIC_QUEUES_MAX];
     bool tap = cfg->type == VMCFG_NIC_TAP;
@@ -129,7 +129,7 @@ static int open_nics(const struct vmcfg *cfg, struct resources *res, struct err 
     int rc = 0;
 
     for (unsigned i = 0; i < cfg->nic_count && rc == 0; i++) {
-        rc = open_nic(&cfg->nics[i], &res->handover.nic[i], err);
+        rc = resources_open_nic(&cfg->nics[i], &res->handover.nic[vmcfg_nic_place(cfg, i)], err);
         if (rc < 0)
             (void)err_prefix(err, rc, "network card %u", cfg->nics[i].index);
     }
@@ -163,7 +163,7 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
                    struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err)
 {
     *res = (struct resources){0};
-    handover_init(&res->handover, cfg);
+    handover_init(&res->handover);
     int rc = open_streams(cfg, stdio_fd, res, vmx, err);
     if (rc == 0)
         rc = open_input("kernel", cfg->kernel, vmx, VM_FD_KERNEL, err);

@@ -19,4 +19,6 @@ int resources_open(const struct vmcfg *cfg, int stdio_fd, struct resources *res,
                    struct spawn_fds *vmm, struct spawn_fds *vmx, struct err *err);
 /* To vmx, which runs: what is not handed over by inheritance. */
 int resources_hand_over(struct resources *res, int vmx_control, struct err *err);
+/* One card's network: `nic` is empty, and the caller's in every case. */
+int resources_open_nic(const struct vmcfg_nic *cfg, struct handover_nic *nic, struct err *err);
 void resources_close(struct resources *res);

@@ -332,6 +332,8 @@ static void finish_change(struct vm *vm)
         vm->is_restored = false;
         has_started(vm);
     }
+    if (change->rc == 0 && change->cfg)
+        (void)usage_rename(vm->usage_fd, &vm->cfg);
     vm->changed(vm->changed_ctx);
     if (change->rc == 0 && change->flags & VM_CHANGE_END)
         end(vm, VM_END_SUSPENDED, NULL);

@@ -296,8 +296,11 @@ static int compare(const struct vmcfg *saved, const struct vmcfg *now, struct er
         return err_set(err, -EINVAL, "it was saved with other firmware than the VM has now");
     for (unsigned i = 0; i < now->disk_count; i++)
         if (saved->disks[i].slot != now->disks[i].slot ||
+            saved->disks[i].bus != now->disks[i].bus ||
+            saved->disks[i].controller != now->disks[i].controller ||
+            saved->disks[i].unit != now->disks[i].unit ||
             saved->disks[i].readonly != now->disks[i].readonly)
-            return err_set(err, -EINVAL, "disk %u was another kind of disk when it was saved", i);
+            return err_set(err, -EINVAL, "disk %u was another disk when it was saved", i);
     for (unsigned i = 0; i < now->nic_count; i++)
         if (now->nics[i].mac_static &&
             memcmp(saved->nics[i].mac, now->nics[i].mac, sizeof now->nics[i].mac) != 0)

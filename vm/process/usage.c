@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,12 +17,27 @@ enum { NIC_KEY = 4000 }; /* of the first network card, as clients know it */
 
 static void name_all(const struct vmcfg *cfg, struct usage *usage)
 {
+    memset(usage->disk_name, 0, sizeof usage->disk_name);
+    memset(usage->nic_name, 0, sizeof usage->nic_name);
     for (unsigned i = 0; i < cfg->disk_count; i++)
-        (void)snprintf(usage->disk_name[i], USAGE_NAME_MAX, "%s%u:%u",
+        (void)snprintf(usage->disk_name[vmcfg_disk_place(cfg, i)], USAGE_NAME_MAX, "%s%u:%u",
                        vmcfg_bus_word(cfg->disks[i].bus), cfg->disks[i].controller,
                        cfg->disks[i].unit);
     for (unsigned i = 0; i < cfg->nic_count; i++)
-        (void)snprintf(usage->nic_name[i], USAGE_NAME_MAX, "%u", NIC_KEY + cfg->nics[i].index);
+        (void)snprintf(usage->nic_name[vmcfg_nic_place(cfg, i)], USAGE_NAME_MAX, "%u",
+                       NIC_KEY + cfg->nics[i].index);
+}
+
+int usage_rename(int fd, const struct vmcfg *cfg)
+{
+    struct usage *usage;
+    int rc = usage_map(fd, true, &usage);
+
+    if (rc < 0)
+        return rc;
+    name_all(cfg, usage);
+    usage_unmap(usage);
+    return 0;
 }
 
 int usage_create(const struct vmcfg *cfg, int *ret_fd, struct err *err)
@@ -30,12 +46,9 @@ int usage_create(const struct vmcfg *cfg, int *ret_fd, struct err *err)
 
     if (fd < 0 || ftruncate(fd, sizeof(struct usage)) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
         return err_sys(err, -errno, "cannot make the memory for a VM's counters");
-    struct usage *usage;
-    int rc = usage_map(fd, true, &usage);
+    int rc = usage_rename(fd, cfg);
     if (rc < 0)
         return err_sys(err, rc, "cannot map the memory for a VM's counters");
-    name_all(cfg, usage);
-    usage_unmap(usage);
     *ret_fd = TAKE_FD(fd);
     return 0;
 }

@@ -16,13 +16,15 @@
 enum { USAGE_NAME_MAX = 16 };
 
 struct usage {
-    struct disk_usage disk[VMCFG_DISKS_MAX]; /* as in the configuration */
-    struct nic_stats nic[VMCFG_NICS_MAX];
+    struct disk_usage disk[VMCFG_DISK_PLACES]; /* by place (vmcfg_disk_place) */
+    struct nic_stats nic[VMCFG_NIC_PLACES];
     /* Written by the parent: "scsi0:0"; "4000", the card's key. "": there is none. */
-    char disk_name[VMCFG_DISKS_MAX][USAGE_NAME_MAX], nic_name[VMCFG_NICS_MAX][USAGE_NAME_MAX];
+    char disk_name[VMCFG_DISK_PLACES][USAGE_NAME_MAX], nic_name[VMCFG_NIC_PLACES][USAGE_NAME_MAX];
 };
 
 int usage_create(const struct vmcfg *cfg, int *ret_fd, struct err *err);
+/* The names again: disks and cards have come and gone. */
+int usage_rename(int fd, const struct vmcfg *cfg);
 /* fd stays the caller's. Refuses what is not such a page: -EINVAL. */
 int usage_map(int fd, bool writable, struct usage **ret_usage);
 void usage_unmap(const struct usage *usage); /* accepts NULL */

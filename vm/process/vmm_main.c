@@ -57,6 +57,7 @@ struct vmm {
                             processors stand still is of no account */
     _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
     _Atomic(unsigned) cards_out;   /* and of those whose card the guest has let go */
+    unsigned ejecting;             /* the slot (1 up) that the parent waits for; 0: none */
     int event_fd;
     struct err engine_notice; /* why it is not the first choice; said once the VM runs */
     struct err crash;         /* MACHINE_CRASHED: why; written before the bit is set */
@@ -296,9 +297,54 @@ static void report_cards(struct vmm *v)
 {
     unsigned cards = atomic_exchange(&v->cards_out, 0);
 
-    for (unsigned port = 0; port < PCI_PORTS_MAX; port++)
-        if (cards & 1u << port)
-            log_info("slot %u: its card is out", port + 1);
+    for (unsigned port = 0; port < PCI_PORTS_MAX; port++) {
+        if (!(cards & 1u << port))
+            continue;
+        log_info("slot %u: its card is out", port + 1);
+        if (v->ejecting == port + 1) {
+            v->ejecting = 0;
+            answer(0, NULL);
+        }
+    }
+}
+
+static void insert_card(struct vmm *v, unsigned slot, bool nic)
+{
+    struct board_device *port = board_port(v->board, slot - 1);
+    struct board_device *card =
+        board_spare(v->board, slot - 1, nic ? &virtio_net_class : &virtio_blk_class);
+    struct err err = ERR_INIT;
+    int rc = card ? root_port_choose(port->dev, card->shell) : -ENODEV;
+
+    if (rc == 0) {
+        port->card = card;
+        rc = root_port_insert(port->dev);
+    }
+    answer(rc < 0 ? err_sys(&err, rc, "slot %u", slot) : 0, &err);
+}
+
+static void eject_card(struct vmm *v, unsigned slot)
+{
+    struct board_device *port = board_port(v->board, slot - 1);
+    struct err err = ERR_INIT;
+    int rc = port ? root_port_eject(port->dev) : -ENOENT;
+
+    if (rc == -ENODEV)
+        answer(0, NULL); /* it is out already */
+    else if (rc < 0 && rc != -EBUSY)
+        answer(err_sys(&err, rc, "slot %u", slot), &err);
+    else
+        v->ejecting = slot;
+}
+
+static void keep_card(struct vmm *v, unsigned slot)
+{
+    struct err err = ERR_INIT;
+
+    if (!slot || v->ejecting != slot || root_port_keep(board_port(v->board, slot - 1)->dev) < 0)
+        return; /* it has been answered, or is about to */
+    v->ejecting = 0;
+    answer(err_set(&err, -ETIMEDOUT, "the guest does not let go of it"), &err);
 }
 
 static void on_events(void *ctx, uint32_t events)
@@ -377,6 +423,12 @@ static void on_control(void *ctx, uint32_t events)
         request(v, MACHINE_RESET);
     else if (m.kind == LINK_MOVE_CARD)
         move_card(v, m.value);
+    else if (m.kind == LINK_CARD_INSERT)
+        insert_card(v, m.value / 2, m.value % 2);
+    else if (m.kind == LINK_CARD_EJECT)
+        eject_card(v, m.value);
+    else if (m.kind == LINK_CARD_KEEP)
+        keep_card(v, m.value);
     else if (m.kind == LINK_PAUSE)
         pause_machine(v);
     else if (m.kind == LINK_SAVE)

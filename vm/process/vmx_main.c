@@ -9,6 +9,7 @@
  * or the parent is gone. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,9 +41,9 @@ struct vmx {
     struct usage *usage;
     struct board *board;
     struct boot *boot;
-    struct handover handover; /* disks use theirs as long as they are open */
-    struct blk *blk[VMCFG_DISKS_MAX];
-    struct nic *nic[VMCFG_NICS_MAX];
+    struct handover handover;           /* disks use theirs as long as they are open */
+    struct blk *blk[VMCFG_DISK_PLACES]; /* NULL: none, nor may one come */
+    struct nic *nic[VMCFG_NIC_PLACES];
     struct chr *serial, *console;
     struct chr_ring *serial_ring;
     struct console_page *console_page; /* NULL: no display */
@@ -80,35 +81,45 @@ static void *server_main(void *arg)
 
 /* --- back ends --- */
 
-static int open_given(struct vmx *v, unsigned i, struct aio *aio, struct disk **ret_disk,
-                      struct err *err)
+static int open_given(struct vmx *v, const struct vmcfg_disk *disk, unsigned place, struct aio *aio,
+                      struct disk **ret_disk, struct err *err)
 {
-    struct disk_options options = handover_disk_options(&v->env.cfg.disks[i]);
-    struct disk_given *given = &v->handover.disk[i];
+    struct disk_options options = handover_disk_options(disk);
+    struct disk_given *given = &v->handover.disk[place];
 
     int rc = disk_open(&given->host, given->file[0].name, &options, aio, ret_disk, err);
     if (rc == 0)
-        disk_count_into(*ret_disk, &v->usage->disk[i]);
+        disk_count_into(*ret_disk, &v->usage->disk[place]);
     return rc;
+}
+
+static int open_empty(struct vmx *v, unsigned place, struct err *err)
+{
+    struct aio *aio = NULL;
+    int rc = aio_create(AIO_AUTO, &aio, err);
+
+    return rc < 0 ? rc : blk_disk_open_empty(aio, &v->blk[place], err);
 }
 
 static int open_disk(struct vmx *v, unsigned i, struct err *err)
 {
+    unsigned place = vmcfg_disk_place(&v->env.cfg, i);
     struct aio *aio = NULL;
     struct disk *opened;
-    int rc = aio_create(AIO_AUTO, &aio, err);
 
-    if (rc == 0 && !v->handover.disk[i].count)
-        return blk_disk_open_empty(aio, &v->blk[i], err);
+    if (!v->handover.disk[place].count)
+        return open_empty(v, place, err);
+    int rc = aio_create(AIO_AUTO, &aio, err);
     if (rc == 0)
-        rc = open_given(v, i, aio, &opened, err);
-    return rc < 0 ? rc : blk_disk_open(opened, &v->blk[i], err);
+        rc = open_given(v, &v->env.cfg.disks[i], place, aio, &opened, err);
+    return rc < 0 ? rc : blk_disk_open(opened, &v->blk[place], err);
 }
 
 static int open_nic(struct vmx *v, unsigned i, struct err *err)
 {
     const struct vmcfg_nic *nic = &v->env.cfg.nics[i];
-    struct handover_nic *given = &v->handover.nic[i];
+    unsigned place = vmcfg_nic_place(&v->env.cfg, i);
+    struct handover_nic *given = &v->handover.nic[place];
     struct nic_params params = {.kind = nic->type == VMCFG_NIC_TAP ? NIC_TAP : NIC_USER,
                                 .queues = nic->queues,
                                 .vhost = given->count == 2 * nic->queues};
@@ -119,11 +130,40 @@ static int open_nic(struct vmx *v, unsigned i, struct err *err)
     if (params.vhost)
         memcpy(params.vhost_fd, given->fd + nic->queues, nic->queues * sizeof given->fd[0]);
     memcpy(params.mac, nic->mac, sizeof params.mac);
-    int rc = nic_create(&params, &v->nic[i], err);
+    int rc = nic_create(&params, &v->nic[place], err);
     if (rc == 0)
-        nic_count_into(v->nic[i], &v->usage->nic[i]);
+        nic_count_into(v->nic[place], &v->usage->nic[place]);
     if (rc == 0)
-        nic_set_link(v->nic[i], nic->connected);
+        nic_set_link(v->nic[place], nic->connected);
+    return rc;
+}
+
+/* A user-mode card that has no network yet. */
+static int open_no_nic(struct vmx *v, unsigned place, struct err *err)
+{
+    const struct nic_params params = {.kind = NIC_USER, .fd = {-1}, .queues = 1};
+    int rc = nic_create(&params, &v->nic[place], err);
+
+    if (rc < 0)
+        return rc;
+    nic_unplug(v->nic[place]);
+    nic_count_into(v->nic[place], &v->usage->nic[place]);
+    return 0;
+}
+
+/* What of each slot with hot-plug nothing is configured for, for what may come (board.h). */
+static int open_spares(struct vmx *v, struct err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < VMCFG_SLOTS_MAX && rc == 0; i++) {
+        if (!(v->env.cfg.slots & BIT(i)))
+            continue;
+        if (!v->blk[VMCFG_DISKS_MAX + i])
+            rc = open_empty(v, VMCFG_DISKS_MAX + i, err);
+        if (rc == 0 && !v->nic[VMCFG_NICS_MAX + i])
+            rc = open_no_nic(v, VMCFG_NICS_MAX + i, err);
+    }
     return rc;
 }
 
@@ -160,14 +200,14 @@ static int open_backends(struct vmx *v, struct err *err)
     rc = open_serial(v, err);
     if (rc == 0 && v->env.cfg.console.type != VMCFG_STREAM_NONE)
         rc = open_stream(v, &v->env.cfg.console, VM_FD_CONSOLE, &v->console, err);
-    handover_init(&v->handover, &v->env.cfg);
+    handover_init(&v->handover);
     if (rc == 0)
         rc = handover_receive(&v->handover, VM_FD_CONTROL, err);
     for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
         rc = open_disk(v, i, err);
     for (unsigned i = 0; i < v->env.cfg.nic_count && rc == 0; i++)
         rc = open_nic(v, i, err);
-    return rc;
+    return rc < 0 ? rc : open_spares(v, err);
 }
 
 /* --- building --- */
@@ -262,6 +302,15 @@ static void on_link(void *ctx, uint32_t events)
     }
 }
 
+/* A card that has lost power is reset before anything else is done to it. */
+static void drain_link(struct vmx *v)
+{
+    struct pollfd waiting = {.fd = VM_FD_LINK, .events = POLLIN};
+
+    while (poll(&waiting, 1, 0) == 1 && waiting.revents == POLLIN)
+        on_link(v, 0);
+}
+
 /* --- what the parent does to a VM that runs --- */
 
 static struct state_machine state_machine_of(struct vmx *v)
@@ -274,10 +323,11 @@ static int pause_devices(struct vmx *v, struct err *err)
 {
     int rc = 0;
 
+    drain_link(v);
     board_quiesce_devices(v->board, DEV_IN_VMX);
     v->paused = true;
-    for (unsigned i = 0; i < v->env.cfg.disk_count && rc == 0; i++)
-        rc = blk_disk_flush(v->blk[i]);
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES && rc == 0; i++)
+        rc = v->blk[i] ? blk_disk_flush(v->blk[i]) : 0;
     return rc < 0 ? err_sys(err, rc, "cannot flush a disk") : 0;
 }
 
@@ -305,19 +355,35 @@ static int close_disk(struct vmx *v, unsigned i, struct err *err)
     return 0;
 }
 
-static int change_disk(struct vmx *v, unsigned i, struct err *err)
+static int change_disk(struct vmx *v, unsigned i, const struct link_disk *what, struct err *err)
 {
+    const struct vmcfg_disk disk = {.format = what->format, .readonly = what->readonly};
     struct disk *opened;
     int rc = 0;
 
     if (!v->handover.disk[i].count)
         return 0; /* no disc */
-    rc = open_given(v, i, v->blk[i]->aio, &opened, err);
+    if (what->format >= VMCFG_FORMAT_MAX)
+        return err_set(err, -EBADMSG, "an unknown format");
+    rc = open_given(v, &disk, i, v->blk[i]->aio, &opened, err);
     if (rc == 0)
         blk_disk_put(v->blk[i], opened);
     else
         forget_files(v, i);
     return rc;
+}
+
+static int plug_nic(struct vmx *v, unsigned place, const struct link_nic *what, struct err *err)
+{
+    struct handover_nic *given = &v->handover.nic[place];
+    int rc = given->count == 1 ? nic_plug(v->nic[place], given->fd[0], what->mac) : -EINVAL;
+
+    given->count = given->count == 1 ? 0 : given->count;
+    handover_nic_free(given);
+    if (rc < 0)
+        return err_set(err, rc, "a network card of this kind can not be added to a running VM");
+    nic_set_link(v->nic[place], what->connected);
+    return 0;
 }
 
 static int save_devices(struct vmx *v, int fd, struct err *err)
@@ -329,7 +395,9 @@ static int save_devices(struct vmx *v, int fd, struct err *err)
 
 static int change(struct vmx *v, const struct link_message *m, int fd, struct err *err)
 {
-    const struct vmcfg *cfg = &v->env.cfg;
+    struct blk *blk = m->value < VMCFG_DISK_PLACES ? v->blk[m->value] : NULL;
+    unsigned place = m->kind == LINK_NIC_LINK ? m->value / 2 : m->value;
+    struct nic *nic = place < VMCFG_NIC_PLACES ? v->nic[place] : NULL;
 
     if (m->kind == LINK_PAUSE)
         return pause_devices(v, err);
@@ -339,12 +407,18 @@ static int change(struct vmx *v, const struct link_message *m, int fd, struct er
         return err_set(err, -EINVAL, "the VM does not stand still");
     if (m->kind == LINK_SAVE)
         return save_devices(v, fd, err);
-    if (m->kind == LINK_DISK_CLOSE && m->value < cfg->disk_count)
+    if (m->kind == LINK_DISK_CLOSE && blk)
         return close_disk(v, m->value, err);
-    if (m->kind == LINK_DISK_OPEN && m->value < cfg->disk_count)
-        return change_disk(v, m->value, err);
-    if (m->kind == LINK_NIC_LINK && m->value / 2 < cfg->nic_count) {
-        nic_set_link(v->nic[m->value / 2], m->value % 2);
+    if (m->kind == LINK_DISK_OPEN && blk)
+        return change_disk(v, m->value, &m->disk, err);
+    if (m->kind == LINK_NIC_OPEN && nic)
+        return plug_nic(v, place, &m->nic, err);
+    if (m->kind == LINK_NIC_CLOSE && nic) {
+        nic_unplug(nic);
+        return 0;
+    }
+    if (m->kind == LINK_NIC_LINK && nic) {
+        nic_set_link(nic, m->value % 2);
         return 0;
     }
     return err_set(err, -EBADMSG, "an unknown request");
@@ -363,7 +437,7 @@ static void on_control(void *ctx, uint32_t events)
         loop_stop(v->env.loop, 0);
         return;
     }
-    if (m.kind == LINK_DISK_FILE) { /* comes before its DISK_OPEN, without an answer */
+    if (m.kind == LINK_DISK_FILE || m.kind == LINK_NIC) { /* come before OPEN, without an answer */
         (void)handover_take(&v->handover, &m, &fd, count);
         return;
     }

@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Disks and network cards that come and go while VMs run; real guests, pyVmomi. TAP.
+
+usage: host_hot.py BUILD [SCENARIO...]
+"""
+
+import os
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import guest  # noqa: E402
+from client import Client, connect, device, devices, reconnect, wait  # noqa: E402
+from client import disk as new_disk  # noqa: E402
+from guest import Guest  # noqa: E402
+from host import Host, Tap, eventually  # noqa: E402
+from pyVmomi import vim  # noqa: E402
+
+# A kernel that is loaded directly has slots when its .vmx says so.
+SLOTS = {f"pciBridge{n}.{key}": value for n in range(4, 8)
+         for key, value in (("present", "TRUE"), ("virtualDev", "pcieRootPort"))}
+KIB = 8 << 10
+
+
+def reconfigure(one, *changes):
+    wait(one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=list(changes))))
+
+
+def add_disk(one, unit, kib=KIB):
+    reconfigure(one, new_disk(-1, kib, 1000, unit))
+    return disk_at(one, unit)
+
+
+def disk_at(one, unit):
+    return next((d for d in devices(one.vm, vim.vm.device.VirtualDisk) if d.unitNumber == unit), None)
+
+
+def new_card():
+    return device("add", vim.vm.device.VirtualVmxnet3(
+        key=-2, addressType="generated",
+        backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network")))
+
+
+def names(one):
+    return one.command("cd /sys/block; ls -d vd*").split()
+
+
+def appears(one, what, seconds=20):
+    """Within that long, and how long it took by the guest's clock, hundredths of seconds."""
+    text = one.command(f"n=0; while [ ! -e {what} ] && [ $n -lt {seconds * 10} ]; do n=$((n+1)); sleep 0.1; done; "
+                       f"[ -e {what} ] && echo $n", timeout=seconds * 5)
+    return int(text) if text.isdigit() else None
+
+
+def write(one, disk, text):
+    return one.command(f"echo {text} | dd of=/dev/{disk} bs=512 conv=sync,fsync,notrunc 2>/dev/null; echo $?")
+
+
+def read(one, disk):
+    return one.command(f"echo 3 >/proc/sys/vm/drop_caches; head -n 1 /dev/{disk}")
+
+
+def disks(tap, host, client):
+    one = Guest(host, client, "disks", extra=SLOTS).boot()
+    tap.equal("one disk", names(one), ["vda"])
+    add_disk(one, 1)
+    took = appears(one, "/dev/vdb")
+    tap.check("a second one shows by itself", took is not None, one.command("dmesg | tail"))
+    print(f"# after {took} tenths of a second")
+    tap.equal("of its size, and writable", one.command("cat /sys/block/vdb/size /sys/block/vdb/ro"), f"{KIB * 2}\n0")
+    tap.equal("it is written", write(one, "vdb", "kept"), "0")
+    tap.equal("the .vmx has its slot", one.vmx.get("scsi0:1.pciSlotNumber"), "160")
+
+    wait(one.vm.Suspend())
+    wait(one.vm.PowerOn())
+    one.attach()
+    tap.equal("it survives suspension", (names(one), read(one, "vdb")), (["vda", "vdb"], "kept"))
+    snapshot = wait(one.vm.CreateSnapshot_Task("then", "", True, False))
+    write(one, "vdb", "later")
+    wait(snapshot.RevertToSnapshot_Task())
+    one.attach()
+    tap.equal("and a snapshot with memory", (names(one), read(one, "vdb")), (["vda", "vdb"], "kept"))
+    wait(one.vm.RemoveAllSnapshots_Task())
+    one.send("reboot -f\n")
+    one.expect(guest.lab.READY, guest.BOOT_S)
+    one.expect(guest.lab.COMMANDS)
+    tap.equal("and a reset", sorted(names(one)), ["vda", "vdb"])
+    added = next(d for d in names(one) if one.command(f"cat /sys/block/{d}/size") == str(KIB * 2))
+    tap.equal("with what it has", read(one, added), "kept")
+
+    os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
+    client.__init__(eventually(lambda: reconnect(host)))
+    one.vm = client.same(one.vm)
+    file = one.path(one.vmx["scsi0:1.fileName"])
+    reconfigure(one, device("remove", disk_at(one, 1), "destroy"))
+    tap.equal("a later hostd removes it", len(names(one)), 1)
+    tap.check("and its file", eventually(lambda: not os.path.exists(file)))
+    tap.equal("the API has one", len(devices(one.vm, vim.vm.device.VirtualDisk)), 1)
+    add_disk(one, 3, kib=4096)
+    tap.check("the slot is free again", appears(one, f"/dev/{'vdb' if 'vda' in names(one) else 'vda'}") is not None)
+    reconfigure(one, device("remove", disk_at(one, 3)))
+    tap.check("a disk that is only removed keeps its file", [n for n in os.listdir(host.path("disks"))
+                                                             if n.endswith("_1.vmdk") or n == "disks.vmdk"])
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    one.remove()
+
+
+def cards(tap, host, client):
+    one = Guest(host, client, "cards", extra=SLOTS).boot()
+    reconfigure(one, new_card())
+    took = appears(one, "/sys/class/net/eth1")
+    tap.check("a second card shows by itself", took is not None, one.command("dmesg | tail"))
+    card = devices(one.vm, vim.vm.device.VirtualEthernetCard)[1]
+    tap.equal("with its address", one.command("cat /sys/class/net/eth1/address"), card.macAddress)
+    one.command("ip link set eth1 up; udhcpc -q -n -t 5 -T 3 -i eth1", timeout=300)
+    tap.check("and gets one of the network", "inet " in one.command("ip addr show eth1"), one.command("ip addr"))
+    reconfigure(one, device("remove", card))
+    tap.equal("removed, it is gone", one.command("ls -d /sys/class/net/eth*"), "/sys/class/net/eth0")
+    tap.equal("for the API as well", len(devices(one.vm, vim.vm.device.VirtualEthernetCard)), 1)
+    reconfigure(one, new_card())
+    tap.check("and another one comes", appears(one, "/sys/class/net/eth1") is not None)
+    wait(one.vm.Suspend())
+    wait(one.vm.PowerOn())
+    one.attach()
+    one.command("ip link set eth1 up; udhcpc -q -n -t 5 -T 3 -i eth1", timeout=300)
+    tap.check("which works after a suspension", "inet " in one.command("ip addr show eth1"),
+              one.command("ip addr"))
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    one.remove()
+
+
+def limits(tap, host, client):
+    """What can not be says why, and changes nothing."""
+    one = Guest(host, client, "limits", extra=SLOTS).boot()
+    for unit in range(1, 5):
+        add_disk(one, unit, kib=1024)
+    fault = tap.raises("a fifth device", vim.fault.TooManyDevices, lambda: add_disk(one, 5, kib=1024))
+    tap.check("hears that the slots are taken", fault and "4 slots" in fault.msg, fault and fault.msg)
+    tap.equal("and leaves no file", sorted(n for n in os.listdir(host.path("limits")) if n.endswith("-flat.vmdk")),
+              sorted(["disk-flat.vmdk", "limits-flat.vmdk"] + [f"limits_{n}-flat.vmdk" for n in range(1, 4)]))
+    fault = tap.raises("what was there at power-on stays", vim.fault.DeviceHotPlugNotSupported,
+                       lambda: reconfigure(one, device("remove", disk_at(one, 0))))
+    tap.check("and says why", fault and "slot" in fault.msg, fault and fault.msg)
+    tap.check("all are there", eventually(lambda: len(names(one)) == 5))
+    one.command("cd /sys/bus/pci_express/drivers/pciehp; for d in *:pcie*; do echo $d >unbind; done")
+    fault = tap.raises("a guest that does not let go", vim.fault.GenericVmConfigFault,
+                       lambda: reconfigure(one, device("remove", disk_at(one, 1))))
+    tap.check("is told of", fault and "let go" in fault.msg, fault and fault.msg)
+    tap.check("and keeps it", disk_at(one, 1) and len(names(one)) == 5)
+    one.remove()
+    bare = Guest(host, client, "bare").boot()
+    tap.raises("a VM without slots", vim.fault.DeviceHotPlugNotSupported, lambda: add_disk(bare, 1))
+    bare.remove()
+
+
+SCENARIOS = [disks, cards, limits]
+
+
+def main():
+    build, names_ = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    guest.prepare(build)
+    with Host(build) as host:
+        client = Client(connect(host))
+        Tap().run([s for s in SCENARIOS if not names_ or s.__name__ in names_], host, client)
+
+
+if __name__ == "__main__":
+    main()
