@@ -66,13 +66,16 @@ int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, si
                  struct err *err)
 {
     char beside[PATH_MAX];
+    struct stat old;
+    bool is_there = fstatat(dir_fd, path, &old, 0) == 0;
     int rc;
 
     if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
         return err_sys(err, -ENAMETOOLONG, "cannot write \"%s\"", path);
     (void)unlinkat(dir_fd, beside, 0);
     cleanup_fd int fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    rc = fd < 0 ? -errno : file_write_all(fd, data, len);
+    rc = fd < 0 || (is_there && fchmod(fd, old.st_mode & 0777) < 0) ? -errno
+                                                                    : file_write_all(fd, data, len);
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;
     if (rc == 0 && renameat(dir_fd, beside, dir_fd, path) < 0)

@@ -17,6 +17,6 @@ int file_write_all(int fd, const void *data, size_t len);
 
 /* Puts new content at `path` so that a crash at any moment leaves the old or the new, never a
  * mixture, and that the new one is on stable storage when this returns: a file beside it, fsync,
- * rename, fsync of the folder. */
+ * rename, fsync of the folder. `mode`: of one that was not there. */
 int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, size_t len,
                  struct err *err);

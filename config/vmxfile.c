@@ -16,6 +16,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/parse_num.h"
 #include "base/utf8.h"
 
@@ -609,61 +610,13 @@ void vmxfile_write(const struct vmxfile *vmx, struct buf *out)
         buf_put(out, vmx->lines[i].raw, vmx->lines[i].raw_len);
 }
 
-static int write_all(int fd, const uint8_t *p, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        p += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int sync_folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    cleanup_free char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    cleanup_fd int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-/* Writes `data` to the temporary file and renames it to `path`; the caller removes a leftover. */
-static int replace_file(const char *path, char *temporary, const struct buf *data)
-{
-    cleanup_fd int fd = mkostemp(temporary, O_CLOEXEC);
-    struct stat old;
-
-    if (fd < 0)
-        return -errno;
-    int rc = write_all(fd, data->data, data->len);
-    if (!rc && fchmod(fd, stat(path, &old) < 0 ? 0600 : old.st_mode & 0777) < 0)
-        rc = -errno;
-    if (!rc && fsync(fd) < 0)
-        rc = -errno;
-    if (!rc && rename(temporary, path) < 0)
-        rc = -errno;
-    if (rc < 0)
-        (void)unlink(temporary);
-    return rc < 0 ? rc : sync_folder_of(path);
-}
-
 int vmxfile_save(const struct vmxfile *vmx, const char *path, struct err *err)
 {
+    cleanup_free char *target = realpath(path, NULL); /* behind a link */
     cleanup_buf struct buf data = {0};
-    cleanup_free char *temporary = NULL, *target = realpath(path, NULL); /* behind a link */
 
-    if (!target)
-        target = strdup(path);
-    if (!target || asprintf(&temporary, "%s.XXXXXX", target) < 0) {
-        temporary = NULL;
-        return err_sys(err, -ENOMEM, "%s", path);
-    }
     vmxfile_write(vmx, &data);
-    int rc = data.failed ? -ENOMEM : replace_file(target, temporary, &data);
-    return rc < 0 ? err_sys(err, rc, "%s: cannot be written", path) : 0;
+    if (data.failed)
+        return err_sys(err, -ENOMEM, "%s", path);
+    return file_replace(AT_FDCWD, target ? target : path, 0600, data.data, data.len, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/model/snapshot_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,16 +16,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/range.h"
+#include "hostd/model/snapshot_disks.h"
 
-enum { NUMBER_MAX = 999999, CHAIN_MAX = DISK_CHAIN_MAX, NVRAM_MAX = 4 << 20 };
-
-/* The VM's disks: where, and which file. */
-struct disks {
-    unsigned count;
-    struct {
-        char node[16], file[DISK_NAME_MAX];
-    } disk[VMSD_DISKS_MAX];
-};
+enum { CHAIN_MAX = DISK_CHAIN_MAX, NVRAM_MAX = 4 << 20 };
 
 void snapshot_files_list_path(const struct snapshot_files *files, char path[PATH_MAX])
 {
@@ -35,6 +29,25 @@ void snapshot_files_vmx_path(const struct snapshot_files *files, uint32_t uid, c
 {
     (void)snprintf(path, PATH_MAX, "%.3800s/%.200s-Snapshot%u.vmx", files->folder, files->stem,
                    uid);
+}
+
+/* STEM.vmsd.plan, STEM.vmsd.next */
+static void plan_path(const struct snapshot_files *files, const char *what, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.3800s/%.200s.vmsd.%s", files->folder, files->stem, what);
+}
+
+bool snapshot_files_has_plan(const struct snapshot_files *files)
+{
+    char path[PATH_MAX];
+
+    plan_path(files, "plan", path);
+    return access(path, F_OK) == 0;
+}
+
+static void vmx_path(const struct snapshot_files *files, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.3800s/%.200s.vmx", files->folder, files->stem);
 }
 
 static void nvram_path(const struct snapshot_files *files, uint32_t uid, char path[PATH_MAX])
@@ -68,8 +81,7 @@ void snapshot_files_free(struct snapshot_files *files)
     vmxfile_destroy(TAKE_PTR(files->vmx));
     vmxfile_destroy(TAKE_PTR(files->before));
     files->state_fd = close_fd(files->state_fd);
-    free(TAKE_PTR(files->gone.name));
-    files->gone.count = 0;
+    snapshot_plan_destroy(TAKE_PTR(files->plan));
 }
 
 int snapshot_files_open(struct snapshot_files *files, struct err *err)
@@ -92,86 +104,11 @@ void snapshot_files_close(struct snapshot_files *files)
     files->dir = (struct disk_dir){0};
 }
 
-static void add_gone(struct snapshot_files *files, const char *name)
-{
-    struct snapshot_names *gone = &files->gone;
-    char(*more)[DISK_NAME_MAX] = reallocarray(gone->name, gone->count + 1, sizeof *more);
-
-    if (!more)
-        return; /* it stays behind */
-    gone->name = more;
-    (void)snprintf(more[gone->count++], DISK_NAME_MAX, "%s", name);
-}
-
-/* --- the VM's own disks --- */
-
-static const char *get(const struct vmxfile *vmx, const char *node, const char *what)
-{
-    char key[48];
-
-    (void)snprintf(key, sizeof key, "%s.%s", node, what);
-    return vmxfile_get(vmx, key);
-}
-
-/* Snapshots do not touch independent disks and CDs. */
-static bool takes_part(const struct vmxfile *vmx, const char *node)
-{
-    const char *type = get(vmx, node, "deviceType"), *mode = get(vmx, node, "mode");
-    const char *there = get(vmx, node, "present");
-
-    return there && !strcasecmp(there, "true") && !(type && strcasestr(type, "cdrom")) &&
-           !(mode && !strncasecmp(mode, "independent", 11));
-}
-
-/* A name in the VM's folder without the folder; others as they are. */
-static const char *local_name(const struct snapshot_files *files, const char *file)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(files->prefix); i++) {
-        size_t len = strlen(files->prefix[i]);
-        if (len && !strncmp(file, files->prefix[i], len))
-            return file + len;
-    }
-    return file;
-}
-
-static int list_disks(const struct snapshot_files *files, const struct vmxfile *vmx,
-                      struct disks *disks, struct err *err)
-{
-    const char *key;
-    size_t at = 0;
-
-    disks->count = 0;
-    while ((key = vmxfile_next_key(vmx, &at))) {
-        const char *dot = strchr(key, '.'), *file = vmxfile_get(vmx, key);
-        char node[16];
-        if (!dot || strcasecmp(dot, ".fileName") || !memchr(key, ':', (size_t)(dot - key)) ||
-            dot - key >= (ptrdiff_t)sizeof node)
-            continue;
-        (void)snprintf(node, sizeof node, "%.*s", (int)(dot - key), key);
-        if (!takes_part(vmx, node))
-            continue;
-        file = local_name(files, file);
-        if (strchr(file, '/') || strlen(file) >= DISK_NAME_MAX || disks->count == VMSD_DISKS_MAX)
-            return err_set(err, -ENOTSUP, "the disk %s is not in the VM's folder", file);
-        (void)snprintf(disks->disk[disks->count].node, sizeof node, "%s", node);
-        (void)snprintf(disks->disk[disks->count++].file, DISK_NAME_MAX, "%s", file);
-    }
-    return 0;
-}
-
-static int set_file(struct vmxfile *vmx, const char *node, const char *file)
-{
-    char key[48];
-
-    (void)snprintf(key, sizeof key, "%s.fileName", node);
-    return vmxfile_set(vmx, key, file);
-}
-
 static int save_vmx(struct snapshot_files *files, struct err *err)
 {
     char path[PATH_MAX];
 
-    (void)snprintf(path, sizeof path, "%.3800s/%.200s.vmx", files->folder, files->stem);
+    vmx_path(files, path);
     return vmxfile_save(files->vmx, path, err);
 }
 
@@ -183,122 +120,59 @@ static int save_list(struct snapshot_files *files, struct err *err)
     return vmsd_save(files->vmsd, path, err);
 }
 
-/* --- disks and their parents --- */
+/* --- the plan --- */
 
-/* "a-000003.vmdk" and "a.vmdk" both have the children a-000001.vmdk and so on: the first that is
- * not there. */
-static int name_child(const struct snapshot_files *files, const char *parent,
-                      char child[DISK_NAME_MAX], struct err *err)
+static int begin_plan(struct snapshot_files *files, bool done, struct err *err)
 {
-    size_t len = strlen(parent);
-
-    len -= len > 5 && !strcasecmp(parent + len - 5, ".vmdk") ? 5 : 0;
-    if (len > 7 && parent[len - 7] == '-' && strspn(parent + len - 6, "0123456789") == 6)
-        len -= 7;
-    for (unsigned n = 1; n <= NUMBER_MAX; n++) {
-        (void)snprintf(child, DISK_NAME_MAX, "%.*s-%06u.vmdk", (int)MIN(len, (size_t)200), parent,
-                       n);
-        if (faccessat(files->dir.fd, child, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-            return 0;
-    }
-    return err_set(err, -EEXIST, "there are too many snapshots of %s", parent);
-}
-
-static int make_child(struct snapshot_files *files, const char *parent, const char *child,
-                      struct err *err)
-{
-    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = parent};
-
-    return disk_create(&files->dir.host, child, &spec, files->aio, NULL, NULL, err);
-}
-
-static int look_at(struct snapshot_files *files, const char *file, struct disk_info *ret_info)
-{
-    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
-    struct disk *disk;
-    int rc = disk_open(&files->dir.host, file, &options, files->aio, &disk, NULL);
-
-    if (rc < 0)
-        return rc;
-    disk_get_info(disk, ret_info);
-    disk_close(disk);
+    snapshot_plan_destroy(files->plan);
+    files->plan = snapshot_plan_create();
+    if (!files->plan)
+        return err_sys(err, -ENOMEM, "snapshots");
+    files->plan->done = done;
     return 0;
 }
 
-static int parent_of(struct snapshot_files *files, const char *file, char parent[DISK_NAME_MAX])
+static int plan_file(struct snapshot_files *files, const char *name, struct err *err)
 {
-    struct disk_info info;
-    int rc = look_at(files, file, &info);
+    int rc = snapshot_plan_add_file(files->plan, name);
 
-    if (rc == 0)
-        (void)snprintf(parent, DISK_NAME_MAX, "%s", info.parent);
-    return rc;
+    return rc < 0 ? err_sys(err, rc, "\"%s\"", name) : 0;
 }
 
-/* A linked clone stands there, too, or it can not be known. */
-static bool is_shared(struct snapshot_files *files, const char *file)
+/* The name of a path in the VM's folder. */
+static int plan_path_of(struct snapshot_files *files, const char *path, struct err *err)
 {
-    struct disk_info info;
-
-    return look_at(files, file, &info) < 0 || info.shared;
+    return plan_file(files, strrchr(path, '/') + 1, err);
 }
 
-/* Is `wanted` the file, or one of those that it stands on? */
-static bool stands_on(struct snapshot_files *files, const char *file, const char *wanted)
+static int save_plan(struct snapshot_files *files, struct err *err)
 {
-    char at[DISK_NAME_MAX], next[DISK_NAME_MAX];
+    char path[PATH_MAX];
 
-    (void)snprintf(at, sizeof at, "%s", file);
-    for (unsigned i = 0; i < CHAIN_MAX && *at; i++) {
-        if (!strcmp(at, wanted))
-            return true;
-        if (parent_of(files, at, next) < 0)
-            return true; /* it can not be known: nothing is taken away */
-        (void)snprintf(at, sizeof at, "%s", next);
-    }
-    return false;
+    plan_path(files, "plan", path);
+    return snapshot_plan_save(files->plan, path, err);
 }
 
-/* Does a snapshot that is still listed need this file? */
-static bool is_listed(struct snapshot_files *files, const char *file)
+/* files->vmsd is what the list is to be. */
+static int save_next_list(struct snapshot_files *files, struct err *err)
 {
-    cleanup_free struct vmsd_snapshot *snapshot = malloc(sizeof *snapshot);
+    char path[PATH_MAX];
 
-    for (unsigned i = 0; i < vmsd_count(files->vmsd); i++) {
-        if (!snapshot || vmsd_get(files->vmsd, vmsd_uid(files->vmsd, i), snapshot) < 0)
-            return true;
-        for (unsigned d = 0; d < snapshot->disk_count; d++)
-            if (stands_on(files, snapshot->disk[d].file, file))
-                return true;
-    }
-    return false;
+    plan_path(files, "next", path);
+    return vmsd_save(files->vmsd, path, err);
 }
 
-static bool is_used(struct snapshot_files *files, const char *file)
+/* The new list takes its place, if that has not been done before. */
+static int put_list(struct snapshot_files *files, struct err *err)
 {
-    struct disks *disks = calloc(1, sizeof *disks);
-    bool used = !disks || list_disks(files, files->vmx, disks, NULL) < 0;
+    char next[PATH_MAX], path[PATH_MAX];
 
-    for (unsigned i = 0; !used && i < disks->count; i++)
-        used = stands_on(files, disks->disk[i].file, file);
-    free(disks);
-    return used || is_listed(files, file);
-}
-
-static void remove_disk(struct snapshot_files *files, const char *file)
-{
-    char flat[DISK_NAME_MAX + 8];
-    size_t len = strlen(file);
-
-    (void)files->dir.host.unlink(&files->dir.host, file);
-    (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)(len - MIN(len, (size_t)5)), file);
-    (void)files->dir.host.unlink(&files->dir.host, flat);
-}
-
-static void remove_if_orphan(struct snapshot_files *files, const char *file)
-{
-    if (!is_used(files, file))
-        remove_disk(files, file);
+    plan_path(files, "next", next);
+    snapshot_files_list_path(files, path);
+    if (rename(next, path) < 0)
+        return errno == ENOENT ? 0 : err_sys(err, -errno, "\"%s\"", path);
+    int rc = files->dir.host.sync(&files->dir.host);
+    return rc < 0 ? err_sys(err, rc, "\"%s\"", files->folder) : 0;
 }
 
 /* --- small files that go along --- */
@@ -319,7 +193,7 @@ static int own_nvram(const struct snapshot_files *files, char path[PATH_MAX])
     const char *name = vmxfile_get(files->vmx, "nvram");
 
     if (name && *name)
-        return local_path(files, local_name(files, name), path);
+        return local_path(files, snapshot_local_name(files, name), path);
     (void)snprintf(path, PATH_MAX, "%.3800s/%.200s.nvram", files->folder, files->stem);
     return 0;
 }
@@ -337,17 +211,21 @@ static bool is_our_state(const char *path)
 
 /* --- create --- */
 
-/* Names for children of all disks, which the dictionary has then. */
+/* Names for children of all disks, which the dictionary has then; and the plan. */
 static int name_children(struct snapshot_files *files, struct err *err)
 {
-    cleanup_free struct disks *disks = calloc(1, sizeof *disks);
-    int rc = disks ? list_disks(files, files->vmx, disks, err) : -ENOMEM;
+    cleanup_free struct snapshot_disks *disks = calloc(1, sizeof *disks);
+    int rc = disks ? snapshot_disks_list(files, files->vmx, disks, err) : -ENOMEM;
 
     for (unsigned i = 0; rc == 0 && i < disks->count; i++) {
         char child[DISK_NAME_MAX];
-        rc = name_child(files, disks->disk[i].file, child, err);
+        rc = snapshot_disk_name_child(files, disks->disk[i].file, child, err);
         if (rc == 0)
-            rc = set_file(files->vmx, disks->disk[i].node, child);
+            rc = snapshot_disks_set(files->vmx, disks->disk[i].node, child);
+        if (rc == 0)
+            rc = snapshot_plan_add_disk(files->plan, disks->disk[i].node, child);
+        if (rc == 0)
+            rc = plan_file(files, child, err);
     }
     return rc;
 }
@@ -360,84 +238,20 @@ static int copy_vmx(const struct vmxfile *from, struct vmxfile **ret)
     return text.failed ? -ENOMEM : vmxfile_parse("vmx", text.data, text.len, ret, NULL);
 }
 
-static int make_state(struct snapshot_files *files, uint32_t uid, struct err *err)
+static int make_state(struct snapshot_files *files, struct err *err)
 {
-    (void)snprintf(files->state, sizeof files->state, "%.200s-Snapshot%u.vmsn", files->stem, uid);
     files->state_fd = openat(files->dir.fd, files->state,
                              O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     return files->state_fd < 0 ? err_sys(err, -errno, "\"%s\"", files->state) : 0;
 }
 
-int snapshot_files_prepare(struct snapshot_files *files, bool memory, struct err *err)
-{
-    uint32_t uid = vmsd_next_uid(files->vmsd);
-    char path[PATH_MAX], nvram[PATH_MAX];
-    int rc = copy_vmx(files->vmx, &files->before);
-
-    if (rc < 0)
-        return err_sys(err, rc, "snapshots");
-    snapshot_files_vmx_path(files, uid, path);
-    rc = vmxfile_save(files->vmx, path, err);
-    if (rc == 0 && own_nvram(files, nvram) == 0) {
-        nvram_path(files, uid, path);
-        rc = copy_file(nvram, path, err);
-    }
-    if (rc == 0 && memory)
-        rc = make_state(files, uid, err);
-    return rc < 0 ? rc : name_children(files, err);
-}
-
-void snapshot_files_forget(struct snapshot_files *files)
-{
-    uint32_t uid = vmsd_next_uid(files->vmsd);
-    char path[PATH_MAX];
-
-    snapshot_files_vmx_path(files, uid, path);
-    (void)unlink(path);
-    nvram_path(files, uid, path);
-    (void)unlink(path);
-    state_path(files, uid, path);
-    if (*files->state)
-        (void)unlink(path);
-}
-
-static int make_children(struct snapshot_files *files, const struct disks *of,
-                         const struct disks *children, struct err *err)
-{
-    unsigned made = 0;
-    int rc = 0;
-
-    for (; rc == 0 && made < of->count; made += rc == 0)
-        rc = make_child(files, of->disk[made].file, children->disk[made].file, err);
-    for (unsigned i = 0; rc < 0 && i < made; i++)
-        remove_disk(files, children->disk[i].file);
-    return rc;
-}
-
-/* From the disks of `from` to those of files->vmx, which are at the same places. */
-static int branch_from(struct snapshot_files *files, const struct vmxfile *from, struct err *err)
-{
-    cleanup_free struct disks *of = calloc(1, sizeof *of), *children = calloc(1, sizeof *children);
-    int rc = of && children ? list_disks(files, from, of, err) : -ENOMEM;
-
-    if (rc == 0)
-        rc = list_disks(files, files->vmx, children, err);
-    if (rc == 0)
-        rc = make_children(files, of, children, err);
-    return rc < 0 ? rc : save_vmx(files, err);
-}
-
-int snapshot_files_branch(struct snapshot_files *files, struct err *err)
-{
-    return branch_from(files, files->before, err);
-}
-
-int snapshot_files_list(struct snapshot_files *files, const char *name, const char *description,
-                        uint32_t *ret_uid, struct err *err)
+/* The list with the snapshot of what the VM is now. */
+static int list_new(struct snapshot_files *files, const char *name, const char *description,
+                    struct err *err)
 {
     cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    cleanup_free struct disks *before = calloc(1, sizeof *before);
-    int rc = snapshot && before ? list_disks(files, files->before, before, err) : -ENOMEM;
+    cleanup_free struct snapshot_disks *before = calloc(1, sizeof *before);
+    int rc = snapshot && before ? snapshot_disks_list(files, files->before, before, err) : -ENOMEM;
 
     if (rc < 0)
         return rc;
@@ -450,10 +264,97 @@ int snapshot_files_list(struct snapshot_files *files, const char *name, const ch
     for (unsigned i = 0; i < before->count; i++)
         snapshot->disk[snapshot->disk_count++] =
             (struct vmsd_disk){before->disk[i].file, before->disk[i].node};
-    rc = vmsd_add(files->vmsd, snapshot, ret_uid);
+    rc = vmsd_add(files->vmsd, snapshot, &files->uid);
     if (rc == 0)
-        rc = vmsd_set_current(files->vmsd, *ret_uid);
-    return rc < 0 ? err_sys(err, rc, "the snapshot can not be listed") : save_list(files, err);
+        rc = vmsd_set_current(files->vmsd, files->uid);
+    return rc < 0 ? err_sys(err, rc, "the snapshot can not be listed") : save_next_list(files, err);
+}
+
+/* Children that the .vmx will name, what is kept beside it, the list: all of it in the plan. */
+static int plan_snapshot(struct snapshot_files *files, const char *name, const char *description,
+                         struct err *err)
+{
+    char vmx[PATH_MAX], nvram[PATH_MAX];
+    int rc = begin_plan(files, false, err);
+
+    if (rc == 0)
+        rc = list_new(files, name, description, err);
+    if (rc < 0)
+        return rc;
+    snapshot_files_vmx_path(files, files->uid, vmx);
+    nvram_path(files, files->uid, nvram);
+    if ((rc = plan_path_of(files, vmx, err)) < 0 || (rc = plan_path_of(files, nvram, err)) < 0 ||
+        (*files->state && (rc = plan_file(files, files->state, err)) < 0))
+        return rc;
+    rc = name_children(files, err);
+    files->plan->list = files->plan->disk_count;
+    return rc < 0 ? rc : save_plan(files, err);
+}
+
+int snapshot_files_prepare(struct snapshot_files *files, const char *name, const char *description,
+                           bool memory, struct err *err)
+{
+    char path[PATH_MAX], nvram[PATH_MAX];
+    int rc = copy_vmx(files->vmx, &files->before);
+
+    if (rc < 0)
+        return err_sys(err, rc, "snapshots");
+    if (memory)
+        (void)snprintf(files->state, sizeof files->state, "%.200s-Snapshot%u.vmsn", files->stem,
+                       vmsd_next_uid(files->vmsd));
+    rc = plan_snapshot(files, name, description, err);
+    snapshot_files_vmx_path(files, files->uid, path);
+    if (rc == 0)
+        rc = vmxfile_save(files->before, path, err);
+    if (rc == 0 && own_nvram(files, nvram) == 0) {
+        nvram_path(files, files->uid, path);
+        rc = copy_file(nvram, path, err);
+    }
+    return rc == 0 && memory ? make_state(files, err) : rc;
+}
+
+static int make_children(struct snapshot_files *files, const struct snapshot_disks *of,
+                         const struct snapshot_disks *children, struct err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < of->count; i++)
+        rc = snapshot_disk_make_child(files, of->disk[i].file, children->disk[i].file, err);
+    return rc;
+}
+
+/* From the disks of `from` to those of files->vmx, which are at the same places. */
+static int branch_from(struct snapshot_files *files, const struct vmxfile *from, struct err *err)
+{
+    cleanup_free struct snapshot_disks *of = calloc(1, sizeof *of),
+                                       *children = calloc(1, sizeof *children);
+    int rc = of && children ? snapshot_disks_list(files, from, of, err) : -ENOMEM;
+
+    if (rc == 0)
+        rc = snapshot_disks_list(files, files->vmx, children, err);
+    if (rc == 0)
+        rc = make_children(files, of, children, err);
+    return rc < 0 ? rc : save_vmx(files, err);
+}
+
+int snapshot_files_branch(struct snapshot_files *files, struct err *err)
+{
+    return branch_from(files, files->before, err);
+}
+
+int snapshot_files_complete(struct snapshot_files *files, struct err *err)
+{
+    if (files->plan->disk_count)
+        return 0;
+    files->plan->done = files->plan->list = true;
+    return save_plan(files, err);
+}
+
+bool snapshot_files_is_listed(const struct snapshot_files *files, uint32_t uid)
+{
+    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
+
+    return s && vmsd_get(files->vmsd, uid, s) == 0;
 }
 
 /* --- revert --- */
@@ -492,37 +393,50 @@ static int restore_nvram(struct snapshot_files *files, uint32_t uid, struct err 
     return own_nvram(files, nvram) < 0 ? 0 : copy_file(path, nvram, err);
 }
 
+/* New children, what the VM had until now, the list and the variables. */
+static int plan_revert(struct snapshot_files *files, const struct vmxfile *now, uint32_t uid,
+                       struct err *err)
+{
+    cleanup_free struct snapshot_disks *gone = calloc(1, sizeof *gone);
+    int rc = gone ? begin_plan(files, false, err) : err_sys(err, -ENOMEM, "snapshots");
+
+    if (rc == 0)
+        rc = snapshot_disks_list(files, now, gone, err);
+    for (unsigned i = 0; rc == 0 && i < gone->count; i++)
+        rc = plan_file(files, gone->disk[i].file, err);
+    if (rc == 0)
+        rc = name_children(files, err);
+    if (rc == 0 && (rc = vmsd_set_current(files->vmsd, uid)) < 0)
+        (void)err_sys(err, rc, "snapshots");
+    if (rc == 0)
+        rc = save_next_list(files, err);
+    if (rc < 0)
+        return rc;
+    files->plan->list = files->plan->disk_count;
+    files->plan->nvram = uid;
+    return save_plan(files, err);
+}
+
 int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory, bool *ret_memory,
                           struct err *err)
 {
     cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    cleanup_free struct disks *gone = calloc(1, sizeof *gone);
     cleanup_vmxfile struct vmxfile *now = NULL, *then = NULL;
 
-    if (!snapshot || !gone)
+    if (!snapshot)
         return err_sys(err, -ENOMEM, "snapshots");
     if (vmsd_get(files->vmsd, uid, snapshot) < 0)
         return err_set(err, -ENOENT, "the snapshot is not there");
     int rc = load_kept(files, uid, &now, err);
     if (rc == 0)
-        rc = list_disks(files, now, gone, err);
-    if (rc == 0)
         rc = copy_vmx(files->vmx, &then);
-    if (rc == 0)
-        rc = name_children(files, err);
     if (rc == 0)
         rc = set_state(files, snapshot, memory, ret_memory);
     if (rc == 0)
-        rc = restore_nvram(files, uid, err);
+        rc = plan_revert(files, now, uid, err);
     if (rc == 0)
         rc = branch_from(files, then, err);
-    if (rc == 0)
-        rc = vmsd_set_current(files->vmsd, uid);
-    if (rc == 0)
-        rc = save_list(files, err);
-    for (unsigned i = 0; rc == 0 && i < gone->count; i++)
-        remove_if_orphan(files, gone->disk[i].file);
-    return rc;
+    return rc < 0 ? rc : snapshot_files_complete(files, err);
 }
 
 /* --- remove --- */
@@ -544,28 +458,29 @@ static unsigned collect(const struct vmsd *vmsd, uint32_t uid, bool children, ui
     return count;
 }
 
-/* What a snapshot that goes had: it may be nobody's afterwards. */
-static void unlist_one(struct snapshot_files *files, uint32_t uid, struct vmsd_snapshot *s)
-{
-    if (vmsd_get(files->vmsd, uid, s) < 0)
-        return;
-    for (unsigned d = 0; d < s->disk_count; d++)
-        add_gone(files, s->disk[d].file);
-    (void)vmsd_remove(files->vmsd, uid);
-}
-
-/* The files of its own. */
-static void remove_kept(const struct snapshot_files *files, uint32_t uid)
+/* What a snapshot that goes had, and the files of its own: they may be nobody's afterwards. */
+static int unlist_one(struct snapshot_files *files, uint32_t uid, struct vmsd_snapshot *s,
+                      struct err *err)
 {
     char path[PATH_MAX];
+    int rc = 0;
 
+    if (vmsd_get(files->vmsd, uid, s) < 0)
+        return 0;
+    for (unsigned d = 0; d < s->disk_count && rc == 0; d++)
+        if (!strchr(s->disk[d].file, '/'))
+            rc = plan_file(files, s->disk[d].file, err);
     snapshot_files_vmx_path(files, uid, path);
-    (void)unlink(path);
+    if (rc == 0)
+        rc = plan_path_of(files, path, err);
     nvram_path(files, uid, path);
-    (void)unlink(path);
+    if (rc == 0)
+        rc = plan_path_of(files, path, err);
     state_path(files, uid, path);
-    if (is_our_state(path))
-        (void)unlink(path);
+    if (rc == 0 && is_our_state(path))
+        rc = plan_path_of(files, path, err);
+    (void)vmsd_remove(files->vmsd, uid);
+    return rc;
 }
 
 int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool children,
@@ -577,13 +492,17 @@ int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool child
     if (!uids || !s)
         return err_sys(err, -ENOMEM, "snapshots");
     unsigned count = collect(files->vmsd, uid, children, uids);
-    for (unsigned i = 0; i < count; i++)
-        unlist_one(files, uids[i], s);
-    int rc = vmsd_set_needs_consolidation(files->vmsd, true);
-    rc = rc < 0 ? err_sys(err, rc, "snapshots") : save_list(files, err);
+    int rc = begin_plan(files, true, err);
     for (unsigned i = 0; i < count && rc == 0; i++)
-        remove_kept(files, uids[i]);
-    return rc;
+        rc = unlist_one(files, uids[i], s, err);
+    if (rc == 0 && (rc = vmsd_set_needs_consolidation(files->vmsd, true)) < 0)
+        (void)err_sys(err, rc, "snapshots");
+    if (rc == 0)
+        rc = save_next_list(files, err);
+    files->plan->list = true;
+    if (rc == 0)
+        rc = save_plan(files, err);
+    return rc < 0 ? rc : put_list(files, err);
 }
 
 /* How far down the VM's disk stands on what nobody lists; 0: on nothing of that kind. */
@@ -594,10 +513,11 @@ static int find_one(struct snapshot_files *files, const char *top, struct snapsh
     (void)snprintf(at, sizeof at, "%s", top);
     (void)snprintf(m->top, sizeof m->top, "%s", top);
     for (m->layers = 0; m->layers < CHAIN_MAX; m->layers++) {
-        int rc = parent_of(files, at, parent);
+        int rc = snapshot_disk_parent(files, at, parent);
         if (rc < 0)
             return rc;
-        if (!*parent || is_listed(files, parent) || is_shared(files, parent))
+        if (!*parent || snapshot_disk_is_listed(files, parent) ||
+            snapshot_disk_is_shared(files, parent))
             break;
         (void)snprintf(m->into, sizeof m->into, "%s", parent);
         (void)snprintf(at, sizeof at, "%s", parent);
@@ -605,10 +525,10 @@ static int find_one(struct snapshot_files *files, const char *top, struct snapsh
     return 0;
 }
 
-int snapshot_files_find(struct snapshot_files *files, struct err *err)
+static int find_merges(struct snapshot_files *files, struct err *err)
 {
-    cleanup_free struct disks *now = calloc(1, sizeof *now);
-    int rc = now ? list_disks(files, files->vmx, now, err) : -ENOMEM;
+    cleanup_free struct snapshot_disks *now = calloc(1, sizeof *now);
+    int rc = now ? snapshot_disks_list(files, files->vmx, now, err) : -ENOMEM;
 
     files->merge_count = 0;
     for (unsigned i = 0; rc == 0 && i < now->count; i++) {
@@ -622,21 +542,40 @@ int snapshot_files_find(struct snapshot_files *files, struct err *err)
     return rc;
 }
 
+static int plan_layers(struct snapshot_files *files, const struct snapshot_merge *m,
+                       struct err *err)
+{
+    char at[DISK_NAME_MAX], parent[DISK_NAME_MAX];
+    int rc = 0;
+
+    (void)snprintf(at, sizeof at, "%s", m->top);
+    for (unsigned i = 0; rc == 0 && i < m->layers; i++) {
+        rc = plan_file(files, at, err);
+        if (rc == 0 && (rc = snapshot_disk_parent(files, at, parent)) < 0)
+            (void)err_sys(err, rc, "\"%s\"", at);
+        (void)snprintf(at, sizeof at, "%s", parent);
+    }
+    return rc;
+}
+
+int snapshot_files_find(struct snapshot_files *files, struct err *err)
+{
+    int rc = find_merges(files, err);
+
+    if (rc == 0 && !files->plan)
+        rc = begin_plan(files, true, err);
+    for (unsigned i = 0; i < files->merge_count && rc == 0; i++)
+        rc = plan_layers(files, &files->merge[i], err);
+    return rc < 0 || !files->merge_count ? rc : save_plan(files, err);
+}
+
 /* All of it, then what the VM uses is what it went into. */
 static int merge_one(struct snapshot_files *files, const struct snapshot_merge *m, bool live,
                      disk_progress_fn *progress, void *ctx, struct err *err)
 {
     struct disk_merge what = {.name = m->top, .layers = m->layers, .into = m->into, .live = live};
-    char at[DISK_NAME_MAX], parent[DISK_NAME_MAX];
-    int rc = disk_merge_layers(&files->dir.host, &what, files->aio, progress, ctx, err);
 
-    (void)snprintf(at, sizeof at, "%s", m->top);
-    for (unsigned i = 0; rc == 0 && i < m->layers; i++) {
-        add_gone(files, at);
-        rc = parent_of(files, at, parent);
-        (void)snprintf(at, sizeof at, "%s", parent);
-    }
-    return rc;
+    return disk_merge_layers(&files->dir.host, &what, files->aio, progress, ctx, err);
 }
 
 int snapshot_files_merge(struct snapshot_files *files, bool live, disk_progress_fn *progress,
@@ -659,18 +598,20 @@ int snapshot_files_divert(struct snapshot_files *files, struct err *err)
 
     for (unsigned i = 0; i < files->merge_count && rc == 0; i++) {
         const struct snapshot_merge *m = &files->merge[i];
-        rc = name_child(files, m->top, child, err);
+        rc = snapshot_disk_name_child(files, m->top, child, err);
         if (rc == 0)
-            rc = set_file(files->vmx, m->node, child);
+            rc = snapshot_disks_set(files->vmx, m->node, child);
+        if (rc == 0)
+            rc = plan_file(files, child, err);
     }
-    return rc;
+    return rc < 0 ? rc : save_plan(files, err);
 }
 
 static const char *diverted_to(const struct snapshot_files *files, const struct snapshot_merge *m)
 {
-    const char *file = get(files->vmx, m->node, "fileName");
+    const char *file = snapshot_disks_get(files, m->node);
 
-    return file ? local_name(files, file) : "";
+    return file ? file : "";
 }
 
 uint64_t snapshot_files_diverted(const struct snapshot_files *files)
@@ -699,19 +640,9 @@ int snapshot_files_land(struct snapshot_files *files, struct err *err)
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < files->merge_count && rc == 0; i++) {
-        add_gone(files, diverted_to(files, &files->merge[i]));
-        rc = set_file(files->vmx, files->merge[i].node, files->merge[i].into);
-    }
+    for (unsigned i = 0; i < files->merge_count && rc == 0; i++)
+        rc = snapshot_disks_set(files->vmx, files->merge[i].node, files->merge[i].into);
     return rc < 0 ? err_sys(err, rc, "the configuration") : 0;
-}
-
-int snapshot_files_tidy(struct snapshot_files *files, struct err *err)
-{
-    for (unsigned i = 0; i < files->gone.count; i++)
-        remove_if_orphan(files, files->gone.name[i]);
-    int rc = vmsd_set_needs_consolidation(files->vmsd, false);
-    return rc < 0 ? err_sys(err, rc, "snapshots") : save_list(files, err);
 }
 
 int snapshot_files_rename(struct snapshot_files *files, uint32_t uid, const char *name,
@@ -720,4 +651,146 @@ int snapshot_files_rename(struct snapshot_files *files, uint32_t uid, const char
     int rc = vmsd_rename(files->vmsd, uid, name, description);
 
     return rc < 0 ? err_sys(err, rc, "the snapshot can not be renamed") : save_list(files, err);
+}
+
+/* --- settle --- */
+
+static bool is_done(const struct snapshot_files *files, const struct snapshot_plan *plan)
+{
+    bool done = plan->done || plan->disk_count;
+
+    for (unsigned i = 0; i < plan->disk_count && done && !plan->done; i++) {
+        const char *file = snapshot_disks_get(files, plan->disk[i].node);
+        done = file && !strcmp(file, plan->disk[i].file);
+    }
+    return done;
+}
+
+/* Of a file STEM-SnapshotN.SUFFIX: N; else VMSD_NONE. */
+static uint32_t kept_with(const struct snapshot_files *files, const char *name)
+{
+    size_t len = strlen(files->stem);
+    unsigned uid = VMSD_NONE;
+
+    return !strncmp(name, files->stem, len) && sscanf(name + len, "-Snapshot%u.", &uid) == 1
+               ? uid
+               : VMSD_NONE;
+}
+
+static bool names(const struct snapshot_files *files, const char *key, const char *name)
+{
+    const char *file = vmxfile_get(files->vmx, key);
+
+    return file && !strcmp(snapshot_local_name(files, file), name);
+}
+
+static void remove_if_unused(struct snapshot_files *files, const char *name)
+{
+    uint32_t uid = kept_with(files, name);
+    size_t len = strlen(name);
+
+    if (faccessat(files->dir.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (len > 5 && !strcasecmp(name + len - 5, ".vmdk")) {
+        if (!snapshot_disk_is_used(files, name))
+            snapshot_disk_remove(files, name);
+    } else if (uid != VMSD_NONE && !snapshot_files_is_listed(files, uid) &&
+               !names(files, "checkpoint.vmState", name) && !names(files, "nvram", name)) {
+        (void)files->dir.host.unlink(&files->dir.host, name);
+    }
+}
+
+/* The list says whether there is something left to merge. */
+static int mark_needs(struct snapshot_files *files, struct err *err)
+{
+    bool needs = find_merges(files, NULL) < 0 ? vmsd_needs_consolidation(files->vmsd)
+                                              : files->merge_count > 0;
+
+    files->merge_count = 0;
+    if (needs == vmsd_needs_consolidation(files->vmsd))
+        return 0;
+    int rc = vmsd_set_needs_consolidation(files->vmsd, needs);
+    return rc < 0 ? err_sys(err, rc, "snapshots") : save_list(files, err);
+}
+
+static int read_both(struct snapshot_files *files, struct err *err)
+{
+    char path[PATH_MAX];
+
+    vmxfile_destroy(TAKE_PTR(files->vmx));
+    vmx_path(files, path);
+    int rc = vmxfile_load(path, &files->vmx, err);
+    vmsd_destroy(TAKE_PTR(files->vmsd));
+    snapshot_files_list_path(files, path);
+    return rc < 0 ? rc : vmsd_load(path, &files->vmsd, err);
+}
+
+static void end_plan(struct snapshot_files *files)
+{
+    char path[PATH_MAX];
+
+    (void)files->dir.host.sync(&files->dir.host); /* what went has gone before the plan does */
+    plan_path(files, "plan", path);
+    (void)unlink(path);
+    plan_path(files, "next", path);
+    (void)unlink(path);
+    snapshot_plan_destroy(TAKE_PTR(files->plan));
+}
+
+int snapshot_files_settle(struct snapshot_files *files, struct err *err)
+{
+    cleanup_snapshot_plan struct snapshot_plan *plan = NULL;
+    char path[PATH_MAX];
+
+    plan_path(files, "plan", path);
+    int rc = snapshot_plan_load(path, &plan, err);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc == 0)
+        rc = read_both(files, err);
+    if (rc == 0 && is_done(files, plan)) {
+        if (plan->list && (rc = put_list(files, err)) == 0)
+            rc = read_both(files, err);
+        if (rc == 0 && plan->nvram != VMSD_NONE)
+            rc = restore_nvram(files, plan->nvram, err);
+    }
+    for (unsigned i = 0; rc == 0 && i < plan->file_count; i++)
+        remove_if_unused(files, plan->file[i]);
+    if (rc == 0)
+        rc = mark_needs(files, err);
+    if (rc == 0)
+        end_plan(files);
+    return rc;
+}
+
+/* Of this VM: a state that its .vmx does not name (STEM-xxxxxxxx.vmss), a file that was to take
+ * the place of another (its name and ".new"). */
+static bool is_left_over(const struct snapshot_files *files, const char *name)
+{
+    size_t len = strlen(files->stem), total = strlen(name);
+    const char *rest = name + len;
+
+    if (strncmp(name, files->stem, len) != 0)
+        return false;
+    if (total == len + 14 && *rest == '-' && strspn(rest + 1, "0123456789abcdef") == 8 &&
+        !strcmp(rest + 9, ".vmss"))
+        return !names(files, "checkpoint.vmState", name);
+    return !strcmp(rest, ".vmx.new") || !strcmp(rest, ".vmsd.new") || !strcmp(rest, ".nvram.new") ||
+           !strcmp(rest, ".vmsd.plan.new") || !strcmp(rest, ".vmsd.next.new") ||
+           (kept_with(files, name) != VMSD_NONE && total > 4 && !strcmp(name + total - 4, ".new"));
+}
+
+void snapshot_files_sweep(struct snapshot_files *files)
+{
+    int fd = fcntl(files->dir.fd, F_DUPFD_CLOEXEC, 0);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+
+    if (!dir)
+        fd = close_fd(fd);
+    while (dir && files->vmx && (entry = readdir(dir)))
+        if (is_left_over(files, entry->d_name))
+            (void)files->dir.host.unlink(&files->dir.host, entry->d_name);
+    if (dir)
+        (void)closedir(dir);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What snapshots do to the files of a VM (vm_snapshot.h has the order and why). Runs on a thread of
  * its own; knows files only. An operation on a VM that runs comes in pieces, between which the
- * VM's keeper does its part with files->vmx: what the .vmx is to become. */
+ * VM's keeper does its part with files->vmx: what the .vmx is to become.
+ *
+ * Each operation writes a plan first (snapshot_plan.h) and ends, well or not, with
+ * snapshot_files_settle; so does the next hostd where this one was killed. */
 #pragma once
 
 #include <limits.h>
@@ -10,6 +13,7 @@
 #include "config/vmsd.h"
 #include "config/vmxfile.h"
 #include "disk/disk.h"
+#include "hostd/model/snapshot_plan.h"
 
 /* A disk whose parents, from the next below `top` on, nobody needs for themselves: what `top` and
  * the `layers` - 1 below it hold goes into `into`. */
@@ -17,11 +21,6 @@ struct snapshot_merge {
     char node[16];
     char top[DISK_NAME_MAX], into[DISK_NAME_MAX];
     unsigned layers;
-};
-
-struct snapshot_names {
-    unsigned count;
-    char (*name)[DISK_NAME_MAX]; /* owned */
 };
 
 struct snapshot_files {
@@ -36,7 +35,8 @@ struct snapshot_files {
     int state_fd;           /* the same, owned; -1 */
     struct snapshot_merge merge[VMSD_DISKS_MAX];
     unsigned merge_count;
-    struct snapshot_names gone; /* files to be looked at when all is done */
+    struct snapshot_plan *plan; /* owned; as it was saved last */
+    uint32_t uid;               /* create: what the snapshot's is going to be */
 
     /* While open. */
     struct vmsd *vmsd;
@@ -51,17 +51,25 @@ void snapshot_files_free(struct snapshot_files *files);
 int snapshot_files_open(struct snapshot_files *files, struct err *err);
 void snapshot_files_close(struct snapshot_files *files);
 
-/* --- create: prepare; then the children are made and the .vmx names them; list --- */
+/* What the plan in the folder says, if there is one, is completed or undone, and the plan goes;
+ * then files->vmx is what is on the datastore. Nobody may be changing the .vmx meanwhile. */
+int snapshot_files_settle(struct snapshot_files *files, struct err *err);
+bool snapshot_files_has_plan(const struct snapshot_files *files); /* need not be open */
+/* Takes away what saving a state or replacing a file left behind when it was cut off. Nobody may be
+ * at either meanwhile. */
+void snapshot_files_sweep(struct snapshot_files *files);
+
+/* --- create: prepare; then the children are made and the .vmx names them; complete, settle --- */
 
 /* Keeps what the .vmx says, and the firmware's variables; chooses names for children, which
- * files->vmx has then. `memory`: makes the state file. */
-int snapshot_files_prepare(struct snapshot_files *files, bool memory, struct err *err);
+ * files->vmx has then; has the new list ready. `memory`: makes the state file. */
+int snapshot_files_prepare(struct snapshot_files *files, const char *name, const char *description,
+                           bool memory, struct err *err);
 /* Of a VM that is off: the children and the .vmx. */
 int snapshot_files_branch(struct snapshot_files *files, struct err *err);
-int snapshot_files_list(struct snapshot_files *files, const char *name, const char *description,
-                        uint32_t *ret_uid, struct err *err);
-/* Takes back what prepare has made. */
-void snapshot_files_forget(struct snapshot_files *files);
+/* Also where there are no disks by which the .vmx would show it. */
+int snapshot_files_complete(struct snapshot_files *files, struct err *err);
+bool snapshot_files_is_listed(const struct snapshot_files *files, uint32_t uid);
 
 /* --- revert, of a VM that is off --- */
 
@@ -71,11 +79,12 @@ int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memor
                           struct err *err);
 
 /* --- remove, consolidate: unlist; find; then either merge, or (of a VM that runs) divert, merge
- * --- live, any number of times, and land; at the end tidy --- */
+ * --- live, any number of times, and land; at the end settle --- */
 
 /* uid VMSD_NONE: all of them. */
 int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool children,
                           struct err *err);
+/* Which disks are to be merged; they are in the plan then. */
 int snapshot_files_find(struct snapshot_files *files, struct err *err);
 int snapshot_files_merge(struct snapshot_files *files, bool live, disk_progress_fn *progress,
                          void *ctx, struct err *err);
@@ -87,7 +96,6 @@ uint64_t snapshot_files_diverted(const struct snapshot_files *files);
 void snapshot_files_advance(struct snapshot_files *files);
 /* files->vmx has what all went into. */
 int snapshot_files_land(struct snapshot_files *files, struct err *err);
-int snapshot_files_tidy(struct snapshot_files *files, struct err *err);
 
 int snapshot_files_rename(struct snapshot_files *files, uint32_t uid, const char *name,
                           const char *description, struct err *err);

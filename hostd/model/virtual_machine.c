@@ -309,10 +309,12 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     vm->created_us = created;
     if (!vm->vmx && name) /* its .vmx can not be read now */
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
-    if (removing && !vm->vmx && !datastore->lost)
+    if (removing && !vm->vmx && !datastore->lost) {
         forget_destroyed(vm);
-    else
-        vm_adopt(vm);
+        return 0;
+    }
+    vm_adopt(vm);
+    vm_snapshots_recover(vm);
     return 0;
 }
 

@@ -68,6 +68,9 @@ struct virtual_machine {
     void (*change_done)(void *ctx, int rc, const struct err *why, uint64_t stood_us);
     void *change_ctx;
     uint64_t change_token;
+    uint64_t keeper_version;
+    bool keeper_heard; /* on this connection */
+    bool keeper_busy;  /* with a change that an earlier hostd has asked for, or it does not say */
     uint64_t changes;  /* that its keeper has done */
     uint64_t expected; /* the same when the operation under way began, and its own since */
     void (*when_off)(void *ctx); /* vm_stop_for_task */

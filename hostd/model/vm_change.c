@@ -11,6 +11,9 @@
 #include "hostd/model/vm_plan.h"
 #include "hostd/model/vm_snapshot.h"
 
+static const char older[] =
+    " (the VM was started by an older build of Socle: power it off and on to have what is new)";
+
 static void cancel(struct task *task)
 {
     struct virtual_machine *vm = task->ctx;
@@ -98,12 +101,16 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
     int rc = message->value < 4096 ? -(int)message->value : -EIO;
     struct err why = {.code = rc};
 
-    (void)err_set(&why, rc, "%s", message->text);
+    (void)err_set(&why, rc, "%s%s", message->text,
+                  rc < 0 && vm->keeper_version < KEEPER_VERSION ? older : "");
     if (vm->change_done && message->token == vm->change_token) {
+        vm->keeper_busy &= rc < 0;
         vm->expected = message->changes;
         finish(vm, rc, &why, (uint64_t)message->us);
         return;
     }
+    vm->keeper_busy = false;
+    (void)vm_snapshots_settle(vm);
     vm_read_again(vm);
 }
 
@@ -115,10 +122,10 @@ void vm_read_again(struct virtual_machine *vm)
     vm_tell_changes(vm);
 }
 
-void vm_change_abandoned(struct virtual_machine *vm)
+void vm_change_abandoned(struct virtual_machine *vm, const char *text)
 {
     struct err why = ERR_INIT;
 
-    (void)err_set(&why, -EPIPE, "the VM has ended");
+    (void)err_set(&why, -EPIPE, "%s", text);
     finish(vm, -EPIPE, &why, 0);
 }

@@ -29,4 +29,4 @@ void vm_read_again(struct virtual_machine *vm);
 /* What the keeper said; and it is gone. */
 void vm_change_progress(struct virtual_machine *vm, unsigned percent);
 void vm_change_answered(struct virtual_machine *vm, const struct keeper_message *message);
-void vm_change_abandoned(struct virtual_machine *vm);
+void vm_change_abandoned(struct virtual_machine *vm, const char *why);

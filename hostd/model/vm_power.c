@@ -21,6 +21,7 @@
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/vm_change.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/perf/perf.h"
 #include "hostd/session/session.h"
@@ -160,8 +161,9 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
 
     vm_hang_up(vm);
     keeper_forget(vm->keeper_path);
-    vm_change_abandoned(vm);
+    vm->keeper_busy = false;
     vm->power = VM_OFF;
+    vm_change_abandoned(vm, "the VM has ended");
     vm->boot_us = 0;
     vm->clean_off = end == VM_END_POWER_OFF;
     if (before == VM_STARTING) {
@@ -186,6 +188,7 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
         if (asked)
             succeed(vm);
     }
+    (void)vm_snapshots_settle(vm);
     changed(vm);
 }
 
@@ -206,16 +209,43 @@ static void now_on(struct virtual_machine *vm, int64_t since)
     changed(vm);
 }
 
-/* Nobody is at the other end: what did it leave? */
+static int listen_to_keeper(struct virtual_machine *vm);
+
+/* Nobody is at the other end: what did it leave? A keeper that has only hung up is called again,
+ * for its VM runs. */
 static void keeper_gone(struct virtual_machine *vm)
 {
+    bool heard = vm->keeper_heard;
     struct keeper_message m;
 
+    vm_hang_up(vm);
+    if (heard && listen_to_keeper(vm) == 0) {
+        log_error("VM %s: its keeper hung up", vm->e.id);
+        vm_change_abandoned(vm, "the VM's keeper did not understand");
+        return;
+    }
     if (keeper_last_words(vm->keeper_path, &m) == 0 && m.kind == KEEPER_ENDED)
         now_off(vm, (enum vm_end)m.value, (int)m.us, m.text);
     else
         now_off(vm, VM_END_DIED, 0,
                 "the process that kept it was killed, or the machine restarted");
+}
+
+/* The first on each connection. */
+static void take_state(struct virtual_machine *vm, const struct keeper_message *m)
+{
+    vm->changes = m->changes;
+    if (vm->keeper_heard)
+        return;
+    vm->keeper_heard = true;
+    vm->keeper_version = m->token;
+    vm->keeper_busy = vm->keeper_version ? m->value & KEEPER_BUSY : m->kind == KEEPER_RUNNING;
+    if (vm->keeper_version < KEEPER_VERSION)
+        EVENT_POST(vm->e.hostd, GeneralVmInfoEvent, &vm->e, "",
+                   "%s on %s was started by an older build of Socle and runs on under it: power it "
+                   "off and on "
+                   "to have all that this one can do",
+                   vm->e.name, vm->e.hostd->inventory->host.name);
 }
 
 static void on_keeper(void *ctx, uint32_t events)
@@ -230,8 +260,9 @@ static void on_keeper(void *ctx, uint32_t events)
     (void)close_fd(fd);
     if (rc == -EAGAIN)
         return;
-    if (rc == 0 &&
-        (m.kind == KEEPER_RUNNING || m.kind == KEEPER_PAUSED || m.kind == KEEPER_CHANGED))
+    if (rc == 0 && m.kind <= KEEPER_RUNNING)
+        take_state(vm, &m);
+    if (rc == 0 && m.kind == KEEPER_CHANGED)
         vm->changes = m.changes;
     if (rc < 0)
         keeper_gone(vm);
@@ -245,6 +276,8 @@ static void on_keeper(void *ctx, uint32_t events)
         vm_change_progress(vm, m.value);
     else if (m.kind == KEEPER_CHANGED)
         vm_change_answered(vm, &m);
+    else if (m.kind == KEEPER_UNKNOWN)
+        log_error("VM %s: its keeper does not know request %u", vm->e.id, m.value);
 }
 
 static int listen_to_keeper(struct virtual_machine *vm)
@@ -253,6 +286,7 @@ static int listen_to_keeper(struct virtual_machine *vm)
 
     if (rc < 0)
         return rc;
+    vm->keeper_heard = false;
     rc = loop_add_fd(vm->e.hostd->loop, &vm->keeper, fd, EPOLLIN, on_keeper, vm);
     if (rc < 0)
         (void)close_fd(fd);

@@ -8,10 +8,12 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/snapshot_files.h"
+#include "hostd/model/vm_change.h"
 #include "hostd/model/vm_snapshot_work.h"
 #include "hostd/model/vm_transfer.h"
 
@@ -43,6 +45,55 @@ void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files
                    folder, *folder ? "/" : "");
     len -= len > 4 && !strcasecmp(name + len - 4, ".vmx") ? 4 : 0;
     (void)snprintf(files->stem, sizeof files->stem, "%.*s", (int)MIN(len, (size_t)200), name);
+}
+
+/* True: there was something to settle. */
+static bool settle(struct virtual_machine *vm, bool sweep)
+{
+    struct snapshot_files *files = malloc(sizeof *files);
+    struct err err = ERR_INIT;
+
+    if (!files)
+        return false;
+    snapshot_files_init(files);
+    vm_snapshots_locate(vm, files);
+    bool has_plan = snapshot_files_has_plan(files);
+    int rc = has_plan || sweep ? snapshot_files_open(files, &err) : 0;
+    if (rc == 0 && has_plan)
+        rc = snapshot_files_settle(files, &err);
+    if (rc == 0 && sweep && (files->vmx || vm_copy_vmx(vm, &files->vmx) == 0))
+        snapshot_files_sweep(files);
+    snapshot_files_free(files);
+    free(files);
+    if (rc < 0)
+        log_error("VM %s: what was begun on its snapshots: %s", vm->e.id, err.text);
+    else if (has_plan)
+        log_info("VM %s: what was begun on its snapshots has been settled", vm->e.id);
+    return has_plan;
+}
+
+bool vm_snapshots_settle(struct virtual_machine *vm)
+{
+    if (vm->task || vm->datastore->lost)
+        return true; /* the operation will, or a later one */
+    if (vm->keeper_busy) {
+        struct snapshot_files *files = calloc(1, sizeof *files);
+        if (!files)
+            return false;
+        vm_snapshots_locate(vm, files);
+        bool busy = snapshot_files_has_plan(files);
+        free(files);
+        return !busy;
+    }
+    if (settle(vm, false))
+        vm_read_again(vm);
+    return true;
+}
+
+void vm_snapshots_recover(struct virtual_machine *vm)
+{
+    if (!vm->keeper_busy && !vm->task && !vm->datastore->lost && settle(vm, true))
+        vm_read_again(vm);
 }
 
 static struct vm_snapshot *find(struct virtual_machine *vm, uint32_t uid)

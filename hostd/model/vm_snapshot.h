@@ -7,8 +7,9 @@
  * Order on the datastore, so that a crash never lets a VM write to a disk that a snapshot has: new
  * children first, then the .vmx that uses them, then the list. A disk that nobody lists any more is
  * merged down when it is the VM's own, and removed when nothing stands on it; what must stay for
- * another branch's sake stays. snapshot.needConsolidate says that a merge is due, or was broken
- * off.
+ * another branch's sake stays. Before any of it a plan is written, by which the next hostd brings
+ * to an end what this one could not (snapshot_plan.h). snapshot.needConsolidate says that a merge
+ * is due, or was broken off.
  *
  * A running VM stands still for a moment while its disks become others (vm_change.h), and runs
  * while they are merged: what is merged then is frozen, the VM writes to a new child of it
@@ -25,6 +26,12 @@ struct snapshot_files;
 void vm_snapshots_refresh(struct virtual_machine *vm);
 void vm_snapshots_forget(struct virtual_machine *vm);
 void vm_snapshots_tell(struct virtual_machine *vm); /* watchers */
+
+/* What an operation that a crash cut off has left is completed or undone (snapshot_plan.h). False:
+ * not now, the VM's keeper is still at its part of it. On the loop's thread: a moment's work. */
+bool vm_snapshots_settle(struct virtual_machine *vm);
+/* The same when hostd starts, and the VM's folder is swept. */
+void vm_snapshots_recover(struct virtual_machine *vm);
 
 /* Where its files are. */
 void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files *files);

@@ -28,6 +28,8 @@ struct snapshot_work {
     void (*next)(struct snapshot_work *w); /* after a piece that went well */
     char *name, *description;
     uint32_t uid;
+    int rc; /* what came of it, before the files were settled */
+    struct err why;
     bool live;                /* the VM runs */
     bool memory, created;     /* create */
     bool suppress, restored;  /* revert */
@@ -52,6 +54,7 @@ static void work_free(struct snapshot_work *w)
     free(w);
 }
 
+/* The files are settled. */
 static void finish(struct snapshot_work *w)
 {
     struct virtual_machine *vm = w->vm;
@@ -68,11 +71,48 @@ static void finish(struct snapshot_work *w)
     work_free(w);
 }
 
-static void fail(struct snapshot_work *w, int rc, const struct err *why)
+static void settled(struct haul *haul)
 {
-    w->haul.rc = rc;
-    w->haul.err = *why;
+    struct snapshot_work *w = work_of(haul);
+
+    snapshot_files_close(&w->files);
+    if (w->rc < 0 && !w->created) { /* what went wrong first counts */
+        haul->rc = w->rc;
+        haul->err = w->why;
+    }
     finish(w);
+}
+
+/* A snapshot that is listed is there, whatever was heard of it: its VM may have ended just then. */
+static int run_settle(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_settle(&w->files, &haul->err);
+    w->created = rc == 0 && w->files.uid && snapshot_files_is_listed(&w->files, w->files.uid);
+    w->uid = w->created ? w->files.uid : w->uid;
+    return rc;
+}
+
+/* The VM is still at it: vm_snapshots_settle will, when it has done that. */
+static int run_nothing(struct haul *haul)
+{
+    (void)haul;
+    return 0;
+}
+
+/* The end of every operation. */
+static void conclude(struct snapshot_work *w, int rc, const struct err *why)
+{
+    w->rc = rc;
+    w->why = rc < 0 ? *why : ERR_INIT;
+    w->why.code = rc;
+    w->haul.tidies = true;
+    w->haul.run = w->vm->keeper_busy ? run_nothing : run_settle;
+    w->haul.done = settled;
+    haul_start(&w->haul);
 }
 
 static void piece_done(struct haul *haul)
@@ -81,7 +121,7 @@ static void piece_done(struct haul *haul)
 
     snapshot_files_close(&w->files);
     if (haul->rc < 0 || !w->next)
-        finish(w);
+        conclude(w, haul->rc, &haul->err);
     else
         w->next(w);
 }
@@ -114,6 +154,14 @@ static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm
 
     if (!w)
         CALL_FAULT(call, SystemError);
+    if (w && !vm_snapshots_settle(vm)) {
+        CALL_FAULT_TEXT(
+            call, TaskInProgress, "%s",
+            "The VM is still at what was begun before the host's management service was "
+            "restarted.");
+        free(w);
+        return NULL;
+    }
     if (!w || !vm_begin(call, vm, &w->haul.task)) {
         free(w);
         return NULL;
@@ -133,7 +181,7 @@ static bool take_vmx(struct snapshot_work *w)
     vmxfile_destroy(TAKE_PTR(w->files.vmx));
     int rc = vm_copy_vmx(w->vm, &w->files.vmx);
     if (rc < 0)
-        fail(w, err_sys(&err, rc, "the VM's configuration"), &err);
+        conclude(w, err_sys(&err, rc, "the VM's configuration"), &err);
     return rc == 0;
 }
 
@@ -145,46 +193,17 @@ static int run_prepare(struct haul *haul)
     int rc = snapshot_files_open(&w->files, &haul->err);
 
     if (rc == 0)
-        rc = snapshot_files_prepare(&w->files, w->memory, &haul->err);
+        rc = snapshot_files_prepare(&w->files, w->name, w->description, w->memory, &haul->err);
     if (rc == 0 && !w->live)
         rc = snapshot_files_branch(&w->files, &haul->err);
-    if (rc < 0 && w->files.vmsd)
-        snapshot_files_forget(&w->files);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_complete(&w->files, &haul->err);
     return rc;
 }
 
-static int run_forget(struct haul *haul)
+static int run_complete(struct haul *haul)
 {
-    struct snapshot_work *w = work_of(haul);
-    struct err err = ERR_INIT;
-
-    if (snapshot_files_open(&w->files, &err) == 0)
-        snapshot_files_forget(&w->files);
-    return 0;
-}
-
-static int run_list(struct haul *haul)
-{
-    struct snapshot_work *w = work_of(haul);
-    int rc = snapshot_files_open(&w->files, &haul->err);
-
-    if (rc == 0)
-        rc = snapshot_files_list(&w->files, w->name, w->description, &w->uid, &haul->err);
-    w->created = rc == 0;
-    return rc;
-}
-
-static void list(struct snapshot_work *w)
-{
-    do_piece(w, run_list, NULL);
-}
-
-/* What went wrong before the files were put away counts. */
-static void forgotten(struct snapshot_work *w)
-{
-    struct err why = w->haul.err;
-
-    fail(w, why.code, &why);
+    return snapshot_files_complete(&work_of(haul)->files, &haul->err);
 }
 
 static void frozen(void *ctx, int rc, const struct err *why, uint64_t stood_us)
@@ -192,13 +211,10 @@ static void frozen(void *ctx, int rc, const struct err *why, uint64_t stood_us)
     struct snapshot_work *w = ctx;
 
     w->stood_us = stood_us;
-    if (rc == 0) {
-        list(w);
-        return;
-    }
-    w->haul.err = *why;
-    w->haul.err.code = rc;
-    do_piece(w, run_forget, forgotten);
+    if (rc == 0)
+        do_piece(w, run_complete, NULL);
+    else
+        conclude(w, rc, why);
 }
 
 static void freeze(struct snapshot_work *w)
@@ -223,7 +239,7 @@ void snapshot_create(struct call *call, struct virtual_machine *vm, const char *
     w->live = vm->power == VM_ON;
     w->memory = memory && w->live;
     if (take_vmx(w))
-        do_piece(w, run_prepare, w->live ? freeze : list);
+        do_piece(w, run_prepare, w->live ? freeze : NULL);
 }
 
 /* --- revert --- */
@@ -233,7 +249,9 @@ static int run_revert(struct haul *haul)
     struct snapshot_work *w = work_of(haul);
     int rc = snapshot_files_open(&w->files, &haul->err);
 
-    return rc < 0 ? rc : snapshot_files_revert(&w->files, w->uid, true, &w->restored, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_revert(&w->files, w->uid, true, &w->restored, &haul->err);
+    return rc < 0 ? rc : snapshot_files_settle(&w->files, &haul->err);
 }
 
 /* The task ends when the VM runs. */
@@ -243,7 +261,7 @@ static void reverted(struct snapshot_work *w)
 
     vm_drop_state(vm);
     if (!w->restored || w->suppress) {
-        finish(w);
+        conclude(w, 0, NULL);
         return;
     }
     vm_read_again(vm);
@@ -285,8 +303,6 @@ static int run_unlist(struct haul *haul)
         rc = snapshot_files_divert(&w->files, &haul->err);
     if (rc == 0 && !w->live)
         rc = snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
-    if (rc == 0 && (!w->live || !w->files.merge_count))
-        rc = snapshot_files_tidy(&w->files, &haul->err);
     return rc;
 }
 
@@ -297,9 +313,7 @@ static int run_find_and_merge(struct haul *haul)
 
     if (rc == 0)
         rc = snapshot_files_find(&w->files, &haul->err);
-    if (rc == 0)
-        rc = snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
-    return rc < 0 ? rc : snapshot_files_tidy(&w->files, &haul->err);
+    return rc < 0 ? rc : snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
 }
 
 /* The guest has switched the VM off meanwhile. */
@@ -313,23 +327,15 @@ static bool has_ended(struct snapshot_work *w)
     return true;
 }
 
-static int run_tidy(struct haul *haul)
-{
-    struct snapshot_work *w = work_of(haul);
-    int rc = snapshot_files_open(&w->files, &haul->err);
-
-    return rc < 0 ? rc : snapshot_files_tidy(&w->files, &haul->err);
-}
-
 static void landed(void *ctx, int rc, const struct err *why, uint64_t stood_us)
 {
     struct snapshot_work *w = ctx;
 
     w->stood_us = MAX(w->stood_us, stood_us);
     if (rc == 0)
-        do_piece(w, run_tidy, NULL);
+        conclude(w, 0, NULL);
     else if (rc != -EPIPE || !has_ended(w))
-        fail(w, rc, why);
+        conclude(w, rc, why);
 }
 
 static int run_merge(struct haul *haul)
@@ -358,7 +364,7 @@ static void diverted(void *ctx, int rc, const struct err *why, uint64_t stood_us
     if (rc == 0)
         do_piece(w, run_merge, merged);
     else if (rc != -EPIPE || !has_ended(w))
-        fail(w, rc, why);
+        conclude(w, rc, why);
 }
 
 static void merged(struct snapshot_work *w)
@@ -374,7 +380,7 @@ static void merged(struct snapshot_work *w)
 static void divert(struct snapshot_work *w)
 {
     if (!w->live || !w->files.merge_count)
-        finish(w);
+        conclude(w, 0, NULL);
     else if (!has_ended(w))
         change(w, VM_CHANGE_CHILDREN, diverted);
 }

@@ -63,7 +63,7 @@ static void work(void *arg)
 {
     struct haul *haul = arg;
 
-    haul->rc = atomic_load(&haul->cancelled) ? -ECANCELED : haul->run(haul);
+    haul->rc = atomic_load(&haul->cancelled) && !haul->tidies ? -ECANCELED : haul->run(haul);
 }
 
 static void finished(void *arg)

@@ -21,6 +21,7 @@ struct haul {
     struct task *task;
     int (*run)(struct haul *haul);   /* on a thread: 0 or -errno with err; leaves nothing behind */
     void (*done)(struct haul *haul); /* on the loop's: ends the task and frees; rc says how */
+    bool tidies; /* `run` is called also when it has been cancelled */
     int rc;
     struct err err;
 

@@ -21,6 +21,8 @@
 #include "vm/process/config_fd.h"
 #include "vm/process/spawn.h"
 
+enum { LAST_WORDS_MAX = 4096 };
+
 /* What the keeper said when it could not start. */
 static int read_complaint(int fd, struct err *err)
 {
@@ -146,10 +148,11 @@ int keeper_change(int socket, const struct keeper_change *change, struct err *er
     return rc;
 }
 
+/* One that is longer is of a later build. */
 static int check(const struct keeper_message *m, ssize_t n)
 {
-    if (n != (ssize_t)sizeof *m || m->kind >= KEEPER_KIND_MAX ||
-        (m->kind == KEEPER_ENDED && m->value >= VM_END_MAX) || !memchr(m->text, 0, sizeof m->text))
+    if (n < (ssize_t)sizeof *m || (m->kind == KEEPER_ENDED && m->value >= VM_END_MAX) ||
+        !memchr(m->text, 0, sizeof m->text))
         return -EBADMSG;
     return 0;
 }
@@ -173,7 +176,7 @@ int keeper_receive(int socket, struct keeper_message *ret_message, int *ret_fd)
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
         c->cmsg_len == CMSG_LEN(sizeof fd))
         memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    int rc = header.msg_flags & MSG_TRUNC ? -EBADMSG : check(ret_message, n);
+    int rc = check(ret_message, n);
     if (rc == 0 && ret_fd)
         *ret_fd = TAKE_FD(fd);
     return rc;
@@ -231,16 +234,22 @@ int keeper_console(int keeper, int *ret_fd)
     return rc;
 }
 
+bool keeper_knows(uint64_t version, enum keeper_kind kind)
+{
+    (void)version; /* no kind of request has been added since version 0 */
+    return kind <= KEEPER_CONSOLE;
+}
+
 int keeper_last_words(const char *path, struct keeper_message *ret_message)
 {
     cleanup_buf struct buf data = {0};
     char end[sizeof(struct sockaddr_un) + 8];
 
     (void)snprintf(end, sizeof end, "%s.end", path);
-    int rc = file_load(AT_FDCWD, end, sizeof *ret_message, &data, NULL);
+    int rc = file_load(AT_FDCWD, end, LAST_WORDS_MAX, &data, NULL);
     if (rc < 0)
         return rc;
-    if (data.len != sizeof *ret_message)
+    if (data.len < sizeof *ret_message)
         return -EBADMSG;
     memcpy(ret_message, data.data, sizeof *ret_message);
     return check(ret_message, (ssize_t)data.len);

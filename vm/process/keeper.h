@@ -23,7 +23,13 @@
  *
  * When the VM ends the keeper writes PATH.end (the last message, as a file), tells everybody, takes
  * PATH away and ends. A PATH that nobody listens at, without PATH.end, means that the keeper was
- * killed, and the VM with it. */
+ * killed, and the VM with it.
+ *
+ * A VM runs for years, and its keeper is of the build that started it: hostd is often newer. So the
+ * first message says the keeper's KEEPER_VERSION. A client sends only what that version knows
+ * (keeper_knows); a keeper answers what it does not know by UNKNOWN. Kinds are never given another
+ * number or meaning, fields are only added at the end of the message, and who gets a longer one
+ * reads what he knows. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,8 +41,13 @@
 
 enum { KEEPER_FD_CONFIG = 3 };
 
+/* 0: what there was before keepers said a version. 1: the first message has it, and KEEPER_BUSY;
+ * UNKNOWN. */
+enum { KEEPER_VERSION = 1, KEEPER_BUSY = 1 };
+
 enum keeper_kind {
-    /* keeper -> client; one of the first four comes at once */
+    /* keeper -> client; one of the first four comes at once. Of the first three: token: the
+     * keeper's version, value: KEEPER_BUSY when a change is under way */
     KEEPER_STARTING, /* the pair is on its way */
     KEEPER_PAUSED,   /* the guest's state has been restored; it waits for a CHANGE */
     KEEPER_RUNNING,  /* the guest runs */
@@ -63,6 +74,8 @@ enum keeper_kind {
     /* client -> keeper: a descriptor comes along, a socket on which the client then speaks to the
      * VM's screen (console.h) */
     KEEPER_CONSOLE,
+    /* keeper -> client: it does not know what value says; token: as it came */
+    KEEPER_UNKNOWN,
     KEEPER_KIND_MAX
 };
 
@@ -100,9 +113,12 @@ int keeper_start(const struct vmcfg *cfg, const char *path, const char *log, str
 int keeper_connect(const char *path, int *ret_fd);
 int keeper_send(int fd, enum keeper_kind kind);
 int keeper_change(int fd, const struct keeper_change *change, struct err *err);
-/* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. *ret_fd (NULL: none is wanted, one that comes is
- * closed): a descriptor that came along, the caller's, or -1. */
+/* 0, -EAGAIN: nothing now, -EPIPE: gone, -EBADMSG. Its kind may be one that is not known here.
+ * *ret_fd (NULL: none is wanted, one that comes is closed): a descriptor that came along, the
+ * caller's, or -1. */
 int keeper_receive(int socket, struct keeper_message *ret_message, int *ret_fd);
+/* Does a keeper of that version know this request? */
+bool keeper_knows(uint64_t version, enum keeper_kind kind);
 /* Both sides: a whole message, and a descriptor, which stays the caller's, or -1. */
 int keeper_send_message(int socket, const struct keeper_message *message, int fd);
 

@@ -64,7 +64,13 @@ static void hang_up(struct client *client)
  * be read: its end is seen there. */
 static void tell(struct client *client)
 {
-    (void)keeper_send_message(client->source.fd, &client->keeper->state, -1);
+    struct keeper_message m = client->keeper->state;
+
+    if (m.kind != KEEPER_ENDED) {
+        m.token = KEEPER_VERSION;
+        m.value = client->keeper->busy ? KEEPER_BUSY : 0;
+    }
+    (void)keeper_send_message(client->source.fd, &m, -1);
 }
 
 static void tell_all(struct keeper *keeper)
@@ -186,6 +192,14 @@ static void show_console(struct keeper *keeper, int fd)
         log_limited(LOG_WARN, "%s", err.text);
 }
 
+static void refuse(struct client *client, const struct keeper_message *asked)
+{
+    const struct keeper_message m = {
+        .kind = KEEPER_UNKNOWN, .value = asked->kind, .token = asked->token};
+
+    (void)keeper_send_message(client->source.fd, &m, -1);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
@@ -217,6 +231,8 @@ static void on_client(void *ctx, uint32_t events)
         give_serial(client);
     else if (m.kind == KEEPER_USAGE)
         give_usage(client);
+    else if (m.kind >= KEEPER_KIND_MAX)
+        refuse(client, &m);
 }
 
 static void on_listen(void *ctx, uint32_t events)
