@@ -669,12 +669,14 @@ static bool is_done(const struct snapshot_files *files, const struct snapshot_pl
 /* Of a file STEM-SnapshotN.SUFFIX: N; else VMSD_NONE. */
 static uint32_t kept_with(const struct snapshot_files *files, const char *name)
 {
+    static const char word[] = "-Snapshot";
     size_t len = strlen(files->stem);
-    unsigned uid = VMSD_NONE;
+    char *end;
 
-    return !strncmp(name, files->stem, len) && sscanf(name + len, "-Snapshot%u.", &uid) == 1
-               ? uid
-               : VMSD_NONE;
+    if (strncmp(name, files->stem, len) != 0 || strncmp(name + len, word, sizeof word - 1) != 0)
+        return VMSD_NONE;
+    unsigned long uid = strtoul(name + len + sizeof word - 1, &end, 10);
+    return *end == '.' && uid <= UINT32_MAX ? (uint32_t)uid : VMSD_NONE;
 }
 
 static bool names(const struct snapshot_files *files, const char *key, const char *name)
