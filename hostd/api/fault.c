@@ -14,6 +14,7 @@ static const struct {
     const char *text;
 } texts[] = {
     {VIM_T_AlreadyExists, "The specified key, name, or identifier already exists."},
+    {VIM_T_AlreadyUpgraded, "The virtual hardware is of that version already, or newer."},
     {VIM_T_ConcurrentAccess, "The resource is being modified by another operation."},
     {VIM_T_DatastoreNotWritableOnHost, "The datastore '{name}' is not writable on this host."},
     {VIM_T_DeviceNotFound, "The device was not found."},
@@ -23,6 +24,7 @@ static const struct {
     {VIM_T_FileLocked, "Unable to access file {file} since it is locked"},
     {VIM_T_FileNotFound, "File {file} was not found"},
     {VIM_T_GenericVmConfigFault, "{reason}"},
+    {VIM_T_GuestOperationsUnavailable, "The guest operations agent could not be contacted."},
     {VIM_T_InsufficientResourcesFault,
      "The available resources are insufficient for the operation."},
     {VIM_T_InvalidArgument, "A specified parameter was not correct: {invalidProperty}"},
@@ -48,7 +50,6 @@ static const struct {
     {VIM_T_LimitExceeded, "The operation exceeds a limit: {property}"},
     {VIM_T_ManagedObjectNotFound,
      "The object {obj} has already been deleted or has not been completely created"},
-    {VIM_T_MethodFault, "The operation failed."},
     {VIM_T_MethodNotFound, "The object {receiver} has no method {method}."},
     {VIM_T_NoDiskSpace, "There is not enough space on the datastore {datastore}."},
     {VIM_T_NoPermission, "Permission to perform this operation was denied."},
@@ -69,13 +70,14 @@ static const struct {
     {VIM_T_UserNotFound, "The user or group named '{principal}' does not exist."},
 };
 
-static const char *template_of(const struct vim_type *type)
+/* Its own text or that of what it is a kind of; else its name, in words, says more than nothing. */
+static const char *template_of(struct arena *arena, const struct vim_type *type)
 {
-    for (; type; type = type->base)
+    for (const struct vim_type *t = type; t; t = t->base)
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-            if (&vim_types[texts[i].type] == type)
+            if (&vim_types[texts[i].type] == t)
                 return texts[i].text;
-    return "The operation failed.";
+    return arena_printf(arena, "%s.", text_words(arena, type->name));
 }
 
 static const char *value_text(struct arena *arena, const struct vim_any *value)
@@ -104,7 +106,7 @@ static const char *value_text(struct arena *arena, const struct vim_any *value)
 
 const char *fault_text(struct arena *arena, const struct vim_data *fault)
 {
-    const char *p = template_of(fault->type);
+    const char *p = template_of(arena, fault->type);
     const char *text = "";
     for (;;) {
         const char *open = strchr(p, '{'), *close = open ? strchr(open, '}') : NULL;

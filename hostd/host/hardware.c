@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -110,5 +111,64 @@ struct pci_functions pci_function_list(struct arena *arena, const char *root)
     if (dir)
         (void)closedir(dir);
     qsort(list.items, list.count, sizeof *list.items, by_address);
+    return list;
+}
+
+/* --- disks --- */
+
+static uint64_t number_of(struct arena *arena, const char *folder, const char *name)
+{
+    return strtoull(line_of(arena, arena_printf(arena, "%s/%s", folder, name)), NULL, 10);
+}
+
+/* Without the blanks that SCSI pads with. */
+static const char *word_of(struct arena *arena, const char *folder, const char *name)
+{
+    const char *line = line_of(arena, arena_printf(arena, "%s/%s", folder, name));
+    size_t len = strlen(line);
+
+    while (len && line[len - 1] == ' ')
+        len--;
+    return arena_strndup(arena, line, len);
+}
+
+static void read_disk(struct arena *arena, const char *folder, struct machine_disk *d)
+{
+    d->vendor = word_of(arena, folder, "device/vendor");
+    if (!strncmp(d->vendor, "0x", 2)) /* a PCI number, of a virtio disk */
+        d->vendor = "";
+    d->model = word_of(arena, folder, "device/model");
+    d->serial = word_of(arena, folder, "serial");
+    if (!*d->serial)
+        d->serial = word_of(arena, folder, "device/serial");
+    d->size = number_of(arena, folder, "size") * 512; /* always in these */
+    d->block = (unsigned)number_of(arena, folder, "queue/logical_block_size");
+    d->rotates = number_of(arena, folder, "queue/rotational") != 0;
+    d->read_only = number_of(arena, folder, "ro") != 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct machine_disk *)a)->name, ((const struct machine_disk *)b)->name);
+}
+
+struct machine_disks machine_disk_list(struct arena *arena, const char *root)
+{
+    struct machine_disks list = {.items = arena_array(arena, DISKS_MAX, sizeof *list.items)};
+    const char *folder = arena_printf(arena, "%s/block", root ? root : "/sys");
+    DIR *dir = opendir(folder);
+
+    for (struct dirent *e; dir && list.count < DISKS_MAX && (e = readdir(dir));) {
+        const char *one = arena_printf(arena, "%s/%s", folder, e->d_name);
+        struct machine_disk disk = {.name = arena_strdup(arena, e->d_name)};
+        if (e->d_name[0] == '.' || access(arena_printf(arena, "%s/device", one), F_OK) < 0)
+            continue;
+        read_disk(arena, one, &disk);
+        if (disk.size && disk.block)
+            list.items[list.count++] = disk;
+    }
+    if (dir)
+        (void)closedir(dir);
+    qsort(list.items, list.count, sizeof *list.items, by_name);
     return list;
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of the machine that change seldom, read from Linux each time: memory nodes
- * (/sys/devices/system/node) and PCI functions (/sys/bus/pci/devices). */
+ * (/sys/devices/system/node), PCI functions (/sys/bus/pci/devices), disks (/sys/block: what has a
+ * device behind it, so no loops and no memory). */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 
-enum { NODES_MAX = 64, PCI_FUNCTIONS_MAX = 1024, NODE_CPUS_MAX = 1024 };
+enum { NODES_MAX = 64, PCI_FUNCTIONS_MAX = 1024, NODE_CPUS_MAX = 1024, DISKS_MAX = 256 };
 
 struct memory_node {
     unsigned number;
@@ -33,3 +35,16 @@ struct pci_functions {
     struct pci_function *items; /* by address */
 };
 struct pci_functions pci_function_list(struct arena *arena, const char *root);
+
+struct machine_disk {
+    const char *name;                    /* "sda", "nvme0n1" */
+    const char *vendor, *model, *serial; /* "": not told */
+    uint64_t size;                       /* bytes */
+    unsigned block;                      /* bytes of a logical one */
+    bool rotates, read_only;
+};
+struct machine_disks {
+    size_t count;
+    struct machine_disk *items; /* by name */
+};
+struct machine_disks machine_disk_list(struct arena *arena, const char *root);

@@ -13,7 +13,7 @@
 #include "hostd/model/inventory.h"
 #include "hostd/model/virtual_machine.h"
 
-enum { HW_OLDEST = 7, HW_NEWEST = 21, MIN_MEMORY_MB = 4, SHARES_MAX = 1000000 };
+enum { MIN_MEMORY_MB = 4, SHARES_MAX = 1000000 };
 
 static struct vim_VirtualMachineConfigOptionDescriptor *descriptor(struct arena *arena, int version)
 {
@@ -24,7 +24,7 @@ static struct vim_VirtualMachineConfigOptionDescriptor *descriptor(struct arena 
     d->description = arena_printf(arena, "Hardware version %d", version);
     VIM_ADD(arena, &d->host, VIM_REF(HostSystem, "ha-host"));
     d->createSupported = d->runSupported = d->upgradeSupported = true;
-    d->defaultConfigOption = version == HW_NEWEST;
+    d->defaultConfigOption = version == VM_HARDWARE_NEWEST;
     return d;
 }
 
@@ -33,7 +33,7 @@ static void query_descriptors(struct mo *mo, struct call *call)
     VIM_LIST(struct vim_VirtualMachineConfigOptionDescriptor *) list = {0};
 
     (void)mo;
-    for (int v = HW_OLDEST; v <= HW_NEWEST; v++)
+    for (int v = VM_HARDWARE_OLDEST; v <= VM_HARDWARE_NEWEST; v++)
         if (v != 12 && v != 16) /* there were never these */
             VIM_ADD(call->arena, &list, descriptor(call->arena, v));
     call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_VirtualMachineConfigOptionDescriptor, &list));
@@ -126,13 +126,13 @@ static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int versi
 static void query(struct call *call, const char *key, const char *const *guests, size_t count)
 {
     struct vim_VirtualMachineConfigOption *o = VIM_NEW(call->arena, VirtualMachineConfigOption);
-    int version = HW_NEWEST;
+    int version = VM_HARDWARE_NEWEST;
 
     if (key && *key) {
-        for (version = HW_NEWEST; version >= HW_OLDEST; version--)
+        for (version = VM_HARDWARE_NEWEST; version >= VM_HARDWARE_OLDEST; version--)
             if (!strcmp(key, arena_printf(call->arena, "vmx-%02d", version)))
                 break;
-        if (version < HW_OLDEST) {
+        if (version < VM_HARDWARE_OLDEST) {
             call_fault_argument(call, "key");
             return;
         }

@@ -24,6 +24,9 @@ static struct vim_any get_info(struct mo *mo, struct call *call)
 
     (void)mo;
     info->timeZone = utc(call->arena);
+    info->ntpConfig = VIM_NEW(call->arena, HostNtpConfig);
+    VIM_EMPTY(&info->ntpConfig->server);
+    info->systemClockProtocol = "ntp";
     return vim_any_data(info);
 }
 

@@ -443,8 +443,9 @@ static void update_network_config(struct mo *mo, struct call *call)
         return;
     }
     if (wanted->vnic.count || wanted->consoleVnic.count || wanted->proxySwitch.count ||
-        wanted->pnic.count || wanted->dnsConfig || wanted->ipRouteConfig) {
-        CALL_FAULT(call, NotSupported);
+        wanted->pnic.count || wanted->dnsConfig || wanted->ipRouteConfig ||
+        wanted->netStackSpec.count || wanted->ipV6Enabled.set) {
+        host_config_refuse(call, "The network, but for switches and port groups,");
         return;
     }
     if (!removals(&e, wanted) || !changes(&e, wanted))
@@ -452,6 +453,41 @@ static void update_network_config(struct mo *mo, struct call *call)
     edit_commit(&e);
     if (!call->fault)
         call_return(call, vim_any_data(VIM_NEW(call->arena, HostNetworkConfigResult)));
+}
+
+/* Interfaces of the host's own, addresses, routes, name servers, speeds of cards. */
+static void refuse(struct mo *mo, struct call *call)
+{
+    if (!call_authorize(call, mo, PRIV))
+        host_config_refuse(call, "The network, but for switches and port groups,");
+}
+
+/* What a card hears of the network behind it: Linux does not listen. */
+static void query_hints(struct mo *mo, struct call *call)
+{
+    const struct vim_QueryNetworkHint_args *args = call->args;
+    const struct vim_HostNetworkInfo *info = host_network_info(call);
+    VIM_LIST(struct vim_PhysicalNicHintInfo *) list = {0};
+    size_t found = 0;
+
+    (void)mo;
+    VIM_EMPTY(&list);
+    for (size_t i = 0; i < info->pnic.count; i++) {
+        const char *name = info->pnic.items[i]->device;
+        bool asked = !args->device.count;
+        for (size_t j = 0; !asked && j < args->device.count; j++)
+            asked = !strcmp(args->device.items[j], name);
+        if (!asked)
+            continue;
+        struct vim_PhysicalNicHintInfo *hint = VIM_NEW(call->arena, PhysicalNicHintInfo);
+        hint->device = name;
+        VIM_ADD(call->arena, &list, hint);
+        found++;
+    }
+    if (found < args->device.count)
+        CALL_FAULT(call, NotFound);
+    else
+        call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_PhysicalNicHintInfo, &list));
 }
 
 /* Nothing is cached. */
@@ -513,6 +549,14 @@ static const struct mo_method methods[] = {
     MO_METHOD(RemovePortGroup, remove_port_group),
     MO_METHOD(UpdateNetworkConfig, update_network_config),
     MO_METHOD(RefreshNetworkSystem, refresh),
+    MO_METHOD(QueryNetworkHint, query_hints),
+    MO_METHOD(AddVirtualNic, refuse),
+    MO_METHOD(UpdateVirtualNic, refuse),
+    MO_METHOD(RemoveVirtualNic, refuse),
+    MO_METHOD(UpdateDnsConfig, refuse),
+    MO_METHOD(UpdateIpRouteConfig, refuse),
+    MO_METHOD(UpdateIpRouteTableConfig, refuse),
+    MO_METHOD(UpdatePhysicalNicLinkSpeed, refuse),
 };
 const struct mo_class host_network_system_class = {
     .type = VIM_MANAGED(HostNetworkSystem),

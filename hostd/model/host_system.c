@@ -13,6 +13,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/host/hardware.h"
 #include "hostd/model/classes.h"
+#include "hostd/model/host_connection.h"
 #include "hostd/model/host_health.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/host_network.h"
@@ -349,6 +350,19 @@ static struct vim_any get_config_manager(struct mo *mo, struct call *call)
     c->vsanSystem = VIM_REF(HostVsanSystem, "vsanSystem");
     c->accountManager = VIM_REF(HostLocalAccountManager, "ha-localacctmgr");
     c->userDirectory = VIM_REF(UserDirectory, "ha-user-directory");
+    c->cpuScheduler = VIM_REF(HostCpuSchedulerSystem, "cpuSchedulerSystem");
+    c->memoryManager = VIM_REF(HostMemorySystem, "memoryManagerSystem");
+    c->kernelModuleSystem = VIM_REF(HostKernelModuleSystem, "kernelModuleSystem");
+    c->snmpSystem = VIM_REF(HostSnmpSystem, "ha-snmp-agent");
+    c->authenticationManager = VIM_REF(HostAuthenticationManager, "ha-auth-manager");
+    c->pciPassthruSystem = VIM_REF(HostPciPassthruSystem, "ha-pcipassthrusystem");
+    c->graphicsManager = VIM_REF(HostGraphicsManager, "ha-graphics-manager");
+    c->cacheConfigurationManager =
+        VIM_REF(HostCacheConfigurationManager, "ha-cache-configuration-manager");
+    c->vmotionSystem = VIM_REF(HostVMotionSystem, "ha-vmotion-system");
+    c->diagnosticSystem = VIM_REF(HostDiagnosticSystem, "diagnosticsystem");
+    c->bootDeviceSystem = VIM_REF(HostBootDeviceSystem, "ha-boot-device-system");
+    c->iscsiManager = VIM_REF(IscsiManager, "iscsiManager");
     return vim_any_data(c);
 }
 
@@ -410,6 +424,9 @@ static const struct mo_method methods[] = {
     MO_METHOD(RetrieveHardwareUptime, retrieve_uptime),
     MO_METHOD(EnterMaintenanceMode_Task, host_enter_maintenance),
     MO_METHOD(ExitMaintenanceMode_Task, host_exit_maintenance),
+    MO_METHOD(QueryHostConnectionInfo, host_query_connection),
+    MO_METHOD(RebootHost_Task, host_refuse_power),
+    MO_METHOD(ShutdownHost_Task, host_refuse_power),
     MO_METHOD(RetrieveManagedMethodExecuter, host_retrieve_executer),
     MO_METHOD(RetrieveDynamicTypeManager, host_retrieve_type_manager),
 };

@@ -8,6 +8,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
+#include "hostd/model/host_config.h"
 #include "hostd/model/host_network.h"
 
 static const char *const kinds[] = {
@@ -56,10 +57,46 @@ static void query(struct mo *mo, struct call *call)
     call_fault_argument(call, "nicType");
 }
 
+/* All serve management, none anything else: what is so already may be asked for. */
+static void select_vnic(struct mo *mo, struct call *call, const char *kind, const char *device,
+                        bool selected)
+{
+    struct vim_list nics = host_network_vnics(call->arena);
+    bool known = false, there = false;
+
+    (void)mo;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        known = known || !strcmp(kinds[i], kind);
+    for (size_t i = 0; i < nics.count; i++)
+        there = there || !strcmp(((struct vim_HostVirtualNic **)nics.items)[i]->device, device);
+    if (!known || !there)
+        call_fault_argument(call, known ? "device" : "nicType");
+    else if (!strcmp(kind, kinds[0]) != selected)
+        host_config_refuse(call, "What an interface serves");
+}
+
+static void select_nic(struct mo *mo, struct call *call)
+{
+    const struct vim_SelectVnicForNicType_args *args = call->args;
+
+    select_vnic(mo, call, args->nicType, args->device, true);
+}
+
+static void deselect_nic(struct mo *mo, struct call *call)
+{
+    const struct vim_DeselectVnicForNicType_args *args = call->args;
+
+    select_vnic(mo, call, args->nicType, args->device, false);
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(HostVirtualNicManager, info, get_info),
 };
-static const struct mo_method methods[] = {MO_METHOD(QueryNetConfig, query)};
+static const struct mo_method methods[] = {
+    MO_METHOD(QueryNetConfig, query),
+    MO_METHOD(SelectVnicForNicType, select_nic),
+    MO_METHOD(DeselectVnicForNicType, deselect_nic),
+};
 const struct mo_class host_virtual_nic_manager_class = {
     .type = VIM_MANAGED(HostVirtualNicManager),
     .props = properties,

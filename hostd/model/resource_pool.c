@@ -14,7 +14,7 @@
 #include "hostd/model/vm_transfer.h"
 #include "hostd/task/task.h"
 
-enum { SHARES_NORMAL_CPU = 4000, SHARES_NORMAL_MEMORY = 163840 };
+enum { SHARES_NORMAL_CPU = 4000, SHARES_NORMAL_MEMORY = 163840, DEPTH_MAX = 8 /* as ESXi */ };
 
 static const struct mo_class pool_class;
 
@@ -198,6 +198,37 @@ static void save(struct call *call)
         CALL_FAULT_TEXT(call, SystemError, "%s", err.text);
 }
 
+static unsigned depth_of(const struct inventory *inventory, const struct entity *pool)
+{
+    unsigned depth = 1;
+
+    for (; pool != &inventory->root_pool->e; pool = pool->parent)
+        depth++;
+    return depth;
+}
+
+/* Levels from here down. */
+static unsigned height_of(struct inventory *inventory, const struct entity *pool)
+{
+    unsigned height = 0;
+
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(ResourcePool), e));)
+        if (e->parent == pool) {
+            unsigned below = height_of(inventory, e);
+            height = below > height ? below : height;
+        }
+    return height + 1;
+}
+
+static bool deep_enough(struct call *call, const struct entity *parent, unsigned height)
+{
+    if (depth_of(hostd_of(call)->inventory, parent) + height <= DEPTH_MAX)
+        return true;
+    CALL_FAULT_TEXT(call, InsufficientResourcesFault, "Resource pools are at most %d levels deep.",
+                    DEPTH_MAX);
+    return false;
+}
+
 static void create_pool(struct mo *mo, struct call *call)
 {
     const struct vim_CreateResourcePool_args *args = call->args;
@@ -206,7 +237,7 @@ static void create_pool(struct mo *mo, struct call *call)
     struct resource_pool *pool;
     char id[32];
 
-    if (!entity_check_name(call, parent, NULL, args->name))
+    if (!entity_check_name(call, parent, NULL, args->name) || !deep_enough(call, parent, 1))
         return;
     (void)snprintf(id, sizeof id, "pool%u", inventory->next_pool++);
     if (resource_pool_add(inventory, id, args->name, parent, &pool) < 0) {
@@ -299,6 +330,117 @@ static void destroy_children(struct mo *mo, struct call *call)
     save(call);
 }
 
+/* Neither the root nor a pool that holds `pool`, nor a second one of its name. */
+static bool may_hold(struct call *call, struct resource_pool *pool, struct resource_pool *child)
+{
+    struct resource_pool *root = hostd_of(call)->inventory->root_pool;
+
+    for (struct entity *e = &pool->e; child != root && e != &root->e; e = e->parent)
+        if (e == &child->e) {
+            call_fault_argument(call, "list");
+            return false;
+        }
+    if (child == root) {
+        call_fault_argument(call, "list");
+        return false;
+    }
+    return child->e.parent == &pool->e ||
+           (entity_check_name(call, &pool->e, &child->e, child->e.name) &&
+            deep_enough(call, &pool->e, height_of(hostd_of(call)->inventory, &child->e)));
+}
+
+static void move_one(struct mo *one, struct resource_pool *pool)
+{
+    if (vim_managed_is(one->class->type, VIM_MANAGED(VirtualMachine))) {
+        vm_of(one)->pool = pool;
+        mo_changed(one, VIM_P_VirtualMachine_resourcePool);
+        return;
+    }
+    struct entity *child = ENTITY_OF(entity, one), *before = child->parent;
+    child->parent = &pool->e;
+    mo_changed(one, VIM_P_ManagedEntity_parent);
+    mo_changed(&before->mo, VIM_P_ResourcePool_resourcePool);
+    mo_changed(&pool->e.mo, VIM_P_ResourcePool_resourcePool);
+}
+
+/* All or none: what is asked for is looked at before anything moves. */
+static void move_into(struct mo *mo, struct call *call)
+{
+    const struct vim_MoveIntoResourcePool_args *args = call->args;
+    struct resource_pool *pool = ENTITY_OF(resource_pool, mo);
+
+    for (size_t i = 0; i < args->list.count; i++) {
+        struct mo *one = call_resolve(call, args->list.items[i]);
+        if (!one)
+            return;
+        bool is_pool = vim_managed_is(one->class->type, VIM_MANAGED(ResourcePool));
+        if (!is_pool && !vim_managed_is(one->class->type, VIM_MANAGED(VirtualMachine))) {
+            call_fault_argument(call, "list");
+            return;
+        }
+        if (call_authorize(call, one, is_pool ? "Resource.MovePool" : "Resource.ColdMigrate") ||
+            call_authorize(call, mo, is_pool ? "Resource.MovePool" : "Resource.AssignVMToPool"))
+            return;
+        if (is_pool && !may_hold(call, pool, ENTITY_OF(resource_pool, one)))
+            return;
+    }
+    for (size_t i = 0; i < args->list.count; i++)
+        move_one(mo_find(call->api->registry, args->list.items[i].id), pool);
+    registry_moved(call->api->registry);
+    save(call);
+}
+
+/* Of children, each with its entity. */
+static void update_children(struct mo *mo, struct call *call)
+{
+    const struct vim_UpdateChildResourceConfiguration_args *args = call->args;
+
+    for (size_t i = 0; i < args->spec.count; i++) {
+        struct mo *one =
+            call_resolve_as(call, args->spec.items[i]->entity, VIM_MANAGED(ResourcePool));
+        if (!one)
+            return;
+        if (ENTITY_OF(entity, one)->parent != ENTITY_OF(entity, mo)) {
+            call_fault_argument(call, "spec.entity");
+            return;
+        }
+        if (call_authorize(call, one, "Resource.EditPool") ||
+            !apply(call, ENTITY_OF(resource_pool, one), args->spec.items[i]))
+            return;
+    }
+    save(call);
+}
+
+/* Nothing is cached. */
+static void refresh_runtime(struct mo *mo, struct call *call)
+{
+    (void)call;
+    mo_changed(mo, VIM_P_ResourcePool_runtime);
+}
+
+static struct vim_SharesOption *shares_option(struct arena *arena, int32_t normal)
+{
+    struct vim_SharesOption *option = VIM_NEW(arena, SharesOption);
+
+    option->defaultLevel = VIM_SharesLevel_normal;
+    option->sharesOption = VIM_NEW(arena, IntOption);
+    option->sharesOption->max = 1000000;
+    option->sharesOption->defaultValue = normal;
+    return option;
+}
+
+static void query_options(struct mo *mo, struct call *call)
+{
+    struct vim_ResourceConfigOption *option = VIM_NEW(call->arena, ResourceConfigOption);
+
+    (void)mo;
+    option->cpuAllocationOption = VIM_NEW(call->arena, ResourceAllocationOption);
+    option->cpuAllocationOption->sharesOption = shares_option(call->arena, SHARES_NORMAL_CPU);
+    option->memoryAllocationOption = VIM_NEW(call->arena, ResourceAllocationOption);
+    option->memoryAllocationOption->sharesOption = shares_option(call->arena, SHARES_NORMAL_MEMORY);
+    call_return(call, vim_any_data(option));
+}
+
 static void rename_pool(struct mo *mo, struct call *call)
 {
     const struct vim_Rename_Task_args *args = call->args;
@@ -333,6 +475,10 @@ static const struct mo_method methods[] = {
     MO_METHOD(CreateResourcePool, create_pool),
     MO_METHOD(UpdateConfig, update_config),
     MO_METHOD(DestroyChildren, destroy_children),
+    MO_METHOD(MoveIntoResourcePool, move_into),
+    MO_METHOD(UpdateChildResourceConfiguration, update_children),
+    MO_METHOD(RefreshRuntime, refresh_runtime),
+    MO_METHOD(QueryResourceConfigOption, query_options),
     MO_METHOD(Destroy_Task, destroy_pool),
     MO_METHOD(Rename_Task, rename_pool),
     MO_METHOD(CreateChildVM_Task, vm_create_in_pool),
@@ -357,17 +503,22 @@ static json_t *allocation_to_json(const struct pool_allocation *a)
                      a->shares, "level", a->level);
 }
 
+static void pool_to_json(struct inventory *inventory, json_t *list, struct resource_pool *pool)
+{
+    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o}", "id", pool->e.id,
+                                                "name", pool->e.name, "parent", pool->e.parent->id,
+                                                "cpu", allocation_to_json(&pool->cpu), "memory",
+                                                allocation_to_json(&pool->memory)));
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(ResourcePool), e));)
+        if (e->parent == &pool->e)
+            pool_to_json(inventory, list, (struct resource_pool *)(void *)e);
+}
+
 json_t *pools_to_json(struct inventory *inventory)
 {
     json_t *list = json_array();
 
-    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(ResourcePool), e));) {
-        struct resource_pool *pool = (struct resource_pool *)(void *)e;
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o}", "id", e->id,
-                                                    "name", e->name, "parent", e->parent->id, "cpu",
-                                                    allocation_to_json(&pool->cpu), "memory",
-                                                    allocation_to_json(&pool->memory)));
-    }
+    pool_to_json(inventory, list, inventory->root_pool);
     return list;
 }
 
@@ -382,7 +533,7 @@ static void allocation_from_json(struct pool_allocation *a, json_t *from)
     *a = (struct pool_allocation){reservation, limit, expandable, shares, level};
 }
 
-/* Parents stand before their children: the order of creation is kept. */
+/* Parents stand before their children. */
 int pools_from_json(struct inventory *inventory, json_t *list)
 {
     const char *id, *name, *parent;

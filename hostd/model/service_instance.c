@@ -51,6 +51,17 @@ static struct vim_any get_content(struct mo *mo, struct call *call)
     content->fileManager = VIM_REF(FileManager, "ha-nfc-file-manager");
     content->ovfManager = VIM_REF(OvfManager, "ha-ovf-manager");
     content->virtualDiskManager = VIM_REF(VirtualDiskManager, "ha-vdiskmanager");
+    content->datastoreNamespaceManager =
+        VIM_REF(DatastoreNamespaceManager, "ha-datastore-namespace-manager");
+    content->dvSwitchManager = VIM_REF(DistributedVirtualSwitchManager, "ha-dvsmanager");
+    content->localizationManager = VIM_REF(LocalizationManager, "ha-l10n-manager");
+    content->storageResourceManager =
+        VIM_REF(StorageResourceManager, "ha-storage-resource-manager");
+    content->guestOperationsManager =
+        VIM_REF(GuestOperationsManager, "ha-guest-operations-manager");
+    content->vStorageObjectManager =
+        VIM_REF(HostVStorageObjectManager, "ha-vstorage-object-manager");
+    content->cryptoManager = VIM_REF(CryptoManagerHost, "ha-crypto-manager");
     return vim_any_data(content);
 }
 

@@ -20,10 +20,12 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_layout.h"
 #include "hostd/model/vm_screen.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/model/vm_transfer.h"
+#include "hostd/model/vm_upkeep.h"
 #include "hostd/perf/perf.h"
 #include "hostd/up/rootdir.h"
 
@@ -609,56 +611,6 @@ static struct vim_any get_heartbeat(struct mo *mo, struct call *call)
     return VIM_ANY_ENUM(ManagedEntityStatus, gray);
 }
 
-static void add_file(struct arena *arena, struct vim_VirtualMachineFileLayoutEx *layout,
-                     const char *name, const char *type, int64_t size)
-{
-    struct vim_VirtualMachineFileLayoutExFileInfo *f =
-        VIM_NEW(arena, VirtualMachineFileLayoutExFileInfo);
-
-    f->key = (int32_t)layout->file.count;
-    f->name = name;
-    f->type = type;
-    f->size = size;
-    f->uniqueSize = vim_long(size);
-    f->accessible = vim_bool(true);
-    VIM_ADD(arena, &layout->file, f);
-}
-
-static void add_disk_layout(struct arena *arena, struct vim_VirtualMachineFileLayoutEx *layout,
-                            const struct virtual_machine *vm, const struct vm_disk *disk)
-{
-    char key[40];
-    struct vim_VirtualMachineFileLayoutExDiskLayout *d =
-        VIM_NEW(arena, VirtualMachineFileLayoutExDiskLayout);
-    struct vim_VirtualMachineFileLayoutExDiskUnit *unit =
-        VIM_NEW(arena, VirtualMachineFileLayoutExDiskUnit);
-
-    (void)snprintf(key, sizeof key, "%s.fileName", disk->slot);
-    const char *file = vmxfile_get(vm->vmx, key);
-    if (!file)
-        return;
-    VIM_ADD(arena, &unit->fileKey, (int32_t)layout->file.count);
-    add_file(arena, layout, vm_file_text(arena, vm, file), "diskDescriptor", (int64_t)disk->room);
-    VIM_ADD(arena, &d->chain, unit);
-    d->key = vm_key_of_slot(disk->slot);
-    VIM_ADD(arena, &layout->disk, d);
-}
-
-static struct vim_any get_layout_ex(struct mo *mo, struct call *call)
-{
-    struct virtual_machine *vm = vm_of(mo);
-    struct vim_VirtualMachineFileLayoutEx *layout =
-        VIM_NEW(call->arena, VirtualMachineFileLayoutEx);
-    struct stat st;
-
-    layout->timestamp = vm->modified_us;
-    if (dspath_stat(vm->datastore->fd, vm->rel, &st) == 0)
-        add_file(call->arena, layout, vm_path_text(call->arena, vm), "config", st.st_size);
-    for (unsigned i = 0; vm->vmx && i < vm->disk_count; i++)
-        add_disk_layout(call->arena, layout, vm, &vm->disk[i]);
-    return vim_any_data(layout);
-}
-
 static struct vim_any get_storage(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);
@@ -693,7 +645,9 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(VirtualMachine, datastore, get_datastores),
     MO_PROPERTY(VirtualMachine, network, get_networks),
     MO_PROPERTY(VirtualMachine, guestHeartbeatStatus, get_heartbeat),
-    MO_PROPERTY(VirtualMachine, layoutEx, get_layout_ex),
+    MO_PROPERTY(VirtualMachine, layoutEx, vm_get_layout_ex),
+    MO_PROPERTY(VirtualMachine, layout, vm_get_layout),
+    MO_PROPERTY(VirtualMachine, resourceConfig, vm_get_resource_config),
     MO_PROPERTY(VirtualMachine, storage, get_storage),
     MO_PROPERTY(VirtualMachine, snapshot, vm_get_snapshot),
     MO_PROPERTY(VirtualMachine, rootSnapshot, vm_get_root_snapshot),
@@ -726,6 +680,13 @@ static const struct mo_method methods[] = {
     MO_METHOD(AcquireMksTicket, vm_acquire_mks_ticket),
     MO_METHOD(CreateScreenshot_Task, vm_create_screenshot),
     MO_METHOD(PutUsbScanCodes, vm_put_usb_scan_codes),
+    MO_METHOD(MountToolsInstaller, vm_mount_tools),
+    MO_METHOD(UnmountToolsInstaller, vm_unmount_tools),
+    MO_METHOD(UpgradeTools_Task, vm_upgrade_tools),
+    MO_METHOD(StandbyGuest, vm_standby_guest),
+    MO_METHOD(TerminateVM, vm_terminate),
+    MO_METHOD(QueryUnownedFiles, vm_query_unowned),
+    MO_METHOD(ResetGuestInformation, vm_reset_guest_information),
 };
 const struct mo_class virtual_machine_class = {
     .type = VIM_MANAGED(VirtualMachine),

@@ -28,7 +28,7 @@
 #include "hostd/task/task.h"
 #include "vm/process/keeper.h"
 
-enum { VM_DISKS_MAX = 64 };
+enum { VM_DISKS_MAX = 64, VM_HARDWARE_OLDEST = 7, VM_HARDWARE_NEWEST = 21 /* virtualHW.version */ };
 
 struct vim_VirtualMachineConfigInfo;
 struct vim_VirtualHardware;

@@ -228,6 +228,7 @@ struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
     c->tools->afterPowerOn = c->tools->afterResume = vim_bool(true);
     c->tools->beforeGuestShutdown = c->tools->beforeGuestStandby = vim_bool(true);
     c->tools->syncTimeWithHost = vim_bool(false);
+    c->tools->lastInstallInfo = VIM_NEW(arena, ToolsConfigInfoToolsLastInstallInfo);
     c->flags = flags(arena, vm);
     c->defaultPowerOps = power_ops(arena);
     c->hardware = hardware(arena, vm);

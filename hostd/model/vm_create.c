@@ -598,7 +598,9 @@ void vm_upgrade(struct mo *mo, struct call *call)
     const char *text = vm->vmx ? vmxfile_get(vm->vmx, "virtualHW.version") : NULL;
     unsigned now, wanted;
 
-    spec->version = args->version && *args->version ? args->version : "vmx-21";
+    spec->version = args->version && *args->version
+                        ? args->version
+                        : arena_printf(call->arena, "vmx-%d", VM_HARDWARE_NEWEST);
     bool known = text && parse_unsigned(text, 0, UINT16_MAX, &now) == 0 &&
                  !strncmp(spec->version, "vmx-", 4) &&
                  parse_unsigned(spec->version + 4, 0, UINT16_MAX, &wanted) == 0;

@@ -21,12 +21,12 @@ import host as hosts
 NOT_THERE = (vmodl.fault.NotSupported, vmodl.fault.NotImplemented)
 
 
-def versions():
-    """pyVmomi's names of them, oldest first."""
+def versions(newest):
+    """pyVmomi's names of them, oldest first, up to the host's own: it does not offer newer ones."""
     found = [(tuple(int(n) for n in number.split(".")), name)
              for name, number in VmomiSupport.versionIdMap.items()
              if name.startswith("vim.version.") and number.replace(".", "").isdigit()]
-    return [name for number, name in sorted(found) if number >= (4, 1)]
+    return [name for number, name in sorted(found) if (4, 1) <= number <= newest]
 
 
 def note(value, queue, seen):
@@ -69,7 +69,8 @@ def read_all(host, version):
 
 
 def make_vm(host):
-    stub = SoapAdapter.SoapStubAdapter(host="127.0.0.1", port=host.port, version=versions()[-1], path="/sdk",
+    """Makes it; the API's version."""
+    stub = SoapAdapter.SoapStubAdapter(host="127.0.0.1", port=host.port, version="vim.version.version12", path="/sdk",
                                        sslContext=ssl._create_unverified_context())
     content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
     content.sessionManager.Login("root", host.password)
@@ -78,13 +79,13 @@ def make_vm(host):
     spec = vim.vm.ConfigSpec(name="read", memoryMB=64, files=vim.vm.FileInfo(vmPathName="[datastore1]"))
     datacenter.vmFolder.CreateVM_Task(spec, pool)
     assert hosts.eventually(lambda: len(datacenter.vmFolder.childEntity) == 1)
+    return tuple(int(n) for n in content.about.apiVersion.split("."))
 
 
 def main():
-    names = versions()
-    print(f"1..{len(names)}")
     with hosts.Host(sys.argv[1]) as host:
-        make_vm(host)
+        names = versions(make_vm(host))
+        print(f"1..{len(names)}")
         for number, name in enumerate(names, 1):
             objects, properties, wrong = read_all(host, name)
             for line in wrong[:5]:

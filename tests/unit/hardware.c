@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory nodes and PCI functions of a made-up machine, in folders as /sys has them. */
+/* Memory nodes, PCI functions and disks of a made-up machine, in folders as /sys has them. */
 #include "hostd/host/hardware.h"
 
 #include <fcntl.h>
@@ -24,6 +24,16 @@ static const struct {
     {"bus/pci/devices/0000:00:02.0/vendor", "0x1af4\n"},
     {"bus/pci/devices/0000:00:02.0/subsystem_device", "0x1100\n"},
     {"bus/pci/devices/nonsense/vendor", "what\n"},
+    {"block/sda/device/vendor", "ATA     \n"},
+    {"block/sda/device/model", "A DISK          \n"},
+    {"block/sda/size", "2048\n"},
+    {"block/sda/queue/logical_block_size", "4096\n"},
+    {"block/sda/queue/rotational", "1\n"},
+    {"block/nvme0n1/device/serial", "S1\n"},
+    {"block/nvme0n1/size", "1\n"},
+    {"block/nvme0n1/queue/logical_block_size", "512\n"},
+    {"block/loop0/size", "8\n"},
+    {"block/sr0/device/model", "empty\n"},
 };
 
 static void make(struct arena *arena, const char *root)
@@ -65,6 +75,16 @@ static void a_machine(void)
     CHECK_EQ(pci.items[1].function, 2);
     CHECK_EQ(pci.items[1].class, 0x010601);
     CHECK_EQ(pci.items[2].vendor, 0);
+    struct machine_disks disks = machine_disk_list(&arena, root);
+    REQUIRE(disks.count == 2); /* neither a loop nor a drive without a disc */
+    CHECK_STR(disks.items[0].name, "nvme0n1");
+    CHECK_STR(disks.items[0].serial, "S1");
+    CHECK(!disks.items[0].rotates);
+    CHECK_STR(disks.items[1].vendor, "ATA");
+    CHECK_STR(disks.items[1].model, "A DISK");
+    CHECK_EQ(disks.items[1].size, 1 << 20);
+    CHECK_EQ(disks.items[1].block, 4096);
+    CHECK(disks.items[1].rotates);
     CHECK_EQ(system(arena_printf(&arena, "rm -r %s", root)), 0);
 }
 
@@ -76,6 +96,7 @@ static void no_folder(void)
     CHECK_EQ(nodes.count, 1);
     CHECK_EQ(nodes.items[0].memory, 0);
     CHECK_EQ(pci_function_list(&arena, "/nonexistent").count, 0);
+    CHECK_EQ(machine_disk_list(&arena, "/nonexistent").count, 0);
 }
 
 TAP_MAIN(TAP_CASE(a_machine), TAP_CASE(no_folder))
