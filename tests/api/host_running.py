@@ -17,7 +17,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, connect, device, devices, reconnect, vmm_of, wait  # noqa: E402
+from client import Client, connect, device, devices, reconnect, vm_spec, vmm_of, wait  # noqa: E402
 from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
 from host import Host, Tap, eventually  # noqa: E402
@@ -363,6 +363,19 @@ def deep(tap, host, client):
     one.remove()
 
 
+def large(tap, host, client):
+    """A disk with so many tables that the C library sorts them with a system call of its own."""
+    spec = vm_spec("large")
+    spec.deviceChange[1] = new_disk(-1, 4 << 20)
+    vm = wait(client.folder.CreateVM_Task(config=spec, pool=client.pool))
+    wait(vm.PowerOn())
+    for name in ("one", "two"):
+        wait(vm.CreateSnapshot_Task(name, "", False, False))
+    tap.equal("a disk of 4 GiB has snapshots", vm.runtime.powerState, "poweredOn")
+    wait(vm.PowerOff())
+    wait(vm.Destroy())
+
+
 def firmware(tap, host, client):
     """A whole PC: firmware, its flash and screen, two processors."""
     for kind in ("bios", "efi"):
@@ -483,7 +496,7 @@ def killed(tap, host, client):
 
 GROUPS = {
     "running": [suspend, discard, hot, memory, changes, killed],
-    "crashes": [keeper_crash, hostd_crash], "machines": [deep, firmware],
+    "crashes": [keeper_crash, hostd_crash], "machines": [deep, large, firmware],
 }
 
 
