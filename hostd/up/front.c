@@ -51,7 +51,7 @@ static void put_listen(struct buf *conf, const struct front_config *config)
 {
     const char *open = strchr(config->address, ':') ? "[" : "";
 
-    buf_printf(conf, "    listen %s%s%s:%u ssl backlog=1024;\n", open, config->address,
+    buf_printf(conf, "    listen %s%s%s:%u ssl http2 backlog=1024;\n", open, config->address,
                *open ? "]" : "", config->port);
 }
 
@@ -62,6 +62,11 @@ static void put_server(struct buf *conf)
 {
     static const char *const streamed[] = {"/folder", "/nfc/", "/guestFile"};
 
+    /* Programs that keep a connection (HTTP/1.1) do not expect its end; browsers with HTTP/2 do,
+     * and there the server's limit counts: who begins and breaks off requests has to connect anew.
+     */
+    static const char *const endless = "      keepalive_requests 1000000000;\n";
+
     buf_put_str(conf, "    ssl_certificate ../" ROOTDIR_CERT ";\n"
                       "    ssl_certificate_key ../" ROOTDIR_KEY ";\n"
                       "    ssl_protocols TLSv1.2 TLSv1.3;\n"
@@ -71,17 +76,21 @@ static void put_server(struct buf *conf)
                       "    proxy_set_header X-Real-IP $remote_addr;\n"
                       "    proxy_set_header X-Forwarded-For \"\";\n"
                       "    proxy_set_header Connection $to_hostd;\n"
-                      "    proxy_set_header Upgrade $http_upgrade;\n"
+                      "    proxy_set_header Upgrade $leaves_http;\n"
                       "    proxy_connect_timeout 10s;\n"
                       "    proxy_send_timeout 120s;\n"
-                      "    proxy_read_timeout 25h;\n"
-                      "    location / {\n"
-                      "      client_max_body_size 16m;\n"
-                      "      proxy_pass http://hostd;\n"
-                      "    }\n");
+                      "    proxy_read_timeout 25h;\n");
+    buf_printf(conf,
+               "    location / {\n"
+               "%s"
+               "      client_max_body_size 16m;\n"
+               "      proxy_pass http://hostd;\n"
+               "    }\n",
+               endless);
     for (unsigned i = 0; i < ARRAY_SIZE(streamed); i++)
         buf_printf(conf,
                    "    location %s {\n"
+                   "%s"
                    "      client_max_body_size 0;\n"
                    "      proxy_request_buffering off;\n"
                    "      proxy_max_temp_file_size 0;\n"
@@ -89,7 +98,7 @@ static void put_server(struct buf *conf)
                    "      proxy_busy_buffers_size 256k;\n"
                    "      proxy_pass http://hostd;\n"
                    "    }\n",
-                   streamed[i]);
+                   streamed[i], endless);
 }
 
 /* The host client: files of ours only, nothing from elsewhere; those with a hash in their names
@@ -146,7 +155,8 @@ static void put_conf(struct buf *conf, const struct front_config *config)
                       "  server_tokens off;\n"
                       "  default_type application/octet-stream;\n"
                       "  keepalive_timeout 75s;\n"
-                      "  keepalive_requests 1000000000;\n" /* clients do not expect an end */
+                      "  keepalive_requests 10000;\n"
+                      "  http2_max_concurrent_streams 64;\n" /* what a page waits for, twice over */
                       "  client_header_timeout 20s;\n"
                       "  client_body_timeout 60s;\n"
                       "  send_timeout 60s;\n"
@@ -155,10 +165,14 @@ static void put_conf(struct buf *conf, const struct front_config *config)
     for (unsigned i = 0; i < ARRAY_SIZE(folders); i++)
         buf_printf(conf, "  %s_temp_path run/front/%s;\n", folders[i], folders[i]);
     put_types(conf);
-    buf_put_str(conf, "  map $http_upgrade $to_hostd { default upgrade; '' ''; }\n"
-                      "  upstream hostd { server unix:" ROOTDIR_HTTP
-                      "; keepalive 64; keepalive_requests 1000000000; }\n"
-                      "  server {\n");
+    /* WebSockets are of HTTP/1.1: with HTTP/2 on the same port, browsers open a connection for
+     * each. */
+    buf_put_str(conf,
+                "  map $server_protocol $leaves_http { HTTP/1.1 $http_upgrade; default ''; }\n"
+                "  map $leaves_http $to_hostd { default upgrade; '' ''; }\n"
+                "  upstream hostd { server unix:" ROOTDIR_HTTP
+                "; keepalive 64; keepalive_requests 1000000000; }\n"
+                "  server {\n");
     put_listen(conf, config);
     put_server(conf);
     if (config->web)
