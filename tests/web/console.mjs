@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console in the page: the firmware's screen is seen, keys that are typed change it, the serial port answers.
-import { check, createVm, dialog, eventually, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { check, confirm, createVm, dialog, eventually, logIn, main, openPage, picture, step, web } from "./rig.mjs";
 
+/** Clears the screen and shows what is typed, on a US keyboard; its BIOS writes the same to COM1. tests/lab/screen.py has the source. */
+const ECHO = Buffer.from("b80300cd10b83e0e31dbcd1030e4cd16b40e31dbcd10ebf4".padEnd(1020, "0") + "55aa", "hex");
 
 /** How many pixels of noVNC's canvas are lit, and a digest of them. */
 const look = (page) =>
@@ -15,10 +20,61 @@ const look = (page) =>
     return { lit, sum, width: canvas.width, height: canvas.height };
   });
 
+const console_ = (page) => page.getByRole("link", { name: "Console", exact: true }).first().click();
+const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
+const serialText = (page) => page.locator(".xterm-rows").innerText().then((t) => t.replaceAll("\u00a0", " "));
+
+async function typeText(page, text, layout) {
+  await page.getByRole("button", { name: "Type text" }).click();
+  await dialog(page).getByLabel("Text", { exact: true }).fill(text);
+  await dialog(page).getByLabel("Keyboard layout").selectOption(layout);
+  await dialog(page).getByLabel("Slowly").check();
+  await picture(page, "type");
+  await confirm(page, "Type");
+  await page.getByText(/keys typed/).waitFor({ state: "detached" });
+}
+
+/** Programs that show a screen of this host's VMs: an ancestor of theirs, the keeper, works in the host's folder. */
+function screens(host) {
+  const of = (pid, name) => new RegExp(`^${name}:\\s+(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1];
+  const ours = (pid) => {
+    for (; pid > 1; pid = Number(of(pid, "PPid"))) if (readlinkSync(`/proc/${pid}/cwd`) === host.root) return true;
+    return false;
+  };
+  return readdirSync("/proc").filter((p) => /^\d+$/.test(p)).map(Number).filter((pid) => {
+    try {
+      return of(pid, "Name") === "socle-rfb" && ours(pid);
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
+}
+
+/** The client's own module, as it is built. */
+async function keyboards() {
+  const { build } = createRequire(join(web, "package.json"))("esbuild");
+  const { outputFiles } = await build({ entryPoints: [join(web, "src/console/keyboards.ts")], bundle: true, format: "esm", write: false });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+}
+
 await main(async (host, browser) => {
   const page = await openPage(browser);
   let id;
 
+  await step("layouts know where characters are", async () => {
+    const { layouts, strokes } = await keyboards();
+    const way = (layout, text) => strokes(layouts[layout], text).strokes.map((s) => `${s.altgr ? "AltGr-" : ""}${s.shift ? "Shift-" : ""}${s.code}`).join(" ");
+    for (const [layout, text, want] of [
+      ["us", "aZ|\t\n", "KeyA Shift-KeyZ Shift-Backslash Tab Enter"], ["us", "1\r\n~", "Digit1 Enter Shift-Backquote"],
+      ["de", "zY@{ß", "KeyY Shift-KeyZ AltGr-KeyQ AltGr-Digit7 Minus"], ["de", "^ é", "Backquote Space Space Equal KeyE"],
+      ["fr", "a1.q@", "KeyQ Shift-Digit1 Shift-Comma KeyA AltGr-Digit0"], ["gb", '"@#', "Shift-Digit2 Shift-Quote Backslash"],
+      ["es", "ñ~", "Semicolon AltGr-Digit4"], ["br", "ç/", "Semicolon AltGr-KeyQ"]])
+      check(way(layout, text) === want, `${layout} ${text}: ${way(layout, text)}`);
+    check(strokes(layouts.us, "aλ€b").missing.join("") === "λ€", "what is missing");
+    for (const layout of Object.values(layouts)) // whatever a shell needs
+      for (let c = 0x20; c < 0x7f; c++)
+        check(!strokes(layout, String.fromCharCode(c)).missing.length, `${layout.name} has no ${String.fromCharCode(c)}`);
+  });
   await step("a virtual machine with nothing to boot is started", async () => {
     await logIn(page, host);
     await page.getByRole("region", { name: "Capacity" }).waitFor();
@@ -30,8 +86,8 @@ await main(async (host, browser) => {
     await eventually(() => image.evaluate((i) => i.complete && i.naturalWidth > 0), "no picture came");
   });
   await step("the console shows what the firmware writes", async () => {
-    await page.getByRole("link", { name: "Console", exact: true }).first().click();
-    await page.getByText("Connected", { exact: true }).waitFor();
+    await console_(page);
+    await connected(page);
     await eventually(async () => (await look(page)).lit > 500, "the screen stays dark", 40);
     await picture(page, "console");
   });
@@ -40,9 +96,32 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Ctrl-Alt-Del" }).click();
     await eventually(async () => (await look(page)).sum !== before.sum, "the screen stays as it is", 40);
   });
+  await step("its size fits the window or is what it is", async () => {
+    const width = () => page.locator(".screen canvas").evaluate((c) => [c.width, Math.round(c.getBoundingClientRect().width)]);
+    await page.getByLabel("Size").selectOption("whole");
+    await eventually(async () => (([is, shown]) => is === shown)(await width()), "it is not shown as it is");
+    await page.setViewportSize({ width: 700, height: 800 });
+    check((([is, shown]) => is === shown)(await width()), "it has shrunk");
+    await page.getByLabel("Size").selectOption("fit");
+    await eventually(async () => (([is, shown]) => is > shown)(await width()), "it does not fit");
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+  await step("whoever only looks changes nothing", async () => {
+    await page.getByLabel("View only").check();
+    check((await page.getByRole("button", { name: "Ctrl-Alt-Del" }).getAttribute("aria-disabled")) === "true", "it can be pressed");
+    await page.getByLabel("View only").uncheck();
+  });
+  await step("when the program that shows the screen ends, it comes again", async () => {
+    const pids = screens(host);
+    check(pids.length === 1, `${pids.length} of them`);
+    process.kill(pids[0], "SIGKILL");
+    await page.getByText("connecting again").waitFor();
+    await connected(page);
+    await eventually(async () => (await look(page)).lit > 500, "the screen stays dark", 40);
+  });
   await step("a window of its own shows the same", async () => {
     const [own] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "Own window" }).click()]);
-    await own.getByText("Connected", { exact: true }).waitFor();
+    await connected(own);
     await eventually(async () => (await look(own)).lit > 500, "the screen stays dark", 40);
     check((await own.title()).startsWith("screen"), await own.title());
     await own.close();
@@ -51,7 +130,7 @@ await main(async (host, browser) => {
     await page.getByRole("radio", { name: "Serial port" }).check();
     await page.locator(".terminal-place .xterm").waitFor();
     await page.waitForTimeout(500);
-    check((await page.getByText("The serial port is disconnected.").count()) === 0, "it was disconnected");
+    check(await page.getByText("Connected", { exact: true }).isVisible(), "it was disconnected");
   });
   await step("a ticket opens once", async () => {
     const twice = await page.evaluate(async (id) => {
@@ -69,6 +148,32 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Power off" }).click();
     await dialog(page).getByRole("button", { name: "Power off" }).click();
     await page.getByText("there is nothing on its screen").waitFor();
+  });
+  await step("text is typed as the guest's layout needs it", async () => {
+    writeFileSync(join(host.root, "datastores/datastore1/echo.iso"), Buffer.concat([ECHO, Buffer.alloc((1 << 20) - ECHO.length)]));
+    await createVm(page, host, "echo", { disk: "0", iso: "[datastore1] echo.iso", start: true });
+    await console_(page);
+    await connected(page);
+    await eventually(async () => (({ lit }) => lit > 4 && lit < 200)(await look(page)), "the guest does not begin", 40);
+    let seen = ">";
+    for (const [text, layout, means] of [['a "{X}|~\\\\_^`', "us", 'a "{X}|~\\\\_^`'], ["zy-", "de", "yz/"]]) { // a BIOS keeps 15 keys for its programs
+      await page.getByRole("radio", { name: "Screen" }).check();
+      await connected(page);
+      await typeText(page, text, layout);
+      await page.getByRole("radio", { name: "Serial port" }).check();
+      await connected(page);
+      seen += means;
+      await eventually(async () => (await serialText(page)).includes(seen), `it is not ${seen}`, 40);
+    }
+    await picture(page, "serial");
+  });
+  await step("the serial port is there again after a power cycle", async () => {
+    await page.getByRole("button", { name: "Power off" }).click();
+    await confirm(page, "Power off");
+    await page.getByText("its serial port is silent").waitFor();
+    await page.getByRole("button", { name: "Power on" }).click();
+    await connected(page);
+    await eventually(async () => (await serialText(page)).trim().endsWith(">"), "it is silent", 40);
   });
   await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
 });

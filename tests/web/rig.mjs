@@ -103,13 +103,14 @@ export const row = (page, name) => page.getByRole("row").filter({ has: page.getB
 export const api = (page, type, id, property) => page.evaluate(async (path) => (await fetch(`/sdk/vim25/8.0.3.0/${path}`)).json(), `${type}/${id}/${property}`);
 
 /** Makes a VM in the list's dialog; its id. `start`: runs it. */
-export async function createVm(page, host, name, { memory = "64", disk = "1", start = false } = {}) {
+export async function createVm(page, host, name, { memory = "64", disk = "1", iso, start = false } = {}) {
   await open(page, host, "host", "vms");
   await page.getByRole("button", { name: "Create VM" }).first().click();
   await dialog(page).getByLabel("Name", { exact: true }).fill(name);
   await dialog(page).getByLabel("Memory", { exact: true }).fill(memory);
   await dialog(page).getByLabel("Disk", { exact: true }).fill(disk);
   await dialog(page).getByLabel("Firmware").selectOption("bios");
+  if (iso) await dialog(page).getByLabel("CD image", { exact: true }).fill(iso);
   if (start) await dialog(page).getByLabel("Power it on").check();
   await checkCommand(page);
   await confirm(page, "Create");

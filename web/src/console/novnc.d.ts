@@ -4,6 +4,8 @@ declare module "@novnc/novnc" {
     constructor(place: HTMLElement, url: string, options?: { wsProtocols?: string[]; shared?: boolean });
     scaleViewport: boolean;
     focusOnClick: boolean;
+    viewOnly: boolean;
+    showDotCursor: boolean;
     background: string;
     qualityLevel: number;
     compressionLevel: number;

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The VM's serial port as a terminal.
-import { useEffect, useRef, useState } from "preact/hooks";
+// The VM's serial port as a terminal. The VM's keeper has the last 64 KiB of it, so a new connection shows what was there.
+import { useRef } from "preact/hooks";
 import { Button } from "../ui/button";
 import type { VmRecord } from "../vim/inventory";
 import { powerOf } from "../vm/state";
+import { stateText, useConnection } from "./connection";
 import { ticketUrl } from "./ticket";
 
-async function open(place: HTMLElement, vm: VmRecord, onEnd: (why: string) => void): Promise<() => void> {
+interface Line {
+  /** As if somebody had typed it. */
+  type: (text: string) => void;
+  size: () => { rows: number; cols: number };
+  close: () => void;
+}
+
+async function open(place: HTMLElement, vm: VmRecord, up: () => void, down: () => void): Promise<Line> {
   const [{ Terminal }, { FitAddon }, url] = await Promise.all([
     import("@xterm/xterm"), import("@xterm/addon-fit"), ticketUrl(vm.ref, "serial")]);
   const terminal = new Terminal({ fontSize: 14, scrollback: 5000, cursorBlink: true });
@@ -16,42 +24,51 @@ async function open(place: HTMLElement, vm: VmRecord, onEnd: (why: string) => vo
   fit.fit();
   socket.binaryType = "arraybuffer";
   socket.onmessage = ({ data }) => terminal.write(new Uint8Array(data as ArrayBuffer));
-  socket.onopen = () => terminal.focus();
-  socket.onclose = () => onEnd("The serial port is disconnected.");
+  socket.onopen = () => (up(), terminal.focus());
+  socket.onclose = down;
   const encoder = new TextEncoder();
-  terminal.onData((text) => socket.readyState === WebSocket.OPEN && socket.send(encoder.encode(text)));
+  const type = (text: string) => socket.readyState === WebSocket.OPEN && socket.send(encoder.encode(text));
+  terminal.onData(type);
   const resize = new ResizeObserver(() => fit.fit());
   resize.observe(place);
-  return () => {
-    resize.disconnect();
-    socket.onclose = null;
-    socket.close();
-    terminal.dispose();
+  return {
+    type: (text) => (type(text), terminal.focus()),
+    size: () => terminal,
+    close: () => {
+      resize.disconnect();
+      socket.onclose = null;
+      socket.close();
+      terminal.dispose();
+    },
   };
 }
 
 export function Serial({ vm }: { vm: VmRecord }) {
-  const place = useRef<HTMLDivElement>(null);
-  const [ended, setEnded] = useState<string>();
-  const [round, setRound] = useState(0);
+  const place = useRef<HTMLDivElement>(null), line = useRef<Line | undefined>(undefined);
   const running = powerOf(vm) === "poweredOn";
 
-  useEffect(() => {
-    if (!running) return;
-    let close: (() => void) | undefined, here = true;
-    setEnded(undefined);
-    open(place.current!, vm, (why) => here && setEnded(why)).then(
-      (c) => (here ? (close = c) : c()), (e) => here && setEnded(e instanceof Error ? e.message : String(e)));
+  const { state, reason, connect } = useConnection(vm.ref.value, running, async (up, down) => {
+    const opened = await open(place.current!, vm, up, down);
+    line.current = opened;
     return () => {
-      here = false;
-      close?.();
+      if (line.current === opened) line.current = undefined;
+      opened.close();
     };
-  }, [vm.ref.value, running, round]);
+  });
+  /** A serial port has no size: a shell learns it so. */
+  const tellSize = () => {
+    const { rows, cols } = line.current!.size();
+    line.current!.type(`stty rows ${rows} cols ${cols}\r`);
+  };
 
   if (!running) return <p class="subtle">It is not running: its serial port is silent.</p>;
   return (
     <div class="console">
-      {ended && <p role="status">{ended} <Button kind="link" small onClick={() => setRound(round + 1)}>Connect again</Button></p>}
+      <div class="table-tools">
+        <Button small because={state !== "connected" && "The serial port is not connected."} onClick={tellSize}>Tell a shell the size</Button>
+        <span class="subtle" role="status">{stateText[state]}{reason ? `: ${reason}` : ""}</span>
+        {state === "ended" && <Button kind="link" small onClick={connect}>Connect again</Button>}
+      </div>
       <div class="terminal-place" ref={place} />
     </div>
   );
