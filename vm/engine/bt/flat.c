@@ -39,6 +39,13 @@ struct record {
 };
 #define STORE (UINT32_C(1) << 31)
 
+/* Who may have a store entry for a page of RAM: logs, by bit; and if that is one, and without MANY,
+ * the only slot of it. */
+struct stores {
+    uint32_t logs, slot;
+};
+#define MANY (UINT32_C(1) << 31)
+
 struct log {
     uint32_t count;
     struct record *at; /* LOG_MAX, without memory until they are written */
@@ -61,8 +68,8 @@ struct flat {
     bool global;                 /* a space's tables have global pages */
     struct log log[LOGS];
     struct table table[TABLES];
-    uint32_t *stores; /* for each page of RAM: the logs that may have a store to it, by bit */
-    uint8_t *memory;  /* the lists, `stores` and the logs */
+    struct stores *stores; /* for each page of RAM */
+    uint8_t *memory;       /* the lists, `stores` and the logs */
     uint64_t memory_size;
     struct flat_pages tables;      /* TABLES times FLAT_TABLE_SIZE */
     uint64_t fresh[FLAT_PAGE / 8]; /* a chunk to be */
@@ -122,7 +129,7 @@ static int make_memory(struct flat *flat)
         flat->table[i].stand = (uint32_t *)(void *)(at + list);
         flat->table[i].entry = (uint64_t *)(void *)(flat->tables.at + i * FLAT_TABLE_SIZE);
     }
-    flat->stores = (uint32_t *)(void *)at;
+    flat->stores = (struct stores *)(void *)at;
     at += stores;
     for (unsigned i = 0; i < LOGS; i++, at += log)
         flat->log[i].at = (struct record *)(void *)at;
@@ -324,13 +331,37 @@ static unsigned log_for(struct bt_vcpu *vcpu, uint32_t rights, bool execute)
     return t;
 }
 
+/* Is this record's store still what its slot has? */
+static bool stands(const struct flat *flat, const struct table *table, const struct record *r)
+{
+    uint64_t host = host_of(flat, r->page & ~STORE);
+
+    return !((table->entry[r->slot] + ((uint64_t)r->slot << 12) - host) << (64 - 39));
+}
+
+static void note_store(struct flat *flat, unsigned l, uint32_t slot, uint64_t number)
+{
+    struct stores *stores = &flat->stores[number];
+
+    if (stores->logs == BIT(l) && stores->slot == slot)
+        return;
+    if (stores->logs && !(stores->logs & MANY)) {
+        struct table *table = &flat->table[table_of((unsigned)__builtin_ctz(stores->logs))];
+        const struct record r = {.slot = stores->slot, .page = (uint32_t)number};
+        if (!has_chunk(table, r.slot) || !stands(flat, table, &r))
+            stores->logs = 0;
+    }
+    stores->logs |= stores->logs ? BIT(l) | MANY : BIT(l);
+    stores->slot = slot;
+}
+
 static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint64_t number)
 {
     struct flat *flat = vcpu->flat;
     struct table *table = &flat->table[table_of(l)];
     uint32_t slot = slot_of(linear, FLAT_STORE);
 
-    flat->stores[number] |= BIT(l);
+    note_store(flat, l, slot, number);
     enter(flat, l, linear, FLAT_STORE, host_of(flat, number), (uint32_t)number | STORE);
     /* As in the TLB: who sets the page's bit afterwards asks for the entry to go. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -460,14 +491,6 @@ void flat_flush_range(struct bt_vcpu *vcpu, uint64_t linear, uint64_t bytes)
     }
 }
 
-/* Is this record's store still what its slot has? */
-static bool stands(const struct flat *flat, const struct table *table, const struct record *r)
-{
-    uint64_t host = host_of(flat, r->page & ~STORE);
-
-    return !((table->entry[r->slot] + ((uint64_t)r->slot << 12) - host) << (64 - 39));
-}
-
 enum drop { DROP_ALL, DROP_CODE, DROP_PAGE };
 
 static void drop_stores(struct bt_vcpu *vcpu, unsigned l, enum drop what, uint64_t page)
@@ -505,14 +528,27 @@ void flat_drop_writable(struct bt_vcpu *vcpu)
         drop_stores(vcpu, i, dirty ? DROP_ALL : DROP_CODE, 0);
 }
 
+/* The only one; its record stays, and empties the slot for nothing some day. */
+static void drop_store(struct flat *flat, const struct stores *stores, uint64_t page)
+{
+    struct table *table = &flat->table[table_of((unsigned)__builtin_ctz(stores->logs))];
+    const struct record r = {.slot = stores->slot, .page = (uint32_t)page};
+
+    if (has_chunk(table, r.slot) && stands(flat, table, &r))
+        make_empty(flat, table, r.slot);
+}
+
 void flat_protect(struct bt_vcpu *vcpu, uint64_t page)
 {
     struct flat *flat = vcpu->flat;
 
-    if (!flat || page >= flat->ram_pages || !flat->stores[page])
+    if (!flat || page >= flat->ram_pages || !flat->stores[page].logs)
         return;
-    for (unsigned i = 0; i < LOGS; i++)
-        if (flat->stores[page] & BIT(i))
+    struct stores *stores = &flat->stores[page];
+    if (!(stores->logs & MANY))
+        drop_store(flat, stores, page);
+    for (unsigned i = 0; stores->logs & MANY && i < LOGS; i++)
+        if (stores->logs & BIT(i))
             drop_stores(vcpu, i, DROP_PAGE, page);
-    flat->stores[page] = 0;
+    *stores = (struct stores){0};
 }

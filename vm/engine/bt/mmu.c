@@ -469,6 +469,22 @@ static void tag_entry(struct bt_tlb *tlb, struct bt_tlb_entry *e)
     e->tag[MMU_EXECUTE] = e->rights & MMU_ENTRY_EXECUTE ? tag : MMU_TAG_NONE;
 }
 
+/* Before the entry is used. */
+static void note_writable(struct bt_tlb *tlb, const struct bt_tlb_entry *e)
+{
+    uint16_t was = atomic_load_explicit(&tlb->wrote[e->number], memory_order_relaxed);
+    uint16_t own = (uint16_t)(e - tlb->entry + 1);
+
+    if (was == own || was == MMU_WROTE_MANY)
+        return;
+    if (was) {
+        const struct bt_tlb_entry *other = &tlb->entry[was - 1];
+        if (other->rights & MMU_ENTRY_WRITE && other->number == e->number)
+            own = MMU_WROTE_MANY;
+    }
+    atomic_store_explicit(&tlb->wrote[e->number], own, memory_order_relaxed);
+}
+
 static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
                  const struct bt_piece *piece)
 {
@@ -493,7 +509,7 @@ static void fill(struct bt_vcpu *vcpu, uint64_t linear, const struct page *page,
     tlb->large[linear >> 63] |= !!(e->rights & MMU_ENTRY_LARGE);
     tlb->huge[linear >> 63] |= !!(e->rights & MMU_ENTRY_HUGE);
     if (e->rights & MMU_ENTRY_WRITE && piece->ram)
-        atomic_store_explicit(&tlb->wrote[e->number], 1, memory_order_relaxed);
+        note_writable(tlb, e);
     tag_entry(tlb, e);
     if (!(e->rights & MMU_ENTRY_WRITE))
         return;

@@ -25,6 +25,7 @@ enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXECUTE };
  * while every access must be looked at: alignment checks, data breakpoints. */
 enum { MMU_TLB_SIZE = 2048, MMU_CONTEXT_SLOW = 0xffe, MMU_CONTEXT_USER = 1 };
 enum { MMU_TAG_CONTEXT = 0xfff };
+enum { MMU_WROTE_MANY = UINT16_MAX };
 enum {
     MMU_ENTRY_WRITE =
         1, /* the tables allow it, the D bit is set, and the page may be written unseen */
@@ -67,9 +68,10 @@ struct bt_tlb {
     const struct bt_piece *piece; /* found last, in that table */
     const struct bt_memory *piece_of;
     bool piece_smm;
-    _Atomic(uint8_t) *wrote; /* for each page of RAM: may there be, or have been, an entry here or
-                                in the flat tables that allows writing it? Owned */
-    uint64_t walks;          /* for statistics */
+    _Atomic(uint16_t) *wrote; /* for each page of RAM: may there be, or have been, an entry here or
+                                 in the flat tables that allows writing it? 0: no; else the number
+                                 of that entry here, plus 1, or MMU_WROTE_MANY. Owned */
+    uint64_t walks;           /* for statistics */
 };
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) mmu_u16;

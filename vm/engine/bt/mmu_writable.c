@@ -32,9 +32,14 @@ static bool may_write(const struct bt_vcpu *vcpu, uint64_t page)
 
 static void protect_own(struct bt_vcpu *vcpu, uint64_t page)
 {
-    if (!may_write(vcpu, page))
+    bool ram = page < vcpu->vm->gmem->size / GMEM_PAGE_SIZE;
+    uint16_t wrote = ram ? atomic_load(&vcpu->tlb->wrote[page]) : MMU_WROTE_MANY;
+    unsigned first = wrote == MMU_WROTE_MANY ? 0 : wrote - 1u;
+    unsigned end = wrote == MMU_WROTE_MANY ? MMU_TLB_SIZE : wrote;
+
+    if (!wrote)
         return;
-    for (unsigned i = 0; i < MMU_TLB_SIZE; i++) {
+    for (unsigned i = first; i < end; i++) {
         struct bt_tlb_entry *e = &vcpu->tlb->entry[i];
         if (e->rights & MMU_ENTRY_WRITE && e->number == page) {
             e->rights &= ~(uint32_t)MMU_ENTRY_WRITE;
@@ -42,7 +47,7 @@ static void protect_own(struct bt_vcpu *vcpu, uint64_t page)
         }
     }
     flat_protect(vcpu, page);
-    if (page < vcpu->vm->gmem->size / GMEM_PAGE_SIZE)
+    if (ram)
         atomic_store_explicit(&vcpu->tlb->wrote[page], 0, memory_order_relaxed);
 }
 
