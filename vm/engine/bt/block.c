@@ -10,6 +10,7 @@
 #include "base/range.h"
 #include "vm/engine/bt/ahead.h"
 #include "vm/engine/bt/exec.h"
+#include "vm/engine/bt/uninitialized.h"
 
 enum { PAGE = 4096, PIECE_MAX = 64 << 10 /* more than any block with its instructions */ };
 
@@ -209,6 +210,19 @@ static void fill_block(struct bt_vcpu *vcpu, struct bt_block *block, struct bt_i
         .run = exec_end, .offset = (uint16_t)offset, .imm = (int64_t)(uintptr_t)block->link};
 }
 
+/* Bytes of a page from `at` on, as many as one instruction can have; returns how many. */
+unsigned block_bytes(const uint8_t *page, unsigned at, uint8_t bytes[BT_DECODE_WHOLE])
+{
+    unsigned room = PAGE - at;
+
+    if (__builtin_expect(room >= BT_DECODE_WHOLE, 1)) {
+        memcpy(bytes, page + at, BT_DECODE_WHOLE);
+        return BT_DECODE_WHOLE;
+    }
+    memcpy(bytes, page + at, room);
+    return room;
+}
+
 /* Decodes what is at `linear` into insn[]; returns how many. *ret_sum: of one on two pages. */
 static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
                            struct code_page *page, struct code_page *ret_second,
@@ -217,9 +231,9 @@ static unsigned decode_run(struct bt_vcpu *vcpu, uint64_t linear, unsigned max,
     unsigned at = linear % PAGE, count = 0, code = vcpu->mode & BT_MODE_CODE;
 
     while (count < max && at < PAGE) {
-        const uint8_t *bytes = page->host ? page->host + at : no_memory;
-        unsigned len = PAGE - at < BT_INSN_MAX ? PAGE - at : BT_INSN_MAX;
-        unsigned n = bt_decode(bytes, len, code, &insn[count]);
+        uint8_t bytes[BT_DECODE_WHOLE] BT_UNINITIALIZED; /* memory may change meanwhile */
+        unsigned room = page->host ? block_bytes(page->host, at, bytes) : BT_INSN_MAX;
+        unsigned n = bt_decode(page->host ? bytes : no_memory, room, code, &insn[count]);
         if (!n) {
             if (count)
                 break;
@@ -242,7 +256,7 @@ static struct bt_block *make(struct bt_vcpu *vcpu, uint64_t linear, bool single,
 
     if (interp->used + PIECE_MAX > BLOCK_CACHE_SIZE)
         block_drop_all(vcpu);
-    struct bt_insn scratch[BLOCK_STEPS_MAX];
+    struct bt_insn scratch[BLOCK_STEPS_MAX] BT_UNINITIALIZED;
     uint32_t sum = 0;
     unsigned count =
         decode_run(vcpu, linear, single ? 1 : BLOCK_STEPS_MAX, page, &second, scratch, &sum);
@@ -277,7 +291,6 @@ static unsigned memory_size(const struct bt_insn *insn)
 
 struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offset, void *memory)
 {
-    unsigned room = PAGE - offset;
     struct bt_block *block = memory;
     struct bt_insn *keep = (struct bt_insn *)(void *)&block->step[2], scratch, *insn = &scratch;
     _Atomic(uint32_t) *word = word_of(vcpu->vm, page);
@@ -288,9 +301,8 @@ struct bt_block *block_single(struct bt_vcpu *vcpu, uint64_t page, unsigned offs
                                .count = 1,
                                .single = true,
                                .word = {word, word}};
-    uint8_t bytes[BT_INSN_MAX];
-    room = MIN(room, (unsigned)BT_INSN_MAX);
-    memcpy(bytes, bt_vm_ram(vcpu->vm) + page * PAGE + offset, room);
+    uint8_t bytes[BT_DECODE_WHOLE];
+    unsigned room = block_bytes(bt_vm_ram(vcpu->vm) + page * PAGE, offset, bytes);
     if (!bt_decode(bytes, room, vcpu->mode & BT_MODE_CODE, insn))
         *insn = (struct bt_insn){.op = BT_OP_UD, .length = 1};
     block->bytes = insn->length;
@@ -323,12 +335,13 @@ static struct bt_block *look_up(struct bt_vcpu *vcpu, uint64_t linear, bool sing
     unsigned start = linear % PAGE, slot = hash_of(page.number, start, vcpu->mode);
     for (struct bt_block **at = &interp->hash[slot]; *at;) {
         struct bt_block *block = *at;
-        if (!block_valid(block)) {
+        bool same = block->page[0] == page.number && block->start == start &&
+                    block->mode == vcpu->mode && block->single == single;
+        if (same && !block_valid(block)) {
             *at = block->chain;
             continue;
         }
-        if (block->page[0] == page.number && block->start == start && block->mode == vcpu->mode &&
-            block->single == single && goes_on(vcpu, linear, block))
+        if (same && goes_on(vcpu, linear, block))
             return block;
         at = &block->chain;
     }

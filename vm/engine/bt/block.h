@@ -85,6 +85,11 @@ static inline uint32_t block_sum(const uint8_t *bytes, unsigned length)
     return sum;
 }
 
+/* Takes bytes of a page of guest memory, which may change meanwhile, from `at` on; returns how
+ * many: all that an instruction can have (and zeros are not needed behind), or those up to the
+ * page's end. */
+unsigned block_bytes(const uint8_t *page, unsigned at, uint8_t bytes[BT_DECODE_WHOLE]);
+
 /* Of one that has words. */
 static inline bool block_valid(const struct bt_block *block)
 {

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "vm/engine/bt/opcode_table.h"
+#include "vm/engine/bt/uninitialized.h"
 
-/* At most 15 prefixes, VEX, opcode, ModRM, SIB and eight more bytes. */
-enum { READ_MAX = 32 };
+/* At most 15 prefixes, VEX, opcode, ModRM, SIB and eight more bytes are read. */
+_Static_assert(BT_DECODE_WHOLE >= BT_INSN_MAX + 3 + 1 + 2 + 8, "what may be read");
 
 struct decoder {
     const uint8_t *bytes;
@@ -570,13 +571,13 @@ static bool decode(struct decoder *d, unsigned code)
 
 unsigned bt_decode(const uint8_t *bytes, unsigned len, unsigned code, struct bt_insn *ret_insn)
 {
-    uint8_t copy[READ_MAX];
+    uint8_t copy[BT_DECODE_WHOLE] BT_UNINITIALIZED;
     struct decoder d = {.bytes = bytes,
                         .code64 = (code & BT_MODE_CODE) == BT_MODE_CODE64,
                         .amd_branches = code & BT_DECODE_AMD_BRANCHES,
                         .insn = ret_insn};
 
-    if (len < READ_MAX) {
+    if (len < BT_DECODE_WHOLE) {
         memset(copy, 0, sizeof copy);
         memcpy(copy, bytes, len);
         d.bytes = copy;

@@ -119,6 +119,9 @@ enum {
  * ignore it. May be added to `code`. */
 enum { BT_DECODE_AMD_BRANCHES = 1 << 16 };
 
+/* So many bytes are decoded where they are; fewer are copied first. */
+enum { BT_DECODE_WHOLE = 32 };
+
 /* Decodes the instruction at the head of bytes[0 .. len). `code` is BT_MODE_CODE16, 32 or 64.
  * Returns its length; 0 when it goes on behind `len` (len < 15: fetch more); the result is then
  * undefined. */

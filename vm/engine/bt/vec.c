@@ -7,16 +7,11 @@
 #include <stddef.h>
 
 #include "vm/engine/bt/interp.h"
+#include "vm/engine/bt/uninitialized.h"
 #include "vm/engine/bt/vec_image.h"
 #include "vm/engine/bt/vec_stub.h"
 
 #define always_inline inline __attribute__((always_inline))
-/* Written by the stub or before it: zeroing them first would be half of the work. */
-#if __has_attribute(uninitialized)
-#define VEC_UNINITIALIZED __attribute__((uninitialized))
-#else
-#define VEC_UNINITIALIZED
-#endif
 
 enum { FSW_NO_STORE = 1 | 8 | 16 }; /* IE, OE, UE: unmasked, they leave the destination alone */
 
@@ -108,8 +103,8 @@ static always_inline struct memory memory_of(struct bt_vcpu *vcpu, const struct 
 static always_inline void run_stub(struct bt_vcpu *vcpu, const struct bt_insn *insn, unsigned mask,
                                    bool mem)
 {
-    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] VEC_UNINITIALIZED;
-    struct vec_frame frame VEC_UNINITIALIZED;
+    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] BT_UNINITIALIZED;
+    struct vec_frame frame BT_UNINITIALIZED;
     unsigned flags = insn->vec->flags & mask;
     bool write = mem && flags & VEC_STUB_WRITES, has_frame = mask & ~(unsigned)VEC_STUB_WRITES;
     struct memory memory = {.at = NULL};
@@ -184,8 +179,8 @@ static inline void leave_x87(const struct bt_vcpu *vcpu)
 /* x87: an unmasked exception is only noted (ES); the next waiting instruction raises it. */
 static void run_x87(struct bt_vcpu *vcpu, const struct bt_insn *insn)
 {
-    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] VEC_UNINITIALIZED;
-    struct vec_frame frame VEC_UNINITIALIZED;
+    _Alignas(VEC_SCRATCH) uint8_t scratch[VEC_SCRATCH] BT_UNINITIALIZED;
+    struct vec_frame frame BT_UNINITIALIZED;
     const struct vec_stub *stub = insn->vec;
     bool write = stub->flags & VEC_STUB_WRITES;
     struct memory memory = {.at = NULL};

@@ -18,14 +18,15 @@
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/flat.h"
 #include "vm/engine/bt/mmu.h"
+#include "vm/engine/bt/uninitialized.h"
 
 enum { PAGE = 4096, MAP_WORDS = FLAT_MAP_BYTES / 4 };
 enum {
     CODE_ROOM = 32 << 10,
     UNIT_BYTES_MIN = 64
 }; /* of a unit: at most, and on average at least */
-/* Runs of a block until it is translated; for every eight changes of its page twice as many. */
-enum { HEAT = 8, DROPS_PER_DOUBLING = 8, DOUBLINGS_MAX = 7 };
+/* For every eight changes of a page, twice as many runs until a block of it is translated. */
+enum { DROPS_PER_DOUBLING = 8, DOUBLINGS_MAX = 7 };
 
 struct node {
     struct jit_unit unit;
@@ -391,7 +392,7 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
                      const struct beyond *beyond, struct jit_unit **ret_unit)
 {
     struct jit_cache *cache = vcpu->jit.cache;
-    struct jit_mark mark[TRANSLATE_INSNS_MAX + 2];
+    struct jit_mark mark[TRANSLATE_INSNS_MAX + 2] BT_UNINITIALIZED;
     enum { SITES = TRANSLATE_SITES_MAX * sizeof(struct jit_site), MARKS = sizeof mark };
     uint64_t undo = cache->arena_used;
     struct node *node = jit_cache_take(cache, sizeof *node + SITES + MARKS);
@@ -455,7 +456,7 @@ static bool is_warm(const struct bt_block *block, const struct jit_page *page)
 {
     unsigned doublings = page ? page->drops / DROPS_PER_DOUBLING : 0;
 
-    return block->heat >= HEAT << MIN(doublings, (unsigned)DOUBLINGS_MAX);
+    return block->heat >= JIT_CACHE_HEAT << MIN(doublings, (unsigned)DOUBLINGS_MAX);
 }
 
 /* -ENOSPC: no room. */

@@ -72,6 +72,8 @@ void *jit_low_map(size_t size);
 int jit_cache_create(struct bt_vcpu *vcpu, struct jit_cache **ret_cache);
 void jit_cache_destroy(struct jit_cache *cache);
 
+/* A block that ran less often has no unit, mostly: not worth a look. */
+enum { JIT_CACHE_HEAT = 8 };
 /* The unit for the block at vcpu->rip, made now if there is none and the block is warm; NULL:
  * interpret. A full cache is emptied: `epoch` says so. */
 struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block);

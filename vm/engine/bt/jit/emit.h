@@ -109,11 +109,6 @@ struct emit {
     uint16_t offset;            /* in the page */
     uint8_t live;               /* status flags wanted in front of it */
     uint8_t live_out;           /* by what comes after it */
-    struct emit_late late[LATE_MAX];
-    struct bt_insn insns[TRANSLATE_INSNS_MAX];
-    uint16_t offsets[TRANSLATE_INSNS_MAX + 1];
-    uint32_t sums[TRANSLATE_INSNS_MAX]; /* of their bytes: block_sum */
-    uint8_t lives[TRANSLATE_INSNS_MAX], live_after[TRANSLATE_INSNS_MAX];
     /* A loop of its own: its instructions are there twice; `turn` is the jump back in the first
      * copy, `second` where the other begins (0: no loop), in code and in what is known there. */
     unsigned turn, second;
@@ -124,6 +119,12 @@ struct emit {
     unsigned skip;    /* how many of the next instructions the last one has done, too */
     uint8_t *skip_at; /* where that of the first begins; NULL: none of them traps */
     unsigned count, translated;
+    /* Large, and not cleared for each unit: what is used of them is written first. */
+    struct emit_late late[LATE_MAX];
+    struct bt_insn insns[TRANSLATE_INSNS_MAX];
+    uint16_t offsets[TRANSLATE_INSNS_MAX + 1];
+    uint32_t sums[TRANSLATE_INSNS_MAX]; /* of their bytes: block_sum */
+    uint8_t lives[TRANSLATE_INSNS_MAX], live_after[TRANSLATE_INSNS_MAX];
 };
 
 static inline struct emit_known emit_known_stack(const struct emit *t)

@@ -5,7 +5,7 @@
 #include "vm/engine/bt/jit/encode.h"
 
 struct encode_bytes {
-    uint8_t byte[24];
+    uint8_t byte[BT_DECODE_WHOLE]; /* zero behind `len` */
     uint8_t len;
 };
 

@@ -4,6 +4,7 @@
  * decoder's: it gets the bytes back, and has to find the operation and the operands asked for. */
 #include "vm/engine/bt/jit/encode_bytes.h"
 #include "vm/engine/bt/opcode_table.h"
+#include "vm/engine/bt/uninitialized.h"
 
 /* The fields of an encoding. */
 struct fields {
@@ -156,11 +157,12 @@ static bool verify(const struct encode_bytes *b, const struct bt_insn *asked,
                    const uint8_t reg[BT_OPERANDS_MAX], const struct encode_mem *mem)
 {
     const unsigned kept = BT_PREFIX_LOCK | BT_PREFIX_VEX;
-    struct bt_insn got;
+    struct bt_insn got BT_UNINITIALIZED;
 
-    if (b->len > BT_INSN_MAX || bt_decode(b->byte, b->len, BT_MODE_CODE64, &got) != b->len ||
-        got.op != asked->op || got.row != asked->row || got.size != asked->size ||
-        got.cond != asked->cond || got.vex_l != asked->vex_l || got.has_mem != asked->has_mem ||
+    if (b->len > BT_INSN_MAX ||
+        bt_decode(b->byte, sizeof b->byte, BT_MODE_CODE64, &got) != b->len || got.op != asked->op ||
+        got.row != asked->row || got.size != asked->size || got.cond != asked->cond ||
+        got.vex_l != asked->vex_l || got.has_mem != asked->has_mem ||
         (got.prefixes ^ asked->prefixes) & kept || (got.rex ^ asked->rex) & 8 ||
         got.operand_count != asked->operand_count || got.imm[0] != asked->imm[0] ||
         got.imm[1] != asked->imm[1])

@@ -409,6 +409,8 @@ static struct jit_unit *find_unit(struct bt_vcpu *vcpu, struct bt_block *block)
         block->heat = BLOCK_HEAT_MAX;
     else if (block->heat < BLOCK_HEAT_MAX)
         block->heat++;
+    if (block->heat < JIT_CACHE_HEAT)
+        return NULL;
     struct jit_unit *unit = jit_cache_unit(vcpu, block);
     block->unit = unit;
     block->unit_epoch = cache->epoch;

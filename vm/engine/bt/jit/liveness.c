@@ -4,6 +4,7 @@
  * flag is dead only if everything that can follow writes it first; what an instruction leaves
  * undefined counts as written (insn.h). */
 #include "vm/engine/bt/jit/emit.h"
+#include "vm/engine/bt/uninitialized.h"
 
 enum { PAGE_BYTES = 4096, AHEAD_INSNS = 10, AHEAD_JUMPS = 3 };
 
@@ -11,7 +12,7 @@ enum { PAGE_BYTES = 4096, AHEAD_INSNS = 10, AHEAD_JUMPS = 3 };
 static unsigned ahead(const struct emit *t, int64_t at, unsigned jumps)
 {
     unsigned open = EMIT_FLAGS, live = 0;
-    struct bt_insn insn;
+    struct bt_insn insn BT_UNINITIALIZED;
 
     for (unsigned i = 0; i < AHEAD_INSNS; i++) {
         if (at < 0 || at >= PAGE_BYTES)

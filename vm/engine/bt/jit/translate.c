@@ -33,6 +33,7 @@
 #include "base/range.h"
 #include "vm/engine/bt/block.h"
 #include "vm/engine/bt/jit/emit.h"
+#include "vm/engine/bt/uninitialized.h"
 
 enum { PAGE_BYTES = 4096, UNIT_REACH = 24 /* instructions behind which a jump ends the unit */ };
 
@@ -180,8 +181,8 @@ static void step(struct emit *t)
 /* What a part that gives up has left behind. */
 static bool attempt(struct emit *t, emit_part *part)
 {
-    struct emit_known known[CPU_GPRS];
-    struct emit_pair pair[EMIT_PAIRS];
+    struct emit_known known[CPU_GPRS] BT_UNINITIALIZED;
+    struct emit_pair pair[EMIT_PAIRS] BT_UNINITIALIZED;
     uint8_t *at = t->e->at, live_vec = t->live_vec;
     unsigned sites = t->site_count, lates = t->late_count;
     bool accessed = t->accessed;
@@ -284,9 +285,8 @@ static void gather(struct emit *t)
     }
     while (t->count < TRANSLATE_INSNS_MAX && at < PAGE_BYTES) {
         struct bt_insn *insn = &t->insns[t->count];
-        uint8_t bytes[BT_INSN_MAX]; /* guest memory may change meanwhile */
-        unsigned room = MIN(PAGE_BYTES - at, (unsigned)BT_INSN_MAX);
-        memcpy(bytes, in->bytes + at, room);
+        uint8_t bytes[BT_DECODE_WHOLE] BT_UNINITIALIZED;
+        unsigned room = block_bytes(in->bytes, at, bytes);
         unsigned length = decode(t, bytes, room, insn);
         if (!length) /* it goes on in the next page */
             break;
@@ -407,14 +407,16 @@ int translate_block(const struct translate_input *in, struct encode *e, uint32_t
                     uint32_t site_address, struct jit_site *site, struct jit_mark *mark,
                     struct jit_unit *ret_unit)
 {
-    struct emit t = {.in = in,
-                     .e = e,
-                     .site = site,
-                     .mark = mark,
-                     .site_address = site_address,
-                     .unit_address = unit_address,
-                     .word = (in->mode & BT_MODE_CODE) == BT_MODE_CODE64 ? 8 : 4};
+    struct emit t BT_UNINITIALIZED;
 
+    memset(&t, 0, offsetof(struct emit, late));
+    t.in = in;
+    t.e = e;
+    t.site = site;
+    t.mark = mark;
+    t.site_address = site_address;
+    t.unit_address = unit_address;
+    t.word = (in->mode & BT_MODE_CODE) == BT_MODE_CODE64 ? 8 : 4;
     if (!jit_translates(in->mode))
         return -ENOTSUP;
     translate(&t);
