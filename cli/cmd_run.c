@@ -169,7 +169,7 @@ static int disk_piece(struct vmcfg_disk *disk, enum vmcfg_bus *bus, const char *
 static int add_disk(struct vmcfg *cfg, const char *text, bool cdrom, struct err *err)
 {
     cleanup_free char *copy = strdup(text), *file = NULL;
-    struct vmcfg_disk wanted = {.cdrom = cdrom};
+    struct vmcfg_disk wanted = {.cdrom = cdrom, .bus = cdrom ? VMCFG_BUS_SATA : VMCFG_BUS_VIRTIO};
     char *rest = copy;
     int rc = 0;
 

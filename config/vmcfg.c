@@ -460,33 +460,44 @@ int vmcfg_finish(struct vmcfg *cfg, struct err *err)
     return rc;
 }
 
+/* "a, b: TEXT" of those that have something else in its place. */
+struct listing {
+    struct buf *out;
+    size_t start;
+};
+
+static void list_disk(struct listing *l, const struct vmcfg_disk *disk)
+{
+    buf_printf(l->out, "%s%s%u:%u", l->out->len == l->start ? "" : ", ", vmcfg_bus_word(disk->bus),
+               disk->controller, disk->unit);
+}
+
+static void end_list(struct listing *l, const char *text)
+{
+    if (l->out->len != l->start)
+        buf_put_str(l->out, text);
+    l->start = l->out->len;
+}
+
 void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings)
 {
-    const char *separator = "";
-    size_t start = warnings->len;
+    struct listing l = {warnings, warnings->len};
 
-    for (unsigned i = 0; i < cfg->disk_count; i++) {
-        const struct vmcfg_disk *disk = &cfg->disks[i];
-        if (disk->bus == VMCFG_BUS_VIRTIO)
-            continue;
-        buf_printf(warnings, "%s%s%u:%u", separator, vmcfg_bus_word(disk->bus), disk->controller,
-                   disk->unit);
-        separator = ", ";
-    }
-    if (warnings->len != start)
-        buf_put_str(warnings, ": attached as virtio; this version has no other disk controllers\n");
-    start = warnings->len;
-    separator = "";
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        if (cfg->disks[i].bus == VMCFG_BUS_IDE)
+            list_disk(&l, &cfg->disks[i]);
+    end_list(&l, ": attached to a SATA controller; this version has no IDE\n");
+    for (unsigned i = 0; i < cfg->disk_count; i++)
+        if (cfg->disks[i].bus != VMCFG_BUS_VIRTIO && !vmcfg_is_ahci(&cfg->disks[i]))
+            list_disk(&l, &cfg->disks[i]);
+    end_list(&l, ": attached as virtio; this version has no SCSI and NVMe controllers\n");
     for (unsigned i = 0; i < cfg->nic_count; i++) {
         const struct vmcfg_nic *nic = &cfg->nics[i];
-        if (nic->model == VMCFG_NIC_VIRTIO)
-            continue;
-        buf_printf(warnings, "%sethernet%u (%s)", separator, nic->index,
-                   vmcfg_nic_model_word(nic->model));
-        separator = ", ";
+        if (nic->model != VMCFG_NIC_VIRTIO)
+            buf_printf(warnings, "%sethernet%u (%s)", warnings->len == l.start ? "" : ", ",
+                       nic->index, vmcfg_nic_model_word(nic->model));
     }
-    if (warnings->len != start)
-        buf_put_str(warnings, ": attached as virtio; this version has no other network cards\n");
+    end_list(&l, ": attached as virtio; this version has no other network cards\n");
 }
 
 int vmcfg_encode(const struct vmcfg *cfg, struct buf *out)

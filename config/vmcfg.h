@@ -44,8 +44,9 @@ enum vmcfg_firmware {
     VMCFG_FIRMWARE_MAX,
 };
 
-/* Where the disk was asked for. This version attaches every disk as virtio, in the order of the
- * array; vmcfg_substitutions says where that differs. */
+/* Where the disk was asked for. What is on SATA stands at an AHCI controller, and so does what is
+ * on IDE; all others are attached as virtio, in the order of the array. vmcfg_substitutions says
+ * where that differs. */
 enum vmcfg_bus {
     VMCFG_BUS_VIRTIO,
     VMCFG_BUS_SCSI,
@@ -134,7 +135,7 @@ struct vmcfg {
     char *firmware_log; /* file for what the firmware says at its debug port; NULL: no such port */
     char *kernel, *initrd, *append;
     /* What the firmware tries, in order: "cdrom,hdd,ethernet0", and which disks first where "hdd"
-     * stands: "scsi0:1,scsi0:0". What is not named comes after. NULL: disks, then cards. */
+     * stands: "scsi0:1,scsi0:0". What is not named comes after. NULL: disks, CDs, then cards. */
     char *boot_order, *boot_disks;
 
     struct vmcfg_disk *disks; /* ordered by bus, controller, unit */
@@ -175,9 +176,8 @@ struct vmcfg_nic *vmcfg_add_nic(struct vmcfg *cfg, struct err *err);
 /* Derives and validates; the message names the setting, the reason and what to do. Idempotent. */
 int vmcfg_finish(struct vmcfg *cfg, struct err *err);
 
-/* One line for each kind of device that a
- * finished `cfg` asks for and that is attached as virtio instead, because this version has no such
- * device. */
+/* One line for each kind of device that a finished `cfg` asks for and that is another one instead,
+ * because this version has no such device. */
 void vmcfg_substitutions(const struct vmcfg *cfg, struct buf *warnings);
 
 /* The devices in the order in which the firmware is to try them, by boot_order and boot_disks; each
@@ -257,6 +257,22 @@ static inline bool vmcfg_bus_has_slots(enum vmcfg_bus bus)
 static inline unsigned vmcfg_slot_number(unsigned slot)
 {
     return (slot + 4) * 32;
+}
+
+/* Disks at AHCI controllers: sata0 to sata3, and one for what is on IDE. */
+enum { VMCFG_AHCI_IDE = 4, VMCFG_AHCI_MAX };
+
+static inline bool vmcfg_is_ahci(const struct vmcfg_disk *disk)
+{
+    return disk->bus == VMCFG_BUS_SATA || disk->bus == VMCFG_BUS_IDE;
+}
+static inline unsigned vmcfg_ahci_controller(const struct vmcfg_disk *disk)
+{
+    return disk->bus == VMCFG_BUS_IDE ? (unsigned)VMCFG_AHCI_IDE : disk->controller;
+}
+static inline unsigned vmcfg_ahci_port(const struct vmcfg_disk *disk)
+{
+    return disk->bus == VMCFG_BUS_IDE ? 2 * disk->controller + disk->unit : disk->unit;
 }
 
 /* How many controllers of a bus a VM can have, and units on each. */

@@ -87,8 +87,8 @@ unsigned vmcfg_boot_sequence(const struct vmcfg *cfg,
             put_hdd(&s);
         else if (!strncasecmp(word, "ethernet", 8))
             put_ethernet(&s, word + 8);
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        put_disk(&s, i);
+    put_disks(&s, false);
+    put_disks(&s, true);
     for (unsigned i = 0; i < cfg->nic_count; i++)
         put_nic(&s, i);
     return s.count;

@@ -172,9 +172,9 @@ static void options_reach_the_vm(void)
                                         "virtio0:0.fileName = \"a,b.xyz\"\n",
                                         "virtio0:0.readonly = \"TRUE\"\n",
                                         "virtio0:0.socle.format = \"raw\"\n",
-                                        "virtio0:1.deviceType = \"cdrom-image\"\n",
-                                        "virtio0:1.fileName = \"c.iso\"\n",
-                                        "virtio0:2.fileName = \"d\"\n",
+                                        "sata0:0.deviceType = \"cdrom-image\"\n",
+                                        "sata0:0.fileName = \"c.iso\"\n",
+                                        "virtio0:1.fileName = \"d\"\n",
                                         "ethernet0.connectionType = \"nat\"\n",
                                         "ethernet1.vnet = \"t0\"\n",
                                         "ethernet1.address = \"52:54:00:00:00:01\"\n",
@@ -195,8 +195,8 @@ static void defaults_follow_from_what_is_given(void)
     CHECK_EQ(run("--disk d,bus=nvme", text, sizeof text), EXIT_OK);
     CHECK(ran_with("firmware = \"efi\"") && ran_with("serial0.present = \"FALSE\""));
     CHECK_STR(text,
-              "socle run: warning: nvme0:0: attached as virtio; this version has no other disk "
-              "controllers\n");
+              "socle run: warning: nvme0:0: attached as virtio; this version has no SCSI and "
+              "NVMe controllers\n");
 }
 
 static void write_file(const char *path, const char *text)

@@ -163,6 +163,9 @@ static void boot_paths(void)
     fw_boot_order_add(&order, FW_BOOT_NIC, 28, 0, 1);
     CHECK_STR(buf_cstr(&order), "/pci@i0cf8/scsi@2/disk@0,0\n"
                                 "/pci@i0cf8/pci-bridge@1c/ethernet@0,1/ethernet-phy@0\n");
+    order.len = 0;
+    fw_boot_order_add_sata(&order, 25, 11);
+    CHECK_STR(buf_cstr(&order), "/pci@i0cf8/pci8086,2922@19/drive@b/disk@0\n");
     buf_free(&order);
 }
 

@@ -468,6 +468,11 @@ static void boot_order(void)
     sequence_is(&cfg, "d0 d1 d2 n0 n1 ");
     order(&cfg, "cdrom,cdrom,ethernet0,ethernet0", NULL);
     sequence_is(&cfg, "d2 n0 d0 d1 n1 ");
+    /* However the buses are sorted, an installed system is started before its CD. */
+    cfg.disks[2].cdrom = false;
+    cfg.disks[0].cdrom = true;
+    order(&cfg, NULL, NULL);
+    sequence_is(&cfg, "d1 d2 d0 n0 n1 ");
 }
 
 TAP_MAIN(TAP_CASE(boot_order), TAP_CASE(means_what_golden_files_say),

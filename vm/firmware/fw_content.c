@@ -276,3 +276,10 @@ void fw_boot_order_add(struct buf *order, enum fw_boot_device what, int bridge, 
         buf_printf(order, ",%x", function);
     buf_put_str(order, what == FW_BOOT_NIC ? "/ethernet-phy@0\n" : "/disk@0,0\n");
 }
+
+/* OVMF knows such a path by the name that QEMU's controller has in it; SeaBIOS does not look there.
+ */
+void fw_boot_order_add_sata(struct buf *order, unsigned slot, unsigned port)
+{
+    buf_printf(order, "/pci@i0cf8/pci8086,2922@%x/drive@%x/disk@0\n", slot, port);
+}

@@ -51,3 +51,5 @@ int fw_content_kernel(struct fw_cfg_items *items, const void *kernel, size_t ker
 enum fw_boot_device { FW_BOOT_DISK, FW_BOOT_NIC };
 void fw_boot_order_add(struct buf *order, enum fw_boot_device what, int bridge, unsigned slot,
                        unsigned function);
+/* The drive at a port of an AHCI controller. */
+void fw_boot_order_add_sata(struct buf *order, unsigned slot, unsigned port);

@@ -187,13 +187,41 @@ static bool add_nic(const struct board_parts *parts, struct board_device *d, uns
     return d;
 }
 
+static struct board_device *find_ahci(const struct board *board, unsigned controller)
+{
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->device[i]->class == &ahci_class &&
+            board->device[i]->params.ahci.controller == controller)
+            return board->device[i];
+    return NULL;
+}
+
+/* A drive at a port of a controller, which comes with the first of them. */
+static bool add_ahci_drive(struct board *board, const struct vmcfg_disk *disk, struct blk *blk)
+{
+    unsigned controller = vmcfg_ahci_controller(disk);
+    struct board_device *d = find_ahci(board, controller);
+
+    if (!d && !(d = add(board, &ahci_class, BOARD_SATA_SLOT - (int)controller)))
+        return false;
+    d->params.ahci.controller = controller;
+    d->params.ahci.drive[vmcfg_ahci_port(disk)] =
+        (struct ahci_drive){.present = true, .cdrom = disk->cdrom, .blk = blk};
+    return true;
+}
+
 static bool add_disks(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts,
                       int *slot)
 {
-    for (unsigned i = 0; i < cfg->disk_count; i++)
-        if (!cfg->disks[i].slot && !add_disk(parts, cfg, add(board, &virtio_blk_class, (*slot)++),
-                                             vmcfg_disk_place(cfg, i)))
+    for (unsigned i = 0; i < cfg->disk_count; i++) {
+        const struct vmcfg_disk *disk = &cfg->disks[i];
+        unsigned place = vmcfg_disk_place(cfg, i);
+        if (vmcfg_is_ahci(disk)
+                ? !add_ahci_drive(board, disk, parts->blk ? parts->blk[place] : NULL)
+                : !disk->slot &&
+                      !add_disk(parts, cfg, add(board, &virtio_blk_class, (*slot)++), place))
             return false;
+    }
     return true;
 }
 
@@ -262,6 +290,21 @@ static bool add_small(struct board *board, const struct vmcfg *cfg, const struct
     return true;
 }
 
+/* Where those end that have the next free slot. */
+static int first_fixed_slot(const struct board *board)
+{
+    int first = BOARD_LPC_SLOT;
+
+    for (unsigned i = 0; i < board->count; i++) {
+        const struct board_device *d = board->device[i];
+        bool fixed =
+            d->class == &ahci_class || d->class == &xhci_class || d->class == &root_port_class;
+        if (fixed)
+            first = MIN(first, d->devfn / 8);
+    }
+    return first;
+}
+
 int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct board **ret_board,
                 struct err *err)
 {
@@ -269,10 +312,7 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     static const struct board_hooks none;
     struct board_parts all = *given;
     const struct board_parts *parts = &all;
-    int slot = BOARD_FIRST_SLOT, rc = 0;
-    int end = vmcfg_has_tablet(cfg) ? BOARD_USB_SLOT
-              : cfg->slots          ? BOARD_PORT_SLOT
-                                    : BOARD_LPC_SLOT;
+    int slot = BOARD_FIRST_SLOT, end, rc = 0;
 
     if (!board)
         return err_set(err, -ENOMEM, "out of memory");
@@ -285,7 +325,7 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
         !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot) ||
         !add_spares(board, cfg, parts))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
-    else if (slot > end)
+    else if (slot > (end = first_fixed_slot(board)))
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",
                      end - BOARD_FIRST_SLOT);
     for (unsigned i = 0; i < board->count && rc == 0; i++) {
@@ -372,8 +412,14 @@ static struct board_device *find_place(const struct board *board, const struct d
 
 struct board_device *board_disk(const struct board *board, const struct vmcfg *cfg, unsigned index)
 {
-    return find_place(board, &virtio_blk_class, cfg->disks[index].slot,
-                      vmcfg_disk_place(cfg, index));
+    const struct vmcfg_disk *disk = &cfg->disks[index];
+    unsigned place = 0;
+
+    if (vmcfg_is_ahci(disk))
+        return find_ahci(board, vmcfg_ahci_controller(disk));
+    for (unsigned i = 0; i < index; i++)
+        place += !cfg->disks[i].slot && !vmcfg_is_ahci(&cfg->disks[i]);
+    return find_place(board, &virtio_blk_class, disk->slot, place);
 }
 
 struct board_device *board_nic(const struct board *board, const struct vmcfg *cfg, unsigned index)

@@ -6,8 +6,9 @@
  *
  * PCI slots: 0 host bridge, 1 display (which all have that start firmware, and those that somebody
  * is to look at), 2 up in the order of the configuration: disks, network cards, then the small
- * virtio devices; 26 USB; 27 to 30 root ports, each with a slot with hot-plug that has a bus of its
- * own; 31 LPC bridge. Slots are thus stable as long as the configuration is.
+ * virtio devices; 21 to 25 SATA controllers, sata0 the last of them; 26 USB; 27 to 30 root ports,
+ * each with a slot with hot-plug that has a bus of its own; 31 LPC bridge. Slots are thus stable as
+ * long as the configuration is.
  *
  * A running VM keeps its board. So each slot with hot-plug has two functions that may stand in it,
  * a disk and a network card, from the start and whether or not anything is configured there: one
@@ -25,6 +26,7 @@
 #include "vm/chipset/pflash.h"
 #include "vm/chipset/post_port.h"
 #include "vm/chipset/rtc_cmos.h"
+#include "vm/dev/ahci.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_balloon.h"
@@ -43,6 +45,7 @@ enum {
     BOARD_DEVFN_NONE = -1,
     BOARD_VGA_SLOT = 1,
     BOARD_FIRST_SLOT = 2,
+    BOARD_SATA_SLOT = 25, /* of sata0; the others below it */
     BOARD_USB_SLOT = 26,
     BOARD_PORT_SLOT = 27, /* of the first root port */
     BOARD_LPC_SLOT = 31,
@@ -66,6 +69,7 @@ struct board_device {
     struct board_device *card;   /* a root port's: the function that stands in its slot, or NULL */
     struct dev_layout layout;
     union {
+        struct ahci_params ahci;
         struct debugcon_params debugcon;
         struct fw_cfg_params fw_cfg;
         struct hpet_params hpet;
@@ -185,6 +189,7 @@ struct board_device *board_card(const struct board *board, unsigned index);
 /* A slot's (0 up) function of a class, whether it stands in it or not. */
 struct board_device *board_spare(const struct board *board, unsigned index,
                                  const struct dev_class *class);
-/* The device of disk or card `index` of the configuration. */
+/* The device of disk or card `index` of the configuration; of a disk on SATA or IDE, its
+ * controller. */
 struct board_device *board_disk(const struct board *board, const struct vmcfg *cfg, unsigned index);
 struct board_device *board_nic(const struct board *board, const struct vmcfg *cfg, unsigned index);

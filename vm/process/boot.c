@@ -95,9 +95,12 @@ static void order_devices(struct boot *boot, const struct board *board)
     unsigned count = vmcfg_boot_sequence(cfg, list);
 
     for (unsigned i = 0; i < count; i++) {
+        const struct vmcfg_disk *disk = list[i].nic ? NULL : &cfg->disks[list[i].index];
         const struct board_device *d = list[i].nic ? board_nic(board, cfg, list[i].index)
                                                    : board_disk(board, cfg, list[i].index);
-        if (d)
+        if (d && disk && vmcfg_is_ahci(disk))
+            fw_boot_order_add_sata(&boot->order, (unsigned)d->devfn / 8, vmcfg_ahci_port(disk));
+        else if (d)
             fw_boot_order_add(&boot->order, list[i].nic ? FW_BOOT_NIC : FW_BOOT_DISK,
                               d->bridge ? d->bridge->devfn / 8 : -1, (unsigned)d->devfn / 8,
                               (unsigned)d->devfn % 8);
