@@ -26,6 +26,7 @@ import screen  # noqa: E402
 import secure_boot as secure  # noqa: E402
 import vm as lab  # noqa: E402
 from grub_image import make_image  # noqa: E402
+from rescue_image import rescue  # noqa: E402
 from run import KERNEL, LAB, OVMF, SEABIOS, newer  # noqa: E402
 from tree import Tree  # noqa: E402
 
@@ -271,6 +272,91 @@ def content(tap):
         tap.equal(f"{name}: it holds what the guest wrote", md5(read_file(f"{TEMP}/{name}")), md5(wanted))
 
 
+# sata
+
+def full_vm(*arguments):
+    """Debian's own kernel, which has libata."""
+    return Vm("--kernel", f"{LAB}/{FULL_KERNEL}/vmlinuz", "--initrd", f"{WORK}/initrd-full", "--append", lab.APPEND,
+              "--serial", "stdio", *arguments, kernel=False, memory="512M").boot()
+
+
+def make_iso(name, files):
+    folder = f"{TEMP}/{name}.files"
+    os.mkdir(folder)
+    for file, data in files.items():
+        with open(f"{folder}/{file}", "wb") as out:
+            out.write(data)
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", name, "-o", f"{TEMP}/{name}.iso", folder],
+                   check=True, stderr=subprocess.DEVNULL)
+    return f"{TEMP}/{name}.iso"
+
+
+def sata_disk(tap):
+    """A file system on a SATA disk, with the kernel's queueing and trim."""
+    data = os.urandom(4 * MIB)
+    path = write_file("sata.raw", data + bytes(60 * MIB))
+    vm = full_vm("--cpus", "2", "--disk", f"{path},bus=sata")
+    tap.match("libata has the controller", r"32 command slots, 6 Gbps, SATA mode", vm.command("dmesg | grep ahci"))
+    tap.equal("and queues", vm.command("cat /sys/block/sda/device/queue_depth"), "32")
+    tap.equal("the guest reads what the image holds", vm.command(f"head -c {len(data)} /dev/sda | md5sum")[:32],
+              md5(data))
+    vm.command("mke2fs /dev/sda; mkdir /mnt; mount -o discard /dev/sda /mnt")
+    sums = vm.command("for n in $(seq 12); do seq $n 99999 | head -c 2000000 >/mnt/$n & done; wait; sync; md5sum /mnt/[0-9]*")
+    tap.equal("many write at once", len(sums.splitlines()), 12)
+    vm.command("umount /mnt; echo 3 >/proc/sys/vm/drop_caches; mount /dev/sda /mnt")
+    tap.equal("and what they wrote is there", vm.command("md5sum /mnt/[0-9]*"), sums)
+    used = os.stat(path).st_blocks
+    vm.command("rm /mnt/[0-9]*; sync; fstrim /mnt; umount /mnt")
+    tap.check("trim gives room back", os.stat(path).st_blocks < used - 20 * MIB // 512, (used, os.stat(path).st_blocks))
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("nor libata", vm.command("dmesg | grep -cE 'ata[0-9.]+: .*(exception|failed|error|reset)'"), "0\n(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+    checked = subprocess.run(["/sbin/e2fsck", "-fn", path], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    tap.equal("the file system is whole", checked.returncode, 0)
+
+
+def sata_cd(tap):
+    data = os.urandom(3 * MIB)
+    vm = full_vm("--cdrom", make_iso("DISC", {"data": data, "text": b"on the disc\n"}))
+    vm.command("mkdir /cd; mount -t iso9660 -o ro /dev/sr0 /cd")
+    tap.equal("the disc is mounted and read", vm.command("md5sum </cd/data")[:32], md5(data))
+    tap.equal("locked by that, it stays in", vm.command("tray eject /dev/sr0"), "disc")
+    vm.command("umount /cd; echo 0 >/proc/sys/dev/cdrom/autoclose")
+    tap.equal("afterwards it comes out", vm.command("tray eject /dev/sr0"), "open")
+    tap.match("and is no more", "No medium", vm.command("cat /dev/sr0 2>&1"))
+    tap.equal("it goes in again", vm.command("tray load /dev/sr0"), "disc")
+    tap.equal("and reads as ever", vm.command("mount -t iso9660 -o ro /dev/sr0 /cd; cat /cd/text; umount /cd"), "on the disc")
+    tap.equal("the kernel has no complaint", vm.command(lab.COMPLAINTS), "(1)")
+    tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+def starts_from(tap, firmware):
+    """What starts without any setting: the CD beside an empty disk, the disk once it has a system."""
+    files = {"bios": SEABIOS, "uefi": OVMF}[firmware]
+    if missing := [path for path in files if not os.path.exists(path)]:
+        tap.skip(f"{firmware}: what starts", f"{missing[0]} is not there")
+        return
+    iso = rescue(f"{TEMP}/{firmware}.iso", {"vmlinuz": lab.KERNEL[1], "initrd": lab.KERNEL[3]},
+                 f"linux /vmlinuz {lab.APPEND} socle.from=cd\ninitrd /initrd\n")
+    empty = write_file("empty.raw", bytes(MIB))
+    for name, disk, wanted in (("an empty disk", f"{empty}", "socle.from=cd"),
+                               ("an empty SATA disk", f"{empty},bus=sata", "socle.from=cd"),
+                               ("a SATA disk with a system", f"{WORK}/grub.img,readonly,bus=sata", "socle.grub=")):
+        vm = Vm("--firmware", firmware, "--cdrom", iso, "--disk", disk, "--serial", "stdio", kernel=False)
+        vm.expect(lab.READY, FIRMWARE_S)
+        vm.expect(lab.COMMANDS)
+        tap.match(f"{firmware}, {name}: {wanted}", wanted, vm.command("cat /proc/cmdline"))
+        tap.equal("power off", vm.power_off(), lab.POWER_OFF)
+
+
+def bios_starts(tap):
+    starts_from(tap, "bios")
+
+
+def uefi_starts(tap):
+    starts_from(tap, "uefi")
+
+
 # compute
 
 def compute(tap):
@@ -506,6 +592,7 @@ GROUPS = {
     "boot": [one_processor, two_processors, four_processors, slots, hot_plug, thirty_two_bits, without_apics],
     "end": [triple_fault, reset_before_fault, killed],
     "disk": [content],
+    "sata": [sata_disk, sata_cd, bios_starts, uefi_starts],
     "compute": [compute],
     "net": [by_user, by_tap],
     "firmware": [seabios, ovmf],
@@ -514,12 +601,23 @@ GROUPS = {
 }
 
 
-def make_initrd(path, kernel=KERNEL, *modules):
+def make_initrd(path, kernel=KERNEL, *modules, files=()):
     lab_guest, script = f"{ROOT}/lab/guest", f"{ROOT}/tests/lab/guest.sh"
     more = [word for module in ("efivarfs", *modules) for word in ("--module", module)]
+    more += [word for file in files for word in ("--file", file)]
     if not newer(path, lab_guest, f"{lab_guest}.init", script, f"{HERE}/compute.sh", __file__):
         subprocess.run([lab_guest, "--kernel", kernel, *more, "--file", f"{MAWK}:bin/mawk",
                         "--file", f"{HERE}/compute.sh:compute.sh", "--run", script, path], check=True)
+
+
+def make_full():
+    """The initramfs of Debian's own kernel, with drivers for the screen, USB and SATA."""
+    tray = f"{WORK}/tray"
+    subprocess.run([f"{ROOT}/lab/fetch", FULL_KERNEL], check=True)
+    if not newer(tray, f"{HERE}/tray.c"):
+        subprocess.run(["cc", "-O1", "-static", "-o", tray, f"{HERE}/tray.c"], check=True)
+    make_initrd(f"{WORK}/initrd-full", FULL_KERNEL, "xhci-pci", "usbhid", "hid-generic", "bochs", "ahci", "sd_mod",
+                "sr_mod", "isofs", files=(f"{tray}:bin/tray",))
 
 
 def make_disk(path, kernel, initrd):
@@ -538,10 +636,9 @@ def prepare(group):
         subprocess.run([f"{ROOT}/lab/fetch", "tools", "busybox", KERNEL,
                         *(("installer-i386",) if group == "boot" else ())], check=True)
         make_initrd(initrd)
-        if group == "screen":
-            subprocess.run([f"{ROOT}/lab/fetch", FULL_KERNEL], check=True)
-            make_initrd(f"{WORK}/initrd-full", FULL_KERNEL, "xhci-pci", "usbhid", "hid-generic", "bochs")
-        if group in ("firmware", "secure"):
+        if group in ("screen", "sata"):
+            make_full()
+        if group in ("firmware", "secure", "sata"):
             make_disk(f"{WORK}/grub.img", kernel, initrd)
     lab.KERNEL = ("--kernel", kernel, "--initrd", initrd)
 
