@@ -18,11 +18,13 @@ from client import wait  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 BOOT_S, ANSWER_S = 240, 90
+FULL_KERNEL = []  # as lab.KERNEL; it has drivers for hardware that clouds do not have
 
 
 def prepare(build):
     native.WORK, lab.SOCLE = f"{build}/tests/native", f"{build}/socle"
-    native.prepare("firmware")  # with a disk that firmware boots
+    native.prepare("sata")  # with a disk that firmware boots, and with Debian's own kernel
+    FULL_KERNEL[:] = "", f"{native.LAB}/{native.FULL_KERNEL}/vmlinuz", "", f"{native.WORK}/initrd-full"
 
 
 def write_vmx(path, keys):
@@ -33,12 +35,14 @@ def write_vmx(path, keys):
 class Guest:
     """A VM with a guest: `vm` is the API's object, the rest is the serial port."""
 
-    def __init__(self, host, client, name, disks=("disk",), size=16 << 20, firmware=None, extra=None):
+    def __init__(self, host, client, name, disks=("disk",), size=16 << 20, firmware=None, extra=None,
+                 kernel=None):
         self.host, self.client, self.name = host, client, name
         self.text, self.seen, self.socket = "", 0, None
         folder = host.path(name)
         os.mkdir(folder)
-        for source, what in ((lab.KERNEL[1], "vmlinuz"), (lab.KERNEL[3], "initrd")):
+        kernel = kernel or lab.KERNEL
+        for source, what in ((kernel[1], "vmlinuz"), (kernel[3], "initrd")):
             shutil.copy(source, f"{folder}/{what}")
         keys = {
             ".encoding": "UTF-8", "config.version": "8", "virtualHW.version": "19", "displayName": name,

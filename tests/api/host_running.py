@@ -413,8 +413,12 @@ def only(one, kind):
     return devices(one.vm, kind)[0]
 
 
+def ide_drive(one):
+    return devices(one.vm, vim.vm.device.VirtualCdrom)[-1]
+
+
 def insert(one, file, connected=True):
-    drive = only(one, vim.vm.device.VirtualCdrom)
+    drive = ide_drive(one)
     drive.backing = vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=f"[datastore1] {one.name}/{file}")
     drive.connectable.connected = drive.connectable.startConnected = connected
     edit(one, drive)
@@ -423,23 +427,31 @@ def insert(one, file, connected=True):
 def changes(tap, host, client):
     """Discs, cables and larger disks, under the guest's eyes; the rest is refused."""
     discs = {}
-    one = Guest(host, client, "changes", extra=EMPTY_DRIVE)
-    for name, size in (("a.iso", 2), ("b.iso", 3)):
+    one = Guest(host, client, "changes", kernel=guest.FULL_KERNEL, extra={
+        "memSize": "256", **EMPTY_DRIVE,
+        "scsi0:5.present": "TRUE", "scsi0:5.deviceType": "cdrom-image", "scsi0:5.fileName": "c.iso"})
+    for name, size in (("a.iso", 2), ("b.iso", 3), ("c.iso", 1)):
         discs[name] = os.urandom(size << 20)
         with open(one.path(name), "wb") as file:
             file.write(discs[name])
     one.boot()
-    drive = "vdb" if one.command("cat /sys/block/vda/ro") == "0" else "vda"
-    disk_name = "vda" if drive == "vdb" else "vdb"
-    tap.equal("a drive without a disc", one.command(f"cat /sys/block/{drive}/size"), "0")
+    drive, disk_name, none = "sr0", "vda", "(1)"
+    tap.equal("a drive on SCSI is virtio's", one.command("md5sum </dev/vdb")[:32],
+              hashlib.md5(discs.pop("c.iso")).hexdigest())
+    tap.equal("a drive without a disc", one.command(f"cat /dev/{drive} 2>/dev/null"), none)
     for name, data in discs.items():
         insert(one, name)
         tap.equal(f"{name} is in", one.command(f"md5sum </dev/{drive}")[:32], hashlib.md5(data).hexdigest())
-        tap.check("and the API says so", only(one, vim.vm.device.VirtualCdrom).connectable.connected)
+        tap.check("and the API says so", ide_drive(one).connectable.connected)
+    tap.equal("the guest ejects it", one.command(f"tray eject /dev/{drive}"), "open")
     insert(one, "b.iso", connected=False)
-    tap.equal("ejected", one.command(f"cat /sys/block/{drive}/size"), "0")
+    insert(one, "a.iso")
+    tap.equal("and has the next one", one.command(f"md5sum </dev/{drive}")[:32],
+              hashlib.md5(discs["a.iso"]).hexdigest())
+    insert(one, "b.iso", connected=False)
+    tap.equal("ejected", one.command(f"cat /dev/{drive} 2>/dev/null"), none)
     tap.raises("a disc that is not there", Exception, lambda: insert(one, "none.iso"))
-    tap.equal("changes nothing", (one.state(), one.command(f"cat /sys/block/{drive}/size")), ("poweredOn", "0"))
+    tap.equal("changes nothing", (one.state(), one.command(f"cat /dev/{drive} 2>/dev/null")), ("poweredOn", none))
 
     card = only(one, vim.vm.device.VirtualEthernetCard)
     one.command("ip link set eth0 up")
