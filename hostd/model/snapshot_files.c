@@ -765,8 +765,8 @@ int snapshot_files_settle(struct snapshot_files *files, struct err *err)
     return rc;
 }
 
-/* Of this VM: a state that its .vmx does not name (STEM-xxxxxxxx.vmss), a file that was to take
- * the place of another (its name and ".new"). */
+/* Of this VM, which has no plan: a state that its .vmx does not name (STEM-xxxxxxxx.vmss), a list
+ * that never got a plan, a file that was to take the place of another (its name and ".new"). */
 static bool is_left_over(const struct snapshot_files *files, const char *name)
 {
     size_t len = strlen(files->stem), total = strlen(name);
@@ -777,8 +777,9 @@ static bool is_left_over(const struct snapshot_files *files, const char *name)
     if (total == len + 14 && *rest == '-' && strspn(rest + 1, "0123456789abcdef") == 8 &&
         !strcmp(rest + 9, ".vmss"))
         return !names(files, "checkpoint.vmState", name);
-    return !strcmp(rest, ".vmx.new") || !strcmp(rest, ".vmsd.new") || !strcmp(rest, ".nvram.new") ||
-           !strcmp(rest, ".vmsd.plan.new") || !strcmp(rest, ".vmsd.next.new") ||
+    return !strcmp(rest, ".vmsd.next") || !strcmp(rest, ".vmx.new") || !strcmp(rest, ".vmsd.new") ||
+           !strcmp(rest, ".nvram.new") || !strcmp(rest, ".vmsd.plan.new") ||
+           !strcmp(rest, ".vmsd.next.new") ||
            (kept_with(files, name) != VMSD_NONE && total > 4 && !strcmp(name + total - 4, ".new"));
 }
 

@@ -55,8 +55,8 @@ void snapshot_files_close(struct snapshot_files *files);
  * then files->vmx is what is on the datastore. Nobody may be changing the .vmx meanwhile. */
 int snapshot_files_settle(struct snapshot_files *files, struct err *err);
 bool snapshot_files_has_plan(const struct snapshot_files *files); /* need not be open */
-/* Takes away what saving a state or replacing a file left behind when it was cut off. Nobody may be
- * at either meanwhile. */
+/* Takes away what saving a state or replacing a file left behind when it was cut off. All is
+ * settled, and nobody is at either meanwhile. */
 void snapshot_files_sweep(struct snapshot_files *files);
 
 /* --- create: prepare; then the children are made and the .vmx names them; complete, settle --- */

@@ -4,11 +4,12 @@
 
 usage: host_running.py BUILD GROUP|SCENARIO...
 
-SOCLE_CRASH_ROUNDS=N in the environment: how often somebody is killed.
+In the environment: SOCLE_CRASH_ROUNDS=N: how often somebody is killed; SOCLE_CRASH_SEED=N: when.
 """
 
 import hashlib
 import os
+import random
 import re
 import signal
 import sys
@@ -25,6 +26,7 @@ from pyVmomi import vim  # noqa: E402
 
 
 ROUNDS = int(os.environ.get("SOCLE_CRASH_ROUNDS", "3"))
+MOMENTS = random.Random(int(os.environ.get("SOCLE_CRASH_SEED", "1")))
 
 
 EMPTY_DRIVE = {"ide1:0.present": "TRUE", "ide1:0.deviceType": "atapi-cdrom",
@@ -179,6 +181,21 @@ def check_images(tap, one):
     tap.check(f"images are in order: {len(named(one))}", named(one) and not said, "\n".join(said))
 
 
+def settled(one):
+    """Whatever was under way has ended, and was settled."""
+    done = ("success", "error")
+    if not eventually(lambda: all(t.info.state in done for t in one.vm.recentTask)
+                      and not os.path.exists(one.path(f"{one.name}.vmsd.plan")), 60):
+        raise RuntimeError(f"not settled: {[t.info.state for t in one.vm.recentTask]}")
+
+
+def left_over(one):
+    """Files that no .vmx and no .vmsd is in need of."""
+    known = re.compile(rf"{one.name}(-Snapshot\d+)?\.(vmx|nvram|vmsd)|{one.name}-Snapshot\d+\.vmsn|vmlinuz|initrd|com1|raw")
+    return [n for n in os.listdir(one.host.path(one.name)) if not known.fullmatch(n) and n not in named(one)
+            and n.replace("-flat.vmdk", ".vmdk") not in named(one)]
+
+
 def stood(host):
     """How long VMs have stood still for snapshots, ms."""
     return [float(ms) for ms in re.findall(r"stood still for ([0-9.]+) ms", host.log())]
@@ -254,17 +271,25 @@ def keeper_crash(tap, host, client):
         one.boot()
         one.send(f"(i={count}; {REPORTER.split(';', 1)[1]}) &\n")
         one.expect(r"W\d+\n")
-        churn(one, 1 + 0.37 * n)
+        churn(one, MOMENTS.uniform(0.1, 2))
         os.kill(host.processes("socle-keeper")[0], signal.SIGKILL)
         count = max(count, acknowledged(one))
         tap.check(f"{n}: the VM is off", eventually(lambda: one.state() == "poweredOff"))
+        settled(one)
         check_kept(tap, one, count, f"{n}: on its disk is what was acknowledged ({count})")
         check_images(tap, one)
-        eventually(lambda: not one.vm.recentTask or all(t.info.state in ("success", "error") for t in one.vm.recentTask))
+        tap.equal(f"{n}: nothing else is left", left_over(one), [])
+        snapshots = one.vm.snapshot
+        if snapshots and MOMENTS.random() < 0.5:  # the newest can be gone back to, and the VM forgets
+            wait(snapshots.currentSnapshot.RevertToSnapshot_Task(suppressPowerOn=True))
+            if one.state() == "suspended":
+                wait(one.vm.PowerOff())
+            count = 0
         one.vm.UnregisterVM()
         one.vm = wait(client.folder.RegisterVM_Task("[datastore1] crash/crash.vmx", None, False, client.pool))
         tap.equal(f"{n}: it registers", one.state(), "poweredOff")
     wait(one.vm.RemoveAllSnapshots_Task())
+    wait(one.vm.ConsolidateVMDisks_Task())
     tap.equal("all can be brought together", one.vmx["scsi0:0.fileName"], "disk.vmdk")
     one.remove()
 
@@ -283,7 +308,7 @@ def hostd_crash(tap, host, client):
     one = Guest(host, client, "survive").boot()
     one.send(f"({REPORTER}) &\n")
     for n in range(ROUNDS):
-        churn(one, 0.3 + 0.11 * n)
+        churn(one, MOMENTS.uniform(0.05, 1))
         os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
         tap.check(f"{n}: hostd is back", eventually(lambda: is_back(host, client, one)))
         tap.check(f"{n}: it runs", eventually(lambda: one.state() == "poweredOn"))
@@ -303,6 +328,7 @@ def hostd_crash(tap, host, client):
     wait(one.vm.PowerOff())
     check_kept(tap, one, count, f"on its disk is what was acknowledged ({count})")
     check_images(tap, one)
+    tap.equal("nothing else is left", left_over(one), [])
     one.remove()
 
 
