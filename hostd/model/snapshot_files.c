@@ -785,13 +785,12 @@ static bool is_left_over(const struct snapshot_files *files, const char *name)
 
 void snapshot_files_sweep(struct snapshot_files *files)
 {
-    int fd = fcntl(files->dir.fd, F_DUPFD_CLOEXEC, 0);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = opendir(files->folder);
     const struct dirent *entry;
 
-    if (!dir)
-        fd = close_fd(fd);
-    while (dir && files->vmx && (entry = readdir(dir)))
+    /* By what is on the datastore now, whatever files->vmx was to become. */
+    bool known = dir && read_both(files, NULL) == 0;
+    while (known && (entry = readdir(dir)))
         if (is_left_over(files, entry->d_name))
             (void)files->dir.host.unlink(&files->dir.host, entry->d_name);
     if (dir)

@@ -188,7 +188,9 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
         if (asked)
             succeed(vm);
     }
-    (void)vm_snapshots_settle(vm);
+    vm_snapshots_recover(vm);
+    if (is_trouble(end))
+        vm_read_again(vm); /* its last change may have been done, though nobody heard of it */
     changed(vm);
 }
 

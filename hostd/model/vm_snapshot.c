@@ -61,7 +61,7 @@ static bool settle(struct virtual_machine *vm, bool sweep)
     int rc = has_plan || sweep ? snapshot_files_open(files, &err) : 0;
     if (rc == 0 && has_plan)
         rc = snapshot_files_settle(files, &err);
-    if (rc == 0 && sweep && (files->vmx || vm_copy_vmx(vm, &files->vmx) == 0))
+    if (rc == 0 && sweep)
         snapshot_files_sweep(files);
     snapshot_files_free(files);
     free(files);

@@ -30,7 +30,7 @@ void vm_snapshots_tell(struct virtual_machine *vm); /* watchers */
 /* What an operation that a crash cut off has left is completed or undone (snapshot_plan.h). False:
  * not now, the VM's keeper is still at its part of it. On the loop's thread: a moment's work. */
 bool vm_snapshots_settle(struct virtual_machine *vm);
-/* The same when hostd starts, and the VM's folder is swept. */
+/* The same when hostd starts and when the VM has ended, and the VM's folder is swept. */
 void vm_snapshots_recover(struct virtual_machine *vm);
 
 /* Where its files are. */

@@ -91,6 +91,8 @@ static int run_settle(struct haul *haul)
 
     if (rc == 0)
         rc = snapshot_files_settle(&w->files, &haul->err);
+    if (rc == 0)
+        snapshot_files_sweep(&w->files);
     w->created = rc == 0 && w->files.uid && snapshot_files_is_listed(&w->files, w->files.uid);
     w->uid = w->created ? w->files.uid : w->uid;
     return rc;

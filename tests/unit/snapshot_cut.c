@@ -228,8 +228,6 @@ static int settle(struct err *err)
 
     if (rc == 0)
         rc = snapshot_files_settle(&files, err);
-    if (rc == 0 && !files.vmx)
-        rc = vmxfile_load(path_of("vm.vmx"), &files.vmx, err);
     if (rc == 0)
         snapshot_files_sweep(&files);
     snapshot_files_close(&files);
