@@ -199,6 +199,7 @@ static void bt_vm_destroy(struct engine_vm *engine_vm)
     block_vm_destroy(vm);
     bt_memory_destroy(vm);
     flat_vm_destroy(vm->flat);
+    free(vm->warm);
     vec_destroy(vm->vec);
     for (struct bt_doorbells *d = atomic_load(&vm->doorbells), *older; d; d = older) {
         older = d->older;

@@ -64,6 +64,7 @@ struct bt_vm {
     struct bt_irqchip *irqchip;      /* owned */
     struct vec_cache *vec;           /* owned */
     struct flat_view_map *flat;      /* owned; NULL: the engine interprets (flat.h) */
+    struct warm *warm;               /* owned; jit/warm.h */
     bool jit;                        /* the translator is on (jit.h); else: */
     struct err jit_why;              /* why not */
     _Atomic(uint32_t) *device_words; /* owned: code words of device memory (block.h) */

@@ -17,6 +17,7 @@
 #include "vm/engine/bt/ahead.h"
 #include "vm/engine/bt/bt_vm.h"
 #include "vm/engine/bt/flat.h"
+#include "vm/engine/bt/jit/warm.h"
 #include "vm/engine/bt/mmu.h"
 #include "vm/engine/bt/uninitialized.h"
 
@@ -507,6 +508,8 @@ struct jit_unit *jit_cache_unit(struct bt_vcpu *vcpu, struct bt_block *block)
         jit_drop_all(vcpu);
     else if (rc == -ENOTSUP)
         block->heat = BLOCK_HEAT_NEVER;
+    else if (!rc)
+        warm_set(vcpu->vm->warm, warm_key(block->page[0], block->start, block->mode));
     return unit;
 }
 

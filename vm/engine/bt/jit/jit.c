@@ -13,6 +13,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -27,12 +28,15 @@
 #include "vm/engine/bt/jit/cache.h"
 #include "vm/engine/bt/jit/enter.h"
 #include "vm/engine/bt/jit/trap.h"
+#include "vm/engine/bt/jit/warm.h"
 #include "vm/engine/bt/segment.h"
 #include "vm/engine/bt/signals.h"
 
 enum { PAGE = 4096 };
 /* Accesses at odd addresses until a unit is made anew for them. */
 enum { UNALIGNED_MAX = 4 };
+/* Runs of a block that another vCPU has translated (warm.h) until it is worth that here. */
+enum { HEAT_ELSEWHERE = 2 };
 
 void jit_enter(struct bt_vcpu *vcpu, uint64_t code); /* enter.S */
 extern const char jit_exit[];
@@ -82,6 +86,8 @@ int jit_vm_create(struct bt_vm *vm, struct err *err)
     rc = trap_create();
     if (!rc)
         rc = bt_memory_publish(vm);
+    if (!rc && !(vm->warm = calloc(1, sizeof *vm->warm)))
+        rc = -ENOMEM;
     if (rc)
         return err_sys(err, rc, "cannot watch traps of translated code");
     vm->jit = true;
@@ -399,16 +405,25 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
     return step(vcpu, site);
 }
 
+/* One run more. */
+static void heat(const struct bt_vcpu *vcpu, struct bt_block *block)
+{
+    if (vcpu->jit.watch && block->heat != BLOCK_HEAT_NEVER)
+        block->heat = BLOCK_HEAT_MAX;
+    else if (block->heat < BLOCK_HEAT_MAX)
+        block->heat++;
+    if (block->heat == HEAT_ELSEWHERE &&
+        warm_has(vcpu->vm->warm, warm_key(block->page[0], block->start, block->mode)))
+        block->heat = JIT_CACHE_HEAT;
+}
+
 static struct jit_unit *find_unit(struct bt_vcpu *vcpu, struct bt_block *block)
 {
     struct jit_cache *cache = vcpu->jit.cache;
 
     if (block->unit && block->unit_epoch == cache->epoch && !block->unit->dead)
         return block->unit;
-    if (vcpu->jit.watch && block->heat != BLOCK_HEAT_NEVER)
-        block->heat = BLOCK_HEAT_MAX;
-    else if (block->heat < BLOCK_HEAT_MAX)
-        block->heat++;
+    heat(vcpu, block);
     if (block->heat < JIT_CACHE_HEAT)
         return NULL;
     struct jit_unit *unit = jit_cache_unit(vcpu, block);
