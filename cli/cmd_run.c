@@ -332,7 +332,7 @@ static const struct option run_options[] = {
      set_memory},
     {"firmware", "uefi|bios|none", "what starts the guest (default none with --kernel, else uefi)",
      set_firmware},
-    {"kernel", "FILE", "start this Linux or PVH kernel directly", set_kernel},
+    {"kernel", "FILE", "start this Linux, PVH or Multiboot kernel directly", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "STRING", "its command line", set_append},
     {"disk", "FILE[,...]",

@@ -193,6 +193,20 @@ def thirty_two_bits(tap):
     tap.equal("power off", vm.end(), lab.POWER_OFF)
 
 
+def multiboot(tap):
+    """A Multiboot kernel with a command line and a module."""
+    program = f"{TEMP}/multiboot"
+    subprocess.run(["cc", "-m32", "-O1", "-ffreestanding", "-fno-pic", "-fno-pie", "-fno-stack-protector", "-nostdlib",
+                    "-static", "-Wl,--build-id=none,-Ttext=0x200000,--section-start=.header=0x1ff000", "-o", program,
+                    f"{HERE}/multiboot.c"], check=True)
+    vm = Vm("--kernel", program, "--initrd", write_file("module", b"what the module holds\0"),
+            "--append", "one two", "--serial", "stdio", kernel=False, memory="32M")
+    vm.expect("MULTIBOOT-STARTED .*", lab.BOOT_S)
+    tap.match("a Multiboot kernel has its command line and its module", r"/multiboot one two MODULE what the module holds",
+              vm.text)
+    tap.equal("its triple fault ends it", vm.end(), lab.TRIPLE_FAULT)
+
+
 def without_apics(tap):
     """A guest that has no IOAPIC and no messages: PCI interrupts by the PICs, shared by all."""
     data = os.urandom(MIB)
@@ -589,7 +603,7 @@ def secure_boot(tap):
 
 
 GROUPS = {
-    "boot": [one_processor, two_processors, four_processors, slots, hot_plug, thirty_two_bits, without_apics],
+    "boot": [one_processor, two_processors, four_processors, slots, hot_plug, thirty_two_bits, multiboot, without_apics],
     "end": [triple_fault, reset_before_fault, killed],
     "disk": [content],
     "sata": [sata_disk, sata_cd, bios_starts, uefi_starts],

@@ -312,6 +312,86 @@ static void pvh_starts(void)
     done(&vm);
 }
 
+static void put_header(uint8_t *p, uint32_t flags)
+{
+    le32_store(p, 0x1badb002);
+    le32_store(p + 4, flags);
+    le32_store(p + 8, -(0x1badb002 + flags));
+}
+
+/* That file without its note, and with a header in its segment; linked at 2 GiB. */
+static size_t multiboot_elf(uint8_t *p)
+{
+    size_t len = elf(p);
+
+    le32_store(p + 0x21c, 17);
+    le64_store(p + 24, 0x80000040);
+    le64_store(p + 64 + 56 + 16, 0x80000000);
+    put_header(p + 0x1004, 3);
+    return len;
+}
+
+/* No ELF file: 1 KiB of something else, then what goes to 2 MiB, the header 32 bytes behind that
+ * place. */
+static size_t multiboot_flat(uint8_t *p)
+{
+    memset(p, 0, 0x1000);
+    memset(p + 0x400, 0xc3, 0x800);
+    put_header(p + 0x420, 0x10000);
+    le32_store(p + 0x42c, 0x200020);
+    le32_store(p + 0x430, 0x200000);
+    le32_store(p + 0x434, 0x200800);
+    le32_store(p + 0x438, 0x202000);
+    le32_store(p + 0x43c, 0x200040);
+    return 0x1000;
+}
+
+static void multiboot_elf_starts(void)
+{
+    size_t len = multiboot_elf(image);
+    struct cpu_state state = {0};
+    struct machine vm;
+    char text[16] = "";
+
+    REQUIRE(!boot(&vm, MIB(256), image, len, "ramdisk!", 8, "quiet"));
+    CHECK_EQ(vm.start.protocol, BOOT_MULTIBOOT);
+    CHECK_EQ(vm.start.entry, 0x1000040);
+    uint64_t info = vm.start.info, module = load(&vm, info + 24, 4), map = load(&vm, info + 48, 4);
+    CHECK_EQ(load(&vm, info, 4), 1 + 4 + 8 + 64);
+    CHECK_EQ(load(&vm, info + 4, 4), 639);
+    CHECK(load(&vm, info + 8, 4) > 254 << 10);
+    CHECK_EQ(gmem_read(vm.gmem, gpa(load(&vm, info + 16, 4)), text, 14), 0);
+    CHECK_STR(text, "vmlinuz quiet");
+    CHECK_EQ(load(&vm, info + 20, 4), 1);
+    CHECK_EQ(load(&vm, load(&vm, module, 4), 8), 0x216b7369646d6172);
+    CHECK_EQ(load(&vm, module + 4, 4) - load(&vm, module, 4), 8);
+    CHECK_EQ(load(&vm, load(&vm, module + 8, 4), 6), 0x647274696e69); /* "initrd" */
+    CHECK_EQ(load(&vm, info + 44, 4) % 24, 0);
+    CHECK_EQ(load(&vm, map, 4), 20);
+    CHECK_EQ(load(&vm, map + 12, 8), 0x9fc00);
+    CHECK_EQ(load(&vm, map + 20, 4), E820_RAM);
+    boot_start_apply(&vm.start, &state);
+    CHECK_EQ(state.gpr[CPU_RAX], 0x2badb002);
+    CHECK_EQ(state.gpr[CPU_RBX], info);
+    CHECK_EQ(state.cr0 >> 31, 0);
+    done(&vm);
+}
+
+static void multiboot_flat_starts(void)
+{
+    size_t len = multiboot_flat(image);
+    struct machine vm;
+
+    REQUIRE(!boot(&vm, MIB(16), image, len, NULL, 0, ""));
+    CHECK_EQ(vm.start.protocol, BOOT_MULTIBOOT);
+    CHECK_EQ(vm.start.entry, 0x200040);
+    CHECK_EQ(load(&vm, 0x200000, 4), 0xc3c3c3c3);
+    CHECK_EQ(load(&vm, 0x200020, 4), 0x1badb002);
+    CHECK_EQ(load(&vm, 0x2007ff, 2), 0xc3);
+    CHECK_EQ(load(&vm, vm.start.info + 20, 4), 0);
+    done(&vm);
+}
+
 /* After a reset RAM has what the last kernel left: .bss must be cleared. */
 static void bss_is_cleared(void)
 {
@@ -404,6 +484,29 @@ static void bad_elfs_are_named(void)
         check_bad(elf, &bad[i]);
 }
 
+static void bad_multiboot_is_named(void)
+{
+    static const struct bad elf_bad[] = {
+        {"wants what is not known", 0x1008, 4, 3 + 8, "no PVH entry"}, /* the checksum is wrong */
+        {"entry outside", 24, 8, 0x1000040, "starts outside"},
+    };
+    static const struct bad bad[] = {
+        {"no addresses", 0x424, 8, UINT64_C(0xe4524ffe00000000), "without addresses"},
+        {"unknown wish", 0x424, 8, UINT64_C(0xe4514ff600010008), "asks for 0x8"},
+        {"header before its segment", 0x430, 4, 0x200024, "begins before"},
+        {"segment before the file", 0x430, 4, 0x100000, "begins before"},
+        {"end before the beginning", 0x434, 4, 0x1fffff, "shorter"},
+        {"longer than the file", 0x434, 4, 0x210000, "shorter"},
+        {"more memory than there is", 0x438, 4, 0xfffff000, "does not fit"},
+        {"entry outside", 0x43c, 4, 0x200800, "starts outside"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(elf_bad); i++)
+        check_bad(multiboot_elf, &elf_bad[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        check_bad(multiboot_flat, &bad[i]);
+}
+
 static void truncated_and_odd_files_are_named(void)
 {
     size_t len = bzimage(image);
@@ -431,5 +534,6 @@ static void truncated_and_odd_files_are_named(void)
 TAP_MAIN(TAP_CASE(bzimage_starts), TAP_CASE(tables_are_where_the_map_says),
          TAP_CASE(memory_types_follow_ram), TAP_CASE(page_tables_are_identity),
          TAP_CASE(bzimage_32_starts), TAP_CASE(small_ram_moves_the_kernel_down),
-         TAP_CASE(pvh_starts), TAP_CASE(bss_is_cleared), TAP_CASE(bad_bzimages_are_named),
-         TAP_CASE(bad_elfs_are_named), TAP_CASE(truncated_and_odd_files_are_named))
+         TAP_CASE(pvh_starts), TAP_CASE(multiboot_elf_starts), TAP_CASE(multiboot_flat_starts),
+         TAP_CASE(bss_is_cleared), TAP_CASE(bad_bzimages_are_named), TAP_CASE(bad_elfs_are_named),
+         TAP_CASE(bad_multiboot_is_named), TAP_CASE(truncated_and_odd_files_are_named))

@@ -63,6 +63,11 @@ struct bzimage {
     uint64_t header_end;
 };
 
+bool bzimage_is(const uint8_t *head, uint64_t len)
+{
+    return len >= HEADER_END_LEAST && le32_load(head + MAGIC) == MAGIC_HDRS;
+}
+
 static int check_header(const struct boot_file *kernel, const uint8_t *h, uint64_t len,
                         struct err *err)
 {
@@ -71,7 +76,8 @@ static int check_header(const struct boot_file *kernel, const uint8_t *h, uint64
                              "is truncated: %llu bytes are less than a kernel's header",
                              (unsigned long long)len);
     if (le16_load(h + BOOT_FLAG) != BOOT_FLAG_VALUE || le32_load(h + MAGIC) != MAGIC_HDRS)
-        return boot_file_bad(kernel, err, "is neither a bzImage nor an ELF file");
+        return boot_file_bad(kernel, err,
+                             "is neither a bzImage nor an ELF file, and has no Multiboot header");
     unsigned version = le16_load(h + VERSION);
     if (version < VERSION_LEAST)
         return boot_file_bad(kernel, err, "has boot protocol %u.%02u; 2.12 or later is needed",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ELF kernels by the PVH boot protocol: segments go to their physical addresses, the entry point is
  * in a note (XEN_ELFNOTE_PHYS32_ENTRY), 32-bit protected mode without paging, EBX points to struct
- * hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h). ELF32 and ELF64, little-endian. */
+ * hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h). ELF32 and ELF64, little-endian.
+ * Without that note, by Multiboot if they have its header; then the entry point is ELF's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/range.h"
-#include "vm/firmware/linux_boot.h"
+#include "vm/firmware/multiboot.h"
 
 enum {
     EI_CLASS = 4,
@@ -29,16 +30,19 @@ enum {
 
 struct segment {
     uint32_t type;
-    uint64_t offset, address, file_size, memory_size;
+    uint64_t offset, linked, address, file_size, memory_size;
 };
 
 struct elf {
     bool is64;
+    uint64_t start; /* the header's entry point */
     uint64_t table; /* of program headers */
     unsigned count;
     struct segment segment[SEGMENTS_MAX];
     uint64_t end;   /* of what was loaded */
     uint64_t entry; /* 0: not found */
+    bool multiboot;
+    struct multiboot header; /* if so */
 };
 
 static unsigned entry_size(const struct elf *elf)
@@ -52,11 +56,13 @@ static int parse_header(const struct boot_file *kernel, const uint8_t *h, uint64
     if (len < HEADER_LEAST)
         return boot_file_bad(kernel, err, "is truncated: %llu bytes are less than an ELF header",
                              (unsigned long long)len);
+    elf->multiboot = multiboot_find(h, len, &elf->header);
     elf->is64 = h[EI_CLASS] == CLASS_64;
     unsigned machine = le16_load(h + 18);
     if (h[EI_DATA] != DATA_LE || (h[EI_CLASS] != CLASS_32 && h[EI_CLASS] != CLASS_64) ||
         (machine != MACHINE_X86_64 && machine != MACHINE_386))
         return boot_file_bad(kernel, err, "is an ELF file for another machine");
+    elf->start = elf->is64 ? le64_load(h + 24) : le32_load(h + 24);
     elf->table = elf->is64 ? le64_load(h + 32) : le32_load(h + 28);
     unsigned size = le16_load(h + (elf->is64 ? 54 : 42));
     elf->count = le16_load(h + (elf->is64 ? 56 : 44));
@@ -69,10 +75,10 @@ static int parse_header(const struct boot_file *kernel, const uint8_t *h, uint64
 static struct segment segment_of(const struct elf *elf, const uint8_t *p)
 {
     if (elf->is64)
-        return (struct segment){le32_load(p), le64_load(p + 8), le64_load(p + 24),
-                                le64_load(p + 32), le64_load(p + 40)};
-    return (struct segment){le32_load(p), le32_load(p + 4), le32_load(p + 12), le32_load(p + 16),
-                            le32_load(p + 20)};
+        return (struct segment){le32_load(p),      le64_load(p + 8),  le64_load(p + 16),
+                                le64_load(p + 24), le64_load(p + 32), le64_load(p + 40)};
+    return (struct segment){le32_load(p),      le32_load(p + 4),  le32_load(p + 8),
+                            le32_load(p + 12), le32_load(p + 16), le32_load(p + 20)};
 }
 
 static int parse_segments(const struct boot_file *kernel, struct elf *elf, struct err *err)
@@ -139,6 +145,20 @@ static int read_notes(const struct boot_file *kernel, struct elf *elf, const str
     return rc;
 }
 
+/* ELF's, which is a linked address. */
+static int multiboot_entry(const struct boot_file *kernel, struct elf *elf, struct err *err)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct segment *s = &elf->segment[i];
+        if (s->type == PT_LOAD && range_within(elf->start - s->linked, 1, s->memory_size))
+            elf->entry = elf->start - s->linked + s->address;
+    }
+    if (!elf->entry)
+        return boot_file_bad(kernel, err, "starts outside of itself: 0x%llx",
+                             (unsigned long long)elf->start);
+    return multiboot_check(kernel, &elf->header, err);
+}
+
 static int load_segments(struct linux_boot *boot, struct elf *elf, struct err *err)
 {
     int rc = 0;
@@ -146,8 +166,12 @@ static int load_segments(struct linux_boot *boot, struct elf *elf, struct err *e
     for (unsigned i = 0; !rc && i < elf->count; i++)
         if (elf->segment[i].type == PT_NOTE)
             rc = read_notes(&boot->kernel, elf, &elf->segment[i], err);
+    elf->multiboot = elf->multiboot && !elf->entry;
+    if (!rc && elf->multiboot)
+        rc = multiboot_entry(&boot->kernel, elf, err);
     if (!rc && !elf->entry)
-        return boot_file_bad(&boot->kernel, err, "has no PVH entry point (CONFIG_PVH)");
+        return boot_file_bad(&boot->kernel, err,
+                             "has no PVH entry point (CONFIG_PVH) and no Multiboot header");
     for (unsigned i = 0; !rc && i < elf->count; i++)
         if (elf->segment[i].type == PT_LOAD)
             rc = load_segment(boot, elf, &elf->segment[i], err);
@@ -194,6 +218,8 @@ int elf_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len,
 
     rc = rc ? rc : parse_segments(&boot->kernel, &elf, err);
     rc = rc ? rc : load_segments(boot, &elf, err);
+    if (!rc && elf.multiboot)
+        return multiboot_info(boot, elf.entry, elf.end, ret_start, err);
     rc = rc ? rc : linux_boot_cmdline(boot, BOOT_CMDLINE_MAX, err);
     rc = rc ? rc : linux_boot_initrd(boot, elf.end, GMEM_HIGH, &initrd, err);
     rc = rc ? rc : start_info(boot, initrd);

@@ -8,8 +8,9 @@
 
 #include "base/bytes.h"
 #include "base/range.h"
+#include "vm/firmware/multiboot.h"
 
-enum { HEAD_SIZE = 4096, ELF_MAGIC = 0x464c457f };
+enum { HEAD_SIZE = 8192, ELF_MAGIC = 0x464c457f };
 
 /* The boot protocol's selectors: __BOOT_CS and __BOOT_DS; PVH asks for a task register. */
 enum { SEL_CS = 0x10, SEL_DS = 0x18, SEL_TSS = 0x20, GDT_ENTRIES = 6 };
@@ -80,6 +81,9 @@ int linux_boot(struct linux_boot *boot, struct boot_start *ret_start, struct err
         return rc;
     if (len >= 4 && le32_load(head) == ELF_MAGIC)
         return elf_load(boot, head, len, ret_start, err);
+    struct multiboot header;
+    if (!bzimage_is(head, len) && multiboot_find(head, len, &header))
+        return multiboot_load(boot, &header, ret_start, err);
     return bzimage_load(boot, head, len, ret_start, err);
 }
 
@@ -160,7 +164,10 @@ void boot_start_apply(const struct boot_start *start, struct cpu_state *state)
     state->rflags = 2;
     state->rip = start->entry;
     state->cr0 |= 1; /* PE */
-    state->gpr[start->protocol == BOOT_PVH ? CPU_RBX : CPU_RSI] = start->info;
+    bool linux_protocol = start->protocol == BOOT_LINUX_64 || start->protocol == BOOT_LINUX_32;
+    state->gpr[linux_protocol ? CPU_RSI : CPU_RBX] = start->info;
+    if (start->protocol == BOOT_MULTIBOOT)
+        state->gpr[CPU_RAX] = MULTIBOOT_LOADER;
     if (long_mode) {
         state->cr0 |= UINT64_C(1) << 31;
         state->cr0 &= ~UINT64_C(0x60000000); /* caches on */

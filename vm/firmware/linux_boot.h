@@ -2,13 +2,14 @@
 /* Kernels that start without firmware: a Linux bzImage by the 64-bit boot protocol
  * (Documentation/arch/x86/boot.rst, from 2.12 on), or the 32-bit one where the kernel has no other,
  * or an ELF file with a PVH entry point (Xen,
- * docs/misc/pvh.pandoc; Linux's vmlinux has one). The format is found out from the content.
+ * docs/misc/pvh.pandoc; Linux's vmlinux has one), or a Multiboot kernel (multiboot.h), ELF file or
+ * not. The format is found out from the content.
  *
  * Everything in these files is foreign: lengths and addresses are checked against the file and
  * guest RAM before use; a bad file is one line in err.
  *
  * Where things lie below 1 MiB (all of it is RAM to the guest, free once it has its own):
- *     0x00500 GDT     0x06000 PVH start of day     0x07000 zero page     0x09000 page tables
+ *     0x00500 GDT     0x06000 PVH, Multiboot info   0x07000 zero page     0x09000 page tables
  *     0x20000 command line (at most 64 KiB)
  * The kernel is where it wants to be, the initrd as high as it may. */
 #pragma once
@@ -29,15 +30,15 @@ enum {
     BOOT_CMDLINE_MAX = 0xffff,
 };
 
-/* By which protocol a kernel is entered: 64-bit mode with paging, or 32-bit protected mode without.
- */
-enum boot_protocol { BOOT_LINUX_64, BOOT_LINUX_32, BOOT_PVH };
+/* By which protocol a kernel is entered: the first in 64-bit mode with paging, the others in 32-bit
+ * protected mode without. */
+enum boot_protocol { BOOT_LINUX_64, BOOT_LINUX_32, BOOT_PVH, BOOT_MULTIBOOT };
 
 /* How the first processor starts. */
 struct boot_start {
     enum boot_protocol protocol;
     uint64_t entry;
-    uint64_t info;     /* the zero page (in RSI), or the PVH structure (in EBX) */
+    uint64_t info;     /* the zero page (in RSI), or the other protocols' structure (in EBX) */
     uint8_t phys_bits; /* of the machine's physical addresses */
     uint64_t ram_end;  /* behind the last byte of RAM */
 };
@@ -61,7 +62,8 @@ void boot_start_apply(const struct boot_start *start, struct cpu_state *state);
  * wait: memory types. RAM is write-back, device memory uncached. */
 void boot_start_apply_common(const struct boot_start *start, struct cpu_state *state);
 
-/* For the two formats. */
+/* For the formats. */
+bool bzimage_is(const uint8_t *head, uint64_t len);
 int bzimage_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len,
                  struct boot_start *ret_start, struct err *err);
 int elf_load(struct linux_boot *boot, const uint8_t *head, uint64_t head_len,
