@@ -455,7 +455,30 @@ struct running {
     struct loop *loop;
     struct vm *vm;
     struct loop_source button;
+    struct loop_source retry; /* a write waits for room */
+    uint64_t silent_until;    /* ns: that it does has been said lately */
 };
+
+enum { RETRY_S = 2, SAY_AGAIN_S = 60 };
+#define SECOND UINT64_C(1000000000)
+
+static void on_no_space(void *ctx, const char *file)
+{
+    struct running *running = ctx;
+
+    if (clock_now() >= running->silent_until) {
+        (void)fprintf(stderr, "socle run: no room for what the VM writes to \"%s\": it waits\n",
+                      file);
+        running->silent_until = clock_now() + SAY_AGAIN_S * SECOND;
+    }
+    (void)loop_timer_arm(&running->retry, clock_now() + RETRY_S * SECOND);
+}
+
+static void on_retry(void *ctx, uint32_t events)
+{
+    (void)events;
+    (void)vm_retry(((struct running *)ctx)->vm);
+}
 
 static void on_power_button(void *ctx)
 {
@@ -544,19 +567,24 @@ static int run_vm(const struct vmcfg *cfg, struct err *err)
         return err_sys(err, rc, "event loop");
     catch_stop_signals(running.loop);
     rc = catch_button_signal(&running);
+    if (!rc)
+        rc = loop_add_timer(running.loop, &running.retry, on_retry, &running);
     if (!rc && (cfg->serial.type == VMCFG_STREAM_STDIO || cfg->console.type == VMCFG_STREAM_STDIO))
         rc = terminal_open(running.loop, STDIN_FILENO, STDOUT_FILENO, &user, &terminal, &console_fd,
                            err);
     if (!rc)
         rc = vm_start(cfg, console_fd, running.loop, &running.vm, err);
-    if (!rc)
+    if (!rc) {
+        vm_on_no_space(running.vm, on_no_space, &running);
         rc = loop_run(running.loop);
+    }
     if (running.vm && vm_ended(running.vm, &end, err))
         rc = (int)end;
     vm_destroy(running.vm);
     stop_loop = NULL;
     terminal_close(terminal);
     loop_del(&running.button);
+    loop_del(&running.retry);
     (void)close_fd(running.button.fd);
     loop_destroy(running.loop);
     return rc == -ENOENT || rc == -EBADMSG || rc == -EACCES ? VM_END_BAD_FILE : rc;

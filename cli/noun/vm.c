@@ -509,6 +509,8 @@ static const struct verb verbs[] = {
     {"reset", "VM...", "presses the reset button", NO_OPTIONS, vm_reset},
     {"reboot", "VM...", "asks the guest to restart (needs tools in the guest)", NO_OPTIONS,
      vm_reboot},
+    {"answer", "VM [CHOICE]", "shows what it asks, or answers it", NO_OPTIONS, vm_answer,
+     "CHOICE is the number or the text of one of the choices."},
     {"suspend", "VM...", "saves its memory and switches it off; start resumes it", NO_OPTIONS,
      vm_suspend},
     {"console", "VM", "attaches this terminal to its serial port", vm_console_options,

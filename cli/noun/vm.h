@@ -52,6 +52,9 @@ int vm_suspend(struct command *command, struct err *err);
 extern const struct option vm_shutdown_options[];
 enum { VM_SHUTDOWN_OPTIONS = 1 };
 
+/* vm_answer.c */
+int vm_answer(struct command *command, struct err *err);
+
 /* vm_device.c */
 int vm_device_list(struct command *command, struct err *err);
 int vm_device_add_disk(struct command *command, struct err *err);

@@ -21,6 +21,7 @@
 #include "hostd/model/network.h"
 #include "hostd/model/vm_clone.h"
 #include "hostd/model/vm_layout.h"
+#include "hostd/model/vm_question.h"
 #include "hostd/model/vm_screen.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
@@ -265,6 +266,7 @@ void vm_remove(struct virtual_machine *vm)
     entity_remove(&vm->e);
     tell_children(vm);
     vmxfile_destroy(vm->vmx);
+    free(vm->question);
     free(vm);
 }
 
@@ -418,6 +420,7 @@ static struct vim_VirtualMachineRuntimeInfo *runtime(struct arena *arena,
     r->powerState = (enum vim_VirtualMachinePowerState)vm_power_state(vm);
     r->faultToleranceState = VIM_VirtualMachineFaultToleranceState_notConfigured;
     r->recordReplayState = VIM_VirtualMachineRecordReplayState_inactive;
+    r->question = vm_question_info(arena, vm);
     r->consolidationNeeded = vm_needs_consolidation(vm);
     if (vm->boot_us && vm->power != VM_OFF)
         r->bootTime = vim_time(vm->boot_us);
@@ -668,6 +671,7 @@ static const struct mo_method methods[] = {
     MO_METHOD(MarkAsTemplate, vm_mark_as_template),
     MO_METHOD(MarkAsVirtualMachine, vm_mark_as_vm),
     MO_METHOD(ReconfigVM_Task, vm_reconfigure),
+    MO_METHOD(AnswerVM, vm_answer),
     MO_METHOD(UpgradeVM_Task, vm_upgrade),
     MO_METHOD(Reload, vm_reload_method),
     MO_METHOD(RefreshStorageInfo, refresh_storage),

@@ -14,6 +14,8 @@
  *   vm_power.c         power, reset, guest shutdown; the keeper; adoption
  *   vm_suspend.c       suspended VMs
  *   vm_change.c        what is done to a VM while it runs
+ *   vm_hot.c           disks and cards that come and go meanwhile
+ *   vm_question.c      what it asks; vm_identity.c: moved or copied?
  *
  * At most one operation at a time changes a VM (`task`); another is refused with TaskInProgress. */
 #pragma once
@@ -73,6 +75,9 @@ struct virtual_machine {
     bool keeper_busy;  /* with a change that an earlier hostd has asked for, or it does not say */
     uint64_t changes;  /* that its keeper has done */
     uint64_t expected; /* the same when the operation under way began, and its own since */
+    struct vm_question *question; /* vm_question.h; NULL: none */
+    bool identifying;             /* on its way to a start (vm_identity.h) */
+    void (*when_identified)(struct virtual_machine *vm);
     void (*when_off)(void *ctx); /* vm_stop_for_task */
     void *when_off_ctx;
 };

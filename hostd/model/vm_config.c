@@ -88,6 +88,7 @@ static bool is_own_property(const char *key)
                                        "memSize",
                                        "numvcpus",
                                        "uuid.bios",
+                                       "uuid.location",
                                        "vc.uuid",
                                        "annotation",
                                        "firmware",
@@ -220,6 +221,7 @@ struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
     c->uuid = uuid_of(arena, vm, "uuid.bios");
     c->uuid = c->uuid ? c->uuid : "00000000-0000-0000-0000-000000000000";
     c->instanceUuid = uuid_of(arena, vm, "vc.uuid");
+    c->locationId = uuid_of(arena, vm, "uuid.location");
     c->annotation = arena_strdup(arena, text_of(vm, "annotation", ""));
     c->files = files(arena, vm);
     c->tools = VIM_NEW(arena, ToolsConfigInfo);

@@ -279,7 +279,7 @@ void vm_unregister(struct mo *mo, struct call *call)
 
     if (fault_power(call, vm, true))
         return;
-    if (vm->task) {
+    if (vm->task || vm->identifying) {
         CALL_FAULT(call, TaskInProgress);
         return;
     }

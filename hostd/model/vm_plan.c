@@ -17,6 +17,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
+#include "hostd/model/vm_identity.h"
 
 /* --- writing it down --- */
 
@@ -360,6 +361,8 @@ static int save_vmx(struct plan *plan)
 {
     char path[DSPATH_MAX + 40];
 
+    if (plan->make_folder && vm_identity_set(plan->vmx, plan->datastore, plan->rel) < 0)
+        return err_sys(&plan->err, -ENOMEM, "the VM's identity");
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", plan->vmx_place.fd, plan->rel);
     return vmxfile_save(plan->vmx, path, &plan->err);
 }

@@ -21,6 +21,8 @@
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/vm_change.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_identity.h"
+#include "hostd/model/vm_question.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/model/vm_suspend.h"
 #include "hostd/perf/perf.h"
@@ -40,8 +42,12 @@ static void changed(struct virtual_machine *vm)
 
 /* --- operations --- */
 
-bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
+static bool begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
 {
+    if (vm->identifying && !vm->task) {
+        CALL_FAULT(call, InvalidState); /* the host starts it */
+        return false;
+    }
     if (vm->task) {
         struct vim_TaskInProgress *fault = VIM_NEW(call->arena, TaskInProgress);
         fault->task = mo_ref(&vm->task->mo);
@@ -53,6 +59,11 @@ bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_t
         vm->task = *ret_task;
     vm->expected = vm->changes;
     return *ret_task;
+}
+
+bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
+{
+    return (vm->task || !vm_question_pending(call, vm)) && begin(call, vm, ret_task);
 }
 
 void vm_end(struct virtual_machine *vm)
@@ -160,6 +171,7 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
     bool asked = before == VM_STOPPING;
 
     vm_hang_up(vm);
+    vm_question_withdraw(vm);
     keeper_forget(vm->keeper_path);
     vm->keeper_busy = false;
     vm->power = VM_OFF;
@@ -276,6 +288,8 @@ static void on_keeper(void *ctx, uint32_t events)
         vm_go_on(vm);
     else if (m.kind == KEEPER_PROGRESS)
         vm_change_progress(vm, m.value);
+    else if (m.kind == KEEPER_NO_SPACE)
+        vm_question_no_space(vm, m.text);
     else if (m.kind == KEEPER_CHANGED)
         vm_change_answered(vm, &m);
     else if (m.kind == KEEPER_UNKNOWN)
@@ -465,7 +479,7 @@ static void power_on(struct virtual_machine *vm, struct task *task)
         vm_end(vm);
         task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
     } else {
-        begin_start(vm); /* a suspended one goes on */
+        vm_identify(vm, begin_start); /* a suspended one goes on */
     }
 }
 
@@ -489,8 +503,9 @@ void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *
 
 void vm_power_on_by_host(struct virtual_machine *vm)
 {
-    if (vm->power == VM_OFF && !vm->task && !maintenance_closed(vm->e.hostd) && !vm_is_template(vm))
-        begin_start(vm);
+    if (vm->power == VM_OFF && !vm->task && !vm->question && !vm->identifying &&
+        !maintenance_closed(vm->e.hostd) && !vm_is_template(vm))
+        vm_identify(vm, begin_start);
 }
 
 void vm_stop_by_host(struct virtual_machine *vm)
@@ -523,7 +538,7 @@ void vm_power_off(struct mo *mo, struct call *call)
     struct virtual_machine *vm = vm_of(mo);
     struct task *task;
 
-    if (!vm_begin(call, vm, &task))
+    if (!begin(call, vm, &task))
         return;
     if (vm_is_suspended(vm)) {
         vm_discard_state(vm, task);

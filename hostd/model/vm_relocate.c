@@ -18,6 +18,7 @@
 #include "hostd/event/event.h"
 #include "hostd/model/file_place.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_identity.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/task/haul.h"
 
@@ -78,6 +79,10 @@ static int rename_files(struct moving *m)
             (void)snprintf(name, sizeof name, "%s", key);
             rc = rest ? vmxfile_set(vmx, name, rest) : -ENOMEM;
         }
+    char rel[2 * DSPATH_MAX];
+    (void)snprintf(rel, sizeof rel, "%s/%s", m->to.rel, m->vmx);
+    if (rc == 0) /* nobody has to ask: it was moved */
+        rc = vm_identity_set(vmx, m->datastore, rel);
     return rc < 0 ? rc : vmxfile_save(vmx, path, &m->haul.err);
 }
 

@@ -74,6 +74,10 @@ def reconnect(host):
         return None
 
 
+def events_of(client, *ids):
+    return [e.fullFormattedMessage for e in client.content.eventManager.QueryEvents(vim.event.EventFilterSpec(eventTypeId=list(ids)))]
+
+
 def vmm_of(keeper, name):
     """The keeper's child of that name."""
     with open(f"/proc/{keeper}/task/{keeper}/children", encoding="ascii") as file:

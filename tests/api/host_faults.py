@@ -12,54 +12,19 @@ usage: host_faults.py BUILD [SCENARIO...]
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from client import Client, connect, create, disk, vm_spec, vmm_of  # noqa: E402
+from client import Client, connect, create, disk, events_of, vm_spec, vmm_of  # noqa: E402
 from host import Host, Tap, context, eventually  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
 from pyVmomi import vim  # noqa: E402
+from small import Small, may_mount  # noqa: E402
 
 Filter = vim.event.EventFilterSpec
-
-
-class Small:
-    """A datastore of 16 MiB on a file system of its own."""
-
-    def __init__(self, host, client, name):
-        self.name, self.folder = name, f"{host.folder}/{name}"
-        os.mkdir(self.folder)
-        self.mount()
-        self.store = client.host.configManager.datastoreSystem.CreateLocalDatastore(name, self.folder)
-
-    def mount(self):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "small", self.folder], check=True)
-
-    def remount(self, how):
-        subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
-
-    def umount(self):
-        subprocess.run(["umount", "-l", self.folder], check=False)
-
-    def fill(self):
-        with open(f"{self.folder}/ballast", "ab", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"x" * 4096)
-            except OSError:
-                pass
-
-    def empty(self):
-        os.unlink(f"{self.folder}/ballast")
-
-
-def may_mount():
-    probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, check=False)
-    return os.geteuid() == 0 and probe.returncode == 0
 
 
 def spec_on(store, name):
@@ -72,10 +37,6 @@ def make(client, spec):
     task = client.folder.CreateVM_Task(spec, client.pool)
     WaitForTask(task)
     return task.info.result
-
-
-def events_of(client, *ids):
-    return [e.fullFormattedMessage for e in client.content.eventManager.QueryEvents(Filter(eventTypeId=list(ids)))]
 
 
 def fault_of(action):

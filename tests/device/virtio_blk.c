@@ -263,6 +263,61 @@ static void write_through(void)
     bench_end(&b);
 }
 
+static void on_full(void *ctx)
+{
+    (void)atomic_fetch_add((_Atomic(unsigned) *)ctx, 1);
+}
+
+static void try_again(struct bench *b)
+{
+    virtio_blk_class.quiesce(b->h->dev);
+    virtio_blk_class.resume(b->h->dev);
+}
+
+static bool comes_to(const _Atomic(unsigned) *count, unsigned want)
+{
+    for (int i = 0; i < 5000 && atomic_load(count) < want; i++)
+        (void)usleep(1000);
+    return atomic_load(count) == want;
+}
+
+/* No room on the host: the guest hears nothing until there is some, or gives up. */
+static void waits_for_room(void)
+{
+    struct bench b;
+    struct vd_used used;
+    _Atomic(unsigned) full = 0;
+    uint8_t bytes[512];
+
+    bench_start(&b, 1, UINT64_MAX);
+    b.mem->blk.full = on_full;
+    b.mem->blk.full_ctx = &full;
+    blk_mem_fail(b.mem, DISK_WRITE, -ENOSPC);
+    memset(bytes, 0x5a, sizeof bytes);
+    uint64_t data = vd_alloc(&b.d, 512);
+    harness_poke(b.h, data, bytes, sizeof bytes);
+    uint64_t status = put_request(&b, 0, 0, VIRTIO_BLK_T_OUT, 3, data, 512, false);
+    vd_kick(&b.d, 0);
+    CHECK(comes_to(&full, 1));
+    CHECK_EQ(peek8(&b, status), 0xee);
+    try_again(&b);
+    CHECK(comes_to(&full, 2)); /* in vain */
+    CHECK_EQ(peek8(&b, status), 0xee);
+    blk_mem_fail(b.mem, DISK_WRITE, 0);
+    try_again(&b);
+    REQUIRE(vd_wait(&b.d, 0, &used));
+    CHECK_EQ(peek8(&b, status), VIRTIO_BLK_S_OK);
+    CHECK(!memcmp(b.mem->data + 3 * 512, bytes, sizeof bytes));
+
+    blk_mem_fail(b.mem, DISK_WRITE, -EDQUOT);
+    (void)put_request(&b, 0, 0, VIRTIO_BLK_T_OUT, 4, data, 512, false);
+    vd_kick(&b.d, 0);
+    CHECK(comes_to(&full, 3));
+    virtio_blk_class.reset(b.h->dev);
+    CHECK_EQ(b.mem->blk.held_count, 0);
+    bench_end(&b);
+}
+
 /* The specification gives descriptor boundaries no meaning: header in three pieces, data in odd
  * ones, the status byte behind the data in the same one. */
 static void any_framing(void)
@@ -544,7 +599,8 @@ static void saved_state(void)
 
 TAP_MAIN(TAP_CASE(config_space), TAP_CASE(read_and_write), TAP_CASE(id_and_unknown),
          TAP_CASE(discard_and_zero), TAP_CASE(bounds), TAP_CASE(readonly_disk),
-         TAP_CASE(write_through), TAP_CASE(any_framing), TAP_CASE(indirect), TAP_CASE(batch),
-         TAP_CASE(flags_without_event_idx), TAP_CASE(many_queues), TAP_CASE(reset_in_flight),
-         TAP_CASE(reset_waits), TAP_CASE(no_dma_without_bus_master), TAP_CASE(malformed),
-         TAP_CASE(head_twice), TAP_CASE(saved_state))
+         TAP_CASE(write_through), TAP_CASE(waits_for_room), TAP_CASE(any_framing),
+         TAP_CASE(indirect), TAP_CASE(batch), TAP_CASE(flags_without_event_idx),
+         TAP_CASE(many_queues), TAP_CASE(reset_in_flight), TAP_CASE(reset_waits),
+         TAP_CASE(no_dma_without_bus_master), TAP_CASE(malformed), TAP_CASE(head_twice),
+         TAP_CASE(saved_state))

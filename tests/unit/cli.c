@@ -58,6 +58,17 @@ int vm_move_card(struct vm *vm, unsigned slot)
     return 0;
 }
 
+void vm_on_no_space(struct vm *vm, void (*no_space)(void *ctx, const char *file), void *ctx)
+{
+    (void)vm, (void)no_space, (void)ctx;
+}
+
+int vm_retry(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
 int vm_power_button(struct vm *vm)
 {
     (void)vm;

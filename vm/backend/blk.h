@@ -22,6 +22,11 @@ struct blk_ops {
 
 struct blk {
     const struct blk_ops *ops;
+    /* Requests that wait for room on the host (blk_hold), the oldest first. */
+    struct disk_io *held, **held_end;
+    unsigned held_count;
+    void (*full)(void *ctx); /* the first has come; on the aio's thread. NULL: none ever waits */
+    void *full_ctx;
     struct aio *aio; /* owned */
     uint64_t size;   /* bytes, a multiple of DISK_SECTOR */
     uint32_t grain;  /* bytes that discard works in; 0: any sector */
@@ -35,6 +40,15 @@ static inline void blk_submit(struct blk *blk, struct disk_io *io)
 {
     blk->ops->submit(blk, io);
 }
+
+/* What finds the host's file system full does not fail, for no guest knows what to do then: it
+ * waits until somebody says that there may be room. The controller asks first thing in `done`:
+ * true, the request stays under way and is kept. blk_release gives the oldest one back, to be
+ * submitted again (blk_retry does that with all), or to be forgotten when the guest resets the
+ * controller. NULL: none. */
+bool blk_hold(struct blk *blk, struct disk_io *io, int result);
+struct disk_io *blk_release(struct blk *blk);
+void blk_retry(struct blk *blk);
 
 /* With its aio; accepts NULL. */
 static inline void blk_close(struct blk *blk)

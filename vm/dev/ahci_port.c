@@ -288,6 +288,8 @@ static void on_done(struct disk_io *io, int result)
 {
     struct ahci_command *c = io->ctx;
 
+    if (blk_hold(c->port->blk, io, result))
+        return;
     c->port->in_flight--;
     if (result < 0 || io->op == DISK_FLUSH || io->op == DISK_DISCARD) {
         c->finish(c, result);
@@ -452,7 +454,8 @@ static bool port_work(void *ctx, bool fresh)
 {
     struct ahci_port *p = ctx;
 
-    (void)fresh;
+    if (fresh)
+        blk_retry(p->blk);
     tell_done(p);
     if (!io_thread_wanted(&p->thread) || alone(p))
         return true;
@@ -466,7 +469,7 @@ static bool port_busy(void *ctx)
 {
     const struct ahci_port *p = ctx;
 
-    return p->in_flight;
+    return p->in_flight > p->blk->held_count;
 }
 
 /* --- life --- */
@@ -509,6 +512,8 @@ void ahci_port_run(struct ahci_port *p)
 
 void ahci_port_clear(struct ahci_port *p)
 {
+    while (p->blk && blk_release(p->blk))
+        p->in_flight--;
     LOCK_SCOPE(&p->hba->lock);
     p->taken = p->accepted = p->done = 0;
     p->queue_failed = false;

@@ -151,6 +151,8 @@ static void on_done(struct disk_io *io, int result)
 {
     struct blk_request *r = io->ctx;
 
+    if (blk_hold(r->dev->blk, io, result))
+        return;
     r->dev->in_flight--;
     if (result < 0) {
         r->written = 0;
@@ -365,8 +367,10 @@ static bool blk_work(void *ctx, bool fresh)
     struct virtio_blk *dev = ctx;
     uint32_t queues;
 
-    if (fresh)
+    if (fresh) {
         dev->rung = UINT32_MAX >> (32 - dev->vp.queue_count);
+        blk_retry(dev->blk);
+    }
     publish(dev);
     if (!io_thread_wanted(&dev->thread) || !virtio_pci_dma(&dev->vp)) {
         dev->rung = 0;
@@ -383,7 +387,7 @@ static bool blk_busy(void *ctx)
 {
     const struct virtio_blk *dev = ctx;
 
-    return dev->in_flight;
+    return dev->in_flight > dev->blk->held_count;
 }
 
 static void on_doorbell(struct aio_watch *watch)
@@ -444,7 +448,15 @@ static void blk_stop(struct virtio_pci *vp)
 
 static void blk_reset(struct virtio_pci *vp)
 {
-    ((struct virtio_blk *)vp)->config[VIRTIO_BLK_CONFIG_WRITEBACK] = 1;
+    struct virtio_blk *dev = (struct virtio_blk *)vp;
+    struct disk_io *io;
+
+    while ((io = blk_release(dev->blk))) {
+        struct blk_request *r = io->ctx;
+        dev->in_flight--;
+        request_put(&dev->queue[r->queue], r);
+    }
+    dev->config[VIRTIO_BLK_CONFIG_WRITEBACK] = 1;
 }
 
 /* 5.2.5.2: the only writable register. What is in flight ends under the old rule. */

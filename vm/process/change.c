@@ -48,6 +48,8 @@ static int await(struct work *w, int socket)
             w->m->has_ended = true;
             return err_set(w->err, -EPIPE, "the VM has ended");
         }
+        if (m.kind == LINK_NO_SPACE)
+            w->m->no_space = true;
         if (m.kind == LINK_DONE && m.value)
             return err_set(w->err, m.value < 4096 ? -(int)m.value : -EIO, "%s", m.text);
         if (m.kind == LINK_DONE)

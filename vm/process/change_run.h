@@ -17,6 +17,7 @@ struct change_machine {
     atomic_uint percent;
     void (*tell)(void *ctx); /* `percent` has changed; from the thread */
     void *tell_ctx;
+    bool no_space;  /* a write waits for room; to be tried again */
     bool has_ended; /* `last_word`, a LINK_ENDED, came instead of an answer */
     struct link_message last_word;
     struct err lost; /* code 0, or why the VM has lost a disk and can not go on */

@@ -236,8 +236,7 @@ int keeper_console(int keeper, int *ret_fd)
 
 bool keeper_knows(uint64_t version, enum keeper_kind kind)
 {
-    (void)version; /* no kind of request has been added since version 0 */
-    return kind <= KEEPER_CONSOLE;
+    return kind == KEEPER_RETRY ? version >= 2 : kind <= KEEPER_CONSOLE;
 }
 
 int keeper_last_words(const char *path, struct keeper_message *ret_message)

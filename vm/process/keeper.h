@@ -42,8 +42,8 @@
 enum { KEEPER_FD_CONFIG = 3 };
 
 /* 0: what there was before keepers said a version. 1: the first message has it, and KEEPER_BUSY;
- * UNKNOWN. */
-enum { KEEPER_VERSION = 1, KEEPER_BUSY = 1 };
+ * UNKNOWN. 2: NO_SPACE and RETRY; disks and cards that come and go. */
+enum { KEEPER_VERSION = 2, KEEPER_BUSY = 1 };
 
 enum keeper_kind {
     /* keeper -> client; one of the first four comes at once. Of the first three: token: the
@@ -76,6 +76,10 @@ enum keeper_kind {
     KEEPER_CONSOLE,
     /* keeper -> client: it does not know what value says; token: as it came */
     KEEPER_UNKNOWN,
+    /* keeper -> client, also right after the first message: the VM stands still, for there is no
+     * room for what it writes to the disk that text names; client -> keeper: try again */
+    KEEPER_NO_SPACE,
+    KEEPER_RETRY,
     KEEPER_KIND_MAX
 };
 

@@ -42,6 +42,7 @@ struct keeper {
     struct vm *vm;
     struct serial_hub *serial;   /* NULL: the port ends elsewhere */
     struct keeper_message state; /* what a new client is told */
+    char *full;                  /* the disk that has no room to grow; NULL: the VM does not wait */
     struct keeper_order order;   /* of the change under way */
     uint64_t token;              /* the same */
     bool busy;                   /* with a change */
@@ -71,6 +72,26 @@ static void tell(struct client *client)
         m.value = client->keeper->busy ? KEEPER_BUSY : 0;
     }
     (void)keeper_send_message(client->source.fd, &m, -1);
+}
+
+static void tell_full(struct client *client)
+{
+    struct keeper_message m = {.kind = KEEPER_NO_SPACE};
+
+    (void)snprintf(m.text, sizeof m.text, "%s", client->keeper->full);
+    (void)keeper_send_message(client->source.fd, &m, -1);
+}
+
+static void on_no_space(void *ctx, const char *file)
+{
+    struct keeper *keeper = ctx;
+
+    log_info("no room for what the VM writes to \"%s\"", file);
+    free(keeper->full);
+    keeper->full = strdup(file);
+    for (unsigned i = 0; i < CLIENTS_MAX && keeper->full; i++)
+        if (keeper->client[i].source.loop)
+            tell_full(&keeper->client[i]);
 }
 
 static void tell_all(struct keeper *keeper)
@@ -200,6 +221,12 @@ static void refuse(struct client *client, const struct keeper_message *asked)
     (void)keeper_send_message(client->source.fd, &m, -1);
 }
 
+static void retry(struct keeper *keeper)
+{
+    free(TAKE_PTR(keeper->full));
+    (void)vm_retry(keeper->vm);
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
     struct client *client = ctx;
@@ -231,6 +258,8 @@ static void on_client(void *ctx, uint32_t events)
         give_serial(client);
     else if (m.kind == KEEPER_USAGE)
         give_usage(client);
+    else if (m.kind == KEEPER_RETRY && keeper->full)
+        retry(keeper);
     else if (m.kind >= KEEPER_KIND_MAX)
         refuse(client, &m);
 }
@@ -255,6 +284,8 @@ static void on_listen(void *ctx, uint32_t events)
         (void)close_fd(fd);
     else
         tell(client);
+    if (client->source.loop && keeper->full)
+        tell_full(client);
 }
 
 static void on_started(void *ctx)
@@ -329,6 +360,7 @@ static void run(struct keeper *keeper, const struct vmcfg *cfg)
     if (rc == 0) {
         vm_on_started(keeper->vm, on_started, keeper);
         vm_on_restored(keeper->vm, on_restored, keeper);
+        vm_on_no_space(keeper->vm, on_no_space, keeper);
         rc = loop_run(keeper->loop);
         if (!vm_ended(keeper->vm, &end, &err) && rc < 0)
             end = VM_END_DIED;

@@ -22,6 +22,9 @@
  *   RESUME   vmx first
  *   DISK_CLOSE, DISK_OPEN, NIC_LINK, NIC_CLOSE, NIC_OPEN
  *            while paused, vmx only; `value` is a place (vmcfg_disk_place)
+ *   HOLD, RETRY
+ *            without an answer. A write waits for room on the host (NO_SPACE): vmm stands still,
+ *            while what vmx has under way ends; then both go on, and what waits is tried again
  *   CARD_INSERT, CARD_EJECT
  *            vmm only, while it runs: what stands in a slot with hot-plug. EJECT is answered when
  *            the guest has let go of the card; KEEP has no answer of its own and makes EJECT be
@@ -106,6 +109,9 @@ enum link_kind {
     LINK_CARD_INSERT, /* value / 2: the slot (1 up); bit 0: a network card; else a disk */
     LINK_CARD_EJECT,  /* the card of slot `value` */
     LINK_CARD_KEEP,   /* the same: nobody waits any more */
+    LINK_NO_SPACE,    /* vmx: a file of disk `value` (a place) can not grow */
+    LINK_HOLD,        /* parent to vmm */
+    LINK_RETRY,       /* parent to both */
     LINK_DONE,        /* vmm, vmx: value is 0 or an errno, text says more */
     LINK_KIND_MAX
 };

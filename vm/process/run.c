@@ -52,6 +52,9 @@ struct vm {
     void *started_ctx;
     void (*restored)(void *ctx); /* NULL: it goes on by itself */
     void *restored_ctx;
+    void (*no_space)(void *ctx, const char *file); /* NULL: nobody is asked */
+    void *no_space_ctx;
+    bool held; /* a write waits for room */
 
     /* Changes: `machine` is the thread's while there is one. */
     struct vmcfg cfg;
@@ -104,6 +107,29 @@ static void has_been_restored(struct vm *vm)
     (void)vm_change(vm, &vm->go_on, ignore, NULL);
 }
 
+static int tell_child(struct vm *vm, unsigned which, enum link_kind kind)
+{
+    struct link_message m = {.kind = kind};
+
+    return link_send(vm->child[which].control, &m, NULL, 0);
+}
+
+/* The guest stands still so that it does not lose patience with its disk. */
+static void hold(struct vm *vm, unsigned place)
+{
+    const char *file = NULL;
+
+    for (unsigned i = 0; i < vm->cfg.disk_count; i++)
+        if (vmcfg_disk_place(&vm->cfg, i) == place)
+            file = vm->cfg.disks[i].file;
+    if (vm->held || !file)
+        return;
+    vm->held = true;
+    (void)tell_child(vm, CHILD_VMM, LINK_HOLD);
+    if (vm->no_space)
+        vm->no_space(vm->no_space_ctx, file);
+}
+
 static void on_control(void *ctx, uint32_t events)
 {
     struct child *child = ctx;
@@ -115,6 +141,8 @@ static void on_control(void *ctx, uint32_t events)
         m.text[sizeof m.text - 1] = '\0';
         end(child->vm, (enum vm_end)m.value, m.text);
     }
+    if (rc == 0 && m.kind == LINK_NO_SPACE)
+        hold(child->vm, m.value);
     if (rc == 0 && m.kind == LINK_STARTED)
         has_started(child->vm);
     if (rc == 0 && m.kind == LINK_DONE && child->vm->cfg.state)
@@ -334,6 +362,9 @@ static void finish_change(struct vm *vm)
     }
     if (change->rc == 0 && change->cfg)
         (void)usage_rename(vm->usage_fd, &vm->cfg);
+    if (m->no_space) /* it is said again, if it is still so */
+        (void)tell_child(vm, CHILD_VMX, LINK_RETRY);
+    m->no_space = false;
     vm->changed(vm->changed_ctx);
     if (change->rc == 0 && change->flags & VM_CHANGE_END)
         end(vm, VM_END_SUSPENDED, NULL);
@@ -356,7 +387,7 @@ static void on_told(void *ctx, uint32_t events)
 
 int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), void *ctx)
 {
-    if (vm->change)
+    if (vm->change || vm->held)
         return -EBUSY;
     if (vm->ended)
         return -EPIPE;
@@ -494,6 +525,21 @@ void vm_on_restored(struct vm *vm, void (*restored)(void *ctx), void *ctx)
 {
     vm->restored = restored;
     vm->restored_ctx = ctx;
+}
+
+void vm_on_no_space(struct vm *vm, void (*no_space)(void *ctx, const char *file), void *ctx)
+{
+    vm->no_space = no_space;
+    vm->no_space_ctx = ctx;
+}
+
+int vm_retry(struct vm *vm)
+{
+    if (!vm->held)
+        return -EINVAL;
+    vm->held = false;
+    int rc = tell_child(vm, CHILD_VMX, LINK_RETRY);
+    return rc < 0 ? rc : tell_child(vm, CHILD_VMM, LINK_RETRY);
 }
 
 void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx)

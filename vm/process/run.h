@@ -59,8 +59,15 @@ void vm_on_started(struct vm *vm, void (*started)(void *ctx), void *ctx);
  * vm_change. Without this such a VM goes on by itself. */
 void vm_on_restored(struct vm *vm, void (*restored)(void *ctx), void *ctx);
 
+/* Called from the loop: a write waits because the file system is full that disk `file` lies on, and
+ * the VM stands still, until vm_retry. May come again at once. Nothing else can be done to the VM
+ * meanwhile but to end it. Without this the VM just stands still. */
+void vm_on_no_space(struct vm *vm, void (*no_space)(void *ctx, const char *file), void *ctx);
+int vm_retry(struct vm *vm);
+
 /* Does `change` (change.h) on a thread of its own and calls `done` from the loop. -EBUSY: one is
- * under way. `change` is borrowed until then; vm_destroy cancels it and waits, without `done`. */
+ * under way, or the VM waits for room. `change` is borrowed until then; vm_destroy cancels it and
+ * waits, without `done`. */
 int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), void *ctx);
 /* Its processes, and the page of its counters (usage.h); the descriptor stays the VM's. */
 int vm_usage(const struct vm *vm, pid_t *ret_vmm, pid_t *ret_vmx);

@@ -51,6 +51,7 @@ struct vmm {
     bool running;      /* no reset is under way */
     bool paused;       /* by the parent, or restored */
     bool pause_wanted; /* when the reset is done */
+    bool held;         /* paused, until there is room on the host */
     /* What vCPU threads and devices ask of the main loop. */
     _Atomic(unsigned) wanted; /* bits of enum machine_request */
     atomic_bool leaving; /* reset or power off has been asked for: what the guest does until its
@@ -141,18 +142,34 @@ static void pause_if_wanted(struct vmm *v)
         pause_machine(v);
 }
 
-static void resume_machine(struct vmm *v)
+static void go_on(struct vmm *v)
 {
     const uint64_t one = 1;
 
+    v->held = v->paused = false;
+    board_resume_devices(v->board, DEV_IN_VMM);
+    vcpus_resume(v->vcpus);
+    (void)!write(v->event_fd, &one, sizeof one); /* what came meanwhile */
+}
+
+static void resume_machine(struct vmm *v)
+{
     v->pause_wanted = false;
-    if (v->paused) {
-        v->paused = false;
-        board_resume_devices(v->board, DEV_IN_VMM);
-        vcpus_resume(v->vcpus);
-        (void)!write(v->event_fd, &one, sizeof one); /* what came meanwhile */
-    }
+    if (v->paused)
+        go_on(v);
     answer(0, NULL);
+}
+
+/* A machine that has to do with itself just now (a reset) is not held: the write waits all the
+ * same.
+ */
+static void hold_machine(struct vmm *v)
+{
+    if (!v->running || v->paused || v->pause_wanted)
+        return;
+    vcpus_pause(v->vcpus);
+    board_quiesce_devices(v->board, DEV_IN_VMM);
+    v->held = v->paused = true;
 }
 
 static struct state_engine state_engine_of(struct vmm *v)
@@ -429,6 +446,10 @@ static void on_control(void *ctx, uint32_t events)
         eject_card(v, m.value);
     else if (m.kind == LINK_CARD_KEEP)
         keep_card(v, m.value);
+    else if (m.kind == LINK_HOLD)
+        hold_machine(v);
+    else if (m.kind == LINK_RETRY && v->held)
+        go_on(v);
     else if (m.kind == LINK_PAUSE)
         pause_machine(v);
     else if (m.kind == LINK_SAVE)

@@ -36,6 +36,12 @@
 #include "vm/process/state.h"
 #include "vm/process/usage.h"
 
+/* A disk, to whom it belongs: for what is told of it from its own thread. */
+struct vmx_disk {
+    struct vmx *vmx;
+    unsigned place;
+};
+
 struct vmx {
     struct child_env env;
     struct usage *usage;
@@ -43,6 +49,7 @@ struct vmx {
     struct boot *boot;
     struct handover handover;           /* disks use theirs as long as they are open */
     struct blk *blk[VMCFG_DISK_PLACES]; /* NULL: none, nor may one come */
+    struct vmx_disk disk[VMCFG_DISK_PLACES];
     struct nic *nic[VMCFG_NIC_PLACES];
     struct chr *serial, *console;
     struct chr_ring *serial_ring;
@@ -208,6 +215,27 @@ static int open_backends(struct vmx *v, struct err *err)
     for (unsigned i = 0; i < v->env.cfg.nic_count && rc == 0; i++)
         rc = open_nic(v, i, err);
     return rc < 0 ? rc : open_spares(v, err);
+}
+
+/* From a disk's thread. */
+static void on_full(void *ctx)
+{
+    const struct vmx_disk *disk = ctx;
+    struct link_message m = {.kind = LINK_NO_SPACE, .value = disk->place};
+
+    (void)link_send(VM_FD_CONTROL, &m, NULL, 0);
+}
+
+/* Before the devices have them. */
+static void watch_room(struct vmx *v)
+{
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES; i++) {
+        v->disk[i] = (struct vmx_disk){v, i};
+        if (!v->blk[i])
+            continue;
+        v->blk[i]->full = on_full;
+        v->blk[i]->full_ctx = &v->disk[i];
+    }
 }
 
 /* --- building --- */
@@ -390,6 +418,9 @@ static int save_devices(struct vmx *v, int fd, struct err *err)
 {
     struct state_machine machine = state_machine_of(v);
 
+    for (unsigned i = 0; i < VMCFG_DISK_PLACES; i++)
+        if (v->blk[i] && v->blk[i]->held_count)
+            return err_set(err, -ENOSPC, "there is no room for what the guest has written");
     return fd < 0 ? err_set(err, -EBADMSG, "nowhere to save to") : state_write(&machine, fd, err);
 }
 
@@ -437,6 +468,13 @@ static void on_control(void *ctx, uint32_t events)
         loop_stop(v->env.loop, 0);
         return;
     }
+    if (m.kind == LINK_RETRY) {
+        if (!v->paused) { /* else it comes with the next RESUME */
+            board_quiesce_devices(v->board, DEV_IN_VMX);
+            board_resume_devices(v->board, DEV_IN_VMX);
+        }
+        return;
+    }
     if (m.kind == LINK_DISK_FILE || m.kind == LINK_NIC) { /* come before OPEN, without an answer */
         (void)handover_take(&v->handover, &m, &fd, count);
         return;
@@ -471,6 +509,7 @@ static int build(struct vmx *v, struct err *err)
 {
     int rc = open_backends(v, err);
 
+    watch_room(v);
     thread_set_hook(confine_io);
     if (rc == 0)
         rc = boot_create(&v->env, &v->boot, err);
