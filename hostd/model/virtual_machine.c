@@ -182,6 +182,15 @@ void vm_reload(struct virtual_machine *vm)
     vm_measure_disks(vm);
 }
 
+/* Networks and datastores list the VMs that are on them. */
+static void tell_places(struct inventory *inventory)
+{
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Network), e));)
+        mo_changed(&e->mo, VIM_P_Network_vm);
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e));)
+        mo_changed(&e->mo, VIM_P_Datastore_vm);
+}
+
 void vm_tell_changes(struct virtual_machine *vm)
 {
     static const unsigned props[] = {VIM_P_VirtualMachine_config,   VIM_P_VirtualMachine_summary,
@@ -191,6 +200,7 @@ void vm_tell_changes(struct virtual_machine *vm)
 
     for (unsigned i = 0; i < ARRAY_SIZE(props); i++)
         mo_changed(&vm->e.mo, props[i]);
+    tell_places(vm->e.hostd->inventory);
 }
 
 int vm_copy_vmx(const struct virtual_machine *vm, struct vmxfile **ret_vmx)
@@ -221,7 +231,7 @@ static void tell_children(struct virtual_machine *vm)
 
     mo_changed(&inventory->vm_folder.e.mo, VIM_P_Folder_childEntity);
     mo_changed(&inventory->host.mo, VIM_P_HostSystem_vm);
-    mo_changed(&vm->datastore->e.mo, VIM_P_Datastore_vm);
+    tell_places(inventory);
     if (vm->pool)
         mo_changed(&vm->pool->e.mo, VIM_P_ResourcePool_vm);
 }

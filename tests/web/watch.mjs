@@ -69,7 +69,7 @@ await main(async (host, browser) => {
     check(bundle.length > 1000 && !bundle.includes("BEGIN PRIVATE KEY"), `${bundle.length} bytes`);
   });
   await step("the certificate is shown, and a signing request made", async () => {
-    await open(page, host, "host", "manage", "certificate");
+    await open(page, host, "host", "manage", "security");
     await page.getByText("Issuer").waitFor();
     await page.getByRole("button", { name: "Signing request" }).click();
     await dialog(page).getByText("BEGIN CERTIFICATE REQUEST").waitFor();

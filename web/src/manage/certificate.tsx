@@ -10,7 +10,7 @@ import { Empty } from "../ui/table";
 import { on, request, type AnyRef } from "../vim/client";
 import { host, useProperties } from "../vim/inventory";
 import { perform } from "../vim/task";
-import type { HostCertificateManager } from "../vim/types.gen";
+import type { HostAccessManager, HostCertificateManager } from "../vim/types.gen";
 
 function Install({ manager }: { manager: AnyRef }) {
   const [cert, setCert] = useState("");
@@ -28,12 +28,26 @@ function Request({ text }: { text: string }) {
   return (
     <Dialog title="Signing request" confirm="Copy" wide onConfirm={() => navigator.clipboard.writeText(text)}>
       <p>Have it signed by your certificate authority, then install the certificate.</p>
-      <pre class="log">{text}</pre>
+      <pre class="log" tabIndex={0}>{text}</pre>
     </Dialog>
   );
 }
 
-export function Certificate() {
+/** Who may come in other than over this host's manager. */
+function Lockdown() {
+  const access = host()?.configManager?.hostAccessManager;
+  const mode = useProperties<HostAccessManager, "lockdownMode">(access, ["lockdownMode"])?.lockdownMode;
+  const names: { [mode: string]: string } = { lockdownDisabled: "Off", lockdownNormal: "Normal", lockdownStrict: "Strict" };
+  return (
+    <Card title="Lockdown">
+      <Facts of={[["Lockdown mode", mode && names[mode]]]} />
+      <div class="table-tools spaced"><Button because="It keeps everybody out but the host's manager, and this host has none.">Change</Button></div>
+      <p class="subtle">It keeps everybody out but the host's manager, and this host has none.</p>
+    </Card>
+  );
+}
+
+export function Security() {
   const manager = host()?.configManager?.certificateManager;
   const info = useProperties<HostCertificateManager, "certificateInfo">(manager, ["certificateInfo"])?.certificateInfo;
   if (!manager) return <Empty title="This host has no certificate to manage" icon="settings" />;
@@ -43,13 +57,14 @@ export function Certificate() {
   };
   return (
     <div class="cards">
-      <Card title="Certificate" wide>
+      <Card title="Certificate">
         <Facts of={[["Subject", info?.subject], ["Issuer", info?.issuer], ["From", time(info?.notBefore)], ["Until", time(info?.notAfter)], ["Status", info?.status]]} />
         <div class="table-tools spaced">
           <Button onClick={() => void request().catch((e) => say("danger", "Signing request", String(e.message)))}>Signing request</Button>
           <Button onClick={() => openDialog(<Install manager={manager} />)}>Install a certificate</Button>
         </div>
       </Card>
+      <Lockdown />
     </div>
   );
 }

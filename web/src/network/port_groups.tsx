@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useState } from "preact/hooks";
+import { href } from "../shell/route";
 import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { SelectField, TextField } from "../ui/field";
@@ -46,7 +47,7 @@ function removeGroup(system: AnyRef, group: HostPortGroup) {
 export function PortGroups({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
   const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.name)?.vm?.length ?? 0;
   const columns: Column<HostPortGroup>[] = [
-    { name: "Name", cell: (g) => g.spec.name, by: (g) => g.spec.name },
+    { name: "Name", cell: (g) => <a href={href("host", "networking", networks().find((n) => n.name === g.spec.name)?.ref.value ?? "portgroups")}>{g.spec.name}</a>, by: (g) => g.spec.name },
     { name: "VLAN", cell: (g) => g.spec.vlanId, by: (g) => g.spec.vlanId, right: true },
     { name: "Switch", cell: (g) => g.spec.vswitchName, by: (g) => g.spec.vswitchName },
     { name: "Virtual machines", cell: machines, by: machines, right: true },

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // A datastore and the files on it. Files can be dropped on the list.
 import { useEffect, useState } from "preact/hooks";
-import { href } from "../shell/route";
+import { href, vmHref } from "../shell/route";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
-import { Gauge } from "../ui/card";
+import { Card, Facts, Gauge } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { bytes, plural, quoted, time } from "../ui/format";
 import { Icon, type IconName } from "../ui/icon";
 import { Menu } from "../ui/menu";
 import { Empty, Table, type Column } from "../ui/table";
+import { Tabs } from "../ui/tabs";
 import { ref, request } from "../vim/client";
-import { find, type DatastoreRecord } from "../vim/inventory";
+import { find, vms, type DatastoreRecord, type VmRecord } from "../vim/inventory";
 import { DATACENTER, fileUrl, listFolder, upload } from "../vim/files";
 import { content } from "../vim/session";
 import { perform } from "../vim/task";
 import type { FileInfo, FileManager } from "../vim/types.gen";
+import { Permissions } from "../manage/permissions";
+import { datastoreActions } from "../storage/datastores";
 import { openRegisterAt } from "../vm/register";
+import { VmState } from "../vm/state";
+import { DatastoreState } from "./datastore_list";
+import { Events } from "./events";
+import { TaskList } from "./task_list";
 
 const isFolder = (f: FileInfo) => f._typeName === "FolderFileInfo";
 const icons: { [type: string]: IconName } = { FolderFileInfo: "folder", VmDiskFileInfo: "disk", IsoImageFileInfo: "disc", VmConfigFileInfo: "vm" };
@@ -143,15 +150,47 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
   );
 }
 
-export function DatastorePage({ id, folder }: { id: string; folder: string[] }) {
+const tabs = [["files", "Files"], ["details", "Details"], ["events", "Events"], ["tasks", "Tasks"], ["permissions", "Permissions"]] as const;
+
+function Details({ store }: { store: DatastoreRecord }) {
+  const s = store.summary, machines = vms().filter((v) => store.vm?.some((r) => r.value === v.ref.value));
+  const columns: Column<VmRecord>[] = [
+    { name: "Virtual machine", cell: (v) => <a href={vmHref(v.ref.value)}>{v.name}</a>, by: (v) => v.name },
+    { name: "Status", cell: (v) => <VmState vm={v} />, by: (v) => v["summary.runtime"]?.powerState },
+    { name: "Used space", cell: (v) => bytes(v["summary.storage"]?.committed), by: (v) => v["summary.storage"]?.committed, right: true },
+    { name: "Could still grow by", cell: (v) => bytes(v["summary.storage"]?.uncommitted), by: (v) => v["summary.storage"]?.uncommitted, right: true },
+  ];
+  const growth = machines.reduce((sum, v) => sum + (v["summary.storage"]?.uncommitted ?? 0), 0);
+  return (
+    <>
+      <div class="cards">
+        <Card title="Datastore">
+          <Facts of={[
+            ["State", <DatastoreState d={store} />], ["Type", s?.type === "OTHER" ? "Local folder" : s?.type], ["Location", s?.url],
+            ["Largest file", bytes(store.info?.maxFileSize)], ["Capacity", bytes(s?.capacity)], ["Free", bytes(s?.freeSpace)],
+            ["Thin disks", growth > (s?.freeSpace ?? 0) ? <span class="wrong">{`could grow by ${bytes(growth)}, more than is free`}</span> : `could grow by ${bytes(growth)}`],
+          ]} />
+        </Card>
+      </div>
+      <Table label="Virtual machines" noun="virtual machine" rows={machines} columns={columns} keyOf={(v) => v.ref.value} empty={<Empty title="No virtual machine is on it" icon="vm" />} />
+    </>
+  );
+}
+
+export function DatastorePage({ id, tab, folder }: { id: string; tab: string; folder: string[] }) {
   const store = find<DatastoreRecord>("Datastore", id);
   if (!store) return <Empty title="This datastore is gone" icon="database">It was removed, or you may not see it.</Empty>;
   const capacity = store.summary?.capacity ?? 0, free = store.summary?.freeSpace ?? 0;
   return (
     <>
-      <div class="page-head"><h1><Icon name="database" />{store.name}</h1><span class="subtle">{store.summary?.url}</span></div>
-      <Gauge name="Used" used={capacity - free} total={capacity} text={`${bytes(capacity - free)} of ${bytes(capacity)}`} free={`${bytes(free)} free`} />
-      {store.browser ? <Files store={store} folder={folder} /> : <p>You may not see its files.</p>}
+      <div class="page-head">
+        <h1><Icon name="database" />{store.name}</h1>
+        <div class="tools"><Menu label="Actions" actions={datastoreActions(store)}>{tab === "files" ? "Datastore" : "Actions"}</Menu></div>
+      </div>
+      <Tabs label={store.name ?? ""} tabs={tabs} current={tab} href={(t) => href("host", "datastores", id, t)} />
+      {tab === "files" && <div class="spaced"><Gauge name="Used" used={capacity - free} total={capacity} text={`${bytes(capacity - free)} of ${bytes(capacity)}`} free={`${bytes(free)} free`} /></div>}
+      {tab === "details" ? <Details store={store} /> : tab === "permissions" ? <Permissions of={store.ref} /> : tab === "events" ? <Events of={store.ref} /> : tab === "tasks" ? <TaskList of={store.ref} />
+        : store.browser ? <Files store={store} folder={folder} /> : <p>You may not see its files.</p>}
     </>
   );
 }

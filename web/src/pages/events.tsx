@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of events, of one object or of all; new ones come by themselves.
-import { useEffect, useState } from "preact/hooks";
 import { Icon, type IconName } from "../ui/icon";
 import { time } from "../ui/format";
 import { Table, type Column } from "../ui/table";
 import { on, type AnyRef } from "../vim/client";
-import { useProperties } from "../vim/inventory";
-import { content, user } from "../vim/session";
-import type { Event, EventHistoryCollector, EventManager } from "../vim/types.gen";
+import { useHistory } from "../vim/history";
+import { content } from "../vim/session";
+import type { Event, EventManager } from "../vim/types.gen";
 
 type Tone = "danger" | "warning" | "info";
 
@@ -26,23 +25,12 @@ const columns: Column<Event>[] = [
 ];
 
 export function Events({ of }: { of?: AnyRef | undefined }) {
-  const [collector, setCollector] = useState<AnyRef>();
-  useEffect(() => {
-    let mine: AnyRef | undefined, gone = false;
+  const events = useHistory<Event>(() => {
     const filter = { _typeName: "EventFilterSpec", ...(of && { entity: { _typeName: "EventFilterSpecByEntity", entity: of, recursion: "all" as const } }) };
-    void on<EventManager>(content.value!.eventManager!).CreateCollectorForEvents({ filter }).then((c) => {
-      mine = c;
-      if (gone) void on<EventHistoryCollector>(c).DestroyCollector({}).catch(() => {});
-      else setCollector(c);
-    });
-    return () => {
-      gone = true;
-      if (mine && user.value) void on<EventHistoryCollector>(mine).DestroyCollector({}).catch(() => {});
-    };
-  }, [of?.value]);
-  const latest = useProperties<EventHistoryCollector, "latestPage">(collector, ["latestPage"]);
+    return on<EventManager>(content.value!.eventManager!).CreateCollectorForEvents({ filter });
+  }, of?.value);
   return (
-    <Table label="Events" noun="event" rows={latest?.latestPage ?? []} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards
+    <Table label="Events" noun="event" rows={events ?? []} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards
       empty={<p class="subtle">Nothing has happened yet.</p>} />
   );
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host at a glance.
+import { Alert } from "../ui/alert";
 import { Card, Facts, Gauge } from "../ui/card";
 import { bytes, duration, hertz, plural } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Button } from "../ui/button";
+import { Menu } from "../ui/menu";
+import { hostActions } from "../manage/host_actions";
 import { datastores, host, vms } from "../vim/inventory";
 import { content } from "../vim/session";
 import { Performance } from "./performance";
@@ -28,8 +31,10 @@ export function HostPage() {
           <Button kind="primary" icon="plus" onClick={openCreateVm}>Create VM</Button>
           <Button icon="folder" onClick={openRegisterVm}>Register VM</Button>
           <Button icon="upload" onClick={openImport}>Import</Button>
+          <Menu label="Actions" actions={hostActions(h)}>Actions</Menu>
         </div>
       </div>
+      {runtime?.inMaintenanceMode && <Alert kind="warning" title="The host is in maintenance mode.">No virtual machine starts until it is left (Actions).</Alert>}
       <div class="cards">
         <Card title="Capacity">
           <div class="gauges">
@@ -44,6 +49,7 @@ export function HostPage() {
             ["CPU", `${plural(hardware?.numCpuCores ?? 0, "core")}, ${plural(hardware?.numCpuThreads ?? 0, "thread")} x ${hardware?.cpuModel ?? ""}`],
             ["Memory", bytes(memory)],
             ["Network cards", hardware?.numNics],
+            ["More", <a href="#/host/manage/hardware">Processors, memory, PCI devices</a>],
           ]} />
         </Card>
         <Card title="Host">

@@ -4,11 +4,11 @@ import { useEffect, useState } from "preact/hooks";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Select } from "../ui/field";
-import { hostUrl, on, unbox } from "../vim/client";
+import { saveBundle } from "../manage/bundle";
+import { on } from "../vim/client";
 import { host } from "../vim/inventory";
 import { content } from "../vim/session";
-import { done } from "../vim/task";
-import type { DiagnosticManager, DiagnosticManagerBundleInfo } from "../vim/types.gen";
+import type { DiagnosticManager } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
 
 const LINES = 500, EVERY_MS = 5000;
@@ -18,16 +18,6 @@ const where = () => (host() ? { host: host()!.ref } : {});
 async function lastLines(key: string): Promise<string[]> {
   const { lineEnd } = await manager().BrowseDiagnosticLog({ ...where(), key, start: 1_000_000_000, lines: 0 });
   return (await manager().BrowseDiagnosticLog({ ...where(), key, start: Math.max(1, lineEnd - LINES + 1), lines: LINES })).lineText ?? [];
-}
-
-async function bundle(): Promise<void> {
-  const info = await done(await manager().GenerateLogBundles_Task({ includeDefault: true, ...(host() && { host: [host()!.ref] }) }));
-  for (const { url } of unbox(info.result) as DiagnosticManagerBundleInfo[]) {
-    const link = document.createElement("a");
-    link.href = hostUrl(url);
-    link.download = "";
-    link.click();
-  }
 }
 
 export function Logs() {
@@ -52,9 +42,9 @@ export function Logs() {
     <>
       <div class="table-tools spaced">
         <Select label="Log" value={chosen ?? ""} onValue={setKey} choices={(logs ?? []).map((l) => [l.key, l.info?.label || l.key] as const)} />
-        <Button icon="download" onClick={() => void attempt("Support bundle", bundle)}>Support bundle</Button>
+        <Button icon="download" onClick={() => void attempt("Support bundle", saveBundle)}>Support bundle</Button>
       </div>
-      <pre class="log" tabIndex={0} aria-label="Log">{lines.join("\n")}</pre>
+      <pre class="log" role="log" tabIndex={0} aria-label="Log">{lines.join("\n")}</pre>
     </>
   );
 }

@@ -5,24 +5,30 @@ import { Icon } from "../ui/icon";
 import { Tabs } from "../ui/tabs";
 import { AdvancedSettings } from "../manage/advanced";
 import { Autostart } from "../manage/autostart";
-import { Certificate } from "../manage/certificate";
+import { Hardware } from "../manage/hardware";
+import { Packages } from "../manage/packages";
 import { Permissions } from "../manage/permissions";
 import { Roles } from "../manage/roles";
+import { Security } from "../manage/certificate";
 import { Services } from "../manage/services";
+import { Time } from "../manage/time";
 import { Users } from "../manage/users";
 
-const tabs = [["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["services", "Services"], ["autostart", "Autostart"],
-  ["certificate", "Certificate"], ["advanced", "Advanced settings"]] as const;
+const tabs = [["hardware", "Hardware"], ["services", "Services"], ["time", "Time and date"], ["autostart", "Autostart"], ["advanced", "Advanced settings"],
+  ["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["security", "Security"], ["packages", "Packages"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
+    case "services": return <Services />;
+    case "time": return <Time />;
+    case "autostart": return <Autostart />;
+    case "advanced": return <AdvancedSettings />;
+    case "users": return <Users />;
     case "roles": return <Roles />;
     case "permissions": return <Permissions />;
-    case "services": return <Services />;
-    case "autostart": return <Autostart />;
-    case "certificate": return <Certificate />;
-    case "advanced": return <AdvancedSettings />;
-    default: return <Users />;
+    case "security": return <Security />;
+    case "packages": return <Packages />;
+    default: return <Hardware />;
   }
 }
 
@@ -30,7 +36,7 @@ export function ManagePage({ tab }: { tab: string }) {
   return (
     <>
       <div class="page-head"><h1><Icon name="settings" />Manage</h1></div>
-      <Tabs label="Manage" tabs={tabs} current={tab} href={(t) => href("host", "manage", t)} />
+      <Tabs label="Manage" tabs={tabs} current={tabs.some(([id]) => id === tab) ? tab : "hardware"} href={(t) => href("host", "manage", t)} />
       <Body tab={tab} />
     </>
   );

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the host has seen and done.
 import { href } from "../shell/route";
-import { taskColumns } from "../shell/tasks";
 import { Icon } from "../ui/icon";
-import { Table } from "../ui/table";
 import { Tabs } from "../ui/tabs";
-import { host, tasks } from "../vim/inventory";
+import { host } from "../vim/inventory";
 import { Events } from "./events";
 import { Logs } from "./logs";
 import { Performance } from "./performance";
+import { Sensors } from "./sensors";
+import { TaskList } from "./task_list";
 
-const tabs = [["performance", "Performance"], ["events", "Events"], ["tasks", "Tasks"], ["logs", "Logs"]] as const;
+const tabs = [["performance", "Performance"], ["sensors", "Sensors"], ["events", "Events"], ["tasks", "Tasks"], ["logs", "Logs"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
     case "tasks":
-      return <Table label="Tasks" noun="task" rows={tasks().filter((t) => t.info)} columns={taskColumns} keyOf={(t) => t.ref.value} sortBy={3} downwards />;
+      return <TaskList />;
+    case "sensors":
+      return <Sensors />;
     case "logs":
       return <Logs />;
     case "performance":

@@ -7,16 +7,18 @@ import { Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
 import { host, useProperties } from "../vim/inventory";
 import type { HostNetworkSystem, HostVirtualNic, PhysicalNic } from "../vim/types.gen";
+import { Firewall } from "../network/firewall";
 import { PortGroups } from "../network/port_groups";
+import { Stacks } from "../network/stacks";
 import { Switches } from "../network/switches";
 
-const tabs = [["portgroups", "Port groups"], ["switches", "Virtual switches"], ["pnics", "Physical NICs"], ["vnics", "VMkernel NICs"]] as const;
+const tabs = [["portgroups", "Port groups"], ["switches", "Virtual switches"], ["pnics", "Physical NICs"], ["vnics", "VMkernel NICs"], ["stacks", "TCP/IP stacks"], ["firewall", "Firewall rules"]] as const;
 
 const cards: Column<PhysicalNic>[] = [
   { name: "Name", cell: (n) => n.device, by: (n) => n.device },
   { name: "Driver", cell: (n) => n.driver ?? "–", by: (n) => n.driver },
   { name: "MAC address", cell: (n) => n.mac, by: (n) => n.mac },
-  { name: "Link", cell: (n) => (n.linkSpeed?.speedMb ? `${n.linkSpeed.speedMb} Mbit/s, ${n.linkSpeed.duplex ? "full" : "half"} duplex` : "Down"), by: (n) => n.linkSpeed?.speedMb ?? 0 },
+  { name: "Link", cell: (n) => (!n.linkSpeed ? "Down" : n.linkSpeed.speedMb ? `${n.linkSpeed.speedMb} Mbit/s, ${n.linkSpeed.duplex ? "full" : "half"} duplex` : "Up"), by: (n) => n.linkSpeed?.speedMb ?? 0 },
 ];
 
 const addresses: Column<HostVirtualNic>[] = [
@@ -37,6 +39,8 @@ export function NetworkingPage({ tab }: { tab: string }) {
       case "switches": return <Switches system={system} info={info} />;
       case "pnics": return <Table label="Physical NICs" noun="card" rows={info.pnic ?? []} columns={cards} keyOf={(n) => n.device} />;
       case "vnics": return <Table label="VMkernel NICs" noun="card" rows={info.vnic ?? []} columns={addresses} keyOf={(n) => n.device} />;
+      case "stacks": return <Stacks info={info} />;
+      case "firewall": return <Firewall />;
       default: return <PortGroups system={system} info={info} />;
     }
   };

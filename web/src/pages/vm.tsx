@@ -9,14 +9,17 @@ import { vmHref } from "../shell/route";
 import { find, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
 import { VmState } from "../vm/state";
+import { Permissions } from "../manage/permissions";
+import { Events } from "./events";
 import { Performance } from "./performance";
+import { TaskList } from "./task_list";
 import { VmConsole } from "./vm_console";
-import { VmEvents } from "./vm_events";
 import { VmHardware } from "./vm_hardware";
+import { VmQuestion } from "./vm_question";
 import { VmSnapshots } from "./vm_snapshots";
 import { VmSummary } from "./vm_summary";
 
-const tabs = [["summary", "Summary"], ["console", "Console"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["performance", "Performance"], ["events", "Events"]] as const;
+const tabs = [["summary", "Summary"], ["console", "Console"], ["snapshots", "Snapshots"], ["hardware", "Hardware"], ["performance", "Performance"], ["events", "Events"], ["tasks", "Tasks"], ["permissions", "Permissions"]] as const;
 
 function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
   switch (tab) {
@@ -24,7 +27,9 @@ function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
     case "snapshots": return <VmSnapshots vm={vm} />;
     case "hardware": return <VmHardware vm={vm} />;
     case "performance": return <Performance of={vm.ref} />;
-    case "events": return <VmEvents vm={vm} />;
+    case "events": return <Events of={vm.ref} />;
+    case "tasks": return <TaskList of={vm.ref} />;
+    case "permissions": return <Permissions of={vm.ref} />;
     default: return <VmSummary vm={vm} />;
   }
 }
@@ -44,6 +49,7 @@ export function VmPage({ id, tab }: { id: string; tab: string }) {
           <Menu label="Actions" actions={vmActions([vm])}>Actions</Menu>
         </div>
       </div>
+      <VmQuestion vm={vm} />
       <Tabs label={vm.name ?? ""} tabs={tabs} current={tab} href={(t) => vmHref(id, t)} />
       <Body vm={vm} tab={tab} />
     </>

@@ -5,8 +5,9 @@ import { Empty } from "../ui/table";
 import { HostPage } from "../pages/host";
 import { VmList } from "../pages/vm_list";
 import { VmPage } from "../pages/vm";
-import { DatastoreList } from "../pages/datastore_list";
+import { DatastoreList, DeviceList } from "../pages/datastore_list";
 import { DatastorePage } from "../pages/datastore";
+import { NetworkPage } from "../pages/network";
 import { NetworkingPage } from "../pages/networking";
 import { ManagePage } from "../pages/manage";
 import { MonitorPage } from "../pages/monitor";
@@ -19,11 +20,11 @@ export function Page() {
     case "vms":
       return id ? <VmPage key={id} id={id} tab={tab ?? "summary"} /> : <VmList />;
     case "datastores":
-      return id ? <DatastorePage key={id} id={id} folder={route.value.slice(4)} /> : <DatastoreList />;
+      return id === "devices" ? <DeviceList /> : id ? <DatastorePage key={id} id={id} tab={tab ?? "files"} folder={route.value.slice(4)} /> : <DatastoreList />;
     case "networking":
-      return <NetworkingPage tab={id ?? "portgroups"} />;
+      return id?.startsWith("HaNetwork-") ? <NetworkPage key={id} id={id} tab={tab ?? "summary"} /> : <NetworkingPage tab={id ?? "portgroups"} />;
     case "manage":
-      return <ManagePage tab={id ?? "users"} />;
+      return <ManagePage tab={id ?? "hardware"} />;
     case "monitor":
       return <MonitorPage tab={id ?? "events"} />;
     default:

@@ -52,7 +52,7 @@ function Frame() {
         <Search />
         <Button kind="plain" icon={dark.value ? "sun" : "moon"} label={dark.value ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
         <Menu label="User" kind="plain" actions={[{ text: "Log out", icon: "logout", run: () => void logout() }]}>
-          <Icon name="user" /> <span class="only-wide">{user.value?.userName}</span>
+          <Icon name="user" /> <span class="wide-text">{user.value?.userName}</span>
         </Menu>
         {!connected.value && <p class="offline" role="status">The host does not answer. Trying again …</p>}
       </header>

@@ -8,7 +8,7 @@ import { plural, time } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Table, type Column } from "../ui/table";
 import { on } from "../vim/client";
-import { tasks, type TaskRecord } from "../vim/inventory";
+import { tasks } from "../vim/inventory";
 import { taskName } from "../vim/task";
 import type { Task, TaskInfo, TaskReasonUser } from "../vim/types.gen";
 
@@ -30,19 +30,20 @@ export function TaskResult({ info }: { info: TaskInfo }) {
   }
 }
 
-export const taskColumns: Column<TaskRecord>[] = [
-  { name: "Task", cell: (t) => taskName(t.info!), by: (t) => taskName(t.info!) },
-  { name: "Target", cell: (t) => t.info!.entityName ?? "–", by: (t) => t.info!.entityName },
-  { name: "Initiator", cell: (t) => (t.info!.reason as TaskReasonUser).userName ?? "host", by: (t) => (t.info!.reason as TaskReasonUser).userName },
-  { name: "Started", cell: (t) => time(t.info!.startTime ?? t.info!.queueTime), by: (t) => t.info!.startTime ?? t.info!.queueTime },
-  { name: "Completed", cell: (t) => time(t.info!.completeTime), by: (t) => t.info!.completeTime },
-  { name: "Result", cell: (t) => <TaskResult info={t.info!} />, by: (t) => t.info!.state },
+export const taskColumns: Column<TaskInfo>[] = [
+  { name: "Task", cell: (t) => taskName(t), by: (t) => taskName(t) },
+  { name: "Target", cell: (t) => t.entityName ?? "–", by: (t) => t.entityName },
+  { name: "Initiator", cell: (t) => (t.reason as TaskReasonUser).userName ?? "host", by: (t) => (t.reason as TaskReasonUser).userName },
+  { name: "Queued", cell: (t) => time(t.queueTime), by: (t) => t.queueTime },
+  { name: "Started", cell: (t) => time(t.startTime), by: (t) => t.startTime },
+  { name: "Completed", cell: (t) => time(t.completeTime), by: (t) => t.completeTime },
+  { name: "Result", cell: (t) => <TaskResult info={t} />, by: (t) => t.state },
 ];
 
 export function Tasks() {
   const open = useSignal((localStorage.getItem("tasks") ?? (innerWidth < 768 ? "closed" : "open")) === "open");
-  const all = tasks().filter((t) => t.info);
-  const running = all.filter((t) => t.info!.state === "running" || t.info!.state === "queued").length;
+  const all = tasks().flatMap((t) => t.info ?? []);
+  const running = all.filter((t) => t.state === "running" || t.state === "queued").length;
   const toggle = () => {
     open.value = !open.value;
     localStorage.setItem("tasks", open.value ? "open" : "closed");
@@ -53,7 +54,7 @@ export function Tasks() {
         <span class={open.value ? "open" : ""}><Icon name="right" /></span>Recent tasks
         {running > 0 && <span class="subtle">{plural(running, "task")} running</span>}
       </button>
-      {open.value && <Table label="Recent tasks" noun="task" rows={all} columns={taskColumns} keyOf={(t) => t.ref.value} sortBy={3} downwards filter={false}
+      {open.value && <Table label="Recent tasks" noun="task" rows={all} columns={taskColumns} keyOf={(t) => t.key} sortBy={3} downwards filter={false}
         empty={<p class="subtle">Nothing has been done lately.</p>} />}
     </section>
   );
