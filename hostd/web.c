@@ -191,6 +191,38 @@ static size_t body_max(void *ctx, const struct http_exchange *x)
     return is_under(x->head.path, "/folder") || is_under(x->head.path, "/nfc") ? HTTP_STREAM : 4096;
 }
 
+/* The text of a SOAP header's vcSessionCookie in the beginning of a message. What it is worth the
+ * API decides when all of it is there; here only how much may come. */
+static bool soap_secret(const struct http_exchange *x, char secret[SESSION_SECRET_TEXT])
+{
+    static const char name[] = "vcSessionCookie";
+    const char *text = (const char *)x->body, *end = text + x->body_len;
+    const char *body = memmem(text, x->body_len, "Body>", 5);
+    const char *at = memmem(text, (size_t)((body ? body : end) - text), name, sizeof name - 1);
+    const char *from = at ? memchr(at, '>', (size_t)(end - at)) : NULL;
+    const char *to = from ? memchr(from, '<', (size_t)(end - from)) : NULL;
+
+    while (to && ++from < to && strchr(" \t\r\n", *from))
+        ;
+    while (to && to > from && strchr(" \t\r\n", to[-1]))
+        to--;
+    if (!to || to - from >= SESSION_SECRET_TEXT)
+        return false;
+    (void)snprintf(secret, SESSION_SECRET_TEXT, "%.*s", (int)(to - from), from);
+    return true;
+}
+
+static size_t body_more(void *ctx, const struct http_exchange *x)
+{
+    struct hostd *hostd = ctx;
+    char secret[SESSION_SECRET_TEXT];
+
+    return is_under(x->head.path, "/sdk") && soap_secret(x, secret) &&
+                   session_find(hostd->sessions, secret)
+               ? API_BODY_MAX
+               : 0;
+}
+
 static void serve(void *ctx, struct http_exchange *x)
 {
     struct hostd *hostd = ctx;
@@ -218,5 +250,6 @@ static void serve(void *ctx, struct http_exchange *x)
 
 struct http_handler web_handler(struct hostd *hostd)
 {
-    return (struct http_handler){.body_max = body_max, .request = serve, .ctx = hostd};
+    return (struct http_handler){
+        .body_max = body_max, .body_more = body_more, .request = serve, .ctx = hostd};
 }

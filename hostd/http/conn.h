@@ -36,6 +36,7 @@ struct conn {
     char *head; /* owned: the text that x.head points into */
     struct buf body;
     size_t body_max;
+    bool asked_more; /* handler->body_more has been asked */
     struct buf out;
     size_t out_at;
 };

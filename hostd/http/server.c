@@ -226,8 +226,11 @@ static void begin_body(struct conn *conn)
         hand_over(conn);
         return;
     }
-    if (conn->x.head.has_length)
-        most = conn->x.head.length > most ? 0 : (size_t)conn->x.head.length;
+    if (conn->x.head.has_length && conn->x.head.length <= most)
+        most = (size_t)conn->x.head.length;
+    else if (conn->x.head.has_length && !handler->body_more)
+        most = 0;
+    conn->asked_more = false;
     if (!most) {
         refuse(conn, 413);
     } else if (conn->server->bodies + most > HTTP_BODIES_MAX) {
@@ -276,6 +279,43 @@ static bool try_head(struct conn *conn)
     return true;
 }
 
+/* `len` more do not go into what was allowed: 0, or the status to refuse with. */
+static int allow_more(struct conn *conn, size_t len)
+{
+    const struct http_handler *handler = conn->server->handler;
+    uint64_t wanted = conn->x.head.has_length ? conn->x.head.length : conn->body.len + len;
+
+    if (conn->asked_more || !handler->body_more)
+        return 413;
+    conn->asked_more = true;
+    conn->x.body = conn->body.data;
+    conn->x.body_len = conn->body.len;
+    size_t most = handler->body_more(handler->ctx, &conn->x);
+    if (most < wanted)
+        return 413;
+    if (conn->x.head.has_length)
+        most = (size_t)wanted;
+    if (conn->server->bodies - conn->body_max + most > HTTP_BODIES_MAX)
+        return 503;
+    conn->server->bodies += most - conn->body_max;
+    conn->body_max = most;
+    return 0;
+}
+
+/* 0, or the status to refuse with. */
+static int collect(struct conn *conn, const uint8_t *payload, size_t len)
+{
+    size_t fits = MIN(len, conn->body_max - conn->body.len);
+    int status = 0;
+
+    buf_put(&conn->body, payload, fits);
+    if (conn->body.failed)
+        return 503;
+    if (fits < len && (status = allow_more(conn, len - fits)) == 0)
+        buf_put(&conn->body, payload + fits, len - fits);
+    return status;
+}
+
 static bool try_body(struct conn *conn)
 {
     bool any = false;
@@ -285,12 +325,12 @@ static bool try_body(struct conn *conn)
         size_t len;
         int64_t used = http_body_next(&conn->framing, conn->in.data + conn->in_at,
                                       conn->in.len - conn->in_at, &payload, &len);
-        if (used < 0 || conn->body.len + len > conn->body_max) {
-            refuse(conn, used < 0 ? 400 : 413);
+        int status = used < 0 ? 400 : collect(conn, payload, len);
+        if (status) {
+            refuse(conn, status);
             return true;
         }
         conn->in_at += (size_t)used;
-        buf_put(&conn->body, payload, len);
         any = true;
     }
     if (any)

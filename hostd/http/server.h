@@ -5,6 +5,7 @@
  * A request's life (struct http_exchange; everything on the loop's thread):
  *
  *   head read --> handler->body_max --+-- n: body collected (at most n bytes) --> handler->request
+ *                                     |      longer than that: handler->body_more, once
  *                                     +-- HTTP_STREAM: handler->request at once, body still out
  *   then exactly one of http_answer, http_transfer, http_upgrade, now or later.
  *
@@ -54,6 +55,9 @@ struct http_exchange {
 struct http_handler {
     /* Head only is there. */
     size_t (*body_max)(void *ctx, const struct http_exchange *x);
+    /* The first body_max bytes are there as well (x->body), and say perhaps who the client is: how
+     * many it may be then. NULL: never more. */
+    size_t (*body_more)(void *ctx, const struct http_exchange *x);
     void (*request)(void *ctx, struct http_exchange *x);
     void *ctx;
 };

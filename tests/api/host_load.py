@@ -6,6 +6,7 @@ usage: host_load.py BUILD
 """
 
 import os
+import re
 import socket
 import ssl
 import statistics
@@ -92,6 +93,14 @@ def bodies(tap, host, client):
     tap.equal("1 MiB from a stranger", post(host, large)[0], 413)
     tap.equal("and from somebody logged in", post(host, large, cookie(client))[0], 200)
     tap.equal("a key of nobody is a stranger's", post(host, large, "Cookie: vmware_soap_session=\"x\"\r\n")[0], 413)
+    key = re.search('session="?([^";]*)', cookie(client))[1]
+    for what, text, want in (("a session's key", f"\n {key} ", 200), ("a key of nobody", "x" * len(key), 413),
+                             ("no key", "", 413)):
+        header = f"<Header><vcSessionCookie>{text}</vcSessionCookie></Header><Body>"
+        told = large.replace(b"<Body>", header.encode())
+        tap.equal(f"1 MiB with {what} in the SOAP header", post(host, told)[0], want)
+    late = large.replace(b"</Envelope>", f"<vcSessionCookie>{key}</vcSessionCookie></Envelope>".encode())
+    tap.equal("a key that comes too late is none", post(host, late)[0], 413)
     tap.equal("17 MiB are too many for anybody", post(host, b"x" * (17 << 20), cookie(client))[0], 413)
     many = ENVELOPE.format(dtd="", more="<a/>" * 3000000).encode()
     began = time.monotonic()

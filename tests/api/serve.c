@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         return 2;
     memcpy(address.sun_path, argv[1], strlen(argv[1]));
     rig_create(&rig, (size_t)atoi(argv[2]));
-    const struct http_handler handler = {body_max, serve, &rig};
+    const struct http_handler handler = {.body_max = body_max, .request = serve, .ctx = &rig};
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 64) < 0 ||
         http_server_create(rig.api.loop, fd, false, &handler, &server) < 0 ||
         loop_add_fd(rig.api.loop, &input, STDIN_FILENO, EPOLLIN, on_input, rig.api.loop) < 0)

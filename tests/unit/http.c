@@ -222,7 +222,7 @@ static bool rig_open(struct rig *rig)
     socklen_t len = sizeof(sa_family_t);
 
     *rig = (struct rig){.client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    rig->handler = (struct http_handler){body_max, on_request, rig};
+    rig->handler = (struct http_handler){.body_max = body_max, .request = on_request, .ctx = rig};
     if (bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 4) < 0 ||
         loop_create(&rig->loop) < 0 ||
         http_server_create(rig->loop, fd, true, &rig->handler, &rig->server) < 0)
