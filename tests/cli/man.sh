@@ -8,7 +8,7 @@ count=0 failed=0
 for noun in "$@"; do
     count=$((count + 1))
     said=$("$client" man "$noun" | mandoc -T lint -W warning 2>&1)
-    verbs=$("$client" man "$noun" | mandoc -T ascii | col -b | grep -c "^     socle $noun [a-z]")
+    verbs=$("$client" man "$noun" | mandoc -T ascii | sed 's,.\x08,,g' | grep -c "^     socle $noun [a-z]")
     if [ -z "$said" ] && [ "$verbs" -gt 1 ]; then
         echo "ok $count - socle-$noun.1"
     else
