@@ -241,7 +241,7 @@ static const struct option create_options[] = {
     {"disk", "SIZE", "a disk; may be repeated (default 8G; 0 for none)", NULL},
     {"nic", "NETWORK", "a network card; may be repeated (default \"VM Network\")", NULL},
     {"no-nic", NULL, "no network card", NULL},
-    {"cd", "FILE", "a CD drive with this image of a datastore", NULL},
+    {"cd", "FILE", "a CD drive (SATA) with this image of a datastore", NULL},
     {"start", NULL, "switch it on", NULL},
     VM_SPEC_OPTIONS,
 };
@@ -305,8 +305,10 @@ static int create_spec(struct command *command, struct api *api, json_t **ret_sp
     if (rc < 0)
         return rc;
     add_nics(command, changes);
-    if (cd)
-        (void)json_array_append_new(changes, spec_cdrom(image ? image : "", -60));
+    if (cd) {
+        (void)json_array_append_new(changes, spec_sata(-2));
+        (void)json_array_append_new(changes, spec_cdrom(image ? image : "", -2, -60));
+    }
     (void)json_object_set_new(spec, "name", json_string(command_operand(command, 0)));
     (void)json_object_set_new(
         spec, "files",

@@ -24,9 +24,10 @@ int vm_say_made(struct command *command, struct api *api, const json_t *vm, stru
 int vm_spec(const struct command *command, json_t **ret_spec, struct err *err);
 json_t *spec_disk(uint64_t size, const char *file, int controller, int key, bool eager);
 json_t *spec_nic(const char *network, const char *model, const char *mac, int key);
-json_t *spec_cdrom(const char *file, int key);
+json_t *spec_cdrom(const char *file, int controller, int key);
 json_t *spec_change(const char *operation, json_t *device);
 json_t *spec_scsi(int key);
+json_t *spec_sata(int key);
 /* Of `create` and `set`. */
 #define VM_SPEC_OPTIONS                                                                           \
     {"cpus", "N", "virtual CPUs (a new one: 1)", NULL},                                           \

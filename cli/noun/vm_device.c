@@ -65,16 +65,23 @@ int vm_device_list(struct command *command, struct err *err)
 
 /* --- add --- */
 
-/* A controller that is there, for disks: its key, else that of a new one (negative). */
-static int disk_controller(const json_t *devices)
+static const char *const disk_controllers[] = {"ParaVirtualSCSIController",
+                                               "VirtualLsiLogicController",
+                                               "VirtualLsiLogicSASController",
+                                               "VirtualBusLogicController",
+                                               "VirtualAHCIController",
+                                               "VirtualNVMEController",
+                                               NULL};
+static const char *const cd_controllers[] = {"VirtualAHCIController", NULL};
+
+/* A controller that is there, the first kind of them first: its key, else that of a new one
+ * (negative). */
+static int controller_for(const char *const *kinds, const json_t *devices)
 {
-    static const char *const kinds[] = {"ParaVirtualSCSIController",    "VirtualLsiLogicController",
-                                        "VirtualLsiLogicSASController", "VirtualBusLogicController",
-                                        "VirtualAHCIController",        "VirtualNVMEController"};
     json_t *device;
     size_t i;
 
-    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++)
+    for (unsigned k = 0; kinds[k]; k++)
         json_array_foreach(devices, i, device) if (!strcmp(api_type(device), kinds[k])) return (
             int)json_integer_value(json_object_get(device, "key"));
     return -1;
@@ -103,7 +110,8 @@ int vm_device_add_disk(struct command *command, struct err *err)
         rc = datastore_path(api, file, &path, err);
     if (rc < 0)
         return rc;
-    int controller = disk_controller(json_object_get(vm, "config.hardware.device"));
+    int controller =
+        controller_for(disk_controllers, json_object_get(vm, "config.hardware.device"));
     json_t *changes = json_array();
     if (controller < 0)
         (void)json_array_append_new(changes, spec_scsi(-1));
@@ -144,14 +152,18 @@ int vm_device_add_cd(struct command *command, struct err *err)
     cleanup_json json_t *vm = NULL;
     cleanup_free char *path = NULL;
     struct api *api;
-    int rc = first_vm(command, "name", &api, &vm, err);
+    int rc = first_vm(command, hardware_path, &api, &vm, err);
 
     if (rc == 0 && command_operand(command, 1))
         rc = datastore_path(api, command_operand(command, 1), &path, err);
-    return rc < 0
-               ? rc
-               : reconfigure(command, api, vm, json_pack("[o]", spec_cdrom(path ? path : "", -10)),
-                             "add drive", err);
+    if (rc < 0)
+        return rc;
+    int controller = controller_for(cd_controllers, json_object_get(vm, "config.hardware.device"));
+    json_t *changes = json_array();
+    if (controller < 0)
+        (void)json_array_append_new(changes, spec_sata(controller));
+    (void)json_array_append_new(changes, spec_cdrom(path ? path : "", controller, -10));
+    return reconfigure(command, api, vm, changes, "add drive", err);
 }
 
 /* --- change, remove --- */
@@ -193,7 +205,7 @@ int vm_device_insert(struct command *command, struct err *err)
         rc = datastore_path(api, file, &path, err);
     if (rc < 0)
         return rc;
-    json_t *change = spec_cdrom(path ? path : "", 0), *drive = json_object_get(change, "device");
+    json_t *change = spec_cdrom(path ? path : "", 0, 0), *drive = json_object_get(change, "device");
     (void)json_object_set_new(change, "operation", json_string("edit"));
     (void)json_object_set(drive, "key", json_object_get(found, "key"));
     (void)json_object_set(drive, "controllerKey", json_object_get(found, "controllerKey"));

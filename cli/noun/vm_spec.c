@@ -7,8 +7,6 @@
 #include "base/parse_num.h"
 #include "cli/noun/vm.h"
 
-enum { FIRST_IDE = 200 };
-
 static int add_lines(const struct command *command, json_t *spec, struct err *err)
 {
     json_t *list = json_array();
@@ -102,6 +100,12 @@ json_t *spec_scsi(int key)
                                  "key", key, "busNumber", 0, "sharedBus", "noSharing"));
 }
 
+json_t *spec_sata(int key)
+{
+    return spec_change("add", json_pack("{s:s, s:i, s:i}", "_typeName", "VirtualAHCIController",
+                                        "key", key, "busNumber", 0));
+}
+
 /* `file` NULL: a new one, named by the host; size is its own then. */
 json_t *spec_disk(uint64_t size, const char *file, int controller, int key, bool eager)
 {
@@ -130,7 +134,7 @@ json_t *spec_nic(const char *network, const char *model, const char *mac, int ke
     return spec_change("add", card);
 }
 
-json_t *spec_cdrom(const char *file, int key)
+json_t *spec_cdrom(const char *file, int controller, int key)
 {
     json_t *connectable =
         json_pack("{s:b, s:b, s:b}", "startConnected", 1, "connected", 1, "allowGuestControl", 1);
@@ -142,6 +146,6 @@ json_t *spec_cdrom(const char *file, int key)
         (void)json_object_set_new(backing, "exclusive", json_false());
 
     return spec_change("add", json_pack("{s:s, s:i, s:i, s:o, s:o}", "_typeName", "VirtualCdrom",
-                                        "key", key, "controllerKey", FIRST_IDE, "backing", backing,
+                                        "key", key, "controllerKey", controller, "backing", backing,
                                         "connectable", connectable));
 }

@@ -306,7 +306,10 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
     if (create && !plan_new_disk(e, disk, datastore, rel, backing.thin, backing.eager))
         return false;
     set(e, slot, "present", "TRUE");
-    set(e, slot, "deviceType", !strncmp(slot, "ide", 3) ? "ata-hardDisk" : "scsi-hardDisk");
+    set(e, slot, "deviceType",
+        !strncmp(slot, "ide", 3)    ? "ata-hardDisk"
+        : !strncmp(slot, "scsi", 4) ? "scsi-hardDisk"
+                                    : "disk");
     set_file(e, slot, datastore, rel);
     if (!set_mode(e, slot, backing.mode))
         return false;

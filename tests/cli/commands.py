@@ -80,6 +80,8 @@ def devices(tap, socle, host):
     socle("datastore", "upload", f"{host.folder}/a.iso", "isos/deep/")
     tap.check("device add cd", socle("vm", "device", "add", "cd", "web", "isos/deep/a.iso").status == 0
               and labels()["CD/DVD drive 1"]["backing"] == "[datastore1] isos/deep/a.iso", labels())
+    tap.check("it is a SATA drive, with a controller", labels()["SATA controller 0"]["key"] == 15000
+              and labels()["CD/DVD drive 1"]["key"] == 16000, labels())
     tap.check("device insert takes out", socle("vm", "device", "insert", "web", "CD/DVD drive 1").status == 0
               and not labels()["CD/DVD drive 1"].get("backing"), labels())
     key = str(labels()["Hard disk 2"]["key"])
