@@ -14,34 +14,10 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "bench/blk_open.h"
 #include "tests/device/virtio_driver.h"
 
 enum { BLOCK = 4096, DEPTH_MAX = 64 };
-
-static _Noreturn void fail(const char *what)
-{
-    (void)fprintf(stderr, "bench-virtio-blk: %s\n", what);
-    exit(1);
-}
-
-static struct blk *open_blk(const char *path, const char *engine_name)
-{
-    static struct disk_dir dir; /* as long as the process */
-    struct disk_options options = {.flags = DISK_READONLY, .format = "raw"};
-    struct err err = ERR_INIT;
-    enum aio_engine engine;
-    struct disk *disk;
-    struct aio *aio;
-    struct blk *blk;
-    const char *name;
-
-    if (!aio_engine_parse(engine_name, &engine))
-        fail("engine: auto, uring or plain");
-    if (disk_dir_open_for(&dir, path, &name, &err) || aio_create(engine, &aio, &err) ||
-        disk_open(&dir.host, name, &options, aio, &disk, &err) || blk_disk_open(disk, &blk, &err))
-        fail(err.text);
-    return blk;
-}
 
 /* Three descriptors a slot: header, data, status. */
 static void prepare(struct virtio_driver *d, unsigned slot, uint64_t *ret_header)
@@ -84,16 +60,16 @@ int main(int argc, char **argv)
     uint64_t header[DEPTH_MAX];
 
     if (argc != 5)
-        fail("usage: bench-virtio-blk FILE ENGINE DEPTH COUNT");
+        bench_fail("usage: bench-virtio-blk FILE ENGINE DEPTH COUNT");
     unsigned depth = (unsigned)atoi(argv[3]), count = (unsigned)atoi(argv[4]);
     unsigned done = 0, kicks = 0, interrupts = 0;
     if (!depth || depth > DEPTH_MAX || count < depth)
-        fail("depth 1 to 64, count at least that");
-    params.blk = open_blk(argv[1], argv[2]);
+        bench_fail("depth 1 to 64, count at least that");
+    params.blk = bench_open_blk(argv[1], argv[2]);
     uint64_t blocks = params.blk->size / BLOCK;
     struct harness *h = harness_create(&virtio_blk_class, &params, VD_RAM);
     if (!blocks || !vd_start(&d, h, UINT64_MAX, 1, 256))
-        fail("cannot start the device");
+        bench_fail("cannot start the device");
     for (unsigned i = 0; i < depth; i++) {
         prepare(&d, i, &header[i]);
         offer(&d, header, i, blocks);

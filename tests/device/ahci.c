@@ -332,6 +332,7 @@ static void failed_read(void)
     CHECK_EQ(blk_mem_count(b.disk, DISK_READ), reads);
     ad_restart(&b.d);
     CHECK_EQ(ad_in(&b.d, PORT_CI), 0);
+    CHECK_EQ(ad_in(&b.d, PORT_TFD), 0x4051); /* it has said nothing since */
     CHECK_EQ(ahci_dma(&b.d, 0x25, 0, 8, AD_DATA, false), AD_OK);
     finish(&b);
 }

@@ -46,7 +46,7 @@ static void on_wake(struct aio_watch *watch)
 
     while ((io = take(mem))) {
         (void)pthread_mutex_lock(&mem->lock);
-        int result = mem->fail[io->op];
+        int result = (io->offset | io->length) % DISK_SECTOR ? -EINVAL : mem->fail[io->op];
         if (!result)
             perform(mem, io);
         (void)pthread_mutex_unlock(&mem->lock);
