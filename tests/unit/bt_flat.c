@@ -194,6 +194,34 @@ static void writability(void)
     rig_close();
 }
 
+/* With a page of a large one come the others of its 64 KiB. */
+static void neighbours(void)
+{
+    uint64_t group = align_down(KERNEL, 0x10000), second = group + MIB(2);
+
+    REQUIRE(open_flat(0));
+    map(PML4, KERNEL, 0x400000 | P | W | U | D | PS);
+    atomic_fetch_or(&rig.gmem->code[0x403], GMEM_CODE);
+    CHECK_EQ(note_load(KERNEL), NONE);
+    for (unsigned i = 0; i < 16; i++) {
+        CHECK_EQ(target(group + i * PAGE, FLAT_LOAD), 0x400000 + i * PAGE);
+        CHECK(is_empty(group + i * PAGE, FLAT_STORE) == (i == 3));
+    }
+    CHECK(is_empty(group - PAGE, FLAT_LOAD) && is_empty(group + 16 * PAGE, FLAT_LOAD));
+    mark_code(0x405000); /* of which the TLB knows nothing */
+    CHECK(is_empty(group + 5 * PAGE, FLAT_STORE) && !is_empty(group + 5 * PAGE, FLAT_LOAD));
+    /* Not where the local APIC is, nor unseen while pages are recorded. */
+    mmu_flush_all(rig.cpu);
+    CHECK_EQ(engine_bt.dirty_enable(rig.vm, true), 0);
+    CHECK_EQ(note_store(KERNEL), NONE);
+    CHECK(!is_empty(KERNEL, FLAT_STORE) && is_empty(KERNEL + PAGE, FLAT_STORE));
+    map(PML4, second, 0x600000 | P | W | U | D | PS);
+    rig.cpu->apic_base = 0x602000 | 0x800;
+    CHECK_EQ(note_load(second), NONE);
+    CHECK(!is_empty(second, FLAT_LOAD) && is_empty(second + 2 * PAGE, FLAT_LOAD));
+    rig_close();
+}
+
 /* The view is of guest RAM alone. */
 static void device_memory(void)
 {
@@ -527,5 +555,5 @@ static void nothing_stale(void)
 }
 
 TAP_MAIN(TAP_CASE(notes), TAP_CASE(privileges), TAP_CASE(spaces), TAP_CASE(pages_go),
-         TAP_CASE(writability), TAP_CASE(device_memory), TAP_CASE(slow), TAP_CASE(bounded),
-         TAP_CASE(nothing_stale))
+         TAP_CASE(writability), TAP_CASE(neighbours), TAP_CASE(device_memory), TAP_CASE(slow),
+         TAP_CASE(bounded), TAP_CASE(nothing_stale))

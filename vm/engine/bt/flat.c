@@ -26,6 +26,7 @@
 enum { PAGE = 4096, SLOTS = 1 << 29, CHUNK_SLOTS = FLAT_PAGE / 8, CHUNKS = SLOTS / CHUNK_SLOTS };
 /* Of a vCPU, besides one for each 512 pages of RAM in each of two views; and of all vCPUs where a
  * chunk takes two mappings: half of those that Linux gives a process, less what others need. */
+enum { AROUND = 16 }; /* pages that are entered together: note_around */
 enum { CHUNKS_MAX = 16384, CHUNKS_SPLIT = 24000, CHUNKS_MIN = 256 };
 
 /* Tables: each space's for its user, then each space's for the supervisor with AC, then the
@@ -369,6 +370,42 @@ static void enter_store(struct bt_vcpu *vcpu, unsigned l, uint64_t linear, uint6
         make_empty(flat, table, slot);
 }
 
+/* What a store entry of this page would rest on. */
+static bool may_enter_store(struct bt_vcpu *vcpu, uint64_t number)
+{
+    _Atomic(uint16_t) *wrote = &vcpu->tlb->wrote[number];
+
+    if (block_page_has_code(vcpu->vm, number))
+        return false;
+    if (!atomic_load_explicit(wrote, memory_order_relaxed))
+        atomic_store_explicit(wrote, MMU_WROTE_FLAT, memory_order_relaxed);
+    return true;
+}
+
+/* The neighbours of a page that is part of a large one: they have the same rights, lie in one piece
+ * of RAM, and who came for one mostly comes for the next. Dirty pages are recorded one by one. */
+static void note_around(struct bt_vcpu *vcpu, unsigned l, uint64_t linear,
+                        const struct bt_tlb_entry *e)
+{
+    struct flat *flat = vcpu->flat;
+    uint64_t first = align_down(e->gpa, AROUND * PAGE), back = (e->gpa - first) / PAGE;
+    const struct bt_piece *piece = bt_vm_find(vcpu->vm, e->gpa, vcpu->smm);
+    bool store = e->rights & MMU_ENTRY_WRITE && !atomic_load(&vcpu->vm->dirty_on);
+
+    if (!piece || first < piece->base || first + AROUND * PAGE - piece->base > piece->size ||
+        e->number < back || e->number - back + AROUND > flat->ram_pages ||
+        vcpu->apic_base - first < AROUND * PAGE)
+        return;
+    for (unsigned i = 0; i < AROUND; i++) {
+        uint64_t at = linear + ((uint64_t)i - back) * PAGE, number = e->number + i - back;
+        if (i == back)
+            continue;
+        enter(flat, l, at, FLAT_LOAD, host_of(flat, number), 0);
+        if (store && may_enter_store(vcpu, number))
+            enter_store(vcpu, l, at, number);
+    }
+}
+
 void flat_note(struct bt_vcpu *vcpu, uint64_t linear)
 {
     struct flat *flat = vcpu->flat;
@@ -383,6 +420,8 @@ void flat_note(struct bt_vcpu *vcpu, uint64_t linear)
     enter(flat, l, linear, FLAT_LOAD, host_of(flat, e->number), 0);
     if (e->rights & MMU_ENTRY_WRITE)
         enter_store(vcpu, l, linear, e->number);
+    if (e->rights & (MMU_ENTRY_LARGE | MMU_ENTRY_HUGE))
+        note_around(vcpu, l, linear, e);
 }
 
 void flat_note_code(struct bt_vcpu *vcpu, uint64_t linear, const uint32_t *map)

@@ -477,7 +477,7 @@ static void note_writable(struct bt_tlb *tlb, const struct bt_tlb_entry *e)
 
     if (was == own || was == MMU_WROTE_MANY)
         return;
-    if (was) {
+    if (was && was != MMU_WROTE_FLAT) {
         const struct bt_tlb_entry *other = &tlb->entry[was - 1];
         if (other->rights & MMU_ENTRY_WRITE && other->number == e->number)
             own = MMU_WROTE_MANY;

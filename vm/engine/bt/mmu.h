@@ -25,7 +25,7 @@ enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXECUTE };
  * while every access must be looked at: alignment checks, data breakpoints. */
 enum { MMU_TLB_SIZE = 2048, MMU_CONTEXT_SLOW = 0xffe, MMU_CONTEXT_USER = 1 };
 enum { MMU_TAG_CONTEXT = 0xfff };
-enum { MMU_WROTE_MANY = UINT16_MAX };
+enum { MMU_WROTE_MANY = UINT16_MAX, MMU_WROTE_FLAT = UINT16_MAX - 1 };
 enum {
     MMU_ENTRY_WRITE =
         1, /* the tables allow it, the D bit is set, and the page may be written unseen */
@@ -70,7 +70,8 @@ struct bt_tlb {
     bool piece_smm;
     _Atomic(uint16_t) *wrote; /* for each page of RAM: may there be, or have been, an entry here or
                                  in the flat tables that allows writing it? 0: no; else the number
-                                 of that entry here, plus 1, or MMU_WROTE_MANY. Owned */
+                                 of that entry here, plus 1, MMU_WROTE_MANY, or MMU_WROTE_FLAT:
+                                 none here. Owned */
     uint64_t walks;           /* for statistics */
 };
 

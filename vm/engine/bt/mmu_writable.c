@@ -35,7 +35,7 @@ static void protect_own(struct bt_vcpu *vcpu, uint64_t page)
     bool ram = page < vcpu->vm->gmem->size / GMEM_PAGE_SIZE;
     uint16_t wrote = ram ? atomic_load(&vcpu->tlb->wrote[page]) : MMU_WROTE_MANY;
     unsigned first = wrote == MMU_WROTE_MANY ? 0 : wrote - 1u;
-    unsigned end = wrote == MMU_WROTE_MANY ? MMU_TLB_SIZE : wrote;
+    unsigned end = wrote == MMU_WROTE_MANY ? MMU_TLB_SIZE : wrote == MMU_WROTE_FLAT ? 0 : wrote;
 
     if (!wrote)
         return;
