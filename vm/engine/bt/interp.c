@@ -89,28 +89,17 @@ static inline struct bt_block *linked(struct bt_block **link)
                : NULL;
 }
 
-static void run_blocks(struct bt_vcpu *vcpu)
-{
-    struct bt_interp *interp = vcpu->interp;
-    struct bt_block *block = jump_target(vcpu), **link;
-
-    for (;;) {
-        vcpu->block_rip = vcpu->rip;
-        interp->running = block;
-        vcpu->instructions += block->count;
-        link = block->step[0].run(vcpu, block->step);
-        if (attended(vcpu))
-            return;
-        if (!link)
-            block = jump_target(vcpu);
-        else if (!(block = linked(link)))
-            block = link_missed(vcpu, link);
-    }
-}
-
 struct bt_block *interp_block(struct bt_vcpu *vcpu)
 {
     return jump_target(vcpu);
+}
+
+struct bt_block *interp_next(struct bt_vcpu *vcpu, struct bt_block **link)
+{
+    if (!link)
+        return jump_target(vcpu);
+    struct bt_block *block = linked(link);
+    return block ? block : link_missed(vcpu, link);
 }
 
 struct bt_block *interp_single(struct bt_vcpu *vcpu)
@@ -118,12 +107,24 @@ struct bt_block *interp_single(struct bt_vcpu *vcpu)
     return fetch(vcpu, true);
 }
 
-void interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block)
+struct bt_block **interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block)
 {
     vcpu->block_rip = vcpu->rip;
     vcpu->interp->running = block;
     vcpu->instructions += block->count;
-    (void)block->step[0].run(vcpu, block->step);
+    return block->step[0].run(vcpu, block->step);
+}
+
+static void run_blocks(struct bt_vcpu *vcpu)
+{
+    struct bt_block *block = jump_target(vcpu), **link;
+
+    for (;;) {
+        link = interp_run_block(vcpu, block);
+        if (attended(vcpu))
+            return;
+        block = interp_next(vcpu, link);
+    }
 }
 
 void interp_leave(struct bt_vcpu *vcpu)

@@ -40,8 +40,10 @@ bool interp_step(struct bt_vcpu *vcpu);
 /* The parts of interp_run, for the translator: the block at RIP, and what is in front of and behind
  * all blocks; between blocks RIP is kept, and the status flags live apart (flags.h). */
 struct bt_block *interp_block(struct bt_vcpu *vcpu);
+/* Behind a block that has just run, by what interp_run_block returned (NULL: as interp_block). */
+struct bt_block *interp_next(struct bt_vcpu *vcpu, struct bt_block **link);
 struct bt_block *interp_single(struct bt_vcpu *vcpu); /* of one instruction */
-void interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block);
+struct bt_block **interp_run_block(struct bt_vcpu *vcpu, struct bt_block *block);
 void interp_leave(struct bt_vcpu *vcpu);
 
 /* Whether the running instruction of the interpreter's own addresses memory by SS: what is not

@@ -468,34 +468,35 @@ static bool run_unit(struct bt_vcpu *vcpu, const struct jit_unit *unit, struct j
     return true;
 }
 
-/* What is cold, or cannot be translated. */
-static void interpret(struct bt_vcpu *vcpu, struct bt_block *block)
+/* What is cold, or cannot be translated. Returns where it goes on, as interp_next wants it. */
+static struct bt_block **interpret(struct bt_vcpu *vcpu, struct bt_block *block)
 {
     vcpu->jit.cache->stats.interpreted++;
-    if (__builtin_expect(!vcpu->jit.watch, 1)) {
-        interp_run_block(vcpu, block);
-        return;
-    }
+    if (__builtin_expect(!vcpu->jit.watch, 1))
+        return interp_run_block(vcpu, block);
     block = interp_single(vcpu);
-    interp_run_block(vcpu, block);
+    (void)interp_run_block(vcpu, block);
     vcpu->jit.watch(vcpu, NULL, block->op);
+    return NULL;
 }
 
 static void run(struct bt_vcpu *vcpu)
 {
     struct jit_cache *cache = vcpu->jit.cache;
+    struct bt_block **link = NULL;
     struct jit_site *from = NULL;
 
     do {
-        struct bt_block *block = interp_block(vcpu);
+        struct bt_block *block = interp_next(vcpu, link);
         uint32_t epoch = cache->epoch;
         look_for_writes(vcpu);
         struct jit_unit *unit = runs_now(vcpu) ? find_unit(vcpu, block) : NULL;
         if (unit && from && epoch == cache->epoch && !vcpu->jit.watch)
             lead(vcpu, from, unit);
         from = NULL;
+        link = NULL;
         if (!unit)
-            interpret(vcpu, block);
+            link = interpret(vcpu, block);
         else if (!run_unit(vcpu, unit, &from))
             return;
     } while (!attended(vcpu));

@@ -148,12 +148,13 @@ static emit_part *part_of(const struct emit *t, const struct bt_insn *insn)
     return insn->properties & BT_INSN_VECTOR ? emit_vector : parts[insn->op];
 }
 
+/* IRET too: to the next instruction is how Linux waits until changed code is seen. */
 static bool may_fall_through(const struct bt_insn *insn)
 {
     return !(insn->properties & BT_INSN_ENDS_BLOCK) || insn->op == BT_OP_JCC ||
            insn->op == BT_OP_LOOP || insn->op == BT_OP_LOOPE || insn->op == BT_OP_LOOPNE ||
            insn->op == BT_OP_JRCXZ || insn->op == BT_OP_STI || insn->op == BT_OP_MOV_SEG ||
-           insn->op == BT_OP_POP_SEG;
+           insn->op == BT_OP_POP_SEG || insn->op == BT_OP_IRET;
 }
 
 /* --- one instruction --- */
