@@ -248,6 +248,8 @@ int vmsd_get(const struct vmsd *vmsd, uint32_t uid, struct vmsd_snapshot *s)
         .memory = type & TYPE_MEMORY,
         .quiesced = type & TYPE_QUIESCED,
     };
+    (void)vmxfile_get_bool(vmsd->dict, slot_key(key, slot, "socle.suspended"), &s->suspended, NULL);
+    s->suspended &= s->memory;
     for (unsigned i = 0; i < disks; i++) {
         const char *file = vmxfile_get(vmsd->dict, disk_key(key, slot, i, "fileName"));
         const char *node = vmxfile_get(vmsd->dict, disk_key(key, slot, i, "node"));
@@ -326,6 +328,8 @@ static int put_all(struct vmsd *vmsd, unsigned slot, const struct vmsd_snapshot 
     rc = rc ? rc : put(vmsd, slot, "description", s->description);
     if (!rc && type)
         rc = put_number(vmsd, slot, "type", type);
+    if (!rc && s->suspended)
+        rc = put(vmsd, slot, "socle.suspended", "TRUE");
     rc = rc ? rc : put_number(vmsd, slot, "createTimeHigh", (int32_t)(s->created_usec >> 32));
     rc = rc ? rc : put_number(vmsd, slot, "createTimeLow", (int32_t)(uint32_t)s->created_usec);
     return rc ? rc : put_disks(vmsd, slot, s);

@@ -27,6 +27,7 @@ struct vmsd_snapshot {
     const char *filename; /* "vm-Snapshot1.vmsn"; NULL: without memory */
     int64_t created_usec; /* since 1970 */
     bool quiesced, memory;
+    bool suspended; /* with memory: the VM was suspended then, and is so again */
     unsigned disk_count;
     struct vmsd_disk disk[VMSD_DISKS_MAX];
 };

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/range.h"
+#include "hostd/datastore/file_tree.h"
 #include "hostd/model/snapshot_disks.h"
 
 enum { CHAIN_MAX = DISK_CHAIN_MAX, NVRAM_MAX = 4 << 20 };
@@ -238,6 +239,28 @@ static int copy_vmx(const struct vmxfile *from, struct vmxfile **ret)
     return text.failed ? -ENOMEM : vmxfile_parse("vmx", text.data, text.len, ret, NULL);
 }
 
+/* What the VM goes on from, if it is suspended; else NULL. */
+static const char *suspended_state(const struct snapshot_files *files)
+{
+    const char *name = vmxfile_get(files->before, "checkpoint.vmState");
+
+    return name && *name ? snapshot_local_name(files, name) : NULL;
+}
+
+/* Nobody writes to it any more, so that one file does for both. */
+static int keep_state(struct snapshot_files *files, const char *name, struct err *err)
+{
+    int dir = files->dir.fd, rc;
+
+    if (strchr(name, '/'))
+        return err_set(err, -ENOTSUP, "the VM's saved state \"%s\" is not in its folder", name);
+    if (linkat(dir, name, dir, files->state, 0) == 0)
+        return fsync(dir) < 0 ? err_sys(err, -errno, "\"%s\"", files->state) : 0;
+    rc =
+        errno == ENOENT ? -ENOENT : file_tree_copy(dir, name, dir, files->state, false, NULL, NULL);
+    return rc < 0 ? err_sys(err, rc, "the VM's saved state \"%s\"", name) : 0;
+}
+
 static int make_state(struct snapshot_files *files, struct err *err)
 {
     files->state_fd = openat(files->dir.fd, files->state,
@@ -260,6 +283,7 @@ static int list_new(struct snapshot_files *files, const char *name, const char *
     snapshot->description = description;
     snapshot->created_usec = clock_realtime(&clock_host) / 1000;
     snapshot->memory = *files->state;
+    snapshot->suspended = suspended_state(files);
     snapshot->filename = *files->state ? files->state : NULL;
     for (unsigned i = 0; i < before->count; i++)
         snapshot->disk[snapshot->disk_count++] =
@@ -299,7 +323,8 @@ int snapshot_files_prepare(struct snapshot_files *files, const char *name, const
 
     if (rc < 0)
         return err_sys(err, rc, "snapshots");
-    if (memory)
+    const char *suspended = suspended_state(files);
+    if (memory || suspended)
         (void)snprintf(files->state, sizeof files->state, "%.200s-Snapshot%u.vmsn", files->stem,
                        vmsd_next_uid(files->vmsd));
     rc = plan_snapshot(files, name, description, err);
@@ -310,6 +335,8 @@ int snapshot_files_prepare(struct snapshot_files *files, const char *name, const
         nvram_path(files, files->uid, path);
         rc = copy_file(nvram, path, err);
     }
+    if (rc == 0 && suspended)
+        return keep_state(files, suspended, err);
     return rc == 0 && memory ? make_state(files, err) : rc;
 }
 
@@ -417,8 +444,8 @@ static int plan_revert(struct snapshot_files *files, const struct vmxfile *now, 
     return save_plan(files, err);
 }
 
-int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory, bool *ret_memory,
-                          struct err *err)
+int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory,
+                          bool *ret_running, struct err *err)
 {
     cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
     cleanup_vmxfile struct vmxfile *now = NULL, *then = NULL;
@@ -431,7 +458,8 @@ int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memor
     if (rc == 0)
         rc = copy_vmx(files->vmx, &then);
     if (rc == 0)
-        rc = set_state(files, snapshot, memory, ret_memory);
+        rc = set_state(files, snapshot, memory, ret_running);
+    *ret_running = rc == 0 && *ret_running && !snapshot->suspended;
     if (rc == 0)
         rc = plan_revert(files, now, uid, err);
     if (rc == 0)

@@ -62,7 +62,8 @@ void snapshot_files_sweep(struct snapshot_files *files);
 /* --- create: prepare; then the children are made and the .vmx names them; complete, settle --- */
 
 /* Keeps what the .vmx says, and the firmware's variables; chooses names for children, which
- * files->vmx has then; has the new list ready. `memory`: makes the state file. */
+ * files->vmx has then; has the new list ready. `memory`: makes the state file; a VM that is
+ * suspended (its .vmx names a state) has it already, and the snapshot gets it as a second name. */
 int snapshot_files_prepare(struct snapshot_files *files, const char *name, const char *description,
                            bool memory, struct err *err);
 /* Of a VM that is off: the children and the .vmx. */
@@ -73,10 +74,10 @@ bool snapshot_files_is_listed(const struct snapshot_files *files, uint32_t uid);
 
 /* --- revert, of a VM that is off --- */
 
-/* With `memory` the .vmx names the snapshot's state: the VM is suspended then. *ret_memory: so it
- * is. */
-int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory, bool *ret_memory,
-                          struct err *err);
+/* With `memory` the .vmx names the snapshot's state: the VM is suspended then. *ret_running: and it
+ * ran when the snapshot was made. */
+int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory,
+                          bool *ret_running, struct err *err);
 
 /* --- remove, consolidate: unlist; find; then either merge, or (of a VM that runs) divert, merge
  * --- live, any number of times, and land; at the end settle --- */

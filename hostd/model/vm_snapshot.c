@@ -214,8 +214,9 @@ static void add_trees(struct arena *arena, struct virtual_machine *vm, uint32_t 
         tree->description = arena_strdup(arena, s->description ? s->description : "");
         tree->id = (int32_t)s->uid;
         tree->createTime = s->created_usec;
-        tree->state = s->memory ? VIM_VirtualMachinePowerState_poweredOn
-                                : VIM_VirtualMachinePowerState_poweredOff;
+        tree->state = s->suspended ? VIM_VirtualMachinePowerState_suspended
+                      : s->memory  ? VIM_VirtualMachinePowerState_poweredOn
+                                   : VIM_VirtualMachinePowerState_poweredOff;
         tree->quiesced = s->quiesced;
         tree->replaySupported = vim_bool(false);
         add_trees(arena, vm, s->uid, &below, depth + 1);

@@ -231,11 +231,6 @@ void snapshot_create(struct call *call, struct virtual_machine *vm, const char *
 
     if (!w)
         return;
-    if (vm_is_suspended(vm)) {
-        vm_fail_power(w->haul.task, vm, VIM_VirtualMachinePowerState_poweredOff);
-        work_free(w);
-        return;
-    }
     w->name = strdup(name);
     w->description = strdup(description);
     w->live = vm->power == VM_ON;

@@ -371,6 +371,46 @@ def memory(tap, host, client):
     one.remove()
 
 
+def suspended(tap, host, client):
+    """Snapshots of a suspended VM: it stays suspended, and is so again when it goes back there."""
+    one = Guest(host, client, "still").boot()
+    one.command("echo then >/tmp/file; echo then | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
+    wait(one.vm.Suspend())
+    snapshot = take(one, "then")
+    tap.equal("it is still suspended", one.state(), "suspended")
+    tap.equal("and its snapshot is of that", one.vm.snapshot.rootSnapshotList[0].state, "suspended")
+    kept = one.path("still-Snapshot1.vmsn")
+    tap.equal("which takes no room of its own", os.stat(kept).st_nlink, 2)
+    wait(one.vm.PowerOn())
+    one.attach()
+    tap.equal("it goes on", one.command("cat /tmp/file; head -c 4 /dev/vda"), "then\nthen")
+    tap.check("and the snapshot keeps the state", eventually(lambda: os.stat(kept).st_nlink == 1))
+    for before in ("poweredOn", "poweredOff", "suspended"):
+        one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
+        if before == "poweredOff":
+            wait(one.vm.PowerOff())
+        if before == "suspended":
+            wait(one.vm.Suspend())
+        wait(snapshot.RevertToSnapshot_Task())
+        tap.equal(f"from {before}: it is suspended again", one.state(), "suspended")
+        wait(one.vm.PowerOn())
+        one.attach()
+        tap.equal("with memory and disk of then", one.command("cat /tmp/file; echo 3 >/proc/sys/vm/drop_caches; "
+                                                              "head -c 4 /dev/vda"), "then\nthen")
+    wait(one.vm.Suspend())
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.equal("snapshots of it can be removed", (one.vm.snapshot, images(one)), (None, ["disk.vmdk"]))
+    tap.check("with the state that they had", not os.path.exists(kept))
+    wait(one.vm.PowerOn())
+    one.attach()
+    tap.equal("and it goes on from its own", one.command("cat /tmp/file; echo 3 >/proc/sys/vm/drop_caches; "
+                                                         "head -c 4 /dev/vda"), "then\nthen")
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    wait(one.vm.PowerOff())
+    check_images(tap, one)
+    one.remove()
+
+
 def deep(tap, host, client):
     """64 snapshots, and the guest still reads and writes."""
     one = Guest(host, client, "deep").boot()
@@ -537,7 +577,7 @@ def killed(tap, host, client):
 
 
 GROUPS = {
-    "running": [suspend, discard, hot, memory, changes, killed],
+    "running": [suspend, discard, hot, memory, suspended, changes, killed],
     "crashes": [keeper_crash, hostd_crash], "machines": [deep, large, firmware],
 }
 
