@@ -719,10 +719,12 @@ static void remove_if_unused(struct snapshot_files *files, const char *name)
     uint32_t uid = kept_with(files, name);
     size_t len = strlen(name);
 
-    if (faccessat(files->dir.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-        return;
     if (len > 5 && !strcasecmp(name + len - 5, ".vmdk")) {
-        if (!snapshot_disk_is_used(files, name))
+        char part[DISK_NAME_MAX + 8]; /* of one that was being made */
+        (void)snprintf(part, sizeof part, "%s.part", name);
+        (void)files->dir.host.unlink(&files->dir.host, part);
+        if (faccessat(files->dir.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+            !snapshot_disk_is_used(files, name))
             snapshot_disk_remove(files, name);
     } else if (uid != VMSD_NONE && !snapshot_files_is_listed(files, uid) &&
                !names(files, "checkpoint.vmState", name) && !names(files, "nvram", name)) {

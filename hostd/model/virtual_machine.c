@@ -273,6 +273,7 @@ void vm_remove(struct virtual_machine *vm)
     vm_hang_up(vm);
     vm_snapshots_forget(vm);
     task_forget_entity(vm->e.hostd, &vm->e);
+    perf_forget(vm->e.id);
     entity_remove(&vm->e);
     tell_children(vm);
     vmxfile_destroy(vm->vmx);

@@ -5,13 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/perf/hour.h"
 #include "hostd/task/worker.h"
+#include "hostd/up/rootdir.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -22,6 +26,7 @@ struct perf_entity {
     char id[32];
     bool gone; /* to be freed when the job has let go of it */
     struct perf_series series;
+    struct perf_hour hour; /* what of it is in its file */
     /* The reading: the job's while one runs. */
     struct perf_vm about;
     union {
@@ -72,10 +77,24 @@ const struct perf_series *perf_find(const struct perf *perf, const char *id)
 
 /* --- entities --- */
 
+static const char *hour_path(const char *id, char path[64])
+{
+    (void)snprintf(path, 64, ROOTDIR_HOURS "/%.40s", id);
+    return path;
+}
+
+void perf_forget(const char *id)
+{
+    char path[64];
+
+    (void)unlink(hour_path(id, path));
+}
+
 static struct perf_entity *entity_create(const char *id, size_t raw_size)
 {
     struct perf_entity *e = calloc(1, sizeof *e);
     void *before = calloc(1, raw_size);
+    char path[64];
 
     if (!e || !before) {
         free(e);
@@ -84,6 +103,7 @@ static struct perf_entity *entity_create(const char *id, size_t raw_size)
     }
     (void)snprintf(e->id, sizeof e->id, "%.31s", id);
     e->vm_before = before;
+    perf_hour_read(hour_path(id, path), column_now(), &e->series);
     return e;
 }
 
@@ -246,6 +266,8 @@ static void take_values(struct perf *perf, struct perf_entity *e)
         perf_add(&e->values, PERF_sys_osUptime, "", (double)up / 1e6);
     }
     perf_series_add(&e->series, perf->column, &e->values);
+    char path[64];
+    perf_hour_write(&e->hour, hour_path(e->id, path), &e->series);
     if (vm)
         mo_changed((struct mo *)(uintptr_t)&vm->e.mo, VIM_P_VirtualMachine_summary);
     else
@@ -315,6 +337,8 @@ int perf_create(struct hostd *hostd, struct perf **ret_perf)
 {
     struct perf *perf = calloc(1, sizeof *perf);
     int rc = perf ? perf_history_create(&perf->history) : -ENOMEM;
+
+    (void)mkdir(ROOTDIR_HOURS, 0700);
 
     if (rc == 0)
         rc = loop_add_timer(hostd->loop, &perf->timer, on_timer, perf);

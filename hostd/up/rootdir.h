@@ -28,6 +28,7 @@
 #define ROOTDIR_VMS        "run/vm"
 #define ROOTDIR_STATE      "state.db"
 #define ROOTDIR_PERF       "perf.db"
+#define ROOTDIR_HOURS      "run/perf"
 
 /* Makes it at first use (with everything that hostd expects to find), changes into it and takes the
  * lock. -EBUSY: another `socle up` has it, the message says which process. `password` NULL: one is

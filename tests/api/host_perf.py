@@ -8,13 +8,14 @@ usage: host_perf.py BUILD
 
 import datetime
 import os
+import signal
 import sqlite3
 import sys
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from client import Client, connect, create  # noqa: E402
+from client import Client, connect, create, reconnect  # noqa: E402
 from host import Host, Tap, eventually  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
@@ -129,6 +130,25 @@ def guest(tap, host, client, perf, vm):
               (client.host, [vm]))
 
 
+def killed(tap, host, client, perf, vm):
+    """kill -9 of hostd: the last hour is there again."""
+    def known(perf, client, vm):
+        return [dict(zip((s.timestamp for s in found.sampleInfo), found.value[0].value)) for found in (
+            perf.query(client.host, "cpu.usage.average"), perf.query(vm, "mem.consumed.average")) if found.value]
+
+    before = known(perf, client, vm)
+    (pid,) = host.processes("socle-hostd")
+    os.kill(pid, signal.SIGKILL)
+    client.__init__(eventually(lambda: host.processes("socle-hostd") not in ([], [pid]) and reconnect(host)))
+    perf.__init__(client)
+    object.__setattr__(vm, "_stub", client.si._stub)
+    eventually(lambda: len(known(perf, client, vm)) == 2)
+    after = known(perf, client, vm)
+    tap.check("what was measured of host and VM before hostd was killed is there",
+              len(before) == len(after) == 2 and all(old and old.items() <= new.items() for old, new in zip(before, after)),
+              (before, after))
+
+
 def off(tap, host, client, perf, vm):
     WaitForTask(vm.PowerOff())
     tap.equal("a VM that is off is not measured", perf.manager.QueryAvailablePerfMetric(vm, None, None, 20), [])
@@ -167,6 +187,7 @@ def main():
                    and perf.last(vm, "cpu.run.summation") is not None, 70)
         Tap().run([lambda tap, *_: counters(tap, host, client, perf), lambda tap, *_: machine(tap, host, client, perf),
                    lambda tap, *_: formats(tap, host, client, perf), lambda tap, *_: guest(tap, host, client, perf, vm),
+                   lambda tap, *_: killed(tap, host, client, perf, vm),
                    lambda tap, *_: off(tap, host, client, perf, vm), lambda tap, *_: history(tap, host, client, perf)])
 
 

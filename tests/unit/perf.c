@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statistics without hostd: series, rollups, perf.db, what is made of two looks at a VM. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "hostd/perf/history.h"
+#include "hostd/perf/hour.h"
 #include "hostd/perf/reading.h"
 #include "hostd/perf/series.h"
 #include "tests/tap.h"
@@ -54,6 +56,46 @@ static void an_hour(void)
     put(&series, 50, 9); /* the clock was set back */
     CHECK_EQ(usage_at(&series, 50), 9);
     CHECK_EQ(usage_at(&series, 5000), PERF_NONE);
+    perf_series_free(&series);
+}
+
+/* What was measured is in the file each time, whatever has become of its rows. */
+static void an_hour_in_a_file(void)
+{
+    struct perf_series series = {0};
+    struct perf_hour hour = {0};
+    char path[] = "/tmp/socle-hour-XXXXXX";
+    int fd = mkstemp(path);
+
+    REQUIRE(fd >= 0);
+    for (unsigned i = 0; i < 260; i += 1 + (i % 7 == 3)) {
+        struct perf_series again = {0};
+        struct perf_values values = {0};
+        char instance[8];
+        (void)snprintf(instance, sizeof instance, "%u", i);
+        perf_add(&values, PERF_cpu_usage, "", i);
+        perf_add(&values, PERF_cpu_ready, instance, 2.0 * i); /* a new row each time */
+        perf_series_add(&series, 1000 + i, &values);
+        perf_values_free(&values);
+        perf_hour_write(&hour, path, &series);
+        perf_hour_read(path, 1000 + i + i % 5, &again);
+        CHECK_EQ(again.next, series.next);
+        for (uint64_t c = 990; c < 1300; c++)
+            CHECK_EQ(again.count ? usage_at(&again, c) : PERF_NONE, usage_at(&series, c));
+        perf_series_free(&again);
+    }
+    struct perf_series none = {0};
+    perf_hour_read(path, 1000 + 260 + PERF_COLUMNS, &none); /* too long ago */
+    CHECK_EQ(none.count, 0);
+    perf_hour_read(path, 1200, &none); /* of the future: the clock was set back */
+    CHECK_EQ(none.count, 0);
+    int now = open(path, O_WRONLY | O_CLOEXEC);
+    CHECK(pwrite(now, "\xff", 1, 9) == 1); /* its room */
+    perf_hour_read(path, 1262, &none);
+    CHECK_EQ(none.count, 0);
+    (void)close(now);
+    (void)close(fd);
+    (void)unlink(path);
     perf_series_free(&series);
 }
 
@@ -209,5 +251,5 @@ static void of_ourselves(void)
     free(host);
 }
 
-TAP_MAIN(TAP_CASE(counters_are_sorted), TAP_CASE(an_hour), TAP_CASE(rollups), TAP_CASE(a_history),
-         TAP_CASE(of_a_vm), TAP_CASE(of_ourselves))
+TAP_MAIN(TAP_CASE(counters_are_sorted), TAP_CASE(an_hour), TAP_CASE(an_hour_in_a_file),
+         TAP_CASE(rollups), TAP_CASE(a_history), TAP_CASE(of_a_vm), TAP_CASE(of_ourselves))

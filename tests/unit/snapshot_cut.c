@@ -418,7 +418,7 @@ static void check_files(void)
         if (sscanf(name, "vm-Snapshot%u.", &uid) == 1 && !snapshot_files_is_listed(&files, uid))
             problem("of a snapshot that is not there", name);
         if (strstr(name, ".new") || strstr(name, ".plan") || strstr(name, ".next") ||
-            strstr(name, ".tmp"))
+            strstr(name, ".part"))
             problem("left behind", name);
     }
     if (dir)

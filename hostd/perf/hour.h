@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A series (series.h) as a file, run/perf/ID, so that the last hour outlives hostd, kill -9
+ * included. Each column is written when it was measured, some hundred bytes, and nobody waits for
+ * the disk: a power cut may cost the hour. The whole file is written anew when the rows need more
+ * room.
+ *
+ *   header   "SocleHr1", room, rows (u32), first, next (u64), CRC-32 of what a reader goes by
+ *   rows     [room]: the counter's key (i32), the instance (24 bytes)
+ *   columns  [PERF_COLUMNS][room] of i32; column c is at c % PERF_COLUMNS
+ *
+ * Numbers are the machine's: a file does not leave it. What is not as it should be is no file, and
+ * a row whose counter this build does not have is left out. */
+#pragma once
+
+#include "hostd/perf/series.h"
+
+/* What of a series is in its file; zeroed at first. */
+struct perf_hour {
+    unsigned room, count;
+    uint64_t next;
+};
+
+/* Errors are nobody's concern: the hour is in memory, too. */
+void perf_hour_write(struct perf_hour *hour, const char *path, const struct perf_series *series);
+/* Into an empty series, if the file's last column is one of the PERF_COLUMNS before `column`. */
+void perf_hour_read(const char *path, uint64_t column, struct perf_series *ret_series);
