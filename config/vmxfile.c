@@ -532,6 +532,8 @@ static int end_last_line(struct vmxfile *vmx)
 
     if (!last || !last->raw_len || last->raw[last->raw_len - 1] == '\n')
         return 0;
+    if (last->raw[last->raw_len - 1] == '\r')
+        eol = "\n"; /* half of one is there */
     char *raw = realloc(last->raw, last->raw_len + strlen(eol));
     if (!raw)
         return -ENOMEM;
