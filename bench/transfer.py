@@ -37,13 +37,13 @@ def cpu_of(pids):
 
 
 def timed(servers, command):
-    """Seconds by the clock, and processor seconds of the servers or, without any, of the command."""
+    """Seconds by the clock, processor seconds of the servers, and of the command."""
     start, before = time.monotonic(), cpu_of(servers)
     children = os.times()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = os.times()
     own = after.children_user + after.children_system - children.children_user - children.children_system
-    return time.monotonic() - start, cpu_of(servers) - before if servers else own
+    return time.monotonic() - start, cpu_of(servers) - before, own
 
 
 def children_of(pid):
@@ -101,11 +101,14 @@ def main():
         os.link(source, host.path("file"))
         up = f"https://127.0.0.1:{host.port}/folder/up?dsName=datastore1"
         down = f"https://127.0.0.1:{host.port}/folder/file?dsName=datastore1"
+        local = curl(host, "--unix-socket", f"{host.root}/run/local.sock")
         runs = {
             "cp": ("cp", source, f"{folder}/copy"),
             "cp and sync": ("sh", "-c", f"cp {source} {folder}/copy && sync {folder}/copy"),
             "download, nginx": ("curl", "-sfk", "-o", f"{folder}/got", nginx.url("file")),
             "download, host": curl(host, "-o", f"{folder}/got", down),
+            "download, local socket": (*local, "-o", f"{folder}/got", "http://host/folder/file?dsName=datastore1"),
+            "upload, local socket": (*local, "-T", source, "http://host/folder/local?dsName=datastore1"),
             "upload, nginx": ("curl", "-sfk", "-T", source, nginx.url("up")),
             "upload, nginx and sync": ("sh", "-c", f"curl -sfk -T {source} {nginx.url('up')} && sync {folder}/nginx/www/up"),
             "upload, host": curl(host, "-T", source, up),
@@ -115,17 +118,18 @@ def main():
         best, cpu = {}, {}
         for _ in range(rounds):
             for name, command in runs.items():
-                servers = ours if "host" in name else plain if "nginx" in name else []
-                seconds, used = timed(servers, command)
+                servers = ours if "host" in name or "local" in name else plain if "nginx" in name else []
+                seconds, *used = timed(servers, command)
                 best[name] = min(best.get(name, 1e9), seconds)
-                cpu[name] = min(cpu.get(name, 1e9), used)
+                cpu[name] = min(cpu.get(name, [1e9, 1e9]), used, key=sum)
         nginx.stop()
         rate = {name: size / seconds for name, seconds in best.items()}
-        print(f"{size} MiB, best of {rounds}      MiB/s   processor ms per MiB (of the server; of cp)")
+        print(f"{size} MiB, best of {rounds}      MiB/s   processor ms per MiB of the server, of the client or cp")
         for name, value in rate.items():
-            print(f"  {name:24} {value:8.0f}   {cpu[name] / size * 1000:8.2f}")
+            print(f"  {name:24} {value:8.0f}   {cpu[name][0] / size * 1000:8.2f} {cpu[name][1] / size * 1000:8.2f}")
         for name, peer in (("download, host", "download, nginx"), ("upload, host", "upload, nginx and sync"),
-                           ("download, host", "cp"), ("upload, host", "cp and sync")):
+                           ("download, host", "cp"), ("upload, host", "cp and sync"), ("download, local socket", "cp"),
+                           ("upload, local socket", "cp and sync")):
             print(f"  {name} / {peer}: {rate[name] / rate[peer]:.2f}")
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `socle vm export` and `import`: packages as a folder with NAME.ovf, its disks, and NAME.mf with
- * their SHA-256. Deliberately missing: packages in one file (.ova), which tar makes and takes
- * apart. */
+ * their SHA-256, or in one file (.ova), which is read as it is. Deliberately missing: writing such
+ * a file, for its descriptor comes first and is known last; tar makes one of the folder. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "cli/client/follow.h"
 #include "cli/client/inventory.h"
+#include "cli/client/package.h"
 #include "cli/noun/vm.h"
 
 enum { DESCRIPTOR_MAX = 16 << 20, HASH_TEXT = 2 * EVP_MAX_MD_SIZE + 1, CHUNK = 1 << 16 };
@@ -71,35 +72,47 @@ static void on_moved(void *ctx, uint64_t done, uint64_t total)
 
 /* --- hashes --- */
 
-static int hash_file(const char *path, const char *digest, char text[HASH_TEXT], struct err *err)
+/* `size` bytes from where `fd` stands. */
+static int hash_fd(int fd, uint64_t size, const char *digest, char text[HASH_TEXT], struct err *err)
 {
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     cleanup_free unsigned char *chunk = malloc(CHUNK);
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     ssize_t n = 0;
 
-    if (fd >= 0 && ctx && chunk && EVP_DigestInit_ex(ctx, EVP_get_digestbyname(digest), NULL) == 1)
-        while ((n = read(fd, chunk, CHUNK)) > 0)
+    if (ctx && chunk && EVP_DigestInit_ex(ctx, EVP_get_digestbyname(digest), NULL) == 1)
+        for (; size && (n = read(fd, chunk, MIN(size, (uint64_t)CHUNK))) > 0; size -= (uint64_t)n)
             (void)EVP_DigestUpdate(ctx, chunk, (size_t)n);
-    bool ok = fd >= 0 && ctx && chunk && n == 0 && EVP_DigestFinal_ex(ctx, hash, &len) == 1;
+    bool ok = ctx && chunk && !size && EVP_DigestFinal_ex(ctx, hash, &len) == 1;
     EVP_MD_CTX_free(ctx);
     if (!ok)
-        return err_set(err, fd < 0 && errno == ENOENT ? -ENOENT : -EIO, "cannot read \"%s\"", path);
+        return err_set(err, -EIO, "it can not be read");
     for (unsigned i = 0; i < len; i++)
         (void)snprintf(text + (size_t)2 * i, 3, "%02x", hash[i]);
     return 0;
 }
 
+static int hash_file(const struct package *package, const char *name, const char *digest,
+                     char text[HASH_TEXT], struct err *err)
+{
+    cleanup_fd int fd = -1;
+    uint64_t size;
+    int rc = package_file(package, name, &fd, &size, err);
+
+    if (rc < 0)
+        return rc;
+    rc = hash_fd(fd, size, digest, text, err);
+    return rc < 0 ? err_prefix(err, rc, "\"%s\"", name) : 0;
+}
+
 static int add_hash(struct buf *manifest, const char *folder, const char *name, struct err *err)
 {
+    struct package package = {.fd = -1};
     char text[HASH_TEXT];
-    cleanup_free char *path = NULL;
 
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
-        return err_sys(err, -ENOMEM, "name");
-    int rc = hash_file(path, "SHA256", text, err);
+    (void)snprintf(package.folder, sizeof package.folder, "%s/", folder);
+    int rc = hash_file(&package, name, "SHA256", text, err);
     if (rc == 0)
         buf_printf(manifest, "SHA256(%s)= %s\n", name, text);
     return rc;
@@ -211,21 +224,10 @@ int vm_export(struct command *command, struct err *err)
 
 /* --- import --- */
 
-/* "folder/" of "folder/a.ovf", and "a". */
-static void split(const char *path, char folder[4096], char stem[256])
-{
-    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
-    size_t len = strlen(file);
-
-    (void)snprintf(folder, 4096, "%.*s", (int)(file - path), path);
-    (void)snprintf(stem, 256, "%.*s",
-                   (int)(len > 4 && !strcasecmp(file + len - 4, ".ovf") ? len - 4 : len), file);
-}
-
 /* A line "SHA256(file)= 12ab..." */
-static int check_line(const char *folder, const char *line, size_t len, struct err *err)
+static int check_line(const struct package *package, const char *line, size_t len, struct err *err)
 {
-    char digest[16], name[512], want[HASH_TEXT], got[HASH_TEXT], path[5000];
+    char digest[16], name[PACKAGE_NAME_MAX], want[HASH_TEXT], got[HASH_TEXT];
     const char *open = memchr(line, '(', len), *close = memmem(line, len, ")=", 2);
 
     if (!open || !close || close < open || (size_t)(open - line) >= sizeof digest)
@@ -236,26 +238,49 @@ static int check_line(const char *folder, const char *line, size_t len, struct e
     (void)snprintf(want, sizeof want, "%.*s", (int)strcspn(hex, "\r\n "), hex);
     if (strchr(name, '/') || !EVP_get_digestbyname(digest))
         return err_set(err, -EINVAL, "the manifest's line \"%.*s\" makes no sense", (int)len, line);
-    (void)snprintf(path, sizeof path, "%s%s", folder, name);
-    int rc = hash_file(path, digest, got, err);
+    int rc = hash_file(package, name, digest, got, err);
     if (rc == 0 && strcasecmp(want, got) != 0)
         rc = err_set(err, -EBADMSG, "\"%s\" is not as the manifest says: it is damaged", name);
     return rc;
 }
 
-static int check_manifest(const char *folder, const char *stem, struct err *err)
+/* The whole of a file that is text. */
+static int load(const struct package *package, const char *name, struct buf *ret_text,
+                struct err *err)
+{
+    cleanup_fd int fd = -1;
+    uint64_t size;
+    int rc = package_file(package, name, &fd, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (size > DESCRIPTOR_MAX)
+        return err_set(err, -EFBIG, "\"%s\" is too large", name);
+    char *data = buf_grow(ret_text, (size_t)size);
+    for (uint64_t at = 0; data && at < size;) {
+        ssize_t n = read(fd, data + at, size - at);
+        if (n <= 0)
+            return err_set(err, -EIO, "\"%s\" can not be read", name);
+        at += (uint64_t)n;
+    }
+    return data ? 0 : err_sys(err, -ENOMEM, "\"%s\"", name);
+}
+
+static int check_manifest(const struct package *package, struct err *err)
 {
     cleanup_buf struct buf text = {0};
-    char path[5000];
+    char name[PACKAGE_NAME_MAX + 4];
+    size_t len = strlen(package->descriptor);
+    bool known = len > 4 && !strcasecmp(package->descriptor + len - 4, ".ovf");
 
-    (void)snprintf(path, sizeof path, "%s%s.mf", folder, stem);
-    int rc = file_load(AT_FDCWD, path, DESCRIPTOR_MAX, &text, err);
+    (void)snprintf(name, sizeof name, "%.*s.mf", (int)(known ? len - 4 : len), package->descriptor);
+    int rc = load(package, name, &text, err);
     if (rc < 0)
         return rc == -ENOENT ? 0 : rc; /* packages may have none */
     for (const char *line = buf_cstr(&text); rc == 0 && *line;) {
-        size_t len = strcspn(line, "\n");
-        rc = check_line(folder, line, len, err);
-        line += len + (line[len] == '\n');
+        size_t line_len = strcspn(line, "\n");
+        rc = check_line(package, line, line_len, err);
+        line += line_len + (line[line_len] == '\n');
     }
     return rc;
 }
@@ -326,29 +351,26 @@ static const char *url_for(const json_t *info, const char *device_id)
 }
 
 static int send_file(struct command *command, struct api *api, const json_t *info,
-                     const json_t *item, const char *folder, struct err *err)
+                     const json_t *item, const struct package *package, struct err *err)
 {
     const char *name = api_text(item, "path");
-    char path[5000];
-    struct stat st;
+    cleanup_fd int fd = -1;
+    uint64_t size;
     struct bar bar;
+    int rc = package_file(package, name, &fd, &size, err);
 
-    if (!*name || strchr(name, '/'))
-        return err_set(err, -EINVAL, "the package names a file \"%s\"", name);
-    (void)snprintf(path, sizeof path, "%s%s", folder, name);
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, errno == ENOENT ? -ENOENT : -EIO, "cannot read \"%s\": %s", path,
-                       strerror(errno));
+    if (rc < 0)
+        return rc;
     bar_begin(&bar, command, name, true);
-    int rc = api_put_file(api, path_of(url_for(info, api_text(item, "deviceId"))), fd,
-                          (uint64_t)st.st_size, &(struct api_progress){on_moved, &bar}, err);
+    rc = api_put_file(api, path_of(url_for(info, api_text(item, "deviceId"))), fd, size,
+                      &(struct api_progress){on_moved, &bar}, err);
     bar_end(&bar);
     return rc < 0 ? err_prefix(err, rc, "\"%s\"", name) : 0;
 }
 
 static int transfer(struct command *command, struct api *api, const json_t *result,
-                    const json_t *lease, const char *folder, json_t **ret_vm, struct err *err)
+                    const json_t *lease, const struct package *package, json_t **ret_vm,
+                    struct err *err)
 {
     cleanup_json json_t *info = NULL;
     json_t *item;
@@ -358,7 +380,7 @@ static int transfer(struct command *command, struct api *api, const json_t *resu
     json_array_foreach(json_object_get(result, "fileItem"), i, item)
     {
         if (rc == 0)
-            rc = send_file(command, api, info, item, folder, err);
+            rc = send_file(command, api, info, item, package, err);
         if (rc == 0)
             rc = api_call(api, lease, "HttpNfcLeaseProgress",
                           json_pack("{s:i}", "percent", (int)((i + 1) * 100 / count)), NULL, err);
@@ -378,28 +400,28 @@ int vm_import(struct command *command, struct err *err)
 {
     cleanup_json json_t *folder = NULL, *pool = NULL, *result = NULL, *lease = NULL, *vm = NULL;
     cleanup_buf struct buf text = {0};
-    const char *file = command_operand(command, 0), *name = command_value(command, "name");
-    char place[4096], stem[256];
+    cleanup_package struct package package;
+    const char *name = command_value(command, "name");
     struct api *api;
-    int rc = file_load(AT_FDCWD, file, DESCRIPTOR_MAX, &text, NULL);
+    int rc = package_open(&package, command_operand(command, 0), err);
 
-    if (rc < 0)
-        return err_set(err, rc == -ENOENT ? rc : -EIO, "cannot read \"%s\": %s", file,
-                       strerror(-rc));
-    split(file, place, stem);
-    rc = check_manifest(place, stem, err);
+    if (rc == 0)
+        rc = load(&package, package.descriptor, &text, err);
+    if (rc == 0)
+        rc = check_manifest(&package, err);
     if (rc == 0)
         rc = command_api(command, &api, err);
     if (rc == 0)
         rc = vm_places(api, &folder, &pool, err);
     if (rc == 0)
-        rc = import_spec(command, api, buf_cstr(&text), name ? name : stem, pool, &result, err);
+        rc = import_spec(command, api, buf_cstr(&text), name ? name : package.stem, pool, &result,
+                         err);
     if (rc == 0)
         rc = api_call(api, pool, "ImportVApp",
                       json_pack("{s:O, s:O}", "spec", json_object_get(result, "importSpec"),
                                 "folder", folder),
                       &lease, err);
     if (rc == 0)
-        rc = transfer(command, api, result, lease, place, &vm, err);
+        rc = transfer(command, api, result, lease, &package, &vm, err);
     return rc < 0 ? rc : vm_say_made(command, api, vm, err);
 }

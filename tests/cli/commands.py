@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from client import Host, Socle, Tap, complains
+from client import Host, Socle, Tap, complains, eventually
 
 
 def machine(tap, socle, host):
@@ -119,6 +119,27 @@ def clones(tap, socle, host):
                                        [vm["name"] for vm in socle.rows("vm", "list")]], [0, ["web"]])
 
 
+def archives(tap, socle, host, folder, files):
+    """The same package in one file, as several programs write such files."""
+    order = sorted(files, key=lambda f: not f.endswith(".ovf"))
+    for kind in ("ustar", "gnu", "pax"):
+        archive = f"{folder}/{kind} web.ova"
+        subprocess.run(["tar", "-C", folder, f"--format={kind}", "-cf", archive, *(f"./{f}" for f in order)], check=True)
+        said = socle("vm", "import", archive, "--name", kind, "-o", "json")
+        tap.check(f"vm import of an .ova, {kind}", said.status == 0 and said.json[0]["name"] == kind, said)
+        with open(host.path(f"{kind}/{kind}-flat.vmdk"), "rb") as file:
+            file.seek(1 << 20)
+            tap.equal(f"{kind}: with what was on its disk", file.read(7), b"payload")
+        socle("vm", "delete", kind, "--force")
+    whole = os.path.getsize(archive)
+    os.truncate(archive, whole // 2)
+    complains(tap, "half of an archive", socle("vm", "import", archive, "--name", "no"), 1, "damaged")
+    subprocess.run(["tar", "-C", folder, "-cf", archive, *order[1:]], check=True)
+    complains(tap, "an archive without a descriptor", socle("vm", "import", archive, "--name", "no"), 1, "no .ovf")
+    complains(tap, "no archive at all", socle("vm", "import", f"{folder}/none.ova"), 3, "none.ova")
+    os.remove(archive)
+
+
 def packages(tap, socle, host):
     folder = f"{host.folder}/out"
     with open(host.path("web/web-flat.vmdk"), "r+b") as file:
@@ -134,6 +155,7 @@ def packages(tap, socle, host):
         file.seek(1 << 20)
         tap.equal("with what was on its disk", file.read(7), b"payload")
     socle("vm", "delete", "back", "--force")
+    archives(tap, socle, host, folder, files)
     disk = next(f"{folder}/{f}" for f in files if f.endswith(".vmdk"))
     with open(disk, "r+b") as file:
         file.seek(600)
@@ -142,7 +164,7 @@ def packages(tap, socle, host):
     os.unlink(f"{folder}/web.mf")
     os.unlink(disk)
     complains(tap, "a package without its disk", socle("vm", "import", f"{folder}/web.ovf", "--name", "no"), 3, "cannot read")
-    tap.equal("nothing is left of it", [vm["name"] for vm in socle.rows("vm", "list")], ["web"])
+    tap.check("nothing is left of it", eventually(lambda: [vm["name"] for vm in socle.rows("vm", "list")] == ["web"]))
     complains(tap, "no package", socle("vm", "import", "/nix.ovf"), 3, "/nix.ovf")
 
 
