@@ -51,7 +51,9 @@ static void prepare(struct harness *h)
     for (unsigned port = 0; port < 2; port++) {
         struct ahci_driver d = {h, port};
         ad_out(&d, PORT_CLB, LIST + port * STRIDE);
+        ad_out(&d, PORT_CLBU, 0);
         ad_out(&d, PORT_FB, FIS + port * STRIDE);
+        ad_out(&d, PORT_FBU, 0);
         ad_out(&d, PORT_IE, UINT32_MAX);
         ad_out(&d, PORT_CMD, CMD_FRE | CMD_ST);
     }

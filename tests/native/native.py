@@ -353,10 +353,13 @@ def starts_from(tap, firmware):
     iso = rescue(f"{TEMP}/{firmware}.iso", {"vmlinuz": lab.KERNEL[1], "initrd": lab.KERNEL[3]},
                  f"linux /vmlinuz {lab.APPEND} socle.from=cd\ninitrd /initrd\n")
     empty = write_file("empty.raw", bytes(MIB))
-    for name, disk, wanted in (("an empty disk", f"{empty}", "socle.from=cd"),
-                               ("an empty SATA disk", f"{empty},bus=sata", "socle.from=cd"),
-                               ("a SATA disk with a system", f"{WORK}/grub.img,readonly,bus=sata", "socle.grub=")):
-        vm = Vm("--firmware", firmware, "--cdrom", iso, "--disk", disk, "--serial", "stdio", kernel=False)
+    ordered = write_file("cd-first.vmx", b'bios.bootOrder = "cdrom,hdd"\n')
+    system = f"{WORK}/grub.img,readonly,bus=sata"
+    for name, disk, wanted, *vmx in (("an empty disk", empty, "socle.from=cd"),
+                                     ("an empty SATA disk", f"{empty},bus=sata", "socle.from=cd"),
+                                     ("a SATA disk with a system", system, "socle.grub="),
+                                     ("the CD first", system, "socle.from=cd", ordered)):
+        vm = Vm(*vmx, "--firmware", firmware, "--cdrom", iso, "--disk", disk, "--serial", "stdio", kernel=False)
         vm.expect(lab.READY, FIRMWARE_S)
         vm.expect(lab.COMMANDS)
         tap.match(f"{firmware}, {name}: {wanted}", wanted, vm.command("cat /proc/cmdline"))
