@@ -72,6 +72,23 @@ await main(async (host, browser) => {
     await page.getByRole("link", { name: "datastore1" }).click();
     await page.getByRole("link", { name: "iso & more" }).click();
   });
+  await step("one that is not there yet is uploaded where it is chosen", async () => {
+    await page.goto(`${host.url}/ui/#/host/vms`);
+    await page.getByRole("button", { name: "Create VM" }).first().click();
+    await dialog(page).getByRole("button", { name: "Browse for CD image" }).click();
+    const chooser = page.waitForEvent("filechooser");
+    await dialog(page).getByRole("button", { name: "Upload one of this computer" }).click();
+    await (await chooser).setFiles(iso);
+    await dialog(page).getByRole("button", { name: "small disc.iso", pressed: true }).waitFor();
+    await picture(page, "choose");
+    await confirm(page, "Choose");
+    await eventually(async () => (await page.locator("dialog[open]").count()) === 1, "the chooser stays");
+    check((await dialog(page).getByLabel("CD image", { exact: true }).inputValue()) === "[datastore1] small disc.iso", "another file");
+    await dialog(page).getByRole("button", { name: "Cancel" }).click();
+    await page.goto(`${host.url}/ui/#/host/datastores`);
+    await page.getByRole("link", { name: "datastore1" }).click();
+    await page.getByRole("link", { name: "iso & more" }).click();
+  });
   await step("a folder is deleted with what is in it, after a question", async () => {
     await page.getByRole("navigation", { name: "Folder" }).getByRole("link", { name: "datastore1" }).click();
     await file(page, "third.iso").waitFor();

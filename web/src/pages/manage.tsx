@@ -14,7 +14,7 @@ import { Services } from "../manage/services";
 import { Time } from "../manage/time";
 import { Users } from "../manage/users";
 
-const tabs = [["hardware", "Hardware"], ["services", "Services"], ["time", "Time and date"], ["autostart", "Autostart"], ["advanced", "Advanced settings"],
+const tabs = [["hardware", "Hardware"], ["services", "Services"], ["time", "Time"], ["autostart", "Autostart"], ["advanced", "Advanced"],
   ["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["security", "Security"], ["packages", "Packages"]] as const;
 
 function Body({ tab }: { tab: string }) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A VM stands still and asks; somebody has to answer.
-import { attempt } from "../ui/alert";
-import { Alert } from "../ui/alert";
+import { Alert, attempt } from "../ui/alert";
 import { AsCommand } from "../ui/command";
 import { Button } from "../ui/button";
 import { quoted } from "../ui/format";
@@ -22,10 +21,10 @@ export function VmQuestion({ vm }: { vm: VmRecord }) {
         <p class="notes">{question.text}</p>
         <p class="table-tools spaced">
           {question.choice.choiceInfo.map((c, i) => (
-            <Button key={c.key} kind={i === usual ? "primary" : "secondary"} because={cannot} onClick={() => void attempt("The answer was not taken", () => perform(answer(c.key)))}>{c.label || c.summary || c.key}</Button>
+            <Button key={c.key} kind={i === usual ? "primary" : "secondary"} because={cannot} onClick={() => void attempt("The answer was not taken", () => perform(answer(c.key)))}>{c.summary || c.label || c.key}</Button>
           ))}
         </p>
-        <AsCommand govc={`govc vm.question -vm ${quoted(vm.name ?? "")} -answer ${question.choice.choiceInfo[usual]?.key ?? ""}`} request={answer(question.choice.choiceInfo[usual]?.key ?? "")} />
+        <AsCommand socle={`socle vm answer ${quoted(vm.name ?? "")} ${question.choice.choiceInfo[usual]?.key ?? ""}`} govc={`govc vm.question -vm ${quoted(vm.name ?? "")} -answer ${question.choice.choiceInfo[usual]?.key ?? ""}`} request={answer(question.choice.choiceInfo[usual]?.key ?? "")} />
       </Alert>
     </section>
   );

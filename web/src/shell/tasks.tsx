@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Bar } from "../ui/card";
-import { plural, time } from "../ui/format";
+import { plural, recent } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Table, type Column } from "../ui/table";
 import { on } from "../vim/client";
@@ -34,15 +34,16 @@ export const taskColumns: Column<TaskInfo>[] = [
   { name: "Task", cell: (t) => taskName(t), by: (t) => taskName(t) },
   { name: "Target", cell: (t) => t.entityName ?? "–", by: (t) => t.entityName },
   { name: "Initiator", cell: (t) => (t.reason as TaskReasonUser).userName ?? "host", by: (t) => (t.reason as TaskReasonUser).userName },
-  { name: "Queued", cell: (t) => time(t.queueTime), by: (t) => t.queueTime },
-  { name: "Started", cell: (t) => time(t.startTime), by: (t) => t.startTime },
-  { name: "Completed", cell: (t) => time(t.completeTime), by: (t) => t.completeTime },
+  { name: "Queued", cell: (t) => recent(t.queueTime), by: (t) => t.queueTime },
+  { name: "Started", cell: (t) => recent(t.startTime), by: (t) => t.startTime },
+  { name: "Completed", cell: (t) => recent(t.completeTime), by: (t) => t.completeTime },
   { name: "Result", cell: (t) => <TaskResult info={t} />, by: (t) => t.state },
 ];
 
 export function Tasks() {
   const open = useSignal((localStorage.getItem("tasks") ?? (innerWidth < 768 ? "closed" : "open")) === "open");
-  const all = tasks().flatMap((t) => t.info ?? []);
+  // Listing a folder is a task too, which nobody asked for who opened a page.
+  const all = tasks().flatMap((t) => t.info ?? []).filter((t) => !(t.state === "success" && t.descriptionId.endsWith("searchDatastore")));
   const running = all.filter((t) => t.state === "running" || t.state === "queued").length;
   const toggle = () => {
     open.value = !open.value;

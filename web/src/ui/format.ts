@@ -33,6 +33,12 @@ export function time(iso: string | undefined): string {
   return iso ? new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) : "–";
 }
 
+/** For a list of what is new: of today the time alone. */
+export function recent(iso: string | undefined): string {
+  const date = iso ? new Date(iso) : undefined;
+  return date && date.toDateString() === new Date().toDateString() ? date.toLocaleTimeString(undefined, { timeStyle: "medium" }) : time(iso);
+}
+
 export const plural = (n: number, one: string, many = one + "s") => `${n} ${n === 1 ? one : many}`;
 
 /** A file's or VM's name as an argument of a shell. */

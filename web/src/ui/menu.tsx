@@ -10,6 +10,8 @@ export interface Action {
   danger?: boolean;
   because?: string | false | undefined;
   run: () => void;
+  /** Of something that is on or off. */
+  checked?: boolean;
   /** A line above it. */
   apart?: boolean;
 }
@@ -29,12 +31,12 @@ export function Menu({ actions, label, children, kind = "secondary" }: Props) {
     if (!open) return;
     const elsewhere = (e: Event) => root.current?.contains(e.target as Node) || setOpen(false);
     document.addEventListener("pointerdown", elsewhere);
-    root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
+    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
     return () => document.removeEventListener("pointerdown", elsewhere);
   }, [open]);
 
   const onKey = (e: KeyboardEvent) => {
-    const items = [...(root.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+    const items = [...(root.current?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
     const at = items.indexOf(document.activeElement as HTMLElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1 + items.length, Home: 0, End: items.length - 1 }[e.key];
     if (e.key === "Escape") {
@@ -65,11 +67,12 @@ export function Menu({ actions, label, children, kind = "secondary" }: Props) {
                   {a.apart && <li class="pf-v6-c-divider" role="separator" />}
                   <li key={a.text} role="none"
                     class={`pf-v6-c-menu__list-item${a.danger ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
-                    <button type="button" role="menuitem" tabIndex={-1} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
+                    <button type="button" role={a.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={a.checked} tabIndex={-1} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
                       title={a.because || undefined} onClick={() => a.because || (setOpen(false), a.run())}>
                       <span class="pf-v6-c-menu__item-main">
                         {a.icon && <span class="pf-v6-c-menu__item-icon"><Icon name={a.icon} /></span>}
                         <span class="pf-v6-c-menu__item-text">{a.text}</span>
+                        {a.checked && <span class="pf-v6-c-menu__item-icon"><Icon name="check" /></span>}
                       </span>
                       {a.because && <span class="pf-v6-c-menu__item-description">{a.because}</span>}
                     </button>

@@ -85,8 +85,18 @@ function leave(r: AnyRef) {
   records.delete(key);
 }
 
+/** Of what was known before the connection ended, what the host has told anew; the rest goes when it has told all. */
+let told: Set<string> | undefined;
+let whose = "";
+
+function forgetUntold() {
+  for (const key of told ? [...records.keys()] : []) if (!told!.has(key)) leave(records.get(key)!.value.ref);
+  told = undefined;
+}
+
 function apply(updates: readonly ObjectUpdate[]) {
   for (const update of updates) {
+    told?.add(keyOf(update.obj));
     if (update.kind === "leave") {
       leave(update.obj);
       continue;
@@ -120,10 +130,12 @@ async function followAll(abort: AbortSignal): Promise<void> {
     type: ["VirtualMachine", "HostSystem", "Datastore", "Network", "ResourcePool"],
     recursive: true,
   });
-  batch(() => lists.forEach((list) => (list.value = [])));
+  told = new Set();
+  if (whose !== user.value?.userName) batch(forgetUntold), (told = new Set()); // another person sees other things
+  whose = user.value?.userName ?? "";
   const stops = [watch(mainSpec(view, c.taskManager!), apply), followRoles()];
   try {
-    await follow(abort, (set) => set.truncated || (loaded.value = true));
+    await follow(abort, (set) => set.truncated || (forgetUntold(), (loaded.value = true)));
   } finally {
     stops.forEach((stop) => stop());
     if (user.value) void call(view, "DestroyView", {}).catch(() => {});
