@@ -16,35 +16,12 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/device.h"
 #include "tests/device/ahci_driver.h"
 #include "vm/backend/blk_mem.h"
 
 enum { RAM = 64 << 10, OPERATIONS_MAX = 300, DISK = 64 << 10, DISC = 32 << 10 };
 enum { LIST = 0x400, FIS = 0x800, TABLE = 0x1000, STRIDE = 0x4000 /* of port 1's */ };
-
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint8_t bytes[8] = {0};
-    size_t n = MIN((size_t)size, in->left);
-
-    if (n)
-        memcpy(bytes, in->data, n);
-    in->data += n;
-    in->left -= n;
-    return le64_load(bytes);
-}
-
-static void take_bytes(struct input *in, uint8_t *bytes, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        bytes[i] = (uint8_t)take(in, 1);
-}
 
 static void prepare(struct harness *h)
 {
@@ -79,25 +56,10 @@ static void command(struct harness *h, struct input *in)
     ad_issue(&d, BIT(slot), (fis[2] & 0xfe) == 0x60);
 }
 
-static void save_and_restore(struct harness *h)
-{
-    struct buf cleanup_buf a = {0}, b = {0};
-    struct err err = ERR_INIT;
-
-    harness_save(h, &a);
-    h->class->quiesce(h->dev);
-    FUZZ_CHECK(state_load(h->class->state, h->dev, a.data, a.len, NULL, &err) == 0);
-    state_save(h->class->state, h->dev, &b);
-    FUZZ_CHECK(a.len == b.len && !memcmp(a.data, b.data, a.len));
-    h->class->resume(h->dev);
-}
-
 static void operate(struct harness *h, struct blk_mem *disc, struct input *in)
 {
     struct ahci_driver d = {.h = h};
-    uint8_t bytes[256];
     uint64_t at;
-    unsigned n;
 
     switch (take(in, 1) % 8) {
     case 0:
@@ -108,16 +70,13 @@ static void operate(struct harness *h, struct blk_mem *disc, struct input *in)
         (void)harness_read(h, 0, take(in, 2) % AHCI_BAR_SIZE & ~3u, 4);
         break;
     case 2:
-        at = take(in, 2) % (RAM - sizeof bytes);
-        n = (unsigned)take(in, 1);
-        take_bytes(in, bytes, n);
-        harness_poke(h, at, bytes, n);
+        fuzz_poke(h, in, RAM);
         break;
     case 3:
         command(h, in);
         break;
     case 4:
-        save_and_restore(h);
+        fuzz_save_and_restore(h);
         break;
     case 5:
         h->class->quiesce(h->dev);

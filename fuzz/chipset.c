@@ -7,6 +7,7 @@
 
 #include "base/range.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/input.h"
 #include "tests/device/chip.h"
 #include "vm/chipset/hpet.h"
 #include "vm/chipset/ich9_lpc.h"
@@ -19,11 +20,6 @@
 
 enum { OPS_MAX = 300, RING = 64, FLASH_SIZE = 0x4000 };
 
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
 /* One ring with its two ends. */
 struct ring {
     struct bytering writer, reader;
@@ -33,15 +29,6 @@ struct ring {
 
 static struct ring to_part, from_part;
 static struct chip chip;
-
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size && in->left; i++, in->data++, in->left--)
-        value |= (uint64_t)*in->data << (i * 8);
-    return value;
-}
 
 static void ring_open(struct ring *r)
 {

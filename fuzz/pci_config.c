@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/input.h"
 #include "tests/device/fake_engine.h"
 #include "vm/pci/pci_host.h"
 #include "vm/pci/pci_msix.h"
@@ -58,20 +59,6 @@ static const struct dev_layout layout = {
 };
 
 static int fds[FUNCTIONS + 1][VECTORS + 3 + MSI_VECTORS];
-
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
-static uint32_t take(struct input *in, unsigned size)
-{
-    uint32_t v = 0;
-
-    for (unsigned i = 0; i < size && in->left; i++, in->left--)
-        v |= (uint32_t)*in->data++ << (i * 8);
-    return v;
-}
 
 /* Addresses near where BARs, table and ECAM may be, rather than anywhere. */
 static uint64_t some_address(struct input *in)

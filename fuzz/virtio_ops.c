@@ -1,23 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz/virtio_ops.h"
-
-#include <string.h>
-
 enum { OPS_MAX = 400 };
-
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size && in->left; i++, in->data++, in->left--)
-        value |= (uint64_t)*in->data << (i * 8);
-    return value;
-}
 
 static unsigned take_queue(struct virtio_ops *ops, struct input *in)
 {
@@ -74,19 +57,6 @@ static void offer(struct virtio_ops *ops, struct input *in)
         vd_offer(&ops->d, q, head);
 }
 
-static void state(struct virtio_ops *ops)
-{
-    struct harness *h = ops->h;
-    cleanup_buf struct buf one = {0}, two = {0};
-
-    h->class->quiesce(h->dev);
-    state_save(h->class->state, h->dev, &one);
-    FUZZ_CHECK(state_load(h->class->state, h->dev, one.data, one.len, NULL, NULL) == 0);
-    state_save(h->class->state, h->dev, &two);
-    FUZZ_CHECK(one.len == two.len && !memcmp(one.data, two.data, one.len));
-    h->class->resume(h->dev);
-}
-
 static void perform(struct virtio_ops *ops, struct input *in)
 {
     switch (take(in, 1) % 11) {
@@ -121,7 +91,7 @@ static void perform(struct virtio_ops *ops, struct input *in)
         break;
     }
     case 9:
-        state(ops);
+        fuzz_save_and_restore(ops->h);
         break;
     default:
         ops->h->class->reset(ops->h->dev);

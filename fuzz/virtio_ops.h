@@ -18,7 +18,7 @@
  * At the end the device must still be of use to a driver that resets it. */
 #pragma once
 
-#include "fuzz/fuzz.h"
+#include "fuzz/device.h"
 #include "tests/device/virtio_driver.h"
 
 struct virtio_ops {

@@ -18,29 +18,11 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "fuzz/fuzz.h"
-#include "tests/device/harness.h"
+#include "fuzz/device.h"
 #include "vm/dev/xhci_regs.h"
 
 enum { RAM = 64 << 10, RING_SIZE = 4096, OPERATIONS_MAX = 400 };
 enum { DCBAA = 0x100, ERST = 0x200, COMMANDS = 0x1000, EVENTS = 0x2000, CONTEXT = 0x3000 };
-
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint8_t bytes[8] = {0};
-    size_t n = MIN((size_t)size, in->left);
-
-    if (n)
-        memcpy(bytes, in->data, n);
-    in->data += n;
-    in->left -= n;
-    return le64_load(bytes);
-}
 
 static void prepare(struct harness *h)
 {
@@ -63,22 +45,9 @@ static void prepare(struct harness *h)
     harness_write(h, 0, XHCI_PORTS_AT, 4, PORTSC_POWER | PORTSC_RESET);
 }
 
-static void save_and_restore(struct harness *h)
-{
-    struct buf cleanup_buf a = {0}, b = {0};
-    struct err err = ERR_INIT;
-
-    harness_save(h, &a);
-    FUZZ_CHECK(harness_load(h, &a, &err) == 0);
-    harness_save(h, &b);
-    FUZZ_CHECK(a.len == b.len && !memcmp(a.data, b.data, a.len));
-}
-
 static void operate(struct harness *h, struct bytering *hand, struct input *in)
 {
-    uint8_t bytes[256];
     uint64_t at;
-    unsigned n;
 
     switch (take(in, 1) % 7) {
     case 0:
@@ -89,11 +58,7 @@ static void operate(struct harness *h, struct bytering *hand, struct input *in)
         (void)harness_read(h, 0, take(in, 2) % XHCI_BAR_SIZE & ~3u, 4);
         break;
     case 2:
-        at = take(in, 2) % (RAM - sizeof bytes);
-        n = (unsigned)take(in, 1);
-        for (unsigned i = 0; i < n; i++)
-            bytes[i] = (uint8_t)take(in, 1);
-        harness_poke(h, at, bytes, n);
+        fuzz_poke(h, in, RAM);
         break;
     case 3: {
         struct input_event event = {.kind = INPUT_ABSOLUTE, .buttons = (uint8_t)take(in, 1)};
@@ -108,7 +73,7 @@ static void operate(struct harness *h, struct bytering *hand, struct input *in)
         harness_write(h, 0, XHCI_DOORBELLS + 4 * at, 4, take(in, 1));
         break;
     case 5:
-        save_and_restore(h);
+        fuzz_save_and_restore(h);
         break;
     default:
         h->class->reset(h->dev);
