@@ -72,6 +72,9 @@ bench-engine: packages all ## the software engine against QEMU's TCG and the pro
 bench-api: packages all ## the API of a whole host with 1,024 VMs, vcsim beside it; 5 minutes
 	bench/hostd build/release
 
+bench-page: packages all ## how long until the host client's page can be used, in Chromium; a minute
+	node bench/page.mjs build/release web
+
 bench-console: packages all ## what a screen of 1280x800 costs to show, beside QEMU's VNC server; 5 minutes
 	bench/console build/release
 
@@ -108,4 +111,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay crash pictures bench bench-engine bench-transfer bench-console format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay crash pictures bench bench-engine bench-transfer bench-page bench-console format install clean help

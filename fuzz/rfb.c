@@ -42,7 +42,7 @@ static void look(struct picture *picture, struct viewer *viewer, uint8_t how)
 {
     struct display_surface s = {.format = DISPLAY_XRGB8888,
                                 .width = how & 1 ? 100 : 160,
-                                .height = how & 2 ? 90 : 120,
+                                .height = how & 2 ? 90 : 208, /* enough for columns of text */
                                 .memory = video,
                                 .size = VIDEO_SIZE};
 

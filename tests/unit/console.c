@@ -4,15 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/range.h"
 #include "tests/tap.h"
 #include "tests/unit/rfb_client.h"
 #include "vm/backend/input.h"
+#include "vm/console/conn.h"
 #include "vm/console/keymap.h"
 #include "vm/console/screenshot.h"
 #include "vm/console/viewer.h"
-#include "vm/console/websock.h"
 
 static uint32_t seed = 1;
 
@@ -90,7 +92,7 @@ static unsigned on_leds(void *ctx)
     return ((struct bench *)ctx)->leds;
 }
 
-static void send(struct bench *b, const void *bytes, size_t len)
+static void say(struct bench *b, const void *bytes, size_t len)
 {
     CHECK_EQ(viewer_input(b->viewer, bytes, len), 0);
 }
@@ -102,7 +104,7 @@ static void send_encodings(struct bench *b, const int32_t *encodings, unsigned c
     be16_store(m + 2, (uint16_t)count);
     for (unsigned i = 0; i < count; i++)
         be32_store(m + 4 + 4 * i, (uint32_t)encodings[i]);
-    send(b, m, 4 + 4 * count);
+    say(b, m, 4 + 4 * count);
 }
 
 static void ask(struct bench *b, bool incremental)
@@ -111,7 +113,7 @@ static void ask(struct bench *b, bool incremental)
 
     be16_store(m + 6, 0xffff);
     be16_store(m + 8, 0xffff);
-    send(b, m, sizeof m);
+    say(b, m, sizeof m);
 }
 
 /* All that the viewer has to say becomes the client's. Returns its bytes. */
@@ -154,7 +156,7 @@ static void start(struct bench *b, const struct display_surface *s)
     CHECK_EQ(picture_create(&b->picture), 0);
     (void)look(b, s);
     CHECK_EQ(viewer_create(&b->host, b->picture, NULL, &b->viewer), 0);
-    send(b, "RFB 003.008\n\1\1", 14);
+    say(b, "RFB 003.008\n\1\1", 14);
     CHECK_EQ(b->viewer->state, VIEWER_RUNNING);
     CHECK_EQ(b->viewer->out.len, 12 + 2 + 4 + 24 + 2);
     b->viewer->out.len = 0;
@@ -319,6 +321,60 @@ static void scrolling_text_is_copied(void)
     finish(&b);
 }
 
+/* A terminal full of words of 20 characters in 8 colours, from `left` on; bytes of it in Tight. */
+static size_t text_in_tight(uint32_t left)
+{
+    struct display_surface s = screen(1280, 800);
+    uint16_t glyph[20][16];
+    struct bench b;
+
+    memset(video, 0, VIDEO_SIZE);
+    start(&b, &s);
+    send_encodings(&b, all_encodings[4], 6);
+    ask(&b, false);
+    (void)deliver(&b);
+    for (unsigned i = 0; i < 20 * 16; i++)
+        glyph[i / 16][i % 16] = (uint16_t)dice(255);
+    for (uint32_t cell = 0, ink = 1; cell < 159 * 50; cell++) {
+        uint32_t x = left + cell % 159 * 8, y = cell / 159 * 16, g = dice(20);
+        ink = dice(5) ? ink : 1 + dice(8);
+        for (uint32_t i = 0; i < 128; i++)
+            if (glyph[g][i / 8] >> i % 8 & 1)
+                le32_store(video + (y + i / 8) * s.stride + (x + i % 8) * 4, ink * 0x00112345);
+    }
+    CHECK(look(&b, &s));
+    ask(&b, true);
+    size_t len = deliver(&b);
+    CHECK(same(&b));
+    finish(&b);
+    return len;
+}
+
+static void text_goes_in_columns(void)
+{
+    size_t in_cells = text_in_tight(0), between = text_in_tight(4);
+
+    (void)printf("# %zu bytes, %zu where characters are not where they are looked for\n", in_cells,
+                 between);
+    CHECK(in_cells < between - between / 5);
+}
+
+static void what_is_no_colour_changes_nothing(void)
+{
+    struct display_surface s = screen(100, 50);
+    struct bench b;
+
+    fill(&s, (struct rect){0, 0, s.width, s.height}, 0);
+    start(&b, &s);
+    for (uint32_t i = 3; i < s.stride * s.height; i += 4)
+        video[i] = (uint8_t)~video[i];
+    CHECK(picture_same(b.picture, &s));
+    CHECK(!look(&b, &s));
+    video[s.stride * 49 + 4 * 99 + 2] ^= 1; /* the last pixel */
+    CHECK(look(&b, &s));
+    finish(&b);
+}
+
 /* --- surfaces --- */
 
 static void text_is_drawn(void)
@@ -409,7 +465,7 @@ static void key(struct bench *b, uint32_t keysym, bool down)
     uint8_t m[8] = {RFB_KEY, down};
 
     be32_store(m + 4, keysym);
-    send(b, m, sizeof m);
+    say(b, m, sizeof m);
 }
 
 static bool pressed(struct bench *b, const struct event *want, unsigned count)
@@ -466,7 +522,7 @@ static void keys_by_their_places(void)
     CHECK_EQ(b.client.leds, 2);
     be32_store(m + 4, 'y'); /* a German says z, and it is this key */
     be32_store(m + 8, 0x2c);
-    send(&b, m, sizeof m);
+    say(&b, m, sizeof m);
     CHECK(pressed(&b, (struct event[]){{0x1d, 1}}, 1));
     for (unsigned usage = 4; usage < 0xe8; usage++)
         for (uint32_t xt = 1, found = 0; xt < 256; xt++)
@@ -486,12 +542,12 @@ static void the_pointer(void)
     struct bench b;
 
     start(&b, &s);
-    send(&b, m, sizeof m);
+    say(&b, m, sizeof m);
     CHECK_EQ(b.x, 20);
     CHECK_EQ(b.y, 30);
     CHECK_EQ(b.buttons, INPUT_LEFT | INPUT_RIGHT);
     CHECK_EQ(b.wheel, 1);
-    send(&b, m, sizeof m); /* held, it does not turn on */
+    say(&b, m, sizeof m); /* held, it does not turn on */
     CHECK_EQ(b.wheel, 0);
     finish(&b);
 }
@@ -528,7 +584,7 @@ static void old_versions(void)
     start(&b, &s);
     viewer_destroy(b.viewer);
     CHECK_EQ(viewer_create(&b.host, b.picture, NULL, &b.viewer), 0);
-    send(&b, "RFB 003.003\n\0", 13);
+    say(&b, "RFB 003.003\n\0", 13);
     CHECK_EQ(b.viewer->state, VIEWER_RUNNING);
     CHECK_EQ(b.viewer->out.len, 12 + 4 + 24 + 2);
     viewer_destroy(b.viewer);
@@ -551,11 +607,11 @@ static void fences_and_continuous_updates(void)
     send_encodings(&b, encodings, 3);
     CHECK_EQ(b.viewer->out.len, 9 + 1);
     b.viewer->out.len = 0;
-    send(&b, "\xf8\0\0\0\x80\0\0\xff\3abc", 12);
+    say(&b, "\xf8\0\0\0\x80\0\0\xff\3abc", 12);
     CHECK_EQ(b.viewer->out.len, 12);
     CHECK(!memcmp(b.viewer->out.data + 4, "\0\0\0\7\3abc", 8));
     b.viewer->out.len = 0;
-    send(&b, on, sizeof on);
+    say(&b, on, sizeof on);
     for (unsigned i = 0; i < 3; i++) { /* without asking */
         fill(&s, (struct rect){0, 0, 64, 64}, 2);
         CHECK(look(&b, &s));
@@ -612,9 +668,44 @@ static void web_sockets(void)
     buf_free(&out);
 }
 
+static void on_conn(void *ctx, uint32_t events)
+{
+    (void)ctx, (void)events;
+}
+
+static void nothing_follows_a_farewell(void)
+{
+    static const uint8_t farewell[] = "\x88\x82\0\0\0\0\x03\xe8";
+    struct buf data = {0};
+    struct conn conn = {0};
+    struct loop *loop;
+    uint8_t got[64];
+    int fd[2];
+
+    CHECK_EQ(loop_create(&loop), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    CHECK_EQ(conn_open(&conn, loop, fd[0], true, on_conn, NULL), 0);
+    conn_put(&conn, (const uint8_t *)"a", 1);
+    CHECK_EQ(write(fd[1], farewell, 8), 8);
+    CHECK_EQ(conn_read(&conn, &data), -EPIPE);
+    conn_put(&conn, (const uint8_t *)"b", 1); /* what was being made when it came */
+    CHECK_EQ(conn_flush(&conn), 0);
+    ssize_t n = read(fd[1], got, sizeof got);
+    CHECK(n == 7 && !memcmp(got,
+                            "\x82\x01"
+                            "a\x88\x02\x03\xe8",
+                            7));
+    conn_close(&conn);
+    (void)close(fd[1]);
+    loop_destroy(loop);
+    buf_free(&data);
+}
+
 TAP_MAIN(TAP_CASE(every_viewer_sees_the_picture), TAP_CASE(changes_within_an_update),
          TAP_CASE(nothing_new_costs_nothing), TAP_CASE(scrolling_text_is_copied),
+         TAP_CASE(text_goes_in_columns), TAP_CASE(what_is_no_colour_changes_nothing),
          TAP_CASE(text_is_drawn), TAP_CASE(pixels_of_every_depth), TAP_CASE(a_screenshot_is_a_png),
          TAP_CASE(keys_by_their_characters), TAP_CASE(keys_by_their_places), TAP_CASE(the_pointer),
          TAP_CASE(what_the_protocol_does_not_have), TAP_CASE(old_versions),
-         TAP_CASE(fences_and_continuous_updates), TAP_CASE(web_sockets))
+         TAP_CASE(fences_and_continuous_updates), TAP_CASE(web_sockets),
+         TAP_CASE(nothing_follows_a_farewell))

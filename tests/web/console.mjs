@@ -153,8 +153,9 @@ await main(async (host, browser) => {
     writeFileSync(join(host.root, "datastores/datastore1/echo.iso"), Buffer.concat([ECHO, Buffer.alloc((1 << 20) - ECHO.length)]));
     await createVm(page, host, "echo", { disk: "0", iso: "[datastore1] echo.iso", start: true });
     await console_(page);
+    await page.getByRole("radio", { name: "Serial port" }).check();
     await connected(page);
-    await eventually(async () => (({ lit }) => lit > 4 && lit < 200)(await look(page)), "the guest does not begin", 40);
+    await eventually(async () => (await serialText(page)).trim().endsWith(">"), "the guest does not begin", 40);
     let seen = ">";
     for (const [text, layout, means] of [['a "{X}|~\\\\_^`', "us", 'a "{X}|~\\\\_^`'], ["zy-", "de", "yz/"]]) { // a BIOS keeps 15 keys for its programs
       await page.getByRole("radio", { name: "Screen" }).check();
@@ -163,7 +164,7 @@ await main(async (host, browser) => {
       await page.getByRole("radio", { name: "Serial port" }).check();
       await connected(page);
       seen += means;
-      await eventually(async () => (await serialText(page)).includes(seen), `it is not ${seen}`, 40);
+      await eventually(async () => (await serialText(page)).includes(seen), `it is not ${seen}`, 40).catch(async (e) => { throw new Error(`${e.message} but ${await serialText(page)}`); });
     }
     await picture(page, "serial");
   });

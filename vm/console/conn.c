@@ -54,6 +54,8 @@ int conn_read(struct conn *conn, struct buf *data)
 
 void conn_put(struct conn *conn, const uint8_t *data, size_t len)
 {
+    if (conn->web && (conn->ws.closed || conn->ended))
+        return; /* nothing follows a farewell (RFC 6455, 5.5.1) */
     if (conn->web && len)
         websock_put(&conn->out, data, len);
     else

@@ -25,6 +25,7 @@ void conn_close(struct conn *conn); /* accepts one that is not open */
 /* Appends what has come, at most CONN_READ_MAX. -EAGAIN: nothing; -EPIPE: it has ended; others: it
  * failed. */
 int conn_read(struct conn *conn, struct buf *data);
+/* After a WebSocket's farewell, ours or the peer's, it is lost. */
 void conn_put(struct conn *conn, const uint8_t *data, size_t len);
 /* A WebSocket's farewell; reading ends. */
 void conn_end(struct conn *conn);

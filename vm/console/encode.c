@@ -80,7 +80,7 @@ int encoder_create(struct encoder **ret_encoder)
         free(e);
         return -ENOMEM;
     }
-    e->level = ENCODE_LEVEL;
+    e->level = ENCODE_LEVEL_ANY;
     encoder_set_format(e, &pixel_format_usual);
     *ret_encoder = e;
     return 0;
@@ -192,39 +192,46 @@ uint8_t *encode_tpixels(const struct encoder *encoder, const uint32_t *pixels, u
     return to;
 }
 
-static int stream_begin(struct encoder *e, unsigned stream)
+static uint8_t *deflate_room(z_stream *z, struct buf *out)
+{
+    z->next_out = buf_grow(out, DEFLATE_STEP);
+    z->avail_out = z->next_out ? DEFLATE_STEP : 0;
+    return z->next_out;
+}
+
+/* At `level` from here on. Input that zlib had by then would still be packed at the old one. */
+static int stream_begin(struct encoder *e, unsigned stream, int level, struct buf *out)
 {
     z_stream *z = &e->stream[stream].z;
 
-    if (e->stream[stream].ready)
-        return 0;
-    if (deflateInit(z, e->level) != Z_OK)
+    z->avail_in = 0;
+    if (!e->stream[stream].ready && deflateInit(z, level) != Z_OK)
         return -ENOMEM;
+    if (e->stream[stream].ready && e->stream[stream].level != level) {
+        if (!deflate_room(z, out))
+            return -ENOMEM;
+        (void)deflateParams(z, level, Z_DEFAULT_STRATEGY);
+        out->len -= z->avail_out;
+    }
     e->stream[stream].ready = true;
-    e->stream[stream].level = e->level;
+    e->stream[stream].level = level;
     return 0;
 }
 
-int encode_deflate(struct encoder *encoder, unsigned stream, const uint8_t *data, size_t len,
-                   struct buf *out)
+int encode_deflate(struct encoder *encoder, unsigned stream, int level, const uint8_t *data,
+                   size_t len, struct buf *out)
 {
-    int rc = stream_begin(encoder, stream);
     z_stream *z = &encoder->stream[stream].z;
+    int rc = stream_begin(encoder, stream,
+                          encoder->level != ENCODE_LEVEL_ANY ? encoder->level : level, out);
 
     if (rc < 0)
         return rc;
     z->next_in = (uint8_t *)data;
     z->avail_in = (unsigned)len;
     do {
-        uint8_t *room = buf_grow(out, DEFLATE_STEP);
-        if (!room)
+        if (!deflate_room(z, out))
             return -ENOMEM;
-        z->next_out = room;
-        z->avail_out = DEFLATE_STEP;
-        if (encoder->stream[stream].level != encoder->level) {
-            encoder->stream[stream].level = encoder->level;
-            (void)deflateParams(z, encoder->level, Z_DEFAULT_STRATEGY);
-        }
         (void)deflate(z, Z_SYNC_FLUSH);
         out->len -= z->avail_out;
     } while (!z->avail_out);
@@ -259,6 +266,17 @@ void encode_head(struct buf *out, struct rect rect, int32_t encoding)
     rfb_put_be16(out, (uint16_t)rect.width);
     rfb_put_be16(out, (uint16_t)rect.height);
     rfb_put_be32(out, (uint32_t)encoding);
+}
+
+void encode_pieces(enum rfb_encoding encoding, const uint32_t *pixels, uint32_t stride,
+                   struct rect rect, uint32_t *ret_width, uint32_t *ret_height)
+{
+    uint32_t column = encoding == RFB_TIGHT ? encode_tight_column(pixels, stride, rect) : 0;
+
+    *ret_width = MIN(rect.width, column ? column : (uint32_t)ENCODE_WIDTH_MAX);
+    *ret_height = ENCODE_AREA_MAX / *ret_width;
+    if (!column && *ret_height > 64)
+        *ret_height &= ~63u; /* whole tiles of ZRLE */
 }
 
 int encode_rect(struct encoder *encoder, enum rfb_encoding encoding, const uint32_t *pixels,

@@ -31,14 +31,14 @@ enum {
     ENCODE_AREA_MAX = 128 << 10, /* pixels of one rectangle */
     ENCODE_WIDTH_MAX = 2048,     /* of Tight */
     ENCODE_TIGHT_STREAMS = 4,
-    ENCODE_LEVEL = 6, /* of zlib, when the viewer does not say */
+    ENCODE_LEVEL_ANY = -1, /* of zlib: the viewer does not say */
 };
 
 struct encoder {
     struct pixel_format format;
     bool direct;  /* the format is the usual one */
     bool may_cut; /* one rectangle may become several, the viewer is told when it was the last */
-    int level;    /* zlib's */
+    int level;    /* zlib's, or ENCODE_LEVEL_ANY */
     uint8_t *raw; /* room for one rectangle before compression */
     struct {
         z_stream z;
@@ -56,6 +56,9 @@ void encoder_set_format(struct encoder *encoder, const struct pixel_format *form
  */
 int encode_rect(struct encoder *encoder, enum rfb_encoding encoding, const uint32_t *pixels,
                 uint32_t stride, struct rect rect, struct buf *out);
+/* How large the pieces are that a rectangle is best cut into; each can be encoded. */
+void encode_pieces(enum rfb_encoding encoding, const uint32_t *pixels, uint32_t stride,
+                   struct rect rect, uint32_t *ret_width, uint32_t *ret_height);
 void encode_head(struct buf *out, struct rect rect, int32_t encoding);
 
 /* For the encodings' own files. */
@@ -69,13 +72,16 @@ uint8_t *encode_cpixels(const struct encoder *encoder, const uint32_t *pixels, u
                         uint8_t *to);
 uint8_t *encode_tpixels(const struct encoder *encoder, const uint32_t *pixels, uint32_t count,
                         uint8_t *to);
-/* Through zlib, to the end of a block. */
-int encode_deflate(struct encoder *encoder, unsigned stream, const uint8_t *data, size_t len,
-                   struct buf *out);
+/* Through zlib, to the end of a block. `level`: what suits such data, if the viewer does not say.
+ */
+int encode_deflate(struct encoder *encoder, unsigned stream, int level, const uint8_t *data,
+                   size_t len, struct buf *out);
 int encode_zrle(struct encoder *encoder, const uint32_t *pixels, uint32_t stride, struct rect rect,
                 struct buf *out);
 int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t stride, struct rect rect,
                  struct buf *out);
+/* The width of columns that it should be cut into; 0: it should not. */
+uint32_t encode_tight_column(const uint32_t *pixels, uint32_t stride, struct rect rect);
 
 /* Up to `max` (256 at most) colours in the order of their coming. */
 struct colours {

@@ -19,6 +19,14 @@ enum {
     PALETTE_MAX = 256,
     UNCOMPRESSED = 12, /* fewer bytes go as they are */
     PART = 64,         /* pixels: what is cut is a multiple of that */
+
+    CELL = 8, /* a console's character, pixels */
+    CELL_LINES = 16,
+    CELLS_MIN = 64,
+    CELLS_MAX = 512,        /* that are looked at */
+    COLUMN_LINES_MIN = 192, /* in shorter ones heads and palettes outweigh what is saved */
+    COLUMN_COLOURS_MAX = 16,
+    PHOTOGRAPH_WIDTH = 128, /* zlib sees what is above it: 5 % less */
 };
 
 /* The length in 7, 7 and 8 bits. */
@@ -35,12 +43,14 @@ static int put_data(struct encoder *e, unsigned stream, const uint8_t *end, stru
 {
     cleanup_buf struct buf packed = {0};
     size_t len = (size_t)(end - e->raw);
+    /* A photograph grows no smaller beyond it. */
+    static const int level[] = {[STREAM_FULL] = 3, [STREAM_MONO] = 6, [STREAM_INDEX] = 6};
 
     if (len < UNCOMPRESSED) {
         buf_put(out, e->raw, len);
         return out->failed ? -ENOMEM : 0;
     }
-    int rc = encode_deflate(e, 1 + stream, e->raw, len, &packed);
+    int rc = encode_deflate(e, 1 + stream, level[stream], e->raw, len, &packed);
     if (rc < 0)
         return rc;
     put_length(out, packed.len);
@@ -61,10 +71,10 @@ static void put_palette(const struct encoder *e, unsigned stream, const struct c
 }
 
 /* False: there are too many. */
-static bool collect(const uint32_t *pixels, uint32_t stride, struct rect rect,
+static bool collect(const uint32_t *pixels, uint32_t stride, struct rect rect, unsigned max,
                     struct colours *colours)
 {
-    colours_init(colours, PALETTE_MAX);
+    colours_init(colours, max);
     for (uint32_t y = 0; y < rect.height; y++) {
         const uint32_t *line = pixels + (size_t)y * stride;
         uint32_t last = ~line[0];
@@ -108,7 +118,7 @@ static int encode_one(struct encoder *encoder, const uint32_t *pixels, uint32_t 
 {
     struct colours colours;
     uint8_t *to = encoder->raw;
-    bool few = collect(pixels, stride, rect, &colours);
+    bool few = collect(pixels, stride, rect, PALETTE_MAX, &colours);
     unsigned stream = !few ? STREAM_FULL : colours.count == 2 ? STREAM_MONO : STREAM_INDEX;
 
     if (few && colours.count == 1) {
@@ -221,7 +231,8 @@ int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t strid
     struct pair all;
     int rc = 0;
 
-    if (!encoder->may_cut || pair_of(pixels, stride, rect.width, rect.height, &all)) {
+    if (!encoder->may_cut || rect.width <= PART ||
+        pair_of(pixels, stride, rect.width, rect.height, &all)) {
         encode_head(out, rect, RFB_TIGHT);
         return encode_one(encoder, pixels, stride, rect, out);
     }
@@ -230,4 +241,70 @@ int encode_tight(struct encoder *encoder, const uint32_t *pixels, uint32_t strid
         rc = cut(encoder, pixels + (size_t)y * stride, stride, band, out);
     }
     return rc;
+}
+
+/* --- columns ---
+ *
+ * A screen of text is full of the same characters, but from line to line they lie further apart
+ * than zlib looks back. In columns as wide as a character each is one stretch of bytes, and one
+ * that has been there before is one match: 20 % fewer bytes, in less time. */
+
+/* Of a cell of CELL by CELL_LINES pixels; 0: it is of one colour. */
+static uint64_t cell_hash(const uint32_t *pixels, uint32_t stride)
+{
+    uint64_t hash = 0, differs = 0, pair;
+    uint64_t first = (uint64_t)pixels[0] << 32 | pixels[0];
+
+    for (unsigned y = 0; y < CELL_LINES; y++)
+        for (unsigned x = 0; x < CELL; x += 2) {
+            memcpy(&pair, pixels + (size_t)y * stride + x, sizeof pair);
+            differs |= pair ^ first;
+            hash = (hash ^ pair) * UINT64_C(0x9e3779b97f4a7c15);
+            hash ^= hash >> 29;
+        }
+    return differs ? hash | 1 : 0;
+}
+
+/* Whether what is not empty of it are cells that come again: so many of them are looked at. */
+static bool of_cells(const uint32_t *pixels, uint32_t stride, struct rect rect)
+{
+    uint64_t seen[2 * CELLS_MAX] = {0};
+    uint32_t columns = rect.width / CELL, all = columns * (rect.height / CELL_LINES);
+    uint32_t step = all / CELLS_MAX + 1, cells = 0, distinct = 0;
+
+    for (uint32_t i = 0; i < all; i += step) {
+        uint64_t hash = cell_hash(
+            pixels + (size_t)(i / columns * CELL_LINES) * stride + i % columns * CELL, stride);
+        size_t at = (size_t)(hash >> 32) % ARRAY_SIZE(seen);
+        if (!hash)
+            continue;
+        while (seen[at] && seen[at] != hash)
+            at = (at + 1) % ARRAY_SIZE(seen);
+        distinct += !seen[at];
+        seen[at] = hash;
+        cells++;
+    }
+    return cells >= CELLS_MIN && distinct <= cells - cells / 4;
+}
+
+/* In one line of 16, do more pixels differ from the one before than do not? */
+static bool of_photographs(const uint32_t *pixels, uint32_t stride, struct rect rect)
+{
+    uint32_t differ = 0, all = 0;
+
+    for (uint32_t y = 0; y < rect.height; y += CELL_LINES, all += rect.width - 1)
+        for (uint32_t x = 1; x < rect.width; x++)
+            differ += pixels[(size_t)y * stride + x] != pixels[(size_t)y * stride + x - 1];
+    return differ > all / 2;
+}
+
+uint32_t encode_tight_column(const uint32_t *pixels, uint32_t stride, struct rect rect)
+{
+    struct colours colours;
+
+    if (rect.height < COLUMN_LINES_MIN)
+        return 0;
+    if (collect(pixels, stride, rect, COLUMN_COLOURS_MAX, &colours))
+        return !of_cells(pixels, stride, rect) ? 0 : colours.count == 2 ? 2 * CELL : CELL;
+    return of_photographs(pixels, stride, rect) ? PHOTOGRAPH_WIDTH : 0;
 }

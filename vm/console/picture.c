@@ -16,6 +16,8 @@ enum {
     TABLE_BITS = 13,    /* of the table from hash to line; SURFACE_SIDE_MAX lines at most */
 };
 
+#define HASH_FACTOR UINT64_C(0x9e3779b97f4a7c15)
+
 int picture_create(struct picture **ret_picture)
 {
     struct picture *p = calloc(1, sizeof *p);
@@ -31,7 +33,7 @@ static void free_pixels(struct picture *p)
     free(p->pixels);
     free(p->hash);
     free(p->seen);
-    free(p->line);
+    free(p->room);
 }
 
 void picture_destroy(struct picture *picture)
@@ -43,7 +45,7 @@ void picture_destroy(struct picture *picture)
     free(picture);
 }
 
-/* Black; the last line of `pixels` and `line` have room to be compared in whole tiles. */
+/* Black. */
 static int resize(struct picture *p, uint32_t width, uint32_t height)
 {
     struct picture next = {.width = width, .height = height};
@@ -51,8 +53,8 @@ static int resize(struct picture *p, uint32_t width, uint32_t height)
     next.pixels = calloc((size_t)width * height, sizeof *next.pixels);
     next.hash = calloc(height, sizeof *next.hash);
     next.seen = calloc(height, sizeof *next.seen);
-    next.line = calloc(width, sizeof *next.line);
-    if (!next.pixels || !next.hash || !next.seen || !next.line ||
+    next.room = calloc(width, sizeof *next.room);
+    if (!next.pixels || !next.hash || !next.seen || !next.room ||
         damage_resize(&p->damage, width, height) < 0) {
         free_pixels(&next);
         return -ENOMEM;
@@ -68,29 +70,32 @@ static uint32_t *line_of(const struct picture *p, uint32_t y)
     return p->pixels + (size_t)y * p->width;
 }
 
-static bool line_is_same(const struct picture *p, uint32_t y)
+static uint64_t mix(uint64_t lane, const uint32_t *at)
 {
-    return !memcmp(p->line, line_of(p, y), p->width * sizeof *p->line);
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    lane = (lane ^ word) * HASH_FACTOR;
+    return lane ^ lane >> 29;
 }
 
-/* Four lanes, so that the multiplications overlap. Any odd constants serve. */
+/* Four lanes, so that the multiplications overlap. Any odd factor serves. */
 static uint64_t hash_line(const uint32_t *line, uint32_t width)
 {
-    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t lane[4] = {1, 2, 3, 4}, tail = 0;
+    uint64_t a = 1, b = 2, c = 3, d = 4;
     uint32_t x = 0;
 
-    for (; x + 8 <= width; x += 8)
-        for (unsigned i = 0; i < 4; i++) {
-            uint64_t word;
-            memcpy(&word, line + x + 2 * i, sizeof word);
-            lane[i] = (lane[i] ^ word) * k;
-            lane[i] ^= lane[i] >> 29;
-        }
+    for (; x + 8 <= width; x += 8) {
+        a = mix(a, line + x);
+        b = mix(b, line + x + 2);
+        c = mix(c, line + x + 4);
+        d = mix(d, line + x + 6);
+    }
+    uint64_t lane[4] = {a, b, c, d}, tail = 0;
     for (; x < width; x++)
-        tail = (tail ^ line[x]) * k;
+        tail = (tail ^ line[x]) * HASH_FACTOR;
     for (unsigned i = 0; i < 4; i++)
-        tail = (tail ^ lane[i]) * k ^ lane[i] >> 31;
+        tail = (tail ^ lane[i]) * HASH_FACTOR ^ lane[i] >> 31;
     return tail;
 }
 
@@ -101,11 +106,9 @@ bool picture_same(struct picture *picture, const struct display_surface *surface
     if (surface_width(surface) != p->width || surface_height(surface) != p->height)
         return false;
     p->phase = (p->phase + 3) % SAMPLE; /* neighbours are not looked at one after the other */
-    for (uint32_t y = p->phase; y < p->height; y += SAMPLE) {
-        surface_line(surface, y, p->line);
-        if (!line_is_same(p, y))
+    for (uint32_t y = p->phase; y < p->height; y += SAMPLE)
+        if (!surface_line_is(surface, y, line_of(p, y), p->room))
             return false;
-    }
     return true;
 }
 
@@ -115,12 +118,12 @@ static uint32_t see(struct picture *p, const struct display_surface *surface)
     uint32_t changed = 0;
 
     for (uint32_t y = 0; y < p->height; y++) {
-        surface_line(surface, y, p->line);
         p->seen[y] = p->hash[y];
-        if (line_is_same(p, y))
+        if (surface_line_is(surface, y, line_of(p, y), p->room))
             continue;
-        p->seen[y] = hash_line(p->line, p->width);
-        changed++;
+        surface_line(surface, y, p->room);
+        p->seen[y] = hash_line(p->room, p->width);
+        changed += p->seen[y] != p->hash[y];
     }
     return changed;
 }
@@ -212,47 +215,52 @@ static void scroll(struct picture *p)
     p->scroll = s;
 }
 
-/* Takes a line over and marks its tiles that are new. */
-static bool take_line(struct picture *p, uint32_t y)
+/* Takes a line over and marks its tiles that are new. It is read anew, so that it is what it is;
+ * what changes in others from now on is the next look's. */
+static void take_line(struct picture *p, const struct display_surface *surface, uint32_t y)
 {
-    uint32_t *old = line_of(p, y);
+    uint32_t *old = line_of(p, y), *next = p->room;
 
-    if (line_is_same(p, y))
-        return false;
-    for (uint32_t x = 0; x < p->width; x += DAMAGE_TILE)
-        if (memcmp(p->line + x, old + x, MIN(p->width - x, (uint32_t)DAMAGE_TILE) * sizeof *old))
-            damage_tile(&p->damage, x / DAMAGE_TILE, y / DAMAGE_TILE);
-    memcpy(old, p->line, p->width * sizeof *old);
-    p->hash[y] = hash_line(old, p->width);
-    return true;
+    surface_line(surface, y, next);
+    for (uint32_t x = 0; x < p->width; x += DAMAGE_TILE) {
+        size_t len = MIN(p->width - x, (uint32_t)DAMAGE_TILE) * sizeof *old;
+        if (!memcmp(next + x, old + x, len))
+            continue;
+        damage_tile(&p->damage, x / DAMAGE_TILE, y / DAMAGE_TILE);
+        memcpy(old + x, next + x, len);
+    }
+    p->hash[y] = hash_line(next, p->width);
+}
+
+/* Of another size: all black, but nobody has been shown that. */
+static int begin_anew(struct picture *p, uint32_t width, uint32_t height)
+{
+    int rc = resize(p, width, height);
+
+    for (uint32_t y = 0; y < height && rc == 0; y++)
+        p->hash[y] = hash_line(line_of(p, y), width);
+    return rc;
 }
 
 int picture_look(struct picture *picture, const struct display_surface *surface)
 {
     struct picture *p = picture;
     uint32_t width = surface_width(surface), height = surface_height(surface);
-    bool changed = false;
+    bool resized = width != p->width || height != p->height;
+    int rc = resized ? begin_anew(p, width, height) : 0;
 
-    p->resized = width != p->width || height != p->height;
-    if (p->resized) {
-        int rc = resize(p, width, height);
-        if (rc < 0)
-            return rc;
-        p->resized = true;
-        for (uint32_t y = 0; y < height; y++)
-            p->hash[y] = hash_line(line_of(p, y), width);
-    }
+    if (rc < 0)
+        return rc;
+    p->resized = resized;
     p->scroll = (struct picture_scroll){0};
     damage_clear(&p->damage);
-    if (!p->resized && see(p, surface) >= SCROLL_LINES)
+    uint32_t changed = see(p, surface);
+    if (!resized && changed >= SCROLL_LINES)
         scroll(p);
-    for (uint32_t y = 0; y < height; y++) {
-        if (!p->resized && p->seen[y] == p->hash[y])
-            continue; /* what changes from now on is the next look's */
-        surface_line(surface, y, p->line);
-        changed |= take_line(p, y);
-    }
-    if (p->resized)
+    for (uint32_t y = 0; y < height && changed; y++)
+        if (p->seen[y] != p->hash[y])
+            take_line(p, surface, y);
+    if (resized)
         damage_all(&p->damage);
-    return changed || p->resized || p->scroll.height;
+    return changed || resized;
 }

@@ -26,7 +26,7 @@ struct picture {
 
     /* private */
     uint64_t *hash, *seen; /* of each line: as it is in `pixels`, as the look sees it */
-    uint32_t *line;
+    uint32_t *room;        /* for one line */
     unsigned phase;
 };
 

@@ -22,7 +22,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { LOOK_MIN_MS = 30, LOOK_MAX_MS = 250, TYPE_MS = 10, STREAMS_MAX = 16 };
+enum { LOOK_MIN_MS = 40, LOOK_MAX_MS = 500, TYPE_MS = 10, STREAMS_MAX = 16 };
 
 /* One connection of a viewer. */
 struct looker {
@@ -149,7 +149,7 @@ static void refresh(struct rfb *rfb, bool whole)
     if (changed || rfb->look_soon)
         rfb->interval_ms = LOOK_MIN_MS;
     else
-        rfb->interval_ms = MIN(rfb->interval_ms + rfb->interval_ms / 4, (unsigned)LOOK_MAX_MS);
+        rfb->interval_ms = MIN(rfb->interval_ms * 2, (unsigned)LOOK_MAX_MS);
     rfb->look_soon = false;
     rfb->looked_at = clock_now();
 }

@@ -14,7 +14,7 @@ enum {
     RFB_CHALLENGE_LEN = 16,
     RFB_PIXEL_FORMAT_LEN = 16,
     RFB_RECT_HEAD_LEN = 12,
-    RFB_RECTS_MAX = 0xfff0,  /* in one update */
+    RFB_RECTS_MAX = 0xe000,  /* in one update, before the last one is cut to pieces */
     RFB_RECTS_OPEN = 0xffff, /* as many as come before LastRect */
 };
 

@@ -158,13 +158,13 @@ bool viewer_waits(const struct viewer *viewer)
 
 /* --- an update --- */
 
-/* In pieces that an encoder takes. */
 static int add_rect(struct viewer *v, struct rect r)
 {
-    uint32_t width = MIN(r.width, (uint32_t)ENCODE_WIDTH_MAX);
-    uint32_t height = ENCODE_AREA_MAX / width;
+    const struct picture *p = v->picture;
+    uint32_t width, height;
 
-    height = height > 64 ? height & ~63u : height; /* whole tiles of ZRLE */
+    encode_pieces(v->encoding, p->pixels + (size_t)r.y * p->width + r.x, p->width, r, &width,
+                  &height);
     for (uint32_t y = 0; y < r.height; y += height)
         for (uint32_t x = 0; x < r.width; x += width) {
             if (v->rect_count == v->rect_room) {
