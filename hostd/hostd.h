@@ -27,6 +27,7 @@ struct hostd {
     struct events *events;
     struct inventory *inventory;
     struct datastore_watch *datastore_watch;
+    struct log_trim *log_trim;
     struct autostart *autostart;
     struct maintenance *maintenance;
     struct nfc_leases *leases;

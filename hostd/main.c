@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "base/parse_num.h"
 #include "hostd/api/collector.h"
+#include "hostd/diag/log_trim.h"
 #include "hostd/event/event.h"
 #include "hostd/hostd.h"
 #include "hostd/model/datastore_watch.h"
@@ -119,6 +120,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     if (rc == 0)
         rc = datastore_watch_create(hostd, &hostd->datastore_watch);
     if (rc == 0)
+        rc = log_trim_create(hostd, &hostd->log_trim);
+    if (rc == 0)
         rc = collector_init(&hostd->api);
     if (rc == 0)
         rc = view_init(&hostd->api);
@@ -167,6 +170,7 @@ static void stop(struct process *process)
     autostart_destroy(hostd->autostart);
     maintenance_destroy(hostd->maintenance);
     perf_destroy(hostd->perf);
+    log_trim_destroy(hostd->log_trim);
     datastore_watch_destroy(hostd->datastore_watch);
     inventory_destroy(hostd->inventory);
     events_destroy(hostd->events);

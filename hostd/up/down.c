@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ending a host, whether or not hostd runs: VMs are asked by their keepers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/loop.h"
+#include "base/range.h"
 #include "hostd/up/rootdir.h"
 #include "hostd/up/up.h"
 #include "vm/process/keeper.h"
 
-enum { HOST_STOP_MS = 45000, SHUTDOWN_S = 300, OFF_S = 30 };
+enum { HOST_STOP_MS = 45000, SHUTDOWN_S = 300, OFF_S = 30, KILL_S = 5 };
 
 static int stop_host(pid_t pid, struct err *err)
 {
@@ -30,54 +36,150 @@ static int stop_host(pid_t pid, struct err *err)
     return 0;
 }
 
-/* Waits for KEEPER_ENDED or the end of the connection. */
-static bool wait_for_end(int fd, uint64_t deadline)
-{
-    struct keeper_message m;
+/* A VM that is to end. Its keeper says which process it is, and that process is waited for: a
+ * connection that closes, or was never let in, is not the end of a VM. */
+struct ending {
+    const char *path;
+    int fd;     /* to the keeper; -1: nobody listens */
+    pid_t pid;  /* the keeper's; 0: not said yet */
+    int end_fd; /* its pidfd; -1 */
+};
 
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        uint64_t now = clock_now();
-        if (now >= deadline || poll(&p, 1, (int)((deadline - now) / 1000000) + 1) < 1)
-            return false;
-        int rc = keeper_receive(fd, &m, NULL);
-        if ((rc < 0 && rc != -EAGAIN) || (rc == 0 && m.kind == KEEPER_ENDED))
-            return true;
-    }
+static void know(struct ending *e, pid_t pid)
+{
+    e->pid = pid;
+    e->end_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* A VM to be ended, -1 if it does not run. The connection stays until the end: one that closes with
- * something unread takes what it sent along. */
-static int ask(const char *path, enum down_vms vms)
+static bool has_ended(const struct ending *e)
 {
-    int fd = -1;
+    struct pollfd ended = {.fd = e->end_fd, .events = POLLIN};
 
-    if (keeper_connect(path, &fd) == 0)
-        (void)keeper_send(fd, vms == DOWN_OFF ? KEEPER_STOP : KEEPER_POWER_BUTTON);
-    return fd;
+    return e->pid && (e->end_fd < 0 || poll(&ended, 1, 0) == 1);
+}
+
+/* What the keeper says meanwhile. */
+static void listen_to(struct ending *e)
+{
+    struct keeper_message m;
+    int rc = keeper_receive(e->fd, &m, NULL);
+
+    if (rc == 0 && m.kind == KEEPER_USAGE && !e->pid)
+        know(e, (pid_t)strtol(m.text, NULL, 10));
+    if (rc < 0 && rc != -EAGAIN)
+        e->fd = close_fd(e->fd);
+}
+
+static bool wait_for_end(struct ending *e, uint64_t deadline)
+{
+    uint64_t now;
+
+    while (!has_ended(e) && (e->fd >= 0 || e->pid) && (now = clock_now()) < deadline) {
+        struct pollfd p[2] = {{.fd = e->fd, .events = POLLIN}, {.fd = e->end_fd, .events = POLLIN}};
+        int ms = (int)((deadline - now) / 1000000) + 1;
+        if (poll(p, 2, ms) > 0 && p[0].revents)
+            listen_to(e);
+    }
+    return has_ended(e) || (e->fd < 0 && !e->pid);
+}
+
+static void ask(struct ending *e, enum down_vms vms)
+{
+    if (keeper_connect(e->path, &e->fd) < 0)
+        return;
+    (void)keeper_send(e->fd, KEEPER_USAGE);
+    (void)keeper_send(e->fd, vms == DOWN_OFF ? KEEPER_STOP : KEEPER_POWER_BUTTON);
 }
 
 /* All at once, then one after another until each has ended. */
 static int end_vms(enum down_vms vms, struct err *err)
 {
     uint64_t deadline = clock_now() + (uint64_t)(vms == DOWN_OFF ? OFF_S : SHUTDOWN_S) * 1000000000;
-    unsigned running = 0;
     glob_t found;
 
     if (glob(ROOTDIR_VMS "/*.sock", 0, NULL, &found) != 0)
         return 0;
-    cleanup_free int *fds = calloc(found.gl_pathc, sizeof *fds);
-    for (size_t i = 0; fds && i < found.gl_pathc; i++)
-        fds[i] = ask(found.gl_pathv[i], vms);
-    for (size_t i = 0; fds && i < found.gl_pathc; i++) {
-        running += fds[i] >= 0 && !wait_for_end(fds[i], deadline);
-        (void)close_fd(fds[i]);
+    cleanup_free struct ending *all = calloc(found.gl_pathc, sizeof *all);
+    for (size_t i = 0; all && i < found.gl_pathc; i++) {
+        all[i] = (struct ending){.path = found.gl_pathv[i], .fd = -1, .end_fd = -1};
+        ask(&all[i], vms);
+    }
+    for (size_t i = 0; all && i < found.gl_pathc; i++) {
+        (void)wait_for_end(&all[i], deadline);
+        (void)close_fd(all[i].fd);
+        (void)close_fd(all[i].end_fd);
     }
     globfree(&found);
-    if (!fds)
-        return err_sys(err, -ENOMEM, "VMs");
+    return all ? 0 : err_sys(err, -ENOMEM, "VMs");
+}
+
+/* --- what is left --- */
+
+static bool is_keeper_here(const char *pid, const char *here)
+{
+    char path[64], text[PATH_MAX];
+    cleanup_buf struct buf name = {0};
+
+    (void)snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
+    if (file_load(AT_FDCWD, path, 64, &name, NULL) < 0 ||
+        strncmp(buf_cstr(&name), "socle-keeper\n", 13) != 0)
+        return false;
+    (void)snprintf(path, sizeof path, "/proc/%.16s/cwd", pid);
+    ssize_t n = readlink(path, text, sizeof text - 1);
+    text[MAX(n, 0)] = '\0';
+    return n > 0 && !strcmp(text, here);
+}
+
+/* Of all keepers of this host, whether or not somebody still finds their sockets: `each` for their
+ * ids; how many. */
+static unsigned each_keeper(void (*each)(void *ctx, pid_t pid), void *ctx)
+{
+    char here[PATH_MAX];
+    unsigned count = 0;
+    glob_t found;
+
+    if (!getcwd(here, sizeof here) || glob("/proc/[1-9]*", GLOB_NOSORT, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *pid = found.gl_pathv[i] + strlen("/proc/");
+        if (!is_keeper_here(pid, here))
+            continue;
+        each(ctx, (pid_t)strtol(pid, NULL, 10));
+        count++;
+    }
+    globfree(&found);
+    return count;
+}
+
+/* The VM goes with its keeper. */
+static void kill_one(void *ctx, pid_t pid)
+{
+    uint64_t deadline = clock_now() + (uint64_t)KILL_S * 1000000000;
+    struct ending e = {.fd = -1};
+
+    (void)ctx;
+    know(&e, pid);
+    (void)fprintf(stderr, "socle down: process %d did not end by itself; it is killed\n", (int)pid);
+    (void)kill(pid, SIGKILL);
+    (void)wait_for_end(&e, deadline);
+    (void)close_fd(e.end_fd);
+}
+
+static void name_one(void *ctx, pid_t pid)
+{
+    buf_printf(ctx, "%s%d", ((struct buf *)ctx)->len ? ", " : "", (int)pid);
+}
+
+static int look_for_left(enum down_vms vms, struct err *err)
+{
+    cleanup_buf struct buf pids = {0};
+
+    if (vms == DOWN_OFF)
+        (void)each_keeper(kill_one, NULL);
+    unsigned running = each_keeper(name_one, &pids);
     return running
-               ? err_set(err, -ETIMEDOUT, "%u VMs run still; --vms off switches them off", running)
+               ? err_set(err, -ETIMEDOUT, "%u VMs run still (processes %s)%s", running,
+                         buf_cstr(&pids), vms == DOWN_OFF ? "" : "; --vms off switches them off")
                : 0;
 }
 
@@ -90,5 +192,7 @@ int down_run(const char *root, enum down_vms vms, struct err *err)
         rc = stop_host(holder, err);
     if (rc == 0 && vms != DOWN_LEAVE)
         rc = end_vms(vms, err);
+    if (rc == 0 && vms != DOWN_LEAVE)
+        rc = look_for_left(vms, err);
     return rc;
 }

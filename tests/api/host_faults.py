@@ -12,13 +12,16 @@ usage: host_faults.py BUILD [SCENARIO...]
 import os
 import shutil
 import signal
+import socket
+import struct
 import sys
+import threading
 import urllib.error
 import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from client import Client, connect, create, disk, events_of, vm_spec, vmm_of  # noqa: E402
+from client import Client, connect, create, disk, events_of, reconnect, vm_spec, vmm_of  # noqa: E402
 from host import Host, Tap, context, eventually  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
 from pyVmomi import vim  # noqa: E402
@@ -225,10 +228,106 @@ def datastores(tap, host, client):
         small.umount()
 
 
+class OldKeeper(threading.Thread):
+    """A keeper of another build: `version` 0 says none and hangs up at what it does not know, a newer one has
+    longer messages. Its VM is nothing but its socket."""
+    RUNNING, ENDED, CHANGED, STOP, CHANGE, CONSOLE = 2, 3, 5, 8, 13, 17
+    LAYOUT = struct.Struct("=IIqQQ512s")
+
+    def __init__(self, path, version, more=b""):
+        super().__init__(daemon=True)
+        self.path, self.version, self.more, self.kinds = path, version, more, []
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(path)
+        self.listener.listen(8)
+        self.start()
+
+    def send(self, link, kind, value=0, token=0, text=""):
+        link.send(self.LAYOUT.pack(kind, value, 1, 0, token, text.encode()) + self.more)
+
+    def run(self):
+        while True:
+            link, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(link,), daemon=True).start()
+
+    def serve(self, link):
+        self.send(link, self.RUNNING, token=self.version)
+        while message := link.recv(4096):
+            kind, _, _, _, token, _ = self.LAYOUT.unpack(message[:self.LAYOUT.size])
+            self.kinds.append(kind)
+            if kind > self.CONSOLE and not self.version:
+                break
+            if kind == self.CHANGE:
+                self.send(link, self.CHANGED, 22, token, "it can not")
+            if kind == self.STOP:
+                os.unlink(self.path)
+                self.send(link, self.ENDED, 2)
+                break
+        link.close()
+
+
+def builds(tap, host, client):
+    """Keepers of an older and of a newer build: their VMs run, and what they can not do is said."""
+    vms = [make(client, vm_spec(name)) for name in ("older", "newer")]
+    host.stop()
+    keepers = [OldKeeper(os.path.relpath(f"{host.root}/run/vm/{vm._moId}.sock"), version, more)
+               for vm, version, more in zip(vms, (0, 99), (b"", bytes(64)))]
+    host.start()
+    client.__init__(connect(host))
+    older, newer = [client.same(vm) for vm in vms]
+    tap.equal("both run", [eventually(lambda vm=vm: vm.runtime.powerState == "poweredOn") for vm in (older, newer)],
+              [True, True])
+    said = events_of(client, "vim.event.GeneralVmInfoEvent")
+    tap.check("an event says which is of an older build, and what to do",
+              any("older on" in text and "power it off and on" in text for text in said)
+              and not any("newer on" in text for text in said), said)
+    for vm, wants in ((older, True), (newer, False)):
+        task = vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x"))
+        fault = fault_of(lambda task=task: WaitForTask(task))
+        tap.check("what it can not do fails, and why is said", fault and ("older build" in str(task.info.error)) == wants,
+                  task.info.error)
+    snapshot = older.CreateSnapshot_Task("s", "", False, False)
+    fault_of(lambda: WaitForTask(snapshot))
+    tap.check("a snapshot fails as well", snapshot.info.state == "error" and "older build" in str(snapshot.info.error),
+              snapshot.info.error)
+    tap.equal("it still runs", older.runtime.powerState, "poweredOn")
+    tap.check("nothing was asked that it does not know", max(keepers[0].kinds) <= OldKeeper.CONSOLE, keepers[0].kinds)
+    for vm in (older, newer):
+        WaitForTask(vm.PowerOff())
+        WaitForTask(vm.Destroy())
+
+
+def logs(tap, host, client):
+    """A log that has become large makes room, and its writers go on."""
+    for _ in range(6):
+        with open(f"{host.root}/log/front.log", "ab") as file:
+            file.write(b"x" * (5 << 20))
+        os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
+        eventually(lambda: os.path.getsize(f"{host.root}/log/front.log") < 1 << 20, 20)
+    names = sorted(n for n in os.listdir(f"{host.root}/log") if n.startswith("front.log"))
+    tap.equal("four old ones are kept", names, ["front.log"] + [f"front.log.{n}" for n in range(1, 5)])
+    tap.check("and the log is small again", os.path.getsize(f"{host.root}/log/front.log") < 1 << 20)
+    client.__init__(eventually(lambda: reconnect(host)))
+
+
+def down(tap, host, client):
+    """`socle down --vms off` ends every VM, also one whose socket nobody finds any more."""
+    vms = [make(client, vm_spec(f"down{n}")) for n in range(2)]
+    for vm in vms:
+        WaitForTask(vm.PowerOn())
+    host.stop()
+    tap.equal("both go on without the host", len(host.processes("socle-keeper")), 2)
+    os.unlink(f"{host.root}/run/vm/{vms[0]._moId}.sock")
+    done = host.socle("down", "--root", host.root, "--vms", "off")
+    tap.equal("down", done.returncode, 0)
+    tap.check("says whom it had to kill", "killed" in done.stderr, done.stderr)
+    tap.equal("and nobody is left", [host.processes(f"socle-{n}") for n in ("keeper", "vmm", "vmx")], [[], [], []])
+
+
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores], host, client)
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, logs, down], host, client)
 
 
 main()
