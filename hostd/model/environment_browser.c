@@ -97,6 +97,44 @@ static struct vim_ResourceAllocationOption *shares_option(struct arena *arena, i
     return option;
 }
 
+static struct vim_BoolOption *truth(struct arena *arena, bool normal)
+{
+    struct vim_BoolOption *o = VIM_NEW(arena, BoolOption);
+
+    o->supported = true;
+    o->defaultValue = normal;
+    return o;
+}
+
+/* A SATA controller, and the CD drives that stand at it: neither comes or goes while a VM runs. */
+static void add_sata(struct arena *arena, struct vim_VirtualHardwareOption *h)
+{
+    struct vim_VirtualAHCIControllerOption *ahci = VIM_NEW(arena, VirtualAHCIControllerOption);
+    struct vim_VirtualCdromOption *cdrom = VIM_NEW(arena, VirtualCdromOption);
+    struct vim_VirtualCdromIsoBackingOption *iso = VIM_NEW(arena, VirtualCdromIsoBackingOption);
+
+    ahci->type = "VirtualAHCIController";
+    ahci->devices = range(arena, 0, 30, 0);
+    ahci->numSATADisks = range(arena, 0, 30, 0);
+    ahci->numSATACdroms = range(arena, 0, 30, 0);
+    VIM_ADD(arena, &ahci->supportedDevice, "VirtualDisk");
+    VIM_ADD(arena, &ahci->supportedDevice, "VirtualCdrom");
+    VIM_ADD(arena, &h->virtualDeviceOption, (struct vim_VirtualDeviceOption *)(void *)ahci);
+    cdrom->type = "VirtualCdrom";
+    cdrom->controllerType = "VirtualAHCIController";
+    cdrom->autoAssignController = truth(arena, true);
+    cdrom->connectOption = VIM_NEW(arena, VirtualDeviceConnectOption);
+    cdrom->connectOption->startConnected = truth(arena, true);
+    cdrom->connectOption->allowGuestControl = truth(arena, true);
+    iso->type = "VirtualCdromIsoBackingInfo";
+    iso->fileNameExtensions = VIM_NEW(arena, ChoiceOption);
+    struct vim_ElementDescription *extension = VIM_NEW(arena, ElementDescription);
+    extension->key = extension->label = extension->summary = "iso";
+    VIM_ADD(arena, &iso->fileNameExtensions->choiceInfo, extension);
+    VIM_ADD(arena, &cdrom->backingOption, (struct vim_VirtualDeviceBackingOption *)(void *)iso);
+    VIM_ADD(arena, &h->virtualDeviceOption, (struct vim_VirtualDeviceOption *)(void *)cdrom);
+}
+
 static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int version)
 {
     struct vim_VirtualHardwareOption *h = VIM_NEW(arena, VirtualHardwareOption);
@@ -118,7 +156,7 @@ static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int versi
     h->resourceConfigOption = VIM_NEW(arena, ResourceConfigOption);
     h->resourceConfigOption->cpuAllocationOption = shares_option(arena, 2000);
     h->resourceConfigOption->memoryAllocationOption = shares_option(arena, 163840);
-    VIM_EMPTY(&h->virtualDeviceOption);
+    add_sata(arena, h);
     VIM_EMPTY(&h->licensingLimit);
     return h;
 }

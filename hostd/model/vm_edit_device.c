@@ -130,6 +130,14 @@ static bool add_controller(struct editing *e, const struct vim_VirtualController
 
 /* --- drives --- */
 
+/* Of a drive that names none. */
+static int32_t usual_controller(const struct editing *e, const struct vim_VirtualDevice *device)
+{
+    if (!VIM_AS(VirtualCdrom, device))
+        return 1000;
+    return present(e, "sata0") ? 15000 : 200;
+}
+
 /* The name in the dictionary for a drive that is to be at controller and unit; unit -1: any. */
 static bool place(struct editing *e, const struct vim_VirtualDevice *device, char slot[16])
 {
@@ -138,7 +146,8 @@ static bool place(struct editing *e, const struct vim_VirtualDevice *device, cha
         int32_t controller;
         int units;
     } buses[] = {{"scsi", 1000, 16}, {"sata", 15000, 30}, {"nvme", 31000, 15}, {"ide", 200, 2}};
-    int32_t key = device->controllerKey.set ? real_key(e, device->controllerKey.v) : 1000;
+    int32_t key = device->controllerKey.set ? real_key(e, device->controllerKey.v)
+                                            : usual_controller(e, device);
     int unit = device->unitNumber.set ? device->unitNumber.v : -1;
 
     for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {

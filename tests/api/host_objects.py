@@ -298,6 +298,20 @@ def environment(tap, host, client):
     keyboard = [d for d in option.defaultDevice if d.key == 600][0]
     tap.equal("under the keys that clients count on", (keyboard.controllerKey, kinds.count("VirtualIDEController")),
               (300, 2))
+    ahci, cdrom = option.hardwareOptions.virtualDeviceOption[:2]
+    tap.equal("CD drives stand at a SATA controller", (ahci.type, ahci.numSATACdroms.max, cdrom.type, cdrom.controllerType,
+              [g.recommendedCdromController for g in option.guestOSDescriptor[:1]]),
+              (vim.vm.device.VirtualAHCIController, 30, vim.vm.device.VirtualCdrom, vim.vm.device.VirtualAHCIController,
+               [vim.vm.device.VirtualAHCIController]))
+    vm = client.make_vm("drives", "VM Network")
+    spec = vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in (
+        vim.vm.device.VirtualAHCIController(key=-1, busNumber=0),
+        vim.vm.device.VirtualCdrom(key=-2, backing=vim.vm.device.VirtualCdrom.RemotePassthroughBackingInfo(
+            deviceName="", exclusive=False)))])
+    WaitFor(vm.ReconfigVM_Task(spec))
+    tap.equal("one that names no controller, too", [(d.key, d.controllerKey) for d in vm.config.hardware.device
+                                                    if isinstance(d, vim.vm.device.VirtualCdrom)], [(16000, 15000)])
+    WaitFor(vm.Destroy_Task())
     tap.check("shares have a range", option.hardwareOptions.resourceConfigOption.cpuAllocationOption.sharesOption
               .sharesOption.max > 0)
     target = browser.QueryConfigTarget()
