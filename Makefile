@@ -13,7 +13,7 @@ all: build/release/build.ninja ## build into build/release
 	ninja -C build/release
 
 packages: ## install the Debian packages that build, tests and demo need
-	tools/packages.sh build web test lab
+	tools/packages.sh build web test lab suites
 
 demo: build/release/build.ninja ## bring a host up with a Debian VM on it, this terminal at the VM's console
 	@tools/packages.sh build web lab demo
@@ -46,6 +46,9 @@ fuzz: all build/fuzz/build.ninja ## fuzz and compare with random input, each tar
 
 guests: packages all ## Secure Boot, memtest86+, the Debian installer, the firmware test suite; 15 minutes
 	@status=0; for group in $(GUESTS); do tests/lab/run.py build/release $$group || status=1; done; exit $$status
+
+suites: packages all ## the kernel's selftests and stress-ng in 64-bit and 32-bit guests of the software engine; 20 minutes
+	tests/native/suites.py build/release
 
 soak: packages all ## a guest of the software engine at hard work for MINUTES=30, results as the processor's
 	tests/native/soak.py build/release --seconds $$(($(MINUTES) * 60))
@@ -111,4 +114,4 @@ build/fuzz/build.ninja:
 	@tools/packages.sh build fuzz
 	CC=clang meson setup build/fuzz -Dweb=disabled -Dfuzz=true -Db_sanitize=address,undefined
 
-.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak crash-replay crash pictures bench bench-engine bench-transfer bench-page bench-console format install clean help
+.PHONY: all packages demo demo-down check asan tsan clang aarch64 fuzz guests soak suites crash-replay crash pictures bench bench-engine bench-transfer bench-page bench-console format install clean help

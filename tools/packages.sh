@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a purpose needs, and says so; does nothing when they are there.
-#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64, web, demo, clients
+#   tools/packages.sh PURPOSE...      purposes: build, test, lab, fuzz, bench, profile, aarch64, suites, web, demo, clients
 # Needs root or passwordless sudo only when something is missing.
 set -eu
 
@@ -13,6 +13,7 @@ fuzz="clang llvm libclang-rt-14-dev"
 bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux golang-go golang-github-vmware-govmomi-dev"
 profile="linux-perf binutils"
 clients="ansible ansible-core"
+suites="gcc make libc6-dev-i386 lib32gcc-12-dev xz-utils"
 aarch64="gcc-aarch64-linux-gnu"
 
 command -v npm >/dev/null && web="" || web="nodejs npm" # whoever has Node.js from elsewhere keeps it
@@ -27,6 +28,7 @@ for purpose in "$@"; do
     bench) wanted="$wanted $bench" ;;
     profile) wanted="$wanted $profile" ;;
     clients) wanted="$wanted $clients" ;;
+    suites) wanted="$wanted $suites" ;;
     aarch64) wanted="$wanted $aarch64" ;;
     web) wanted="$wanted $web" ;;
     demo) wanted="$wanted $demo" ;;
