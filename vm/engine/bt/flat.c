@@ -259,6 +259,8 @@ bool flat_populate(struct bt_vcpu *vcpu, uint64_t address, uint64_t near)
     uint64_t offset = address - (uintptr_t)flat->tables.at;
     unsigned t = (unsigned)(offset / FLAT_TABLE_SIZE);
     uint32_t slot = (uint32_t)(offset % FLAT_TABLE_SIZE / 8);
+    /* As if it were canonical: a look-up by another traps (jit/emit_flow.c). */
+    near = (uint64_t)((int64_t)(near << 16) >> 16);
     return !has_chunk(&flat->table[t], slot) && add_chunk(flat, t, slot, near);
 }
 

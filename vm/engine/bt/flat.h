@@ -39,8 +39,9 @@
  * code in a code map or in a signal. Untouched parts of a table have no access either (their zeros
  * would be entries); they are filled with empty entries when they are first met.
  *
- * Not exact: a jump to an address that is not canonical, and differs from that of a page with code
- * in bits 62 and 63 alone, arrives there (the factor 4 drops those bits) instead of faulting.
+ * The factor 4 drops bits 62 and 63 of a target. So whoever jumps to an address that the guest has
+ * made asks first whether it is canonical (emit_look_up_any); for all others that are not, either
+ * load of a look-up traps.
  *
  * Who may use which: one table for each of MMU_SPACES address spaces with what user code may
  * access, and one, shared by all of them, with what the supervisor may: pages that are the

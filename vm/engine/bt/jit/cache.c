@@ -150,7 +150,9 @@ static int create(struct bt_vcpu *vcpu, struct jit_cache *cache)
         return -ENOMEM;
     }
     cache->arena = jit_low_map(cache->arena_size);
-    if (!cache->arena)
+    cache->canonical = jit_low_map(JIT_CANONICAL_BYTES);
+    if (!cache->arena || !cache->canonical ||
+        mprotect(cache->canonical + PAGE, JIT_CANONICAL_BYTES - 2 * PAGE, PROT_NONE))
         return -ENOMEM;
     int rc = map_code(cache);
     return rc ? rc : put_stubs(cache, vcpu);
@@ -181,6 +183,8 @@ void jit_cache_destroy(struct jit_cache *cache)
         (void)munmap(cache->run, cache->code_size);
     if (cache->arena)
         (void)munmap(cache->arena, cache->arena_size);
+    if (cache->canonical)
+        (void)munmap(cache->canonical, JIT_CANONICAL_BYTES);
     if (cache->unit)
         (void)munmap(cache->unit, cache->unit_max * sizeof *cache->unit);
     free(cache);
@@ -414,6 +418,7 @@ static int make_unit(struct bt_vcpu *vcpu, struct jit_page *page, unsigned offse
                                  .watched = vcpu->jit.watch != NULL,
                                  .leave = cache->leave,
                                  .miss = cache->miss,
+                                 .canonical = (uint32_t)(uintptr_t)cache->canonical,
                                  .stubs = &cache->stubs};
     memset(node, 0, sizeof *node);
     if (beyond->page) {

@@ -49,6 +49,9 @@ struct jit_cache {
     uint64_t code_ahead, arena_ahead, maps_ahead;
     unsigned maps_max, maps_used;
     uint32_t leave, miss; /* run addresses of the stubs */
+    /* Owned: JIT_CANONICAL_BYTES, of which the first and the last page can be read: indexed by the
+     * upper 16 bits of an address. */
+    uint8_t *canonical;
     struct translate_stubs stubs;
     struct jit_site *trap; /* trap.c's, for instructions that have none */
     void *spare;           /* BLOCK_SINGLE_SIZE bytes, for when the arena is full */
@@ -65,6 +68,8 @@ struct jit_cache {
 enum { JIT_CACHE_TOTAL = 768 << 20, JIT_CACHE_MAX = 96 << 20, JIT_CACHE_MIN = 8 << 20 };
 /* Bytes of code maps that a VM of so many vCPUs needs; 0: too many. */
 uint64_t jit_cache_map_bytes(unsigned cpus);
+
+enum { JIT_CANONICAL_BYTES = 8 << 16 };
 
 /* Memory below 2 GiB, not executable; NULL: none. */
 void *jit_low_map(size_t size);

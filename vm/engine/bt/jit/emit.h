@@ -247,6 +247,7 @@ bool emit_loop(struct emit *t);
 void emit_goto(struct emit *t, int64_t target); /* an offset in the page, or beyond it */
 void emit_far(struct emit *t, int64_t target);  /* likewise, beyond it */
 void emit_look_up(struct emit *t);              /* T1 = the target */
+void emit_look_up_any(struct emit *t);          /* likewise, which may be any value */
 int64_t emit_target(const struct emit *t);      /* of the current instruction, a direct jump */
 
 /* liveness.c: fills in t->lives, backwards. */

@@ -22,6 +22,22 @@ void emit_look_up(struct emit *t)
     t->accessed = true;
 }
 
+/* The look-up traps for addresses that are not canonical, but for those of which four times is
+ * right (flat.h): so the upper 16 bits are asked before, by a load that traps unless all are the
+ * same. */
+void emit_look_up_any(struct emit *t)
+{
+    if (t->word == 8) {
+        encode_rorx(t->e, T2, T1, 48);
+        encode_movzx16(t->e, T2, T2);
+        struct encode_mem word = encode_absolute(t->in->canonical);
+        word.index = T2;
+        word.scale = 3;
+        encode_load32(t->e, T2, word);
+    }
+    emit_look_up(t);
+}
+
 /* What a call (jit.h) stops: of a loop that accesses no memory. */
 static void poll(struct emit *t, int64_t target)
 {
@@ -113,7 +129,7 @@ bool emit_jump(struct emit *t)
     if (t->insn->operand[0].kind != BT_OPERAND_REL) {
         if (!load_target(t))
             return false;
-        emit_look_up(t);
+        emit_look_up_any(t);
         return true;
     }
     if (unreachable(emit_target(t)))
@@ -150,7 +166,7 @@ bool emit_call(struct emit *t)
         emit_push_return(t);
         (void)load_target(t);
     }
-    emit_look_up(t);
+    emit_look_up_any(t);
     return true;
 }
 
@@ -161,7 +177,7 @@ bool emit_return(struct emit *t)
     if (t->insn->size != t->word || beyond & (t->word - 1))
         return false;
     emit_pop_target(t, beyond);
-    emit_look_up(t);
+    emit_look_up_any(t);
     return true;
 }
 

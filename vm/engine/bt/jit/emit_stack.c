@@ -139,7 +139,7 @@ static bool pop_run(struct emit *t, unsigned n, bool with_return)
         emit_load_word(t, T1, mem);
     move_stack(t, word * (int)slots);
     if (with_return)
-        emit_look_up(t);
+        emit_look_up_any(t);
     t->skip = slots - 1;
     return true;
 }
@@ -193,7 +193,7 @@ bool emit_give_up_frame(struct emit *t)
         emit_load_word(t, T1, encode_at(T2, word * (int)n));
     move_stack(t, word * (int)slots);
     if (with_return)
-        emit_look_up(t);
+        emit_look_up_any(t);
     t->skip = slots;
     return true;
 }

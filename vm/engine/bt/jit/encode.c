@@ -131,6 +131,11 @@ void encode_movzx8(struct encode *e, unsigned dst, unsigned src)
     two_bytes(e, 0xb6, src & 8 ? 1 : 0, dst, NULL, src);
 }
 
+void encode_movzx16(struct encode *e, unsigned dst, unsigned src)
+{
+    two_bytes(e, 0xb7, src & 8 ? 1 : 0, dst, NULL, src);
+}
+
 void encode_store(struct encode *e, struct encode_mem mem, unsigned reg)
 {
     with_mem(e, 0x89, 8, reg, mem, 0, 0);

@@ -66,6 +66,7 @@ void encode_add(struct encode *e, unsigned dst, unsigned src);
 void encode_sub(struct encode *e, unsigned dst, unsigned src);
 void encode_and_imm(struct encode *e, unsigned reg, int32_t mask); /* extended */
 void encode_movzx8(struct encode *e, unsigned dst, unsigned src);
+void encode_movzx16(struct encode *e, unsigned dst, unsigned src);
 void encode_movsxd(struct encode *e, unsigned dst, unsigned src);
 void encode_sar(struct encode *e, unsigned reg, unsigned count);
 void encode_shl32(struct encode *e, unsigned reg, unsigned count);

@@ -372,6 +372,43 @@ static bool refuses(const struct jit_site *site)
     return unit->refuse && site->offset == unit->offset;
 }
 
+/* Of the jump whose look-up trapped: the block, at RIP, with the stack as before it. NULL: it is
+ * not known any more. */
+static struct bt_block *before_jump(struct bt_vcpu *vcpu)
+{
+    struct jit_cache *cache = vcpu->jit.cache;
+    const struct jit_unit *unit = jit_cache_find(cache, vcpu->jit.jump);
+    const struct jit_mark *mark = unit ? jit_unit_mark(unit, vcpu->jit.jump) : NULL;
+    struct bt_block *block = NULL;
+
+    /* What is done at once with the return in front of it goes by without being done again. */
+    for (unsigned at = mark ? mark->offset : PAGE; at + BT_INSN_MAX <= PAGE; at += block->bytes) {
+        const struct jit_page *page = unit->page;
+        block = block_single(vcpu, page->number, at, cache->spare);
+        if (block->op != BT_OP_RET && block->op != BT_OP_CALL && block->op != BT_OP_JMP)
+            continue;
+        if (block->op == BT_OP_RET)
+            vcpu->gpr[CPU_RSP] -= 8 + (uint64_t)(uint32_t)block->step[0].disp;
+        else if (block->op == BT_OP_CALL)
+            vcpu->gpr[CPU_RSP] += 8;
+        vcpu->rip = vcpu->jit.page + at;
+        return block;
+    }
+    return NULL;
+}
+
+/* To where no code can be: the jump itself raises that, by the interpreter. */
+static __attribute__((noinline)) void jump_nowhere(struct bt_vcpu *vcpu)
+{
+    struct bt_block *block = before_jump(vcpu);
+
+    vcpu->jit.jump = 0;
+    if (block)
+        interp_run_block(vcpu, block);
+    else
+        vcpu->rip = vcpu->jit.linear;
+}
+
 /* Translated code has left: where it goes on, or 0: at RIP. *ret_from: the site that wants to know
  * the unit there. */
 static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
@@ -381,6 +418,10 @@ static uint32_t left(struct bt_vcpu *vcpu, struct jit_site **ret_from)
     vcpu->jit.cache->stats.left[site->kind]++;
     switch (site->kind) {
     case JIT_SITE_JUMP:
+        if (is_code64(vcpu) && !segment_canonical(vcpu->jit.linear)) {
+            jump_nowhere(vcpu);
+            return 0;
+        }
         vcpu->rip = vcpu->jit.linear;
         *ret_from = site;
         return 0;

@@ -113,6 +113,7 @@ struct jit_state {
     uint32_t code_seen;      /* gmem's code sequence when the units were last looked at */
     struct jit_cross cross;
     uint64_t bar[2]; /* 32-bit code, by FS and by GS: 0, or what keeps an address from being one */
+    uint64_t jump;   /* run address of the look-up that has trapped; 0: forgotten */
     uint64_t traps;  /* statistics */
 };
 

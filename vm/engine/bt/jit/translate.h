@@ -94,8 +94,9 @@ struct translate_input {
     const struct bt_vcpu *vcpu; /* for the addresses of its fields alone */
     bool watched;               /* by a test, which wants to see the clock read */
     /* Run addresses of the cache's stubs: */
-    uint32_t leave; /* jit.site is set: leave there. T1 is kept as jit.linear */
-    uint32_t miss;  /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
+    uint32_t leave;     /* jit.site is set: leave there. T1 is kept as jit.linear */
+    uint32_t miss;      /* T1 is the target: leaves at a site of kind JIT_SITE_JUMP */
+    uint32_t canonical; /* cache.h: see emit_look_up_any */
     /* NULL, or BT_INSN_MAX bytes: the instruction at `offset` goes on in the next page, and is all
      * that is translated. It holds while that page executes by the code map whose look-up
      * (flat.h) comes to `beyond_sum` for its first byte. */

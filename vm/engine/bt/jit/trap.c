@@ -14,15 +14,19 @@
 #include "vm/engine/bt/jit/cache.h"
 #include "vm/engine/bt/signals.h"
 
-/* The two loads of a jump's look-up (translate.h). */
-static bool is_look_up(const uint8_t *code)
+/* The loads of a jump's look-up (emit_flow.c). */
+static bool is_look_up(const struct jit_cache *cache, const uint8_t *code)
 {
+    static const uint8_t upper[] = {0x46, 0x8b, 0x14, 0xd5};
+    uint32_t canonical = (uint32_t)(uintptr_t)cache->canonical;
     static const uint8_t entry[] = {0x65, 0x67, 0x4e, 0x8b, 0x14, 0xd5, 0, 0, 0};
     static const uint8_t word[] = {0x46, 0x8b, 0x14, 0x95, 0, 0, 0, 0};
 
     if (!memcmp(code, entry, sizeof entry)) /* FLAT_EXEC, FLAT_EXEC32 */
         return code[sizeof entry] == 0x40 || code[sizeof entry] == 0xc0;
-    return !memcmp(code, word, sizeof word);
+    return !memcmp(code, word, sizeof word) ||
+           (!memcmp(code, upper, sizeof upper) &&
+            !memcmp(code + sizeof upper, &canonical, sizeof canonical));
 }
 
 /* The instruction's own, of those two that it has where a loop is there twice. One whose check was
@@ -79,7 +83,8 @@ static bool leave(struct bt_vcpu *vcpu, ucontext_t *context)
     const uint8_t *code = (const uint8_t *)(uintptr_t)run;
 
     vcpu->jit.traps++;
-    if (is_look_up(code)) {
+    if (is_look_up(cache, code)) {
+        vcpu->jit.jump = run;
         regs[REG_RIP] = cache->miss;
         return true;
     }
