@@ -41,6 +41,16 @@ await main(async (host, browser) => {
     check(digest(readFileSync(onHost("iso & more/small disc.iso"))) === digest(data), "another content");
     await picture(page, "files");
   });
+  await step("a file that is dropped is uploaded", async () => {
+    const dropped = await page.evaluateHandle(() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["dropped"], "dropped.txt"));
+      return transfer;
+    });
+    await page.locator("main .drop").dispatchEvent("drop", { dataTransfer: dropped });
+    await file(page, "dropped.txt").waitFor();
+    check(readFileSync(onHost("iso & more/dropped.txt"), "utf8") === "dropped", "another content");
+  });
   await step("it comes back as it went", async () => {
     const coming = page.waitForEvent("download");
     await page.getByRole("link", { name: "small disc.iso" }).click();

@@ -32,6 +32,7 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Power on" }).click();
     for (const p of [page, other]) await p.getByRole("region", { name: "Question" }).getByRole("button", { name: /copied/i }).waitFor();
     await page.locator(".page-head").getByText("Has a question").waitFor();
+    check((await page.getByRole("button", { name: "Power on" }).count()) === 0, "it can be powered on twice");
     await picture(page, "question");
   });
   await step("answered in one window, it is answered in the other", async () => {

@@ -18,7 +18,7 @@ export function VmQuestion({ vm }: { vm: VmRecord }) {
   return (
     <section aria-label="Question">
       <Alert kind="warning" title="It waits for an answer.">
-        <p class="notes">{question.text}</p>
+        <p class="notes">{question.text.replace(/^msg\.[\w.]+:\s*/, "")}</p>
         <p class="table-tools spaced">
           {question.choice.choiceInfo.map((c, i) => (
             <Button key={c.key} kind={i === usual ? "primary" : "secondary"} because={cannot} onClick={() => void attempt("The answer was not taken", () => perform(answer(c.key)))}>{c.summary || c.label || c.key}</Button>

@@ -24,7 +24,7 @@ function Node({ vm, node, current }: { vm: VmRecord; node: VirtualMachineSnapsho
         <span class="grow">
           <strong>{node.name}</strong>{" "}
           <span class="subtle">{time(node.createTime)}, {node.state === "poweredOn" ? "running, with memory" : "disks alone"}{node.quiesced ? ", quiesced" : ""}</span>
-          {node.description && <div class="subtle">{node.description}</div>}
+          {node.description && <div class="subtle description">{node.description}</div>}
         </span>
         <Button small because={cannotRevert} onClick={() => openRevert(vm, node)}>Revert</Button>
         <Menu kind="plain" label={`Actions of ${node.name}`} actions={[

@@ -13,6 +13,7 @@ import { connected } from "../vim/live";
 import { content, logout, user } from "../vim/session";
 import { Login } from "../pages/login";
 import { ConsoleWindow } from "../pages/vm_console";
+import { openHelp } from "./about";
 import { Page } from "./page";
 import { Search } from "./search";
 import { Tasks } from "./tasks";
@@ -51,7 +52,7 @@ function Frame() {
         <span class="grow" />
         <Search />
         <Button kind="plain" icon={dark.value ? "sun" : "moon"} label={dark.value ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
-        <Menu label="User" kind="plain" actions={[{ text: "Log out", icon: "logout", run: () => void logout() }]}>
+        <Menu label="User" kind="plain" actions={[{ text: "Help", icon: "help", run: openHelp }, { text: "Log out", icon: "logout", run: () => void logout() }]}>
           <Icon name="user" /> <span class="wide-text">{user.value?.userName}</span>
         </Menu>
         {!connected.value && <p class="offline" role="status">The host does not answer. Trying again …</p>}

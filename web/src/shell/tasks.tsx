@@ -43,7 +43,7 @@ export const taskColumns: Column<TaskInfo>[] = [
 export function Tasks() {
   const open = useSignal((localStorage.getItem("tasks") ?? (innerWidth < 768 ? "closed" : "open")) === "open");
   // Listing a folder is a task too, which nobody asked for who opened a page.
-  const all = tasks().flatMap((t) => t.info ?? []).filter((t) => !(t.state === "success" && t.descriptionId.endsWith("searchDatastore")));
+  const all = tasks().flatMap((t) => t.info ?? []).filter((t) => !(t.state === "success" && /^SearchDatastore/.test(t.name ?? "")));
   const running = all.filter((t) => t.state === "running" || t.state === "queued").length;
   const toggle = () => {
     open.value = !open.value;

@@ -39,12 +39,14 @@ interface Props {
   danger?: boolean;
   because?: string | false | undefined;
   wide?: boolean;
+  /** There is nothing to cancel. */
+  only?: boolean;
   onConfirm: () => Promise<unknown> | void;
   commands?: Commands;
   children?: ComponentChildren;
 }
 
-export function Dialog({ title, confirm, danger, because, wide, onConfirm, commands, children }: Props) {
+export function Dialog({ title, confirm, danger, because, wide, only, onConfirm, commands, children }: Props) {
   const [busy, setBusy] = useState(false);
   const [failed, setFailed] = useState<string>();
   const submit = async (e: Event) => {
@@ -77,7 +79,7 @@ export function Dialog({ title, confirm, danger, because, wide, onConfirm, comma
       </div>
       <footer class="pf-v6-c-modal-box__footer">
         <Button kind={danger ? "danger" : "primary"} submit busy={busy} because={because}>{confirm}</Button>
-        <Button kind="link" onClick={closeDialog}>Cancel</Button>
+        {!only && <Button kind="link" onClick={closeDialog}>Cancel</Button>}
       </footer>
     </form>
   );

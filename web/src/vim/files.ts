@@ -18,7 +18,9 @@ export async function listFolder(browser: AnyRef, path: string): Promise<FileInf
       sortFoldersFirst: true,
     },
   });
-  return ((await done(task)).result as HostDatastoreBrowserSearchResults | undefined)?.file ?? [];
+  const files = ((await done(task)).result as HostDatastoreBrowserSearchResults | undefined)?.file ?? [];
+  const rank = (f: FileInfo) => Number(f._typeName !== "FolderFileInfo");
+  return files.sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path, undefined, { numeric: true }));
 }
 
 export function fileUrl(datastore: string, path: string): string {

@@ -42,6 +42,7 @@ interface Deed {
 function whyNot(vms: readonly VmRecord[], d: Deed): string | false {
   if (!vms.length) return "No virtual machine is selected.";
   const able = vms.filter((v) => d.in.includes(powerOf(v)!));
+  if (vms.length === 1 && able[0]?.["summary.runtime"]?.question) return "It has a question: answer it first.";
   return able.length ? forbids(able[0], d.privilege) : d.otherwise;
 }
 
