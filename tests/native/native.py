@@ -7,6 +7,7 @@ usage: native.py BUILD GROUP
 The guest and how it is driven are those of tests/lab; what is prepared is kept in BUILD/tests/native.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -77,6 +78,11 @@ def write_file(name, data):
 
 def gone(tap, vm):
     tap.check("no process is left", lab.eventually(lambda: not vm.processes()), vm.processes())
+
+
+def rss_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
 
 def cpu_seconds(pid):
@@ -532,6 +538,18 @@ def idle_viewer(tap):
     tap.match("others who say nothing are in nobody's way", "on", viewer.wait_for(">on"))
     for other in silent:
         other.close()
+    rude = look(port)
+    rude.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    rude.sock.settimeout(2)
+    rude.sock.sendall(struct.pack(">BxHi", 2, 1, -312))  # Fence: each is answered
+    before, sent = rss_kib(pid), 0
+    with contextlib.suppress(TimeoutError):
+        while sent < 64 << 20:
+            sent += rude.sock.send((struct.pack(">B3xIB", 248, 1 << 31, 64) + bytes(64)) * 1000)
+    tap.check("who asks and does not read is not listened to", sent < 64 << 20, sent)
+    tap.check("and costs little memory", rss_kib(pid) - before < 4096, (before, rss_kib(pid)))
+    viewer.type("ly")
+    tap.match("the others go on", "only", viewer.wait_for(">only"))
     vm.kill(signal.SIGTERM)
     tap.equal("the VM ends", vm.end(), lab.STOPPED)
 

@@ -76,7 +76,10 @@ static void watch(struct conn *conn, uint32_t events)
 
 void conn_listen(struct conn *conn, bool on)
 {
-    watch(conn, (on ? EPOLLIN : 0u) | (conn_pending(conn) ? EPOLLOUT : 0u));
+    bool owed =
+        conn->out.len - conn->sent > CONN_OWED_MAX; /* pongs, answers: it asks and does not read */
+
+    watch(conn, (on && !owed ? EPOLLIN : 0u) | (conn_pending(conn) ? EPOLLOUT : 0u));
 }
 
 int conn_flush(struct conn *conn)

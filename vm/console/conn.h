@@ -7,7 +7,11 @@
 #include "base/loop.h"
 #include "vm/console/websock.h"
 
-enum { CONN_READ_MAX = 16 << 10 };
+enum {
+    CONN_READ_MAX = 16 << 10,
+    CONN_OWED_MAX =
+        1 << 20, /* bytes that wait; a peer that leaves more of them is not listened to */
+};
 
 struct conn {
     struct loop_source source; /* owns its fd; not in a loop: not open */

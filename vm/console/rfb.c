@@ -22,7 +22,13 @@
 
 #define MS UINT64_C(1000000)
 
-enum { LOOK_MIN_MS = 40, LOOK_MAX_MS = 500, TYPE_MS = 10, STREAMS_MAX = 16 };
+enum {
+    LOOK_MIN_MS = 40,
+    LOOK_MAX_MS = 500,
+    TYPE_MS = 10,
+    STREAMS_MAX = 16,
+    ANSWERS_MAX = 64 << 10
+};
 
 /* One connection of a viewer. */
 struct looker {
@@ -125,8 +131,8 @@ static int serve(struct looker *l)
         l->viewer->out.len = 0;
         rc = conn_flush(&l->conn);
     }
-    if (rc >= 0)
-        conn_listen(&l->conn, !l->conn.ended);
+    if (rc >= 0) /* what it is answered while it does not read stays with the viewer */
+        conn_listen(&l->conn, !l->conn.ended && l->viewer->out.len < ANSWERS_MAX);
     return l->conn.out.failed ? -ENOMEM : rc;
 }
 
