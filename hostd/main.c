@@ -25,6 +25,7 @@
 #include "hostd/model/host_autostart.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/model/inventory.h"
+#include "hostd/model/method_executer.h"
 #include "hostd/model/nfc_lease.h"
 #include "hostd/model/option_manager.h"
 #include "hostd/perf/perf.h"
@@ -38,7 +39,8 @@
 
 enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4 };
 
-static const struct api_ops ops = {.authorize = entity_authorize, .visible = entity_visible};
+static const struct api_ops ops = {
+    .authorize = entity_authorize, .visible = entity_visible, .rewrite = executer_rewrite};
 
 struct process {
     struct hostd hostd;

@@ -18,6 +18,8 @@
 #include "hostd/api/vim.h"
 
 struct api;
+struct buf;
+struct soap_element;
 struct session; /* hostd/session */
 
 struct call {
@@ -28,6 +30,10 @@ struct call {
     unsigned version;                        /* what the client speaks: index in vim_versions */
     const char *operation_id, *peer, *agent; /* for the log and the session list; may be NULL */
     bool json;                               /* came by the JSON binding */
+    /* Set by api_ops.rewrite: puts the children of a SOAP response instead of the result, whose
+     * element has the name that the client called the method by. */
+    void (*write)(struct buf *out, const struct call *call);
+    const char *called;
 
     struct vim_ref target;
     struct mo *mo;
@@ -57,6 +63,9 @@ struct api_ops {
     int (*authorize)(struct call *call, struct mo *mo, const char *priv);
     /* May the call's user see that `mo` exists? False makes it ManagedObjectNotFound. */
     bool (*visible)(struct call *call, struct mo *mo);
+    /* A SOAP request for a method that no table has: is it another way to call one that is there?
+     * True: call->{method, target, args} say which. NULL: never. The tree goes with the request. */
+    bool (*rewrite)(struct call *call, const struct soap_element *request);
 };
 
 struct api {

@@ -163,6 +163,9 @@ static int read_envelope(struct call *call, const struct soap_element *envelope,
     const struct soap_element *request = body->first;
     read_headers(call, envelope, ret_cookie);
     call->method = vim_find_method(request->name);
+    if (!call->method && call->api && call->api->ops->rewrite &&
+        call->api->ops->rewrite(call, request))
+        return 0;
     if (!call->method)
         return err_set(err, -ENOENT, "there is no method \"%.80s\"", request->name);
     struct vim_data *args = vim_new(call->arena, call->method->args);

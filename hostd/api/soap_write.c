@@ -232,6 +232,10 @@ void soap_write(struct buf *out, const struct call *call)
     buf_put_str(out, ENVELOPE_OPEN);
     if (call->fault) {
         put_fault(out, call);
+    } else if (call->write) {
+        buf_printf(out, "<%sResponse xmlns=\"urn:vim25\">", call->called);
+        call->write(out, call);
+        buf_printf(out, "</%sResponse>", call->called);
     } else {
         buf_printf(out, "<%sResponse xmlns=\"urn:vim25\">", call->method->name);
         soap_write_value(out, "returnval", &call->result, call->method->result, call->version);

@@ -179,7 +179,9 @@ void cli_execute(struct call *call, const struct cli_command *command, const cha
     }
     if (has_parameters(&cli))
         command->run(&cli);
-    if (cli.fault)
+    if (cli.fault && call->write) /* called as a method: the call itself fails */
+        CALL_FAULT_TEXT(call, SystemError, "%s", cli.fault);
+    else if (cli.fault)
         result->fault = cli_fault(call->arena, cli.fault);
     else
         put_answer(&cli, &out);

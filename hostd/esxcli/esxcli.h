@@ -85,6 +85,8 @@ struct vim_any cli_property(struct cli *cli, const char *id, unsigned prop);
 
 /* "vim.EsxCLI." and "VimEsxCLI" names: of the namespace (name NULL), the command, its row. */
 const char *cli_type_name(struct arena *arena, const struct cli_command *command, bool wsdl);
+/* "VimEsxCLInetworkvmlist": the command as a method on the wire. */
+const char *cli_method_name(struct arena *arena, const struct cli_command *command);
 struct vim_DynamicTypeMgrAllTypeInfo;
 /* `part`: only namespaces whose type's name contains it; NULL: all. */
 struct vim_DynamicTypeMgrAllTypeInfo *cli_types(struct arena *arena, const char *part);

@@ -40,6 +40,11 @@ const char *cli_type_name(struct arena *arena, const struct cli_command *c, bool
                 : arena_printf(arena, VMODL "%s.%s.%s", c->space, c->name, c->row);
 }
 
+const char *cli_method_name(struct arena *arena, const struct cli_command *c)
+{
+    return arena_printf(arena, WSDL "%s%s", without_dots(arena, c->space), c->name);
+}
+
 static const char *result_type(struct arena *arena, const struct cli_command *c)
 {
     static const char *const plain[] = {

@@ -112,6 +112,75 @@ const struct mo_class managed_method_executer_class = {
     .method_count = ARRAY_SIZE(executer_methods),
 };
 
+/* --- a command as a method --- */
+
+/* "VimEsxCLInetworkvmlist" */
+static const struct cli_command *find_direct(struct arena *arena, const char *moid,
+                                             const char *name)
+{
+    for (const struct cli_command *c = NULL; (c = cli_next(c));)
+        if (is_handler(moid, c->space) && !strcasecmp(name, cli_method_name(arena, c)))
+            return c;
+    return NULL;
+}
+
+/* The string that reflection would answer with has the same elements under other names. Its texts
+ * have no "<" in them. */
+static void write_direct(struct buf *out, const struct call *call)
+{
+    const struct vim_ReflectManagedMethodExecuterSoapResult *result =
+        (const void *)call->result.data;
+    const char *text = result && result->response ? result->response : "";
+    bool rows = strstr(text, "\"ArrayOfDataObject\"") != NULL;
+    const char *from = rows ? "DataObject" : "obj";
+    size_t len = strlen(from);
+
+    if (rows) { /* what is between the array's own tags */
+        text = strchr(text, '>') + 1;
+        text = arena_strndup(call->arena, text, strlen(text) - strlen("</obj>"));
+    }
+    for (const char *open; (open = strchr(text, '<')); text = open) {
+        buf_put(out, text, (size_t)(open - text));
+        bool end = open[1] == '/';
+        bool its = !strncmp(open + 1 + end, from, len) && strchr(" >", open[1 + end + len]);
+        buf_printf(out, "<%s%s", end ? "/" : "", its ? "returnval" : "");
+        open += 1 + end + (its ? len : 0);
+    }
+    buf_put_str(out, text);
+}
+
+bool executer_rewrite(struct call *call, const struct soap_element *request)
+{
+    const struct soap_element *this = soap_child(request, "_this");
+    const struct cli_command *command =
+        this ? find_direct(call->arena, this->text, request->name) : NULL;
+
+    if (!command)
+        return false;
+    struct vim_ExecuteSoap_args *args = (struct vim_ExecuteSoap_args *)(void *)vim_new(
+        call->arena, vim_methods[VIM_C_ExecuteSoap].args);
+    args->moid = arena_strdup(call->arena, this->text);
+    args->version = "urn:vim25/5.0";
+    args->method = arena_printf(call->arena, "vim.EsxCLI.%s.%s", command->space, command->name);
+    for (const struct soap_element *e = request->first; e; e = e->next) {
+        cleanup_buf struct buf text = {0};
+        if (e == this)
+            continue;
+        struct vim_ReflectManagedMethodExecuterSoapArgument *a =
+            VIM_NEW(call->arena, ReflectManagedMethodExecuterSoapArgument);
+        cli_put(&text, e->name, e->text);
+        a->name = arena_strdup(call->arena, e->name);
+        a->val = arena_strdup(call->arena, buf_cstr(&text));
+        VIM_ADD(call->arena, &args->argument, a);
+    }
+    call->method = &vim_methods[VIM_C_ExecuteSoap];
+    call->target = VIM_REF(ReflectManagedMethodExecuter, EXECUTER);
+    call->args = args;
+    call->called = arena_strdup(call->arena, request->name);
+    call->write = write_direct;
+    return true;
+}
+
 /* --- types --- */
 
 static void query_types(struct mo *mo, struct call *call)

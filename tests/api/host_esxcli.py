@@ -137,6 +137,48 @@ def wrong(tap, client, esxcli):
               "vim.EsxCLI.system.settings.advanced.list", option="<!DOCTYPE x>"), "InvalidArgument")
 
 
+def direct(tap, client, esxcli):
+    """As VMware's own esxcli calls a host: a command is a method, its rows are the result."""
+    def call(method, moid, **arguments):
+        body = "".join(f"<{n}>{v}</{n}>" for n, v in arguments.items())
+        envelope = ('<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
+                    f'<{method} xmlns="urn:vim25"><_this type="{method}">{moid}</_this>{body}</{method}>'
+                    '</soapenv:Body></soapenv:Envelope>')
+        request = urllib.request.Request(esxcli.url.split("/vim25")[0], envelope.encode(), {
+            "Content-Type": "text/xml", "SOAPAction": "urn:vim25/5.0",
+            "Cookie": f'vmware_soap_session="{esxcli.key}"'})
+        try:
+            answer = urllib.request.urlopen(request, context=context()).read()
+        except urllib.error.HTTPError as error:
+            return ET.fromstring(error.read()).find(".//faultstring").text
+        found = ET.fromstring(answer)[0][0]
+        tap.equal(f"the answer to {method}", found.tag, f"{VIM}{method}Response")
+        return [(r.get(XSI), [(f.tag.replace(VIM, ""), f.text) for f in r] or r.text) for r in found]
+
+    vm = create(client, "wor<ld>")
+    wait(vm.PowerOnVM_Task())
+    rows = call("VimEsxCLInetworkvmlist", "ha-cli-handler-network-vm")
+    tap.equal("rows", [row for _, row in rows], esxcli("network.vm.list"))
+    tap.equal("of their type", rows[0][0], "VimEsxCLInetworkvmlistVM")
+    wait(vm.PowerOffVM_Task())
+    wait(vm.Destroy_Task())
+    tap.equal("no rows", call("VimEsxCLInetworkvmlist", "ha-cli-handler-network-vm"), [])
+    tap.equal("one row", call("VimEsxCLInetworkfirewallget", "ha-cli-handler-network-firewall")[0][1],
+              esxcli("network.firewall.get")[0])
+    tap.equal("a plain value", call("VimEsxCLIiscsisoftwareget", "ha-cli-handler-iscsi-software"),
+              [("xsd:boolean", "false")])
+    one = call("VimEsxCLIsystemsettingsadvancedlist", "ha-cli-handler-system-settings-advanced",
+               option="/Security/AccountUnlockTime")
+    tap.equal("a parameter", [dict(r)["IntValue"] for _, r in one], ["900"])
+    tap.equal("one that is wrong", call("VimEsxCLIsystemsettingsadvancedlist", "ha-cli-handler-system-settings-advanced",
+                                        option="/None"), "Unable to find option /None")
+    tap.check("no such command", "no method" in call("VimEsxCLInetworkvmkill", "ha-cli-handler-network-vm"))
+    tap.check("of another object", "no method" in call("VimEsxCLInetworkvmlist", "ha-cli-handler-vm-process"))
+    key, esxcli.key = esxcli.key, "nobody's"
+    tap.check("not for strangers", "not authenticated" in call("VimEsxCLInetworkvmlist", "ha-cli-handler-network-vm"))
+    esxcli.key = key
+
+
 def described(tap, client, esxcli):
     for space in SPACES:
         info = esxcli.info(space)
@@ -195,7 +237,7 @@ def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
         key = re.search('vmware_soap_session="?([0-9a-f]+)', client.si._stub.cookie).group(1)
-        Tap().run([by_name, of_vms, wrong, described, as_types], client, Esxcli(host, key))
+        Tap().run([by_name, of_vms, wrong, direct, described, as_types], client, Esxcli(host, key))
 
 
 main()
