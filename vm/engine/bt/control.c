@@ -278,6 +278,16 @@ static bool types_valid(uint64_t value, uint32_t types)
     return true;
 }
 
+/* A variable range's base with its type, or its mask: SDM figure 12-7. */
+static bool range_valid(const struct bt_vcpu *vcpu, bool mask, uint64_t value, uint32_t types)
+{
+    enum { BASE_RESERVED = 0xf00, MASK_RESERVED = 0x7ff };
+
+    if (value >> vcpu->vm->phys_bits || value & (mask ? MASK_RESERVED : BASE_RESERVED))
+        return false;
+    return mask || ((value & 0xff) <= 7 && types >> (value & 7) & 1);
+}
+
 static void set_tsc(struct bt_vcpu *vcpu, uint64_t value)
 {
     uint64_t by = value - system_tsc(vcpu);
@@ -341,7 +351,7 @@ static bool write_slot(struct bt_vcpu *vcpu, unsigned slot, uint64_t value)
         !types_valid(value, MTRR_TYPES))
         return false;
     if (slot >= MSR_SLOT_mtrr_physbase0 && slot <= MSR_SLOT_mtrr_physmask7 &&
-        value >> vcpu->vm->phys_bits)
+        !range_valid(vcpu, (slot - MSR_SLOT_mtrr_physbase0) & 1, value, MTRR_TYPES))
         return false;
     vcpu->msr[slot] = value;
     return true;
