@@ -30,10 +30,30 @@ static inline bool unlimited(const struct bt_vcpu *vcpu)
     return (vcpu->mode & BT_MODE_CODE) == BT_MODE_CODE64 || vcpu->mode & BT_MODE_FLAT;
 }
 
-/* What a jump's translation depends on besides its address. */
+/* What a jump's translation depends on besides its address; `space`: the address space's part. */
+static inline uint64_t context_in(const struct bt_vcpu *vcpu, uint64_t space)
+{
+    return space | (uint64_t)vcpu->mode << 16 | vcpu->map_epoch << 32;
+}
+
 static inline uint64_t context_of(const struct bt_vcpu *vcpu)
 {
-    return vcpu->tlb->real_context | (uint64_t)vcpu->mode << 16 | vcpu->map_epoch << 32;
+    return context_in(vcpu, vcpu->tlb->real_context);
+}
+
+/* Global pages are the same in all spaces, as in the TLB: a kernel's jumps survive its switches. */
+static inline uint64_t global_context_of(const struct bt_vcpu *vcpu)
+{
+    return context_in(vcpu, MMU_CONTEXT_GLOBAL | (vcpu->tlb->real_context & MMU_CONTEXT_USER));
+}
+
+/* Of a block that has just been fetched. */
+static uint64_t context_for(const struct bt_vcpu *vcpu, const struct bt_block *block)
+{
+    const struct bt_tlb_entry *e = mmu_entry(vcpu, interp_wrap(vcpu, vcpu->rip));
+
+    return e && e->rights & MMU_ENTRY_GLOBAL && !block->crosses ? global_context_of(vcpu)
+                                                                : context_of(vcpu);
 }
 
 static inline struct bt_jump *jump_slot(struct bt_vcpu *vcpu)
@@ -47,16 +67,16 @@ static __attribute__((noinline)) struct bt_block *jump_missed(struct bt_vcpu *vc
 
     if (unlimited(vcpu) && block->word[0] && block->word[1])
         *jump_slot(vcpu) =
-            (struct bt_jump){.rip = vcpu->rip, .context = context_of(vcpu), .block = block};
+            (struct bt_jump){.rip = vcpu->rip, .context = context_for(vcpu, block), .block = block};
     return block;
 }
 
 static inline struct bt_block *jump_target(struct bt_vcpu *vcpu)
 {
     struct bt_jump *jump = jump_slot(vcpu);
+    bool here = jump->context == global_context_of(vcpu) || jump->context == context_of(vcpu);
 
-    if (__builtin_expect(jump->rip == vcpu->rip && jump->context == context_of(vcpu) &&
-                             jump->block && block_valid(jump->block),
+    if (__builtin_expect(jump->rip == vcpu->rip && here && jump->block && block_valid(jump->block),
                          1))
         return jump->block;
     return jump_missed(vcpu);

@@ -63,7 +63,7 @@ static uint16_t new_context(struct bt_vcpu *vcpu)
 {
     struct bt_tlb *tlb = vcpu->tlb;
 
-    if (tlb->next_context >= MMU_CONTEXT_SLOW - 2) {
+    if (tlb->next_context >= MMU_CONTEXT_GLOBAL - 2) {
         drop_entries(tlb);
         for (unsigned i = 0; i < MMU_SPACES; i++)
             tlb->space[i].context = 0;

@@ -22,8 +22,14 @@ enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXECUTE };
  * context in the low bits: which address space (renumbered instead of emptied when it is flushed)
  * and whether user rights or supervisor rights. User pages are held with user rights only; a
  * supervisor's access to them is decided in mmu.c (SMAP, SMEP). `context` is one that no tag has
- * while every access must be looked at: alignment checks, data breakpoints. */
-enum { MMU_TLB_SIZE = 2048, MMU_CONTEXT_SLOW = 0xffe, MMU_CONTEXT_USER = 1 };
+ * while every access must be looked at: alignment checks, data breakpoints. MMU_CONTEXT_GLOBAL is
+ * one that no space has, either: of what holds in all of them. */
+enum {
+    MMU_TLB_SIZE = 2048,
+    MMU_CONTEXT_SLOW = 0xffe,
+    MMU_CONTEXT_GLOBAL = 0xffc,
+    MMU_CONTEXT_USER = 1
+};
 enum { MMU_TAG_CONTEXT = 0xfff };
 enum { MMU_WROTE_MANY = UINT16_MAX, MMU_WROTE_FLAT = UINT16_MAX - 1 };
 enum {
