@@ -38,14 +38,12 @@ SECTOR = bytes((
 
 
 def make_iso(folder):
-    """An ISO that starts with a boot sector, as hybrid ones do; SeaBIOS boots no disk of less than a cylinder."""
-    with open(f"{folder}/boot.bin", "wb") as file:
-        file.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa")
+    """An ISO that a BIOS starts by El Torito, without pretending to be a floppy disk."""
     os.mkdir(f"{folder}/content")
-    with open(f"{folder}/content/zeros", "wb") as file:
-        file.truncate(4 << 20)
-    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-G", "boot.bin", "-o", "boot.iso", "content"], cwd=folder,
-                   check=True, capture_output=True)
+    with open(f"{folder}/content/boot.bin", "wb") as file:
+        file.write(SECTOR.ljust(2048, b"\0"))
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-b", "boot.bin", "-no-emul-boot", "-boot-load-size", "4",
+                    "-o", "boot.iso", "content"], cwd=folder, check=True, capture_output=True)
     return f"{folder}/boot.iso"
 
 
