@@ -296,6 +296,11 @@ static const struct {
     {"powerSystemCapability", "ha-power-system", VIM_P_HostPowerSystem_capability},
     {"powerSystemInfo", "ha-power-system", VIM_P_HostPowerSystem_info},
     {"vsanHostConfig", "vsanSystem", VIM_P_HostVsanSystem_config},
+    {"hyperThread", "cpuSchedulerSystem", VIM_P_HostCpuSchedulerSystem_hyperthreadInfo},
+    {"pciPassthruInfo", "ha-pcipassthrusystem", VIM_P_HostPciPassthruSystem_pciPassthruInfo},
+    {"authenticationManagerInfo", "ha-auth-manager", VIM_P_HostAuthenticationManager_info},
+    {"graphicsInfo", "ha-graphics-manager", VIM_P_HostGraphicsManager_graphicsInfo},
+    {"graphicsConfig", "ha-graphics-manager", VIM_P_HostGraphicsManager_graphicsConfig},
 };
 
 static void put_parts(struct call *call, struct vim_HostConfigInfo *config)

@@ -173,6 +173,10 @@ def host_managers(tap, client):
     stores = m.authenticationManager.info.authConfig
     tap.equal("local accounts only", [s.enabled for s in stores], [True, False])
     tap.equal("as each store says", m.authenticationManager.supportedStore[1].info.enabled, False)
+    config = client.host.config
+    tap.equal("the same in the host's configuration",
+              (config.hyperThread.active, [s.enabled for s in config.authenticationManagerInfo.authConfig],
+               len(config.pciPassthruInfo)), (threads.active, [True, False], len(m.pciPassthruSystem.pciPassthruInfo)))
     tap.equal("nothing passed through", [p for p in m.pciPassthruSystem.pciPassthruInfo if p.passthruEnabled], [])
     tap.equal("PCI functions", len(m.pciPassthruSystem.pciPassthruInfo), len(client.host.hardware.pciDevice))
     tap.equal("sources of the time", list(m.dateTimeSystem.dateTimeInfo.ntpConfig.server), [])
