@@ -125,6 +125,7 @@ struct vmcfg {
     unsigned cpus;
     unsigned cores_per_socket; /* divides cpus; 0 before vmcfg_finish: one socket */
     uint64_t memory;           /* bytes, a multiple of VMCFG_MEMORY_UNIT */
+    bool portable_cpu;         /* processors that all engines have: its state goes on under each */
     bool huge_pages;           /* guest RAM from hugetlb pages, or no start */
     uint8_t uuid[16];          /* as written; all zero before vmcfg_finish: a random one */
 

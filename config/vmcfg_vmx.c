@@ -108,6 +108,7 @@ static int get_path(const struct reading *r, const char *key, char **field)
 static int read_identity(const struct reading *r)
 {
     const char *uuid = get(r, "uuid.bios"), *engine = get(r, "socle.engine");
+    const char *cpu = get(r, "socle.cpu");
     int rc = get_string(r, "displayName", &r->cfg->name);
 
     if (rc < 0)
@@ -121,6 +122,9 @@ static int read_identity(const struct reading *r)
                                 "not a UUID; write 16 bytes in hexadecimal or remove the line");
     if (engine && vmcfg_engine_parse(engine, &r->cfg->engine) < 0)
         return vmxfile_complain(r->vmx, "socle.engine", r->err, -EINVAL, "not auto, kvm or bt");
+    if (cpu && strcasecmp(cpu, "host") != 0 && strcasecmp(cpu, "portable") != 0)
+        return vmxfile_complain(r->vmx, "socle.cpu", r->err, -EINVAL, "not host or portable");
+    r->cfg->portable_cpu = cpu && !strcasecmp(cpu, "portable");
     return 0;
 }
 
@@ -788,6 +792,7 @@ int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx)
     put(&w, "displayName", cfg->name);
     put(&w, "uuid.bios", uuid);
     put(&w, "socle.engine", vmcfg_engine_word(cfg->engine));
+    put(&w, "socle.cpu", cfg->portable_cpu ? "portable" : NULL);
     put_number(&w, "numvcpus", cfg->cpus);
     put_number(&w, "cpuid.coresPerSocket", cfg->cores_per_socket);
     put_number(&w, "memSize", cfg->memory >> 20);

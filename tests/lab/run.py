@@ -47,7 +47,7 @@ GROUPS = {
     "failure": {"limit": 240, "files": OVMF},
     "size": {"limit": 300, "options": ["--memory", "7G"]},
     "engine": {"limit": 200, "program": "tests/guest/test-guest"},
-    "state": {"limit": 500, "program": "tests/lab/lab-state", "guest": True},
+    "state": {"limit": 900, "program": "tests/lab/lab-state", "guest": True},
     "secure_boot": {"limit": 600, "files": [*OVMF, *SECURE], "disk": True},
     "memtest": {"limit": 600, "files": [*SEABIOS, *OVMF], "images": rescue_image.memtest},
     "installer": {"limit": 900, "files": [*SEABIOS, *OVMF], "images": rescue_image.installer,

@@ -140,6 +140,57 @@ static void xsave_components(void)
     CHECK(cpuid_find(&t, 0xd, 9) && !cpuid_find(&t, 0xd, 3) && !cpuid_find(&t, 0xd, 18));
 }
 
+static void portable(void)
+{
+    struct cpu_model model = {.cpus = 2, .portable = true};
+    struct cpuid_table t = build(&model, false);
+
+    CHECK_EQ(reg(&t, 0xd, 0, EAX), 7);
+    CHECK(!cpuid_find(&t, 0xd, 9) && cpuid_find(&t, 0xd, 2));
+    CHECK(cpuid_has(&t, "avx2") && cpuid_has(&t, "smap") && cpuid_has(&t, "kvm_clocksource2"));
+    CHECK(!cpuid_has(&t, "avx512f") && !cpuid_has(&t, "pku") && !cpuid_has(&t, "pcid"));
+    CHECK(!cpuid_has(&t, "kvm_steal_time") && !cpuid_has(&t, "autoibrs"));
+}
+
+/* A machine that goes on shows what it has shown, on a host that has more; not on one with less. */
+static void shown_before(void)
+{
+    struct cpu_model model = {.cpus = 2, .portable = true};
+    struct cpuid_table before = build(&model, false), supported = host(false), t;
+    struct err err = ERR_INIT;
+
+    model = (struct cpu_model){.cpus = 2, .shown = &before};
+    t = build(&model, false);
+    CHECK(!cpuid_has(&t, "avx512f") && cpuid_has(&t, "avx2"));
+    CHECK_EQ(t.count, before.count);
+    CHECK_EQ(cpuid_build(&model, &supported, 2600000, &t, &err), 0);
+    CHECK_EQ(reg(&t, 0x40000010, 0, EAX), 2600000); /* but the rate is what it is */
+    for (unsigned i = 0; i < supported.count; i++)
+        if (supported.entry[i].leaf == 7 && supported.entry[i].subleaf == 0)
+            supported.entry[i].reg[EBX] &= ~BIT(5);
+    CHECK_EQ(cpuid_build(&model, &supported, 2600000, &t, &err), -ENOTSUP);
+    CHECK(strstr(err.text, " avx2 ") && !strstr(err.text, "avx512"));
+    supported = host(false);
+    for (unsigned i = 0; i < supported.count; i++)
+        if (supported.entry[i].leaf == 0xd && supported.entry[i].subleaf == 2)
+            supported.entry[i].reg[EBX] = 832;
+    err = ERR_INIT;
+    CHECK_EQ(cpuid_build(&model, &supported, 2600000, &t, &err), -ENOTSUP);
+    CHECK(strstr(err.text, "other registers"));
+
+    struct buf out = {0};
+    struct cpuid_table *loaded = calloc(1, sizeof *loaded);
+    state_save(&cpuid_state, &before, &out);
+    CHECK_EQ(state_load(&cpuid_state, loaded, out.data, out.len, NULL, NULL), 0);
+    CHECK(!memcmp(loaded, &before, sizeof before));
+    before.count = CPUID_ENTRIES_MAX + 1;
+    out.len = 0;
+    state_save(&cpuid_state, &before, &out);
+    CHECK(state_load(&cpuid_state, loaded, out.data, out.len, NULL, NULL) < 0);
+    buf_free(&out);
+    free(loaded);
+}
+
 static void paravirtual_leaf(void)
 {
     struct cpu_model model = {.cpus = 4};
@@ -307,6 +358,7 @@ static void addresses_have_the_models_bits(void)
 }
 
 TAP_MAIN(TAP_CASE(addresses_have_the_models_bits), TAP_CASE(hides_what_cannot_be_kept),
-         TAP_CASE(options), TAP_CASE(xsave_components), TAP_CASE(paravirtual_leaf),
-         TAP_CASE(apic_ids), TAP_CASE(topology_leaves), TAP_CASE(refusals),
-         TAP_CASE(state_round_trip), TAP_CASE(irqchip_round_trip), TAP_CASE(msr_policy))
+         TAP_CASE(options), TAP_CASE(xsave_components), TAP_CASE(portable), TAP_CASE(shown_before),
+         TAP_CASE(paravirtual_leaf), TAP_CASE(apic_ids), TAP_CASE(topology_leaves),
+         TAP_CASE(refusals), TAP_CASE(state_round_trip), TAP_CASE(irqchip_round_trip),
+         TAP_CASE(msr_policy))

@@ -90,6 +90,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
 {
     CHECK(same_text(a->name, b->name) && same_text(a->nvram, b->nvram) &&
           same_text(a->state, b->state));
+    CHECK_EQ(a->portable_cpu, b->portable_cpu);
     CHECK(a->engine == b->engine && a->cpus == b->cpus && a->memory == b->memory);
     CHECK(a->cores_per_socket == b->cores_per_socket && a->huge_pages == b->huge_pages);
     CHECK(!memcmp(a->uuid, b->uuid, sizeof a->uuid));
@@ -160,6 +161,7 @@ static void make_random(struct vmcfg *cfg)
     vmcfg_init(cfg);
     cfg->name = strdup(dice(2) ? "vm" : "\"M\xc3\xbc|ller\" # 1 ");
     cfg->engine = dice(VMCFG_ENGINE_MAX);
+    cfg->portable_cpu = dice(2);
     cfg->cores_per_socket = 1 + dice(8);
     cfg->cpus = cfg->cores_per_socket * (1 + dice(96));
     cfg->memory = VMCFG_MEMORY_UNIT * (1 + dice(1u << 22));

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPUID policy: see cpuid.h. Two tables say what is shown: `leaves` (which leaves there are and how
- * each is made) and cpu_features.def (which bits). Deliberately missing: processor baselines for
- * migration between unlike hosts, the VMware and Hyper-V leaves. */
+ * each is made) and cpu_features.def (which bits). Deliberately missing: the VMware and
+ * Hyper-V leaves. */
 #include "vm/engine/cpuid.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/range.h"
 
 enum { EAX = CPUID_EAX, EBX = CPUID_EBX, ECX = CPUID_ECX, EDX = CPUID_EDX };
+enum { XCR0_PORTABLE = 7 }; /* x87, SSE, AVX */
 
 static const struct feature {
     const char *name;
@@ -19,6 +21,13 @@ static const struct feature {
 #define FEATURE(name, leaf, subleaf, reg, bit) {#name, leaf, subleaf, reg, bit},
 #include "vm/engine/cpu_features.def"
 #undef FEATURE
+};
+
+/* Those that every engine has wherever one has them. */
+static const char *const portable[] = {
+#define PORTABLE(name) #name,
+#include "vm/engine/cpu_portable.def"
+#undef PORTABLE
 };
 
 /* How a leaf of the guest is made of the supported one. */
@@ -62,12 +71,22 @@ static const struct leaf {
     {0x80000021, FEATURES, 0xf},
 };
 
+static bool is_portable(const struct feature *feature)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(portable); i++)
+        if (!strcmp(portable[i], feature->name))
+            return true;
+    return false;
+}
+
 /* The bits of one leaf that a guest may see. */
-static void feature_masks(uint32_t leaf, uint32_t subleaf, uint32_t mask[CPUID_REGS])
+static void feature_masks(const struct cpu_model *model, uint32_t leaf, uint32_t subleaf,
+                          uint32_t mask[CPUID_REGS])
 {
     memset(mask, 0, CPUID_REGS * sizeof mask[0]);
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
-        if (features[i].leaf == leaf && features[i].subleaf == subleaf)
+        if (features[i].leaf == leaf && features[i].subleaf == subleaf &&
+            (!model->portable || is_portable(&features[i])))
             mask[features[i].reg] |= BIT(features[i].bit);
 }
 
@@ -183,11 +202,11 @@ static bool leaf_wanted(const struct cpu_model *model, const struct cpuid_table 
     return true;
 }
 
-static void mask_leaf(struct cpuid_entry *e, uint8_t registers)
+static void mask_leaf(const struct cpu_model *model, struct cpuid_entry *e, uint8_t registers)
 {
     uint32_t mask[CPUID_REGS];
 
-    feature_masks(e->leaf, e->subleaf, mask);
+    feature_masks(model, e->leaf, e->subleaf, mask);
     for (unsigned reg = 0; reg < CPUID_REGS; reg++)
         /* Leaf 7's EAX is the highest subleaf in subleaf 0 and features in the others, whose other
          * registers are features too. */
@@ -197,7 +216,7 @@ static void mask_leaf(struct cpuid_entry *e, uint8_t registers)
 
 /* Leaf 0xD: subleaf 0 has the components and the size of all, 1 the instructions and supervisor
  * components (none), 2 and up one component each, which disappear with their component. */
-static void mask_xsave(struct cpuid_table *table)
+static void mask_xsave(const struct cpu_model *model, struct cpuid_table *table)
 {
     struct cpuid_entry *all = find(table, 0xd, 0), *insn = find(table, 0xd, 1);
     uint32_t size = 576; /* legacy area and header */
@@ -205,10 +224,10 @@ static void mask_xsave(struct cpuid_table *table)
 
     if (!all)
         return;
-    all->reg[EAX] &= (uint32_t)CPUID_XCR0_ALLOWED;
+    all->reg[EAX] &= (uint32_t)(model->portable ? XCR0_PORTABLE : CPUID_XCR0_ALLOWED);
     all->reg[EDX] = 0;
     if (insn)
-        mask_leaf(insn, BIT(EAX) | BIT(ECX) | BIT(EDX));
+        mask_leaf(model, insn, BIT(EAX) | BIT(ECX) | BIT(EDX));
     for (unsigned i = 0; i < table->count; i++) {
         struct cpuid_entry e = table->entry[i];
         if (e.leaf == 0xd && e.subleaf >= 2) {
@@ -238,7 +257,7 @@ static int copy_supported(const struct cpu_model *model, const struct cpuid_tabl
                 return err_set(err, -ENOSPC, "more than %d CPUID leaves", CPUID_ENTRIES_MAX);
             *e = *from;
             if (leaves[i].recipe == FEATURES)
-                mask_leaf(e, leaves[i].registers);
+                mask_leaf(model, e, leaves[i].registers);
         }
     }
     return 0;
@@ -378,6 +397,87 @@ static void limit_leaves(struct cpuid_table *table)
         e->reg[EAX] = extended;
 }
 
+/* --- a machine that has been shown before --- */
+
+static bool has(const struct cpuid_table *table, const struct feature *f)
+{
+    const struct cpuid_entry *e = cpuid_find(table, f->leaf, f->subleaf);
+
+    return e && e->reg[f->reg] & BIT(f->bit);
+}
+
+/* Where the components of XSAVE are is part of the guest's memory. */
+static bool same_xsave(const struct cpuid_table *shown, const struct cpuid_table *own)
+{
+    const struct cpuid_entry *all = cpuid_find(shown, 0xd, 0), *here = cpuid_find(own, 0xd, 0);
+    bool same = !all || (here && !(all->reg[EAX] & ~here->reg[EAX]));
+
+    for (unsigned i = 2; same && all && i < 32; i++) {
+        const struct cpuid_entry *a = cpuid_find(shown, 0xd, i), *b = cpuid_find(own, 0xd, i);
+        if (all->reg[EAX] & BIT(i))
+            same = a && b && a->reg[EAX] == b->reg[EAX] && a->reg[EBX] == b->reg[EBX];
+    }
+    return same;
+}
+
+static unsigned phys_bits(const struct cpuid_table *table)
+{
+    const struct cpuid_entry *e = cpuid_find(table, 0x80000008, 0);
+
+    return e ? e->reg[EAX] & 0xff : 36;
+}
+
+/* *table is what would be shown here, and becomes what was. All that the guest may use of that must
+ * be here; identity, caches and the like are words, and stay what they were. */
+static int show_again(const struct cpuid_table *shown, struct cpuid_table *table, struct err *err)
+{
+    const struct cpuid_entry *rates = cpuid_find(table, 0x40000010, 0);
+    char missing[160] = "";
+    size_t used = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+        if (has(shown, &features[i]) && !has(table, &features[i]) && used < sizeof missing)
+            used +=
+                (size_t)snprintf(missing + used, sizeof missing - used, " %s", features[i].name);
+    if (used)
+        return err_set(
+            err, -ENOTSUP,
+            "the guest may use what processors here have not:%s%s (a VM with socle.cpu = "
+            "\"portable\" does not)",
+            missing, used >= sizeof missing ? " ..." : "");
+    if (!same_xsave(shown, table) || phys_bits(shown) > phys_bits(table))
+        return err_set(err, -ENOTSUP,
+                       "the guest has seen processors with other registers or wider addresses");
+    struct cpuid_entry own = rates ? *rates : (struct cpuid_entry){0};
+    *table = *shown;
+    struct cpuid_entry *e = find(table, 0x40000010, 0);
+    if (e && rates)
+        *e = own;
+    return 0;
+}
+
+static int check_count(void *object, struct err *err)
+{
+    const struct cpuid_table *table = object;
+
+    return table->count <= CPUID_ENTRIES_MAX ? 0 : err_set(err, -EBADMSG, "too many CPUID leaves");
+}
+
+static const struct state_field entry_fields[] = {
+    STATE_FIELD(struct cpuid_entry, leaf, STATE_U32),
+    STATE_FIELD(struct cpuid_entry, subleaf, STATE_U32),
+    STATE_FIELD(struct cpuid_entry, indexed, STATE_BOOL),
+    STATE_FIELD(struct cpuid_entry, reg, STATE_U32),
+};
+static const struct state_table entry_state = {
+    "cpuid-leaf", 1, sizeof(struct cpuid_entry), entry_fields, ARRAY_SIZE(entry_fields), NULL};
+static const struct state_field table_fields[] = {
+    STATE_FIELD(struct cpuid_table, count, STATE_U32),
+    STATE_SUB(struct cpuid_table, entry, &entry_state, CPUID_ENTRIES_MAX),
+};
+const struct state_table cpuid_state = {
+    "cpuid", 1, sizeof(struct cpuid_table), table_fields, ARRAY_SIZE(table_fields), check_count};
+
 int cpuid_build(const struct cpu_model *model, const struct cpuid_table *supported,
                 uint32_t tsc_khz, struct cpuid_table *ret_table, struct err *err)
 {
@@ -390,7 +490,7 @@ int cpuid_build(const struct cpu_model *model, const struct cpuid_table *support
         rc = copy_supported(model, supported, &table, err);
     if (rc)
         return rc;
-    mask_xsave(&table);
+    mask_xsave(model, &table);
     rc = add_hypervisor(model, tsc_khz, &table);
     if (!rc)
         rc = add_topology_leaf(0xb, &t, &table);
@@ -404,6 +504,8 @@ int cpuid_build(const struct cpu_model *model, const struct cpuid_table *support
     set_topology_bits(&table, &t, amd);
     apply_model(model, supported, &table);
     limit_leaves(&table);
+    if (model->shown && (rc = show_again(model->shown, &table, err)) < 0)
+        return rc;
     cpuid_set_cpu(model, &table, 0);
     *ret_table = table;
     return 0;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "wire/state.h"
 
 /* Which paravirtual interface the leaves at 0x40000000 announce. */
 enum cpu_hypervisor { CPU_HYPERVISOR_KVM, CPU_HYPERVISOR_NONE };
@@ -25,6 +26,9 @@ struct cpu_model {
     bool unstable_tsc;  /* hide the invariant TSC: the machine may move to a host of another rate */
     uint32_t tsc_khz;   /* 0: the engine's own */
     unsigned phys_bits; /* of a physical address (host_cpu.h); 0: as many as there can be */
+    bool portable;      /* show only cpu_portable.def: what all engines have on one host */
+    /* NULL, or what the machine has shown its guest before: it shows that again, or is refused. */
+    const struct cpuid_table *shown;
 };
 
 enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX, CPUID_REGS };
@@ -38,7 +42,7 @@ struct cpuid_entry {
 enum { CPUID_ENTRIES_MAX = 128 };
 
 struct cpuid_table {
-    unsigned count;
+    uint32_t count;
     struct cpuid_entry entry[CPUID_ENTRIES_MAX];
 };
 
@@ -54,11 +58,14 @@ uint32_t cpu_model_apic_id(const struct cpu_model *model, unsigned index);
 uint32_t cpu_model_max_apic_id(const struct cpu_model *model);
 
 /* The table of processor 0. `tsc_khz` is the rate that the guest's TSC will have. -ENOSPC: too many
- * leaves. */
+ * leaves; -ENOTSUP: the machine has shown what is not supported here, which err names. */
 int cpuid_build(const struct cpu_model *model, const struct cpuid_table *supported,
                 uint32_t tsc_khz, struct cpuid_table *ret_table, struct err *err);
 /* Makes it the table of processor `index`. */
 void cpuid_set_cpu(const struct cpu_model *model, struct cpuid_table *table, unsigned index);
+
+/* It is kept with the state of a machine. */
+extern const struct state_table cpuid_state;
 
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t leaf,
                                      uint32_t subleaf);

@@ -64,6 +64,9 @@ struct engine {
                      struct err *err);
     void (*vm_destroy)(struct engine_vm *vm); /* all vCPU threads have ended; accepts NULL */
 
+    /* What its processors say of themselves; of processor 0. */
+    const struct cpuid_table *(*cpuid)(const struct engine_vm *vm);
+
     int (*map)(struct engine_vm *vm, const struct engine_memory *memory, struct err *err);
     int (*unmap)(struct engine_vm *vm, uint64_t base);
 

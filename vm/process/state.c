@@ -299,16 +299,24 @@ int state_write(const struct state_machine *m, int fd, struct err *err)
     return rc < 0 ? err_sys(err, rc, "the VM's state can not be written") : 0;
 }
 
-int state_read(const struct state_machine *m, int fd, struct err *err)
+int state_load_part(int fd, struct buf *ret_bytes, struct err *err)
 {
-    cleanup_buf struct buf in = {0};
     uint8_t chunk[16384];
     ssize_t n;
 
-    while ((n = read(fd, chunk, sizeof chunk)) > 0 && in.len <= STATE_PART_MAX)
-        buf_put(&in, chunk, (size_t)n);
-    if (n != 0 || in.failed)
+    while ((n = read(fd, chunk, sizeof chunk)) > 0 && ret_bytes->len <= STATE_PART_MAX)
+        buf_put(ret_bytes, chunk, (size_t)n);
+    if (n != 0 || ret_bytes->failed)
         return err_sys(err, n < 0 ? -errno : -ENOMEM, "the saved state");
-    int rc = state_take(m, in.data, in.len, err);
+    return 0;
+}
+
+int state_read(const struct state_machine *m, int fd, struct err *err)
+{
+    cleanup_buf struct buf in = {0};
+    int rc = state_load_part(fd, &in, err);
+
+    if (rc == 0)
+        rc = state_take(m, in.data, in.len, err);
     return rc < 0 ? err_prefix(err, rc, "the saved state does not fit") : 0;
 }

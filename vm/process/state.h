@@ -34,6 +34,8 @@ struct state_machine {
 
 /* To and from a descriptor whose offset is at its beginning: borrowed. */
 int state_write(const struct state_machine *machine, int fd, struct err *err);
+/* All of a part, as state_take wants it. */
+int state_load_part(int fd, struct buf *ret_bytes, struct err *err);
 int state_read(const struct state_machine *machine, int fd, struct err *err);
 
 /* The same in memory. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/vmcfg.h"
@@ -45,6 +46,8 @@ struct vmm {
     struct vcpus *vcpus;
     uint64_t tseg;                  /* bytes of system management memory */
     struct irqchip_state *power_on; /* of the interrupt controllers */
+    struct buf saved;               /* what it goes on from; until that is in place */
+    struct state_records rest;      /* of it: what has not been taken */
     struct bytering uart_tx, uart_rx, input;
     struct console_page *console; /* NULL: no display */
     struct loop_source control, link, events;
@@ -192,10 +195,16 @@ static void save_machine(struct vmm *v, int fd)
 {
     struct state_engine engine = state_engine_of(v);
     struct state_machine machine = state_machine_of(v, &engine);
+    cleanup_buf struct buf out = {0};
     struct err err = ERR_INIT;
-    int rc = v->paused && fd >= 0 ? state_write(&machine, fd, &err)
-                                  : err_set(&err, -EINVAL, "the VM does not stand still");
+    int rc = v->paused && fd >= 0 ? 0 : err_set(&err, -EINVAL, "the VM does not stand still");
 
+    if (rc == 0) /* first, for without it there is no engine to take the rest */
+        state_put_section(&out, "cpuid", &cpuid_state, v->engine->cpuid(v->vm));
+    if (rc == 0)
+        rc = state_put(&machine, &out, &err);
+    if (rc == 0 && (rc = file_write_all(fd, out.data, out.len)) < 0)
+        (void)err_sys(&err, rc, "the VM's state can not be written");
     answer(rc, &err);
 }
 
@@ -207,9 +216,21 @@ static int restore_machine(struct vmm *v, struct err *err)
 
     board_quiesce_devices(v->board, DEV_IN_VMM);
     v->running = v->paused = true;
-    int rc = state_read(&machine, VM_FD_STATE, err);
+    int rc = state_take(&machine, v->rest.data, v->rest.len, err);
+    buf_free(&v->saved);
+    return rc < 0 ? err_prefix(err, rc, "the saved state does not fit") : 0;
+}
+
+/* The state that it goes on from, and what its processors have said of themselves. */
+static int load_saved(struct vmm *v, struct cpuid_table *ret_shown, struct err *err)
+{
+    int rc = state_load_part(VM_FD_STATE, &v->saved, err);
+
     (void)close(VM_FD_STATE);
-    return rc;
+    v->rest = (struct state_records){v->saved.data, v->saved.len};
+    if (rc == 0)
+        rc = state_take_section(&v->rest, "cpuid", &cpuid_state, ret_shown, err);
+    return rc < 0 ? err_prefix(err, rc, "the saved state does not fit") : 0;
 }
 
 /* --- starting and resetting --- */
@@ -224,7 +245,8 @@ static struct cpu_model model_of(const struct vmcfg *cfg)
 {
     return (struct cpu_model){.cpus = cfg->cpus,
                               .cores_per_socket = cfg->cores_per_socket,
-                              .phys_bits = host_guest_phys_bits(cfg->memory)};
+                              .phys_bits = host_guest_phys_bits(cfg->memory),
+                              .portable = cfg->portable_cpu};
 }
 
 /* How the first processor starts, and what all of them are. */
@@ -476,13 +498,18 @@ static int open_engine(struct vmm *v, struct err *err)
         return why.code ? why.code : -ENODEV;
     }
     v->engine_notice = why;
+    cleanup_free struct cpuid_table *shown = v->env.cfg.state ? calloc(1, sizeof *shown) : NULL;
     struct cpu_model model = model_of(&v->env.cfg);
+    model.shown = shown;
+    int rc = shown ? load_saved(v, shown, err) : 0;
+    if (rc < 0)
+        return rc;
     struct engine_vm_config config = {.gmem = v->env.gmem,
                                       .bus = v->bus,
                                       .model = &model,
                                       .cpus = v->env.cfg.cpus,
                                       .confine = confine_irq};
-    int rc = v->engine->vm_create(&config, &v->vm, err);
+    rc = v->engine->vm_create(&config, &v->vm, err);
     if (rc < 0)
         return rc;
     v->power_on = calloc(1, sizeof *v->power_on);

@@ -384,11 +384,17 @@ static bool in_smm(struct engine_vm *engine_vm, unsigned index)
     return vcpu && vcpu->smm;
 }
 
+static const struct cpuid_table *shown_cpuid(const struct engine_vm *vm)
+{
+    return &bt_vm_of((struct engine_vm *)(uintptr_t)vm)->cpuid;
+}
+
 const struct engine engine_bt = {
     .name = "bt",
     .probe = bt_probe,
     .vm_create = bt_vm_create,
     .vm_destroy = bt_vm_destroy,
+    .cpuid = shown_cpuid,
     .map = map,
     .unmap = unmap,
     .dirty_enable = dirty_enable,

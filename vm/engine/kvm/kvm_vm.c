@@ -130,11 +130,17 @@ static int kvm_vm_create(const struct engine_vm_config *config, struct engine_vm
     return 0;
 }
 
+static const struct cpuid_table *shown_cpuid(const struct engine_vm *vm)
+{
+    return &vm->cpuid;
+}
+
 const struct engine engine_kvm = {
     .name = "kvm",
     .probe = kvm_probe,
     .vm_create = kvm_vm_create,
     .vm_destroy = kvm_vm_destroy,
+    .cpuid = shown_cpuid,
     .map = kvm_map,
     .unmap = kvm_unmap,
     .dirty_enable = kvm_dirty_enable,
