@@ -263,6 +263,10 @@ static void flags(void)
     CHECK_EQ(decoded(C64, BYTES(0x0f, 0x9c, 0xc0)).flags_read, BT_FLAG_SF | 2);
     CHECK_EQ(decoded(C64, BYTES(0xc1, 0xe0, 0x03)).flags_read, 0);
     CHECK_EQ(decoded(C64, BYTES(0xc1, 0xe0, 0x20)).flags_read, ALL); /* a shift by zero */
+    CHECK_EQ(decoded(C64, BYTES(0x48, 0xc1, 0xe0, 0x20)).flags_read, 0);
+    CHECK_EQ(decoded(C64, BYTES(0x48, 0xc1, 0xe0, 0x40)).flags_read, ALL);
+    CHECK_EQ(decoded(C64, BYTES(0x48, 0xc0, 0xe0, 0x20)).flags_read,
+             ALL); /* of a byte, for all W */
     CHECK_EQ(decoded(C64, BYTES(0xd3, 0xe0)).flags_read, ALL);
     CHECK_EQ(decoded(C64, BYTES(0xa6)).flags_read, 0);
     CHECK_EQ(decoded(C64, BYTES(0xf3, 0xa6)).flags_read, ALL);

@@ -525,7 +525,7 @@ static void finish_flags(struct bt_insn *insn, uint32_t properties)
         insn->cond = insn->opcode & 15;
         insn->flags_read = read_by[insn->cond >> 1];
     }
-    unsigned count = (unsigned)insn->imm[0] & (insn->size == 8 ? 63 : 31);
+    unsigned count = (unsigned)insn->imm[0] & (insn->operand[0].size == 8 ? 63 : 31);
     if ((properties & BT_ROW_SHIFTS && !count) ||
         (properties & BT_ROW_REPCOND && insn->prefixes & (BT_PREFIX_REP | BT_PREFIX_REPNE)))
         insn->flags_read |= insn->flags_written;
