@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A button that opens a list of actions. Arrow keys move, Escape closes, a click elsewhere too.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icon";
 
 export interface Action {
@@ -23,6 +23,15 @@ interface Props {
   kind?: "secondary" | "plain" | "primary";
 }
 
+/** Below the button, or above it where there is more room: whole on the screen, over whatever scrolls around it. */
+function place(list: HTMLElement, button: DOMRect): void {
+  const below = innerHeight - button.bottom, up = below < Math.min(list.scrollHeight + 12, 320) && button.top > below;
+  Object.assign(list.style, {
+    position: "fixed", insetInlineEnd: "auto", ...(button.right > 300 ? { right: `${innerWidth - button.right}px` } : { left: "8px" }), maxHeight: `${(up ? button.top : below) - 12}px`, overflowY: "auto",
+    ...(up ? { bottom: `${innerHeight - button.top + 4}px` } : { top: `${button.bottom + 4}px`, marginBlockStart: 0 }),
+  });
+}
+
 export function Menu({ actions, label, children, kind = "secondary" }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
@@ -31,8 +40,21 @@ export function Menu({ actions, label, children, kind = "secondary" }: Props) {
     if (!open) return;
     const elsewhere = (e: Event) => root.current?.contains(e.target as Node) || setOpen(false);
     document.addEventListener("pointerdown", elsewhere);
-    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
+    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus({ preventScroll: true });
     return () => document.removeEventListener("pointerdown", elsewhere);
+  }, [open]);
+
+  useLayoutEffect(() => {
+    const list = root.current?.querySelector<HTMLElement>(".menu-list");
+    if (!list) return;
+    place(list, root.current!.querySelector("button")!.getBoundingClientRect());
+    const close = (e: Event) => list.contains(e.target as Node) || setOpen(false);
+    addEventListener("scroll", close, true);
+    addEventListener("resize", close);
+    return () => {
+      removeEventListener("scroll", close, true);
+      removeEventListener("resize", close);
+    };
   }, [open]);
 
   const onKey = (e: KeyboardEvent) => {
@@ -62,12 +84,12 @@ export function Menu({ actions, label, children, kind = "secondary" }: Props) {
         <div class="pf-v6-c-menu menu-list">
           <div class="pf-v6-c-menu__content">
             <ul class="pf-v6-c-menu__list" role="menu" aria-label={label}>
-              {actions.map((a) => (
+              {actions.map((a, i) => (
                 <>
                   {a.apart && <li class="pf-v6-c-divider" role="separator" />}
                   <li key={a.text} role="none"
-                    class={`pf-v6-c-menu__list-item${a.danger ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
-                    <button type="button" role={a.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={a.checked} tabIndex={-1} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
+                    class={`pf-v6-c-menu__list-item${a.danger && !a.because ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
+                    <button type="button" role={a.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={a.checked} tabIndex={i ? -1 : 0} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
                       title={a.because || undefined} onClick={() => a.because || (setOpen(false), a.run())}>
                       <span class="pf-v6-c-menu__item-main">
                         {a.icon && <span class="pf-v6-c-menu__item-icon"><Icon name={a.icon} /></span>}
