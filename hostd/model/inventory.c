@@ -19,6 +19,7 @@
 #include "hostd/model/network.h"
 #include "hostd/model/resource_pool.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_coming.h"
 
 enum { FILE_MAX = 16 << 20 };
 
@@ -138,9 +139,11 @@ int inventory_save(struct inventory *inventory, struct err *err)
     cleanup_free char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 
     json_decref(root);
-    return text ? file_replace(inventory->hostd->root_fd, INVENTORY_FILE, 0600, text, strlen(text),
-                               err)
-                : err_sys(err, -ENOMEM, "inventory");
+    int rc = text ? file_replace(inventory->hostd->root_fd, INVENTORY_FILE, 0600, text,
+                                 strlen(text), err)
+                  : err_sys(err, -ENOMEM, "inventory");
+    vm_coming_arrived(inventory); /* also if it was in vain: the VM is there, and its files stay */
+    return rc;
 }
 
 /* --- walking --- */
@@ -330,8 +333,10 @@ int inventory_create(struct hostd *hostd, struct inventory **ret_inventory, stru
     if (rc == 0 || rc == -ENOENT)
         rc = populate(inventory, root, err);
     json_decref(root);
-    if (rc == 0)
+    if (rc == 0) {
+        vm_coming_sweep(inventory);
         rc = inventory_save(inventory, err);
+    }
     *ret_inventory = inventory;
     return rc < 0 && !err->code ? err_sys(err, rc, "inventory") : rc;
 }

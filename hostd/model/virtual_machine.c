@@ -2,6 +2,7 @@
 #include "hostd/model/virtual_machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/model/vm_clone.h"
+#include "hostd/model/vm_coming.h"
 #include "hostd/model/vm_layout.h"
 #include "hostd/model/vm_question.h"
 #include "hostd/model/vm_screen.h"
@@ -262,6 +264,9 @@ int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore
         return err_sys(err, rc, "virtual machine %s", text);
     }
     vm_snapshots_refresh(vm);
+    char folder[DSPATH_MAX];
+    vm_folder(vm, folder);
+    vm->coming = !datastore->lost && vm_coming_is_marked(datastore->fd, folder);
     inventory->next_vm = MAX(inventory->next_vm, (id ? id : inventory->next_vm) + 1);
     tell_children(vm);
     *ret_vm = vm;
@@ -289,10 +294,16 @@ json_t *vm_to_json(struct virtual_machine *vm)
                      (json_int_t)vm->created_us);
 }
 
-/* hostd was killed while the VM was being destroyed, after its .vmx had gone: so it is gone. With
- * its .vmx it is still there, and can be destroyed again. */
+/* hostd was killed while the VM was being destroyed: so it is gone, with what was left of it. */
 static void forget_destroyed(struct virtual_machine *vm)
 {
+    char folder[DSPATH_MAX];
+    const char *last;
+
+    vm_folder(vm, folder);
+    cleanup_fd int parent = *folder ? dspath_open_parent(vm->datastore->fd, folder, &last) : -1;
+    if (parent >= 0)
+        (void)unlinkat(parent, last, AT_REMOVEDIR); /* what had to go was in it no more */
     EVENT_POST(vm->e.hostd, VmRemovedEvent, &vm->e, "", "Removed %s on %s and its files",
                vm->e.name, vm->e.hostd->inventory->host.name);
     vm_remove(vm);
@@ -324,11 +335,11 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     vm->created_us = created;
     if (!vm->vmx && name) /* its .vmx can not be read now */
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
-    if (removing && !vm->vmx && !datastore->lost) {
+    vm_adopt(vm);
+    if (removing && !datastore->lost && vm->power == VM_OFF && (!vm->vmx || vm_destroy_rest(vm))) {
         forget_destroyed(vm);
         return 0;
     }
-    vm_adopt(vm);
     vm_snapshots_recover(vm);
     return 0;
 }

@@ -47,6 +47,7 @@ struct virtual_machine {
     unsigned change; /* counts changes of vmx */
     struct resource_pool *pool;
     struct task *task; /* the operation under way */
+    bool coming;       /* its folder is marked (vm_coming.h) */
     bool unfinished;   /* on its way in (vm_transfer.h): not to be kept yet */
     bool removing;     /* its files are going; kept in the inventory's file, for the next hostd */
     struct vmsd *vmsd; /* its snapshots; NULL: none */
@@ -160,6 +161,9 @@ void vm_register(struct mo *mo, struct call *call);
 void vm_register_in_pool(struct mo *mo, struct call *call);
 void vm_unregister(struct mo *mo, struct call *call);
 void vm_destroy_task(struct mo *mo, struct call *call);
+/* What a hostd that was killed in the middle of that had left of its files; false: there is still
+ * something. Its inventory entry stays. */
+bool vm_destroy_rest(struct virtual_machine *vm);
 void vm_rename(struct mo *mo, struct call *call);
 void vm_reconfigure(struct mo *mo, struct call *call);
 void vm_upgrade(struct mo *mo, struct call *call);

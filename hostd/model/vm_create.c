@@ -296,16 +296,13 @@ static int remove_files(struct haul *haul)
 {
     struct work *work = work_of(haul);
     struct plan *plan = &work->plan;
-    static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
+    static const char *const suffixes[] = {".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
     static const char *const kept[] = {".vmx", ".vmsn", ".nvram"}; /* of snapshots */
     char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);
 
     file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
     plan_remove_disks(plan);
-    int rc = dspath_remove(plan->vmx_place.fd, plan->rel);
-    if (rc < 0 && rc != -ENOENT)
-        return rc;
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
     for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
         (void)snprintf(rel, sizeof rel, "%s%s", stem, suffixes[i]);
@@ -317,6 +314,9 @@ static int remove_files(struct haul *haul)
             (void)dspath_remove(plan->vmx_place.fd, rel);
         }
     }
+    int rc = dspath_remove(plan->vmx_place.fd, plan->rel); /* the last: it names the others */
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
     plan_remove_folder(plan);
     return 0;
 }
@@ -383,6 +383,44 @@ static struct work *begin_work(struct call *call, struct virtual_machine *vm)
     work->vm = vm;
     vm_folder(vm, work->folder);
     return work;
+}
+
+/* Disks of which the descriptor is gone and the rest perhaps is not: nobody can measure those. */
+static void plan_broken_disks(struct work *work)
+{
+    const struct virtual_machine *vm = work->vm;
+    const char *key;
+    size_t at = 0;
+
+    while (vm->vmx && (key = vmxfile_next_key(vm->vmx, &at))) {
+        const char *file = vmxfile_get(vm->vmx, key), *dot = strrchr(key, '.');
+        size_t len = strlen(file);
+        struct dspath path;
+        if (!dot || strcasecmp(dot, ".fileName") != 0 || len < 5 ||
+            strcasecmp(file + len - 5, ".vmdk") != 0)
+            continue;
+        struct datastore *datastore = vm_file(vm, file, &path);
+        if (datastore && faccessat(datastore->fd, path.rel, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+            (void)plan_add(&work->plan, PLAN_REMOVE, datastore, path.rel);
+    }
+}
+
+bool vm_destroy_rest(struct virtual_machine *vm)
+{
+    struct work *work = calloc(1, sizeof *work);
+    bool done = false;
+
+    if (work && plan_init(&work->plan, vm->datastore, vm->rel) == 0) {
+        work->vm = vm;
+        vm_folder(vm, work->folder);
+        plan_all_disks(work);
+        plan_broken_disks(work);
+        plan_snapshots(work);
+        done = remove_files(&work->haul) == 0;
+    }
+    if (work)
+        work_free(work);
+    return done;
 }
 
 void vm_destroy_task(struct mo *mo, struct call *call)

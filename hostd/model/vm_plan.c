@@ -17,6 +17,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
+#include "hostd/model/vm_coming.h"
 #include "hostd/model/vm_identity.h"
 
 /* --- writing it down --- */
@@ -312,9 +313,8 @@ static int make_folder(struct plan *plan, bool *ret_made)
     *ret_made = false;
     if (!folder_of(plan, folder))
         return 0;
-    int parent = dspath_open_parent(plan->vmx_place.fd, folder, &last);
-    int rc = parent < 0 ? parent : mkdirat(parent, last, 0755) < 0 ? -errno : 0;
-    (void)close_fd(parent);
+    cleanup_fd int parent = dspath_open_parent(plan->vmx_place.fd, folder, &last);
+    int rc = parent < 0 ? parent : vm_coming_make(parent, last);
     *ret_made = rc == 0;
     if (rc == -EEXIST)
         rc = 0;
@@ -328,8 +328,10 @@ void plan_remove_folder(struct plan *plan)
     int parent =
         folder_of(plan, folder) ? dspath_open_parent(plan->vmx_place.fd, folder, &last) : -1;
 
-    if (parent >= 0)
+    if (parent >= 0) {
+        vm_coming_unmark(plan->vmx_place.fd, folder);
         (void)unlinkat(parent, last, AT_REMOVEDIR);
+    }
     (void)close_fd(parent);
 }
 

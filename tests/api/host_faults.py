@@ -9,6 +9,7 @@ are left out and said so.
 usage: host_faults.py BUILD [SCENARIO...]
 """
 
+import json
 import os
 import shutil
 import signal
@@ -297,6 +298,56 @@ def builds(tap, host, client):
         WaitForTask(vm.Destroy())
 
 
+def unmade(tap, host, client):
+    """VMs that were on their way in or out when hostd was killed: there as a whole, or not at all."""
+    source = make(client, vm_spec("source"))
+    with open(host.path("source", "source.vmdk").replace(".vmdk", "-flat.vmdk"), "r+b") as file:
+        file.write(os.urandom(4 << 20))
+    for n in range(6):
+        pid = host.processes("socle-hostd")[0]
+        timer = threading.Timer(0.004 * n, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        try:
+            if n % 2:
+                source.CloneVM_Task(client.folder, f"copy{n}", vim.vm.CloneSpec(location=vim.vm.RelocateSpec()))
+            else:
+                client.folder.CreateVM_Task(vm_spec(f"copy{n}"), client.pool)
+        except Exception:  # noqa: BLE001 - it was killed before it could answer
+            pass
+        timer.join()
+        client.__init__(eventually(lambda: host.processes("socle-hostd") not in ([], [pid]) and reconnect(host)))
+        source = client.same(source)
+        folders = sorted(n for n in os.listdir(host.path()) if not n.startswith("."))
+        tap.equal(f"killed after {4 * n} ms: folders and VMs are the same", folders,
+                  sorted(vm.config.files.vmPathName.split()[1].split("/")[0] for vm in client.folder.childEntity))
+        tap.equal("and no mark is left", [n for n in folders if os.path.exists(host.path(n, ".socle-coming"))], [])
+    out = make(client, vm_spec("out"))
+    host.stop()
+    for name, inode in (("half", None), ("copied", 1)):
+        os.mkdir(host.path(name))
+        with open(host.path(name, "disk.vmdk"), "wb") as file:
+            file.write(b"x")
+        with open(host.path(name, ".socle-coming"), "w", encoding="ascii") as file:
+            file.write(f"inode {inode or os.stat(host.path(name)).st_ino}\n")
+    with open(f"{host.root}/config/inventory.json", "r+", encoding="utf-8") as file:
+        known = json.load(file)
+        next(vm for vm in known["vms"] if vm["id"] == out._moId)["removing"] = True
+        file.seek(0)
+        json.dump(known, file)
+        file.truncate()
+    os.unlink(host.path("out", "out.vmdk"))
+    host.start()
+    client.__init__(connect(host))
+    tap.check("a folder of a VM that was being made is gone", not os.path.exists(host.path("half")))
+    tap.check("a copy of such a one is somebody's", os.path.exists(host.path("copied", "disk.vmdk")))
+    tap.check("a VM that was being destroyed is", "out" not in [vm.name for vm in client.folder.childEntity])
+    tap.check("with its folder", not os.path.exists(host.path("out")),
+              os.path.exists(host.path("out")) and os.listdir(host.path("out")))
+    shutil.rmtree(host.path("copied"))
+    for vm in client.folder.childEntity:
+        WaitForTask(vm.Destroy())
+
+
 def logs(tap, host, client):
     """A log that has become large makes room, and its writers go on."""
     for _ in range(6):
@@ -327,7 +378,7 @@ def down(tap, host, client):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, logs, down], host, client)
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, logs, down], host, client)
 
 
 main()
