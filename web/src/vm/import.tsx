@@ -84,7 +84,7 @@ function ImportDialog({ pack, parsed }: { pack: Package; parsed: OvfParseDescrip
   const size = [...pack.files.values()].reduce((sum, f) => sum + f.size, 0);
   return (
     <Dialog title="Import a virtual machine" confirm="Import" because={!c.name.trim() && "A name is needed."} onConfirm={() => importPackage(pack, c, setShare)}
-      commands={{ socle: `socle vm import ${quoted(c.name)}.ovf --name ${quoted(c.name)}`, govc: `govc import.ova -name ${quoted(c.name)} ${quoted(c.name)}.ova` }}>
+      commands={{ socle: `socle vm import ${quoted(pack.name)} --name ${quoted(c.name)}`, govc: `govc import.${/\.ova$/i.test(pack.name) ? "ova" : "ovf"} -name ${quoted(c.name)} ${quoted(pack.name)}` }}>
       <p class="subtle">{plural(pack.files.size, "file")}, {bytes(size)}{parsed.productInfo?.name ? `: ${parsed.productInfo.name} ${parsed.productInfo.version ?? ""}` : ""}</p>
       {parsed.eula?.map((text, i) => <details key={i}><summary>Licence agreement</summary><pre>{text}</pre></details>)}
       <TextField label="Name" value={c.name} onValue={(name) => set({ ...c, name })} autoFocus />

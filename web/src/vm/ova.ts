@@ -2,6 +2,7 @@
 // Packages in the browser. An OVA is a tar archive (POSIX ustar, the OVF first). Of one that is read the members are
 // slices of the file, nothing is unpacked; one that is written is put together of parts that the browser keeps on its disk.
 export interface Package {
+  name: string; // of the OVA or OVF
   descriptor: string;
   /** File by its name in the descriptor. */
   files: Map<string, Blob>;
@@ -37,10 +38,10 @@ async function readTar(archive: Blob): Promise<Map<string, Blob>> {
 export async function openPackage(chosen: readonly File[]): Promise<Package> {
   const ova = chosen.find((f) => /\.ova$/i.test(f.name));
   const files = ova ? await readTar(ova) : new Map<string, Blob>(chosen.map((f) => [f.name, f]));
-  const [name, ovf] = [...files].find(([name]) => /\.ovf$/i.test(name)) ?? [];
+  const [name = "", ovf] = [...files].find(([name]) => /\.ovf$/i.test(name)) ?? [];
   if (!ovf) throw new Error("There is no .ovf among the files.");
   if (ovf.size > DESCRIPTOR_MAX) throw new Error(`${name} is too large for a descriptor.`);
-  return { descriptor: await ovf.text(), files };
+  return { name: ova?.name ?? name, descriptor: await ovf.text(), files };
 }
 
 /** One member's head: its size in octal, or as GNU tar does it where twelve octal digits do not suffice. */
