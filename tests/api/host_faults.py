@@ -269,6 +269,7 @@ class OldKeeper(threading.Thread):
 
 def builds(tap, host, client):
     """Keepers of an older and of a newer build: their VMs run, and what they can not do is said."""
+    client.__init__(connect(host))  # the host has been down meanwhile
     vms = [make(client, vm_spec(name)) for name in ("older", "newer")]
     host.stop()
     keepers = [OldKeeper(os.path.relpath(f"{host.root}/run/vm/{vm._moId}.sock"), version, more)

@@ -276,7 +276,10 @@ def keeper_crash(tap, host, client):
         one.send(f"(i={count}; {REPORTER.split(';', 1)[1]}) &\n")
         one.expect(r"W\d+\n")
         churn(one, MOMENTS.uniform(0.1, 2))
-        os.kill(host.processes("socle-keeper")[0], signal.SIGKILL)
+        keepers = host.processes("socle-keeper")
+        if not tap.check(f"{n}: it has run until now", keepers, last_words(host)):
+            return
+        os.kill(keepers[0], signal.SIGKILL)
         count = max(count, acknowledged(one))
         tap.check(f"{n}: the VM is off", eventually(lambda: one.state() == "poweredOff"))
         settled(one)
@@ -298,6 +301,12 @@ def keeper_crash(tap, host, client):
     one.remove()
 
 
+def last_words(host):
+    """What the VMs' processes have logged last."""
+    folder = f"{host.root}/log"
+    return "".join(read_text(f"{folder}/{n}")[-1500:] for n in sorted(os.listdir(folder)) if n.startswith("vm-"))
+
+
 def is_back(host, client, one):
     try:
         client.__init__(connect(host))
@@ -315,7 +324,8 @@ def hostd_crash(tap, host, client):
         churn(one, MOMENTS.uniform(0.05, 1))
         os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
         tap.check(f"{n}: hostd is back", eventually(lambda: is_back(host, client, one)))
-        tap.check(f"{n}: it runs", eventually(lambda: one.state() == "poweredOn"))
+        if not tap.check(f"{n}: it runs", eventually(lambda: one.state() == "poweredOn"), last_words(host)):
+            return
     before = acknowledged(one)
     tap.check("and has written", eventually(lambda: acknowledged(one) > before + 3))
     end = time.monotonic() + 20
