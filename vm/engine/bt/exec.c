@@ -179,7 +179,9 @@ static void bind_memory(const struct bt_insn *insn, unsigned mode, struct bt_ste
     step->disp = (int32_t)disp;
 }
 
-/* What handlers leave to the host must be there: CPUID leaf 1 ECX, leaf 7 EBX; read once. */
+/* What handlers leave to the host must be there: CPUID leaf 1 ECX, leaf 7 EBX; read once: under a
+ * hypervisor CPUID is an exit. Volatile, so that the compiler does not move it to where it is not
+ * wanted. */
 struct host_features {
     unsigned ecx_1, ebx_7;
 };
@@ -191,11 +193,11 @@ static struct host_features host_features(void)
 
     if (!atomic_load(&known)) {
         unsigned a = 1, b, c = 0, d;
-        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
         atomic_store(&ecx_1, c);
         a = 7;
         c = 0;
-        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
         atomic_store(&ebx_7, b);
         atomic_store(&known, true);
     }
