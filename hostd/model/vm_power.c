@@ -256,10 +256,10 @@ static void take_state(struct virtual_machine *vm, const struct keeper_message *
     vm->keeper_busy = vm->keeper_version ? m->value & KEEPER_BUSY : m->kind == KEEPER_RUNNING;
     if (vm->keeper_version < KEEPER_VERSION)
         EVENT_POST(vm->e.hostd, GeneralVmInfoEvent, &vm->e, "",
-                   "%s on %s was started by an older build of Socle and runs on under it: power it "
-                   "off and on "
-                   "to have all that this one can do",
+                   "%s on %s was started by an older build of Socle and runs on under it: "
+                   "power it off and on to have all that this one can do",
                    vm->e.name, vm->e.hostd->inventory->host.name);
+    (void)vm_snapshots_settle(vm);
 }
 
 static void on_keeper(void *ctx, uint32_t events)
@@ -303,6 +303,7 @@ static int listen_to_keeper(struct virtual_machine *vm)
     if (rc < 0)
         return rc;
     vm->keeper_heard = false;
+    vm->keeper_busy = true; /* as far as is known */
     rc = loop_add_fd(vm->e.hostd->loop, &vm->keeper, fd, EPOLLIN, on_keeper, vm);
     if (rc < 0)
         (void)close_fd(fd);

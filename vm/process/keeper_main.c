@@ -227,14 +227,13 @@ static void retry(struct keeper *keeper)
     (void)vm_retry(keeper->vm);
 }
 
-static void on_client(void *ctx, uint32_t events)
+/* False: nothing (more) has come. */
+static bool take_message(struct client *client)
 {
-    struct client *client = ctx;
     struct keeper *keeper = client->keeper;
     struct keeper_message m;
     int fd = -1, rc = keeper_receive(client->source.fd, &m, &fd);
 
-    (void)events;
     if (rc == 0 && m.kind >= KEEPER_WITH_STATE && m.kind <= KEEPER_WITH_SIZE)
         rc = keeper_order_add(&client->order, &m, TAKE_FD(fd));
     if (rc == 0 && m.kind == KEEPER_CONSOLE)
@@ -243,7 +242,7 @@ static void on_client(void *ctx, uint32_t events)
     if (rc < 0 && rc != -EAGAIN)
         hang_up(client);
     if (rc < 0)
-        return;
+        return false;
     if (m.kind == KEEPER_POWER_BUTTON)
         (void)vm_power_button(keeper->vm);
     else if (m.kind == KEEPER_RESET)
@@ -262,6 +261,18 @@ static void on_client(void *ctx, uint32_t events)
         retry(keeper);
     else if (m.kind >= KEEPER_KIND_MAX)
         refuse(client, &m);
+    return true;
+}
+
+/* A change comes in several messages: all of them, before somebody new is told whether there is
+ * one under way. */
+static void on_client(void *ctx, uint32_t events)
+{
+    enum { AT_ONCE = VMCFG_DISKS_MAX + 8 };
+
+    (void)events;
+    for (unsigned i = 0; i < AT_ONCE && take_message(ctx); i++)
+        ;
 }
 
 static void on_listen(void *ctx, uint32_t events)
