@@ -20,8 +20,9 @@ static const struct disk_format *const formats[] = {&disk_raw_format, &disk_vmdk
 
 /* Open-file-description locks: they go with the descriptor, also when it is passed on, and end with
  * its last copy, however the process dies. io_uring's workers may keep a copy for some milliseconds
- * after close or death, so a lock that is held is asked for a little longer. */
-enum { LOCK_TRIES = 20 };
+ * after close or death, on a busy machine for some hundred, so a lock that is held is asked for a
+ * second longer. */
+enum { LOCK_TRIES = 100 };
 
 static int lock(struct aio *aio, const struct disk_file *file, struct err *err)
 {
