@@ -127,8 +127,24 @@ static void loop_by_its_count(void)
     EXPECT(sum == want && at == from);
 }
 
+/* R10 and R11, which translated code keeps in memory: doubled by themselves, used two instructions
+ * later. */
+static void doubled(uint64_t v)
+{
+    uint64_t a, b;
+
+    __asm__ volatile("mov %2, %%r10; mov %2, %%r11; jmp 1f; 1: add %%r10, %%r10; xor %%eax, %%eax;"
+                     "mov %%r10, %0; add %%r11, %%r11; xor %%eax, %%eax; mov %%r11, %1"
+                     : "=&r"(a), "=&r"(b)
+                     : "r"(v)
+                     : "rax", "r10", "r11", "cc");
+    EXPECT(a == 2 * v && b == 2 * v);
+}
+
 void known_addresses(void)
 {
+    for (uint64_t i = 0; i < ROUNDS; i++)
+        doubled(i);
     window_open();
     for (unsigned i = 0; i < ROUNDS; i++) {
         prepare(i);

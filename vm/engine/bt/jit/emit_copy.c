@@ -241,6 +241,8 @@ static bool copy_registers(struct emit *t)
     fetch(t, insn, slot);
     if (!encode_insn(t->e, &changed, keep_all, slot >= 0 ? &mem : NULL))
         return false;
+    if (slot >= 0) /* ADD R10, R10: what was loaded for the other operand is the old value */
+        t->cached &= (uint16_t)~(1u << insn->operand[slot].reg);
     note_written(t, insn, slot);
     if (!keeps(insn))
         emit_flush(t);
