@@ -63,6 +63,7 @@ static void finish(struct snapshot_work *w)
     if (w->stood_us)
         log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
     vm_end(vm);
+    (void)vm_snapshots_settle(vm); /* where that could not be: the VM has ended meanwhile */
     vm_read_again(vm); /* whatever came of it, what is on the datastore now is what counts */
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
     if (w->haul.rc == 0 && w->created)
