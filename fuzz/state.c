@@ -29,7 +29,9 @@ static void make_board(void)
     cfg.kernel = strdup("kernel");
     if (vmcfg_finish(&cfg, NULL) < 0 ||
         gmem_create(cfg.memory, GMEM_PAGES_AUTO, &env.gmem, NULL) < 0 ||
-        loop_create(&env.loop) < 0 || board_build(&cfg, &parts, &machine.board, NULL) < 0)
+        loop_create(&env.loop) < 0 || fw_cfg_items_create(&parts.fw_cfg) < 0)
+        abort();
+    if (board_build(&cfg, &parts, &machine.board, NULL) < 0)
         abort();
     for (unsigned i = 0; i < machine.board->count; i++)
         if (board_make_fds(machine.board->device[i], NULL) < 0)

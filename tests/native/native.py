@@ -206,10 +206,11 @@ def multiboot(tap):
                     "-static", "-Wl,--build-id=none,-Ttext=0x200000,--section-start=.header=0x1ff000", "-o", program,
                     f"{HERE}/multiboot.c"], check=True)
     vm = Vm("--kernel", program, "--initrd", write_file("module", b"what the module holds\0"),
-            "--append", "one two", "--serial", "stdio", kernel=False, memory="32M")
-    vm.expect("MULTIBOOT-STARTED .*", lab.BOOT_S)
+            "--append", "one two", "--serial", "stdio", "--cpus", "2", kernel=False, memory="32M")
+    vm.expect("MULTIBOOT-STARTED .*\n", lab.BOOT_S)
     tap.match("a Multiboot kernel has its command line and its module", r"/multiboot one two MODULE what the module holds",
               vm.text)
+    tap.match("fw_cfg tells it of processors and memory", r" CPUS 2 OF 2 MIB 32\b", vm.text)
     tap.equal("its triple fault ends it", vm.end(), lab.TRIPLE_FAULT)
 
 

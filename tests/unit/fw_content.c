@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What packaged firmware reads from fw_cfg: layouts, and the tables' dependence on where ECAM is.
+/* What firmware and kernels read from fw_cfg: layouts, and the tables' dependence on where ECAM is.
  */
 #include <errno.h>
 
@@ -81,6 +81,22 @@ static void items_have_their_layouts(void)
         CHECK_EQ(file(&f, SMBIOS_FILE_ANCHOR)->len, SMBIOS_ENTRY30_SIZE);
         CHECK_EQ(file(&f, ACPI_FILE_RSDP)->len, ACPI_RSDP_SIZE);
         CHECK_EQ(file(&f, ACPI_FILE_LOADER)->len % 128, 0);
+    }
+    tear_down(&f);
+}
+
+static void without_firmware_there_are_no_tables(void)
+{
+    struct fixture f;
+
+    if (set_up(&f, FW_DIRECT)) {
+        CHECK_EQ(le64_load(item(&f, FW_CFG_RAM_SIZE)->data), GIB(3));
+        CHECK_EQ(le16_load(item(&f, FW_CFG_NB_CPUS)->data), 3);
+        CHECK_EQ(le16_load(item(&f, FW_CFG_MAX_CPUS)->data), 3);
+        CHECK_EQ(item(&f, FW_CFG_UUID)->len, 16);
+        CHECK(file(&f, "etc/e820"));
+        CHECK(!file(&f, ACPI_FILE_TABLES) && !file(&f, SMBIOS_FILE_TABLES) &&
+              !file(&f, "bootorder"));
     }
     tear_down(&f);
 }
@@ -196,5 +212,6 @@ static void kernel_is_split(void)
     tear_down(&f);
 }
 
-TAP_MAIN(TAP_CASE(items_have_their_layouts), TAP_CASE(tables_follow_ecam),
-         TAP_CASE(smi_features_are_chosen), TAP_CASE(boot_paths), TAP_CASE(kernel_is_split))
+TAP_MAIN(TAP_CASE(items_have_their_layouts), TAP_CASE(without_firmware_there_are_no_tables),
+         TAP_CASE(tables_follow_ecam), TAP_CASE(smi_features_are_chosen), TAP_CASE(boot_paths),
+         TAP_CASE(kernel_is_split))

@@ -123,8 +123,6 @@ static void add_platform(const struct fw_machine *machine, struct fw_cfg_items *
     /* One byte for each of S0..S5: bit 7 is "there is", the rest SLP_TYP. Off and S5 only. */
     static const uint8_t system_states[6] = {0x80, 0, 0, 0x01, 0x02, 0x80};
 
-    (void)fw_cfg_add_bytes(items, FW_CFG_UUID, machine->uuid, sizeof machine->uuid);
-    (void)fw_cfg_add_u16(items, FW_CFG_NOGRAPHIC, !machine->vga);
     (void)fw_cfg_add_u16(items, FW_CFG_BOOT_MENU, 0); /* no waiting for a key */
     (void)fw_cfg_add_u32(items, FW_CFG_IRQ0_OVERRIDE, 1);
     (void)fw_cfg_add_file(items, "etc/system-states", system_states, sizeof system_states);
@@ -184,6 +182,15 @@ void fw_content_reset(struct fw_content *content)
         atomic_store(content->params.smi_features, 0);
 }
 
+static int add_firmware(struct fw_content *content, struct fw_cfg_items *items)
+{
+    add_platform(content->params.machine, items);
+    add_acpi(content, items);
+    add_serial_console(content->params.serial_console, items);
+    add_smi(content, items);
+    return add_smbios(content, items);
+}
+
 int fw_content_create(const struct fw_content_params *params, struct fw_cfg_items *items,
                       struct fw_content **ret_content, struct err *err)
 {
@@ -192,13 +199,11 @@ int fw_content_create(const struct fw_content_params *params, struct fw_cfg_item
     if (!content)
         return err_set(err, -ENOMEM, "fw_cfg: out of memory");
     content->params = *params;
-    add_platform(params->machine, items);
+    (void)fw_cfg_add_bytes(items, FW_CFG_UUID, params->machine->uuid, sizeof params->machine->uuid);
+    (void)fw_cfg_add_u16(items, FW_CFG_NOGRAPHIC, !params->machine->vga);
     add_memory(params->machine, items);
     add_cpus(params->machine, items);
-    add_acpi(content, items);
-    add_serial_console(params->serial_console, items);
-    add_smi(content, items);
-    int rc = add_smbios(content, items);
+    int rc = params->kind == FW_DIRECT ? 0 : add_firmware(content, items);
     rc = rc ? rc : fw_cfg_items_status(items);
     if (rc < 0) {
         fw_content_destroy(content);

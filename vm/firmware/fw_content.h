@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What packaged firmware (SeaBIOS, OVMF) finds in fw_cfg: docs/firmware.md lists each item and who
- * reads it.
+/* What the guest finds in fw_cfg: packaged firmware (SeaBIOS, OVMF), and small kernels that were
+ * loaded directly and ask there how many processors and how much memory they have. docs/firmware.md
+ * lists each item and who reads it.
  *
  * ACPI files are made when the guest first looks, because the firmware decides where ECAM is. Their
  * lengths do not depend on that. */
@@ -11,7 +12,11 @@
 #include "vm/chipset/fw_cfg.h"
 #include "vm/firmware/firmware.h"
 
-enum fw_kind { FW_SEABIOS, FW_OVMF };
+enum fw_kind {
+    FW_SEABIOS,
+    FW_OVMF,
+    FW_DIRECT, /* no firmware: what the machine is, not the tables, which lie in RAM already */
+};
 
 struct fw_content_params {
     enum fw_kind kind;

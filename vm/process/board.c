@@ -133,18 +133,28 @@ static bool add_usb(struct board *board, const struct vmcfg *cfg, const struct b
     return d || !vmcfg_has_tablet(cfg);
 }
 
+/* For firmware. Small kernels that are loaded directly read fw_cfg too; no table names it then, and
+ * larger ones do not see it. */
+static bool add_fw_cfg(struct board *board, const struct board_parts *parts)
+{
+    struct board_device *d = add(board, &fw_cfg_class, -1);
+
+    if (d)
+        d->params.fw_cfg.items = parts->fw_cfg;
+    return d;
+}
+
 /* What only firmware has a use for. A kernel that is loaded directly finds its serial console and
  * is spared probing the rest. */
 static bool add_firmware(struct board *board, const struct vmcfg *cfg,
                          const struct board_parts *parts)
 {
-    struct board_device *fw_cfg, *hpet;
+    struct board_device *hpet;
 
     if (cfg->firmware == VMCFG_FIRMWARE_NONE)
         return true;
-    if (!(fw_cfg = add(board, &fw_cfg_class, -1)) || !(hpet = add(board, &hpet_class, -1)))
+    if (!(hpet = add(board, &hpet_class, -1)))
         return false;
-    fw_cfg->params.fw_cfg.items = parts->fw_cfg;
     hpet->params.hpet = (struct hpet_params){
         .legacy = parts->hooks->hpet_legacy, .msi = parts->hooks->msi, .ctx = parts->hooks_ctx};
     return cfg->firmware != VMCFG_FIRMWARE_UEFI || add_flash(board, cfg, parts);
@@ -320,10 +330,10 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
         all.hooks = &none;
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
         !add_display(board, cfg, parts) || !add_usb(board, cfg, parts) ||
-        !add_firmware(board, cfg, parts) || !add_debugcon(board, cfg) ||
-        !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
-        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot) ||
-        !add_spares(board, cfg, parts))
+        !add_fw_cfg(board, parts) || !add_firmware(board, cfg, parts) ||
+        !add_debugcon(board, cfg) || !add_ports(board, cfg, parts) ||
+        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
+        !add_small(board, cfg, parts, &slot) || !add_spares(board, cfg, parts))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > (end = first_fixed_slot(board)))
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",

@@ -13,7 +13,7 @@
 struct boot {
     struct child_env *env;
     struct fw_machine machine;
-    struct fw_cfg_items *items; /* NULL: no firmware */
+    struct fw_cfg_items *items;
     struct fw_content *content;
     struct buf order; /* boot order, as text */
     struct rom bios, vga_rom, kernel, initrd;
@@ -46,21 +46,29 @@ static int map_roms(struct boot *boot, struct err *err)
     return rc < 0 ? rc : bios_vga_map(VM_FD_VGA_ROM, &boot->vga_rom, err);
 }
 
+static enum fw_kind fw_cfg_kind(enum vmcfg_firmware firmware)
+{
+    if (firmware == VMCFG_FIRMWARE_NONE)
+        return FW_DIRECT;
+    return firmware == VMCFG_FIRMWARE_UEFI ? FW_OVMF : FW_SEABIOS;
+}
+
 static int fill_fw_cfg(struct boot *boot, struct err *err)
 {
-    bool efi = boot->env->cfg.firmware == VMCFG_FIRMWARE_UEFI;
+    enum fw_kind kind = fw_cfg_kind(boot->env->cfg.firmware);
     struct fw_content_params params = {
-        .kind = efi ? FW_OVMF : FW_SEABIOS,
+        .kind = kind,
         .machine = &boot->machine,
         .ecam = &boot->env->shared->ecam,
         .smi_features = boot->env->cfg.secure_boot ? &boot->env->shared->smi_features : NULL,
         .serial_console = 0x3f8};
 
     int rc = fw_content_create(&params, boot->items, &boot->content, err);
-    if (rc < 0 || efi)
-        return rc < 0 ? rc : give_kernel(boot, err);
-    return fw_content_option_rom(boot->items, 0x1234, 0x1111, boot->vga_rom.data,
-                                 boot->vga_rom.size);
+    if (rc < 0 || kind == FW_DIRECT)
+        return rc;
+    return kind == FW_OVMF ? give_kernel(boot, err)
+                           : fw_content_option_rom(boot->items, 0x1234, 0x1111, boot->vga_rom.data,
+                                                   boot->vga_rom.size);
 }
 
 int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
@@ -78,7 +86,7 @@ int boot_create(struct child_env *env, struct boot **ret_boot, struct err *err)
     boot->machine.hpet = boot->machine.fw_cfg = firmware;
     boot->machine.vga = boot->machine.i8042 = vmcfg_has_display(&env->cfg);
     memcpy(boot->machine.uuid, env->cfg.uuid, sizeof boot->machine.uuid);
-    int rc = firmware ? fw_cfg_items_create(&boot->items) : 0;
+    int rc = fw_cfg_items_create(&boot->items);
     *ret_boot = boot;
     return rc < 0 ? err_sys(err, rc, "fw_cfg") : map_roms(boot, err);
 }
@@ -118,7 +126,7 @@ int boot_set_board(struct boot *boot, const struct board *board, struct err *err
     }
     order_devices(boot, board);
     boot->machine.boot_order = boot->order.len ? buf_cstr(&boot->order) : NULL;
-    return boot->items ? fill_fw_cfg(boot, err) : 0;
+    return fill_fw_cfg(boot, err);
 }
 
 static int load_kernel(struct boot *boot, struct boot_start *ret_start, struct err *err)
@@ -139,10 +147,12 @@ static int load_kernel(struct boot *boot, struct boot_start *ret_start, struct e
 
 int boot_load(struct boot *boot, struct link_entry *ret_entry, struct err *err)
 {
-    *ret_entry = (struct link_entry){.reset_vector = boot->items != NULL};
+    bool firmware = boot->env->cfg.firmware != VMCFG_FIRMWARE_NONE;
+
+    *ret_entry = (struct link_entry){.reset_vector = firmware};
     if (boot->content)
         fw_content_reset(boot->content);
     if (boot->bios.data)
         return bios_shadow(&boot->bios, boot->env->gmem);
-    return boot->items ? 0 : load_kernel(boot, &ret_entry->start, err);
+    return firmware ? 0 : load_kernel(boot, &ret_entry->start, err);
 }
