@@ -167,8 +167,10 @@ static bool set_allocation(struct pool_allocation *to,
     return to->shares > 0;
 }
 
-static bool apply(struct call *call, struct resource_pool *pool,
-                  const struct vim_ResourceConfigSpec *spec)
+/* What the spec makes of them; false: the call has its fault. */
+static bool compute(struct call *call, const struct resource_pool *pool,
+                    const struct vim_ResourceConfigSpec *spec, struct pool_allocation *ret_cpu,
+                    struct pool_allocation *ret_memory)
 {
     struct pool_allocation cpu = pool->cpu, memory = pool->memory;
 
@@ -182,8 +184,16 @@ static bool apply(struct call *call, struct resource_pool *pool,
         call_fault_argument(call, "spec");
         return false;
     }
-    pool->cpu = cpu;
-    pool->memory = memory;
+    *ret_cpu = cpu;
+    *ret_memory = memory;
+    return true;
+}
+
+static bool apply(struct call *call, struct resource_pool *pool,
+                  const struct vim_ResourceConfigSpec *spec)
+{
+    if (!compute(call, pool, spec, &pool->cpu, &pool->memory))
+        return false;
     pool->change++;
     mo_changed(&pool->e.mo, VIM_P_ResourcePool_config);
     mo_changed(&pool->e.mo, VIM_P_ResourcePool_summary);
@@ -352,8 +362,7 @@ static bool may_hold(struct call *call, struct resource_pool *pool, struct resou
 static void move_one(struct mo *one, struct resource_pool *pool)
 {
     if (vim_managed_is(one->class->type, VIM_MANAGED(VirtualMachine))) {
-        vm_of(one)->pool = pool;
-        mo_changed(one, VIM_P_VirtualMachine_resourcePool);
+        vm_set_pool(vm_of(one), pool);
         return;
     }
     struct entity *child = ENTITY_OF(entity, one), *before = child->parent;
@@ -361,6 +370,40 @@ static void move_one(struct mo *one, struct resource_pool *pool)
     mo_changed(one, VIM_P_ManagedEntity_parent);
     mo_changed(&before->mo, VIM_P_ResourcePool_resourcePool);
     mo_changed(&pool->e.mo, VIM_P_ResourcePool_resourcePool);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct entity *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* Two of a list that come from different pools. One that is there twice is one. */
+static bool are_names_unique(struct call *call, const struct vim_ref *list, size_t list_count)
+{
+    struct registry *registry = call->api->registry;
+    cleanup_free struct entity **pools = calloc(list_count + 1, sizeof(struct entity *));
+    size_t count = 0;
+
+    for (size_t i = 0; pools && i < list_count; i++) {
+        struct mo *one = mo_find(registry, list[i].id);
+        if (one && vim_managed_is(one->class->type, VIM_MANAGED(ResourcePool)))
+            pools[count++] = ENTITY_OF(entity, one);
+    }
+    if (count)
+        qsort(pools, count, sizeof(struct entity *), by_name);
+    for (size_t i = 1; i < count; i++)
+        if (pools[i] != pools[i - 1] && !by_name(&pools[i], &pools[i - 1])) {
+            struct vim_DuplicateName *fault = VIM_NEW(call->arena, DuplicateName);
+            fault->name = arena_strdup(call->arena, pools[i]->name);
+            fault->object = mo_ref(&pools[i - 1]->mo);
+            call_fault(call, &fault->self);
+            return false;
+        }
+    if (!pools)
+        CALL_FAULT(call, SystemError);
+    return pools;
 }
 
 /* All or none: what is asked for is looked at before anything moves. */
@@ -384,13 +427,15 @@ static void move_into(struct mo *mo, struct call *call)
         if (is_pool && !may_hold(call, pool, ENTITY_OF(resource_pool, one)))
             return;
     }
+    if (!are_names_unique(call, args->list.items, args->list.count))
+        return;
     for (size_t i = 0; i < args->list.count; i++)
         move_one(mo_find(call->api->registry, args->list.items[i].id), pool);
     registry_moved(call->api->registry);
     save(call);
 }
 
-/* Of children, each with its entity. */
+/* Of children, each with its entity: all or none. */
 static void update_children(struct mo *mo, struct call *call)
 {
     const struct vim_UpdateChildResourceConfiguration_args *args = call->args;
@@ -404,9 +449,15 @@ static void update_children(struct mo *mo, struct call *call)
             call_fault_argument(call, "spec.entity");
             return;
         }
+        struct pool_allocation cpu, memory;
         if (call_authorize(call, one, "Resource.EditPool") ||
-            !apply(call, ENTITY_OF(resource_pool, one), args->spec.items[i]))
+            !compute(call, ENTITY_OF(resource_pool, one), args->spec.items[i], &cpu, &memory))
             return;
+    }
+    for (size_t i = 0; i < args->spec.count; i++) {
+        struct mo *one = mo_find(call->api->registry, args->spec.items[i]->entity.id);
+        if (!apply(call, ENTITY_OF(resource_pool, one), args->spec.items[i]))
+            break; /* a pool that is named twice has another version now */
     }
     save(call);
 }

@@ -414,13 +414,22 @@ bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore)
     return false;
 }
 
+void vm_set_pool(struct virtual_machine *vm, struct resource_pool *pool)
+{
+    struct resource_pool *before = vm->pool;
+
+    vm->pool = pool;
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_resourcePool);
+    if (before)
+        mo_changed(&before->e.mo, VIM_P_ResourcePool_vm);
+    mo_changed(&pool->e.mo, VIM_P_ResourcePool_vm);
+}
+
 void vm_move_pool(struct inventory *inventory, struct resource_pool *from, struct resource_pool *to)
 {
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
-        if (vm_of(&e->mo)->pool == from) {
-            vm_of(&e->mo)->pool = to;
-            mo_changed(&e->mo, VIM_P_VirtualMachine_resourcePool);
-        }
+        if (vm_of(&e->mo)->pool == from)
+            vm_set_pool(vm_of(&e->mo), to);
 }
 
 /* --- properties --- */

@@ -117,6 +117,7 @@ struct vim_any vm_refs(struct call *call, bool (*test)(struct virtual_machine *v
 bool vm_in_pool(struct virtual_machine *vm, struct mo *pool);
 bool vm_on_network(struct virtual_machine *vm, struct mo *network);
 bool vm_on_datastore(struct virtual_machine *vm, struct mo *datastore);
+void vm_set_pool(struct virtual_machine *vm, struct resource_pool *pool);
 void vm_move_pool(struct inventory *inventory, struct resource_pool *from,
                   struct resource_pool *to);
 

@@ -74,7 +74,7 @@ void vm_mark_as_vm(struct mo *mo, struct call *call)
     mark(call, vm_of(mo), false);
     if (call->fault)
         return;
-    vm_of(mo)->pool = ENTITY_OF(resource_pool, pool);
+    vm_set_pool(vm_of(mo), ENTITY_OF(resource_pool, pool));
     if (inventory_save(hostd_of(call)->inventory, &err) < 0)
         CALL_FAULT_TEXT(call, SystemError, "%s", err.text);
 }

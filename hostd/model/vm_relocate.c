@@ -116,7 +116,8 @@ static void done(struct haul *haul)
     vm_end(vm);
     if (haul->rc == 0) {
         vm->datastore = m->datastore;
-        vm->pool = m->pool ? m->pool : vm->pool;
+        if (m->pool)
+            vm_set_pool(vm, m->pool);
         (void)snprintf(vm->rel, sizeof vm->rel, "%.800s/%.200s", m->to.rel, m->vmx);
         vm_reload(vm);
         vm_snapshots_refresh(vm);
@@ -193,8 +194,8 @@ static void move_pool(struct call *call, struct virtual_machine *vm, struct reso
     if (!vm_begin(call, vm, &task))
         return;
     vm_end(vm);
-    vm->pool = pool ? pool : vm->pool;
-    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_resourcePool);
+    if (pool)
+        vm_set_pool(vm, pool);
     int rc = inventory_save(hostd_of(call)->inventory, &err);
     if (rc < 0)
         task_fail_errno(task, rc, &err, NULL);

@@ -102,6 +102,28 @@ def files(tap, client, vm):
     tap.equal("one disk again", chain(vm.layoutEx.disk[0])[-1:], [by_key[ex.disk[0].chain[0].fileKey[0]]])
 
 
+def watched(tap, client, vm, second, third):
+    """Who watches pools sees VMs come and go."""
+    collector, kind = client.content.propertyCollector, vmodl.query.PropertyCollector
+    watch = collector.CreateFilter(kind.FilterSpec(
+        propSet=[kind.PropertySpec(type=vim.ResourcePool, pathSet=["vm"])],
+        objectSet=[kind.ObjectSpec(obj=pool) for pool in (second, third)]), False)
+
+    def seen(version):
+        update = collector.WaitForUpdatesEx(version, kind.WaitOptions(maxWaitSeconds=5))
+        if update is None:
+            return version, {}
+        return update.version, {o.obj: list(o.changeSet[0].val) for o in update.filterSet[0].objectSet}
+
+    version, _ = seen("")
+    third.MoveIntoResourcePool([vm])
+    version, now = seen(version)
+    tap.equal("a VM's move is told of both pools", now, {second: [], third: [vm]})
+    second.MoveIntoResourcePool([vm])
+    tap.equal("and back", seen(version)[1], {second: [vm], third: []})
+    watch.Destroy()
+
+
 def pools(tap, client, vm):
     def spec():
         share = vim.SharesInfo(level="normal", shares=0)
@@ -122,6 +144,21 @@ def pools(tap, client, vm):
     wanted.cpuAllocation.limit = 500
     second.UpdateChildResourceConfiguration([wanted])
     tap.equal("a child's limits", first.config.cpuAllocation.limit, 500)
+    wanted.cpuAllocation.limit, wrong = 600, spec()
+    wrong.entity = client.pool
+    tap.raises("one of several wrong", vmodl.fault.InvalidArgument,
+               lambda: second.UpdateChildResourceConfiguration([wanted, wrong]))
+    tap.equal("none is changed", first.config.cpuAllocation.limit, 500)
+    third = client.pool.CreateResourcePool("third", spec())
+    twins = [pool.CreateResourcePool("twin", spec()) for pool in (second, client.pool)]
+    tap.raises("nor two of one name at once", vim.fault.DuplicateName, lambda: third.MoveIntoResourcePool(twins))
+    tap.equal("neither has moved", list(third.resourcePool), [])
+    third.MoveIntoResourcePool([twins[0], twins[0]])
+    tap.equal("one that is named twice has", list(third.resourcePool), [twins[0]])
+    watched(tap, client, vm, second, third)
+    third.Destroy()
+    for twin in twins:
+        twin.Destroy()
     tap.raises("not a grandchild's", vmodl.fault.InvalidArgument,
                lambda: client.pool.UpdateChildResourceConfiguration([wanted]))
     deep = first
