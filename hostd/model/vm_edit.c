@@ -4,6 +4,7 @@
 #include "hostd/model/vm_boot.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,15 +133,25 @@ static bool edit_allocation(struct call *call, struct plan *plan,
             bad(call, "configSpec.memoryAllocation"));
 }
 
-/* Keys that make files of the host the VM's are not to be had by somebody who may only edit a VM.
- */
+/* What describes a device or names a file: whoever may set those has every file of every datastore,
+ * whatever he may do with devices and datastores. They come by deviceChange, where that is asked.
+ * No privilege that a VM's advanced settings take is about these. */
 bool vm_edit_is_reserved(const char *key)
 {
-    static const char *const reserved[] = {"socle.kernel", "socle.initrd", "nvram",
-                                           "checkpoint.vmState"};
+    static const char *const reserved[] = {
+        /* devices */
+        "scsi[0-9]*", "sata[0-9]*", "ide[0-9]*", "nvme[0-9]*", "ethernet[0-9]*", "serial[0-9]*",
+        "parallel[0-9]*", "floppy[0-9]*", "virtioConsole[0-9]*", "pciPassthru[0-9]*", "usb[.:_]*",
+        "ehci[.:]*", "sound.*", "*.present", "*.pciSlotNumber",
+        /* files */
+        "*fileName", "nvram", "workingDir", "suspend.directory", "extendedConfigFile",
+        "fileSearchPath", "sharedFolder*", "sched.swap.dir", "sched.swap.derivedName", "snapshot.*",
+        "checkpoint.*", "migrate.*", "socle.kernel", "socle.initrd", "socle.firmwareLog"};
 
+    if (!strncasecmp(key, "guestinfo.", 10)) /* the guest's, and nobody else's */
+        return false;
     for (unsigned i = 0; i < ARRAY_SIZE(reserved); i++)
-        if (!strcasecmp(key, reserved[i]))
+        if (fnmatch(reserved[i], key, FNM_CASEFOLD) == 0)
             return true;
     return false;
 }
@@ -165,14 +176,26 @@ static const char *text_of(struct call *call, const struct vim_any *value)
     }
 }
 
-static bool edit_extra(struct call *call, struct plan *plan,
+/* Clients send back what they read: also keys that they may not change. "" is none. */
+static bool is_as_before(const struct virtual_machine *vm, const struct plan *plan, const char *key,
+                         const char *value)
+{
+    const char *now = vmxfile_get(vm ? vm->vmx : plan->vmx, key);
+
+    return !strcmp(value, now ? now : "");
+}
+
+static bool edit_extra(struct call *call, const struct virtual_machine *vm, struct plan *plan,
                        const struct vim_VirtualMachineConfigSpec *spec)
 {
     for (size_t i = 0; i < spec->extraConfig.count; i++) {
         const struct vim_OptionValue *option = spec->extraConfig.items[i];
         const char *value = text_of(call, &option->value);
-        if (!value || !*option->key || vm_edit_is_reserved(option->key))
+        bool reserved = vm_edit_is_reserved(option->key);
+        if (!value || !*option->key || (reserved && !is_as_before(vm, plan, option->key, value)))
             return bad(call, "configSpec.extraConfig");
+        if (reserved)
+            continue;
         if (!*value)
             vmxfile_remove(plan->vmx, option->key);
         else if (!set(call, plan, option->key, value))
@@ -193,5 +216,5 @@ bool vm_edit(struct call *call, const struct virtual_machine *vm, struct plan *p
     return edit_identity(call, plan, spec) && edit_version(call, plan, spec->version) &&
            edit_size(call, plan, spec) && edit_boot(call, plan, spec) &&
            edit_allocation(call, plan, spec) && edit_flags(call, plan, spec) &&
-           vm_edit_devices(call, vm, plan, spec) && edit_extra(call, plan, spec);
+           vm_edit_devices(call, vm, plan, spec) && edit_extra(call, vm, plan, spec);
 }

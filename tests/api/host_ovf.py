@@ -73,6 +73,8 @@ PACKAGE = """<?xml version="1.0"?>
       <vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>
       <vmw:ExtraConfig ovf:required="false" vmw:key="svga.vramSize" vmw:value="8388608"/>
       <vmw:ExtraConfig ovf:required="false" vmw:key="nvram" vmw:value="/etc/passwd"/>
+      <vmw:ExtraConfig ovf:required="false" vmw:key="scsi0:5.fileName" vmw:value="/vmfs/volumes/datastore1/b/b.vmdk"/>
+      <vmw:ExtraConfig ovf:required="false" vmw:key="serial0.fileName" vmw:value="../b/b.vmx"/>
     </VirtualHardwareSection>
   </VirtualSystem>
 </Envelope>"""
