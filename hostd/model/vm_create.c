@@ -301,6 +301,9 @@ static int remove_files(struct haul *haul)
     char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);
 
+    int rc = plan_may_remove(plan);
+    if (rc < 0)
+        return rc;
     file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
     plan_remove_disks(plan);
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
@@ -314,7 +317,7 @@ static int remove_files(struct haul *haul)
             (void)dspath_remove(plan->vmx_place.fd, rel);
         }
     }
-    int rc = dspath_remove(plan->vmx_place.fd, plan->rel); /* the last: it names the others */
+    rc = dspath_remove(plan->vmx_place.fd, plan->rel); /* the last: it names the others */
     if (rc < 0 && rc != -ENOENT)
         return rc;
     plan_remove_folder(plan);
@@ -330,7 +333,9 @@ static void destroyed(struct haul *haul)
     vm_end(vm);
     vm->removing = false;
     if (haul->rc < 0) {
-        task_fail_errno(haul->task, haul->rc, &work->plan.err, work->plan.rel);
+        const char *failed = work->plan.failed_file;
+        (void)inventory_save(inventory, NULL); /* it stays */
+        task_fail_errno(haul->task, haul->rc, &work->plan.err, *failed ? failed : work->plan.rel);
     } else {
         EVENT_POST(haul->hostd, VmRemovedEvent, &vm->e, haul->task->user,
                    "Removed %s on %s and its files", vm->e.name, inventory->host.name);

@@ -217,21 +217,58 @@ static int link_disk(const struct plan_disk *disk, struct placed_disk *to, struc
     return rc;
 }
 
-/* By name only where it is no disk that opens: damaged, or gone. */
+/* What the disk library says of files that are damaged, or gone. */
+static bool is_no_disk(int rc)
+{
+    static const int codes[] = {-ENOENT,      -ENOTDIR, -EINVAL, -EUCLEAN,
+                                -EMEDIUMTYPE, -ENOTSUP, -EFBIG,  -ELOOP};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)
+        if (rc == codes[i])
+            return true;
+    return false;
+}
+
+static void remove_unused(int dir_fd, const char *rel)
+{
+    uint64_t bytes;
+
+    if (file_tree_measure(dir_fd, rel, &bytes) == 0)
+        (void)dspath_remove(dir_fd, rel);
+}
+
+/* By name only where it is no disk that opens. One that is locked is another VM's at this time. */
 static void remove_disk(const struct plan_disk *disk, bool ancestors)
 {
     cleanup_placed struct placed_disk at = {.dir.fd = -1};
     size_t len = strlen(disk->at.rel);
     char flat[DSPATH_MAX + 8];
+    int rc = placed_disk_prepare(&at, &disk->at, NULL);
 
-    if (placed_disk_prepare(&at, &disk->at, NULL) == 0 &&
-        disk_remove(&at.dir.host, at.name, ancestors, at.aio, NULL) == 0)
+    if (rc == 0)
+        rc = disk_remove(&at.dir.host, at.name, ancestors, at.aio, NULL);
+    if (!is_no_disk(rc))
         return;
-    (void)dspath_remove(disk->at.fd, disk->at.rel);
+    remove_unused(disk->at.fd, disk->at.rel);
     if (len > 5 && !strcasecmp(disk->at.rel + len - 5, ".vmdk")) {
         (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)len - 5, disk->at.rel);
-        (void)dspath_remove(disk->at.fd, flat);
+        remove_unused(disk->at.fd, flat);
     }
+}
+
+int plan_may_remove(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        cleanup_placed struct placed_disk at = {.dir.fd = -1};
+        struct err err = ERR_INIT;
+        const struct plan_disk *disk = &plan->disk[i];
+        if (disk->what < PLAN_REMOVE || placed_disk_open(&at, &disk->at, 0, &err) != -EBUSY)
+            continue;
+        plan->err = err;
+        (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s", disk->at.text);
+        return -EBUSY;
+    }
+    return 0;
 }
 
 void plan_remove_disks(struct plan *plan)
@@ -392,7 +429,9 @@ int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx)
     file_place_free(&plan->vmx_place);
     file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
     (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s", plan->vmx_place.text);
-    int rc = run_all(plan, progress, ctx, &made_folder);
+    int rc = plan_may_remove(plan);
+    if (rc == 0)
+        rc = run_all(plan, progress, ctx, &made_folder);
     if (rc < 0 && made_folder)
         plan_remove_folder(plan);
     if (rc == 0)

@@ -73,4 +73,6 @@ int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx);
 void plan_undo_disks(struct plan *plan);
 /* For what goes as a whole; vmx_place is set but for the first. */
 void plan_remove_disks(struct plan *plan);
+/* Before anything goes: -EBUSY, with plan->err and failed_file, where one of them is locked. */
+int plan_may_remove(struct plan *plan);
 void plan_remove_folder(struct plan *plan); /* if it is empty */

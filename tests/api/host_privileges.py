@@ -10,7 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from client import Client, connect, create, vm_spec, wait  # noqa: E402
+from client import Client, connect, create, device, devices, disk, vm_spec, wait  # noqa: E402
 from host import Host, Tap  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 
@@ -57,10 +57,35 @@ def settings(tap, host, client):
     wait(vm.Destroy())
 
 
+def in_use(tap, host, client):
+    """A VM that is off names the disk of another one that runs."""
+    other = create(client, "b")
+    wait(other.PowerOn())
+    vm = create(client, "a")
+    theirs = disk(-1, 0, 1000, 1)
+    theirs.device.backing.fileName, theirs.fileOperation = "[datastore1] b/b.vmdk", None
+    reconfigure(vm, theirs)
+    files = sorted(os.listdir(host.path("a"))), sorted(os.listdir(host.path("b")))
+    taken = devices(vm, vim.vm.device.VirtualDisk)[1]
+    fault = tap.raises("a disk in use is not destroyed", vim.fault.FileLocked,
+                       lambda: reconfigure(vm, device("remove", taken, "destroy")))
+    tap.equal("the fault names it", fault and fault.file, "[datastore1] b/b.vmdk")
+    tap.raises("nor with its VM", vim.fault.FileLocked, lambda: wait(vm.Destroy()))
+    tap.equal("nothing is removed", (sorted(os.listdir(host.path("a"))), sorted(os.listdir(host.path("b")))), files)
+    tap.equal("the VM stays", (vm.name, len(devices(vm, vim.vm.device.VirtualDisk))), ("a", 2))
+    reconfigure(vm, device("remove", taken))
+    wait(vm.Destroy())
+    tap.check("without that disk it goes", not os.path.exists(host.path("a")))
+    wait(other.PowerOff())
+    os.truncate(host.path("b/b.vmdk"), 0)
+    wait(other.Destroy())
+    tap.check("one that is damaged goes with its VM", not os.path.exists(host.path("b")))
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([settings], host, Client(connect(host)))
+        tap.run([settings, in_use], host, Client(connect(host)))
 
 
 main()
