@@ -45,6 +45,17 @@ struct datastore *datastore_resolve(struct inventory *inventory, const char *tex
     return datastore_find(inventory, ret_path->datastore);
 }
 
+bool datastore_may(struct call *call, struct datastore *datastore, const char *text,
+                   const char *priv)
+{
+    if (datastore && entity_visible(call, &datastore->e.mo))
+        return call_authorize(call, &datastore->e.mo, priv) == 0;
+    struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
+    fault->datastorePath = text;
+    call_fault(call, &fault->self);
+    return false;
+}
+
 void datastore_real_path(const struct datastore *datastore, const char *rel, char *text,
                          size_t size)
 {

@@ -37,6 +37,10 @@ struct datastore *datastore_find(struct inventory *inventory, const char *name);
  * the relative name. NULL when it is none or the datastore is not there. */
 struct datastore *datastore_resolve(struct inventory *inventory, const char *text,
                                     struct dspath *ret_path);
+/* May the call's user do that there? `text` is what he called it. One that he does not see is as
+ * one that is not there (NULL). False: the call has its fault. */
+bool datastore_may(struct call *call, struct datastore *datastore, const char *text,
+                   const char *priv);
 
 /* The name by which Linux knows a file on it, relative to the working directory. */
 void datastore_real_path(const struct datastore *datastore, const char *rel, char *text,

@@ -256,13 +256,7 @@ static void start(struct mo *mo, struct call *call, const char *text,
     struct datastore *datastore = datastore_resolve(hostd->inventory, text, &path);
 
     (void)mo;
-    if (!datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
-        fault->datastorePath = text;
-        call_fault(call, &fault->self);
-        return;
-    }
-    if (call_authorize(call, &datastore->e.mo, "Datastore.Browse"))
+    if (!datastore_may(call, datastore, text, "Datastore.Browse"))
         return;
     struct search *s = calloc(1, sizeof *s);
     if (!s || !(s->task = task_start(call, &hostd->inventory->host))) {

@@ -24,13 +24,7 @@ bool file_place_find(struct call *call, const char *name, const char *priv,
     struct datastore *datastore =
         name ? datastore_resolve(hostd_of(call)->inventory, name, &path) : NULL;
 
-    if (!datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
-        fault->datastorePath = name;
-        call_fault(call, &fault->self);
-        return false;
-    }
-    if (call_authorize(call, &datastore->e.mo, priv))
+    if (!datastore_may(call, datastore, name, priv))
         return false;
     file_place_set(ret_place, datastore, path.rel);
     return true;

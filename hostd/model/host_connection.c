@@ -31,6 +31,8 @@ static void add_networks(struct call *call, struct vim_HostConnectInfo *info)
     struct inventory *inventory = hostd_of(call)->inventory;
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Network), e));) {
+        if (!entity_visible(call, &e->mo))
+            continue;
         struct vim_HostNewNetworkConnectInfo *one = VIM_NEW(call->arena, HostNewNetworkConnectInfo);
         one->summary = value_of(call, &e->mo, VIM_P_Network_summary);
         VIM_ADD(call->arena, &info->network, (struct vim_HostConnectInfoNetworkInfo *)(void *)one);
@@ -42,6 +44,8 @@ static void add_datastores(struct call *call, struct vim_HostConnectInfo *info)
     struct inventory *inventory = hostd_of(call)->inventory;
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e));) {
+        if (!entity_visible(call, &e->mo))
+            continue;
         struct vim_HostDatastoreConnectInfo *one = VIM_NEW(call->arena, HostDatastoreConnectInfo);
         one->summary = value_of(call, &e->mo, VIM_P_Datastore_summary);
         VIM_ADD(call->arena, &info->datastore, one);

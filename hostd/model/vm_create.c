@@ -221,12 +221,8 @@ static void register_vm(struct call *call, struct entity *folder, struct resourc
     struct dspath parsed;
     struct datastore *datastore = datastore_resolve(inventory, path, &parsed);
 
-    if (!datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
-        fault->datastorePath = path;
-        call_fault(call, &fault->self);
+    if (!datastore_may(call, datastore, path, "Datastore.Browse"))
         return;
-    }
     struct virtual_machine *taken = vm_by_path(inventory, datastore, parsed.rel);
     if (taken) {
         struct vim_AlreadyExists *fault = VIM_NEW(call->arena, AlreadyExists);

@@ -188,9 +188,29 @@ static void name_disk(struct editing *e, char rel[DSPATH_MAX])
     }
 }
 
-/* What the client's name means; "" and "[ds]" leave it to us. NULL: the fault is set. */
-static struct datastore *locate(struct editing *e, const char *name, bool may_choose,
-                                char rel[DSPATH_MAX])
+/* Clients send back what they read: a device keeps the file that it has. */
+static bool has_file(const struct editing *e, const char *slot, const struct datastore *datastore,
+                     const char *rel)
+{
+    const char *file = e->vm && present(e, slot) ? get(e, slot, "fileName") : NULL;
+    struct dspath path;
+
+    return file && datastore && vm_file(e->vm, file, &path) == datastore && !strcmp(path.rel, rel);
+}
+
+/* On a datastore that an edit names. That of the VM itself is no secret to who may edit it. */
+static bool may_use(struct editing *e, struct datastore *datastore, const char *name,
+                    const char *priv)
+{
+    if (datastore && datastore == e->plan->datastore)
+        return call_authorize(e->call, &datastore->e.mo, priv) == 0;
+    return datastore_may(e->call, datastore, name, priv);
+}
+
+/* What the client's name means for the device at `slot`, if he may use `priv` on its datastore; ""
+ * and "[ds]" leave it to us. NULL: the fault is set. */
+static struct datastore *locate(struct editing *e, const char *slot, const char *name,
+                                const char *priv, bool may_choose, char rel[DSPATH_MAX])
 {
     struct inventory *inventory = hostd_of(e->call)->inventory;
     struct dspath path = {0};
@@ -201,12 +221,8 @@ static struct datastore *locate(struct editing *e, const char *name, bool may_ch
         if (!datastore && e->vm)
             datastore = vm_file(e->vm, name, &path);
     }
-    if (!datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(e->call->arena, InvalidDatastorePath);
-        fault->datastorePath = name;
-        call_fault(e->call, &fault->self);
+    if (!has_file(e, slot, datastore, path.rel) && !may_use(e, datastore, name, priv))
         return NULL;
-    }
     if (!*path.rel && may_choose)
         name_disk(e, rel);
     else
@@ -303,7 +319,9 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
     if (!read_backing(e, disk->backing, &backing) ||
         !place(e, (struct vim_VirtualDevice *)(void *)disk, slot))
         return false;
-    struct datastore *datastore = locate(e, backing.file, create, rel);
+    struct datastore *datastore =
+        locate(e, slot, backing.file, create ? "Datastore.AllocateSpace" : "Datastore.Browse",
+               create, rel);
     if (!datastore)
         return false;
     if (!create && dspath_stat(datastore->fd, rel, &st) < 0) {
@@ -343,9 +361,9 @@ static bool set_cdrom(struct editing *e, const struct vim_VirtualCdrom *cdrom, c
         VIM_AS(VirtualCdromIsoBackingInfo, cdrom->backing);
     char rel[DSPATH_MAX];
 
-    set(e, slot, "present", "TRUE");
     if (iso && iso->fileName && *iso->fileName) {
-        struct datastore *datastore = locate(e, iso->fileName, false, rel);
+        struct datastore *datastore =
+            locate(e, slot, iso->fileName, "Datastore.Browse", false, rel);
         if (!datastore)
             return false;
         set(e, slot, "deviceType", "cdrom-image");
@@ -355,6 +373,7 @@ static bool set_cdrom(struct editing *e, const struct vim_VirtualCdrom *cdrom, c
         set(e, slot, "fileName", "emptyBackingString");
         set(e, slot, "clientDevice", "TRUE");
     }
+    set(e, slot, "present", "TRUE");
     set_connection(e, slot, cdrom->connectable);
     return true;
 }
@@ -478,7 +497,9 @@ static bool set_serial(struct editing *e, const struct vim_VirtualSerialPort *po
     char rel[DSPATH_MAX];
 
     if (file) {
-        struct datastore *datastore = locate(e, file->fileName, false, rel);
+        /* What the guest sends is appended to it, whatever it is. */
+        struct datastore *datastore =
+            locate(e, device, file->fileName, "Datastore.FileManagement", false, rel);
         if (!datastore)
             return false;
         set(e, device, "fileType", "file");
@@ -490,6 +511,7 @@ static bool set_serial(struct editing *e, const struct vim_VirtualSerialPort *po
     } else if (port->backing) {
         return bad_device(e, "Its backing is of a kind that this host does not have.");
     }
+    set(e, device, "present", "TRUE");
     set(e, device, "yieldOnMsrRead", port->yieldOnPoll ? "TRUE" : "FALSE");
     return true;
 }
@@ -504,7 +526,6 @@ static bool add_serial(struct editing *e, struct vim_VirtualSerialPort *port)
     while (present(e, device) && ++number < 4);
     if (number == 4)
         return bad_device(e, "There is no room for the port.");
-    set(e, device, "present", "TRUE");
     map_key(e, port->key, 9000 + number);
     return set_serial(e, port, device);
 }
@@ -569,6 +590,8 @@ static bool plan_delete(struct editing *e, const char *device)
 
     bool snapshots = e->vm && e->vm->vmsd && vmsd_count(e->vm->vmsd);
 
+    if (datastore && !may_use(e, datastore, file, "Datastore.FileManagement"))
+        return false;
     if (!datastore ||
         !plan_add(e->plan, snapshots ? PLAN_REMOVE_TOP : PLAN_REMOVE, datastore, path.rel))
         return bad_device(e, "Its file can not be removed.");

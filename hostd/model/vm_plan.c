@@ -88,13 +88,7 @@ bool plan_place(struct call *call, struct plan *plan, const char *path, const ch
     char stem[ENTITY_NAME_MAX + 1], folder[ENTITY_NAME_MAX + 16];
 
     plan->datastore = datastore_resolve(hostd_of(call)->inventory, path, &parsed);
-    if (!plan->datastore) {
-        struct vim_InvalidDatastorePath *fault = VIM_NEW(call->arena, InvalidDatastorePath);
-        fault->datastorePath = path;
-        call_fault(call, &fault->self);
-        return false;
-    }
-    if (call_authorize(call, &plan->datastore->e.mo, "Datastore.AllocateSpace"))
+    if (!datastore_may(call, plan->datastore, path, "Datastore.AllocateSpace"))
         return false;
     plan->make_folder = true;
     size_t len = strlen(parsed.rel);

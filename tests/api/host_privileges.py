@@ -14,6 +14,7 @@ from client import Client, connect, create, device, devices, disk, vm_spec, wait
 from host import Host, Tap  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 
+PASSWORD = "carls-secret-1"
 VICTIM = "/vmfs/volumes/datastore1/b/b.vmdk"
 HOSTILE = {
     "scsi0:5.present": "TRUE", "scsi0:5.fileName": VICTIM, "SCSI0:5.FILENAME": VICTIM, "scsi0:5.pciSlotNumber": "160",
@@ -38,6 +39,19 @@ def options(values):
 
 def reconfigure(vm, *changes, **more):
     wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=list(changes), **more)))
+
+
+def allow(client, entity, *privileges):
+    """Carl's permission there, alone."""
+    roles = client.content.authorizationManager
+    name = f"carl-{entity._moId}"
+    role = next((r.roleId for r in roles.roleList if r.name == name), None)
+    if role is None:
+        role = roles.AddAuthorizationRole(name, list(privileges))
+    else:
+        roles.UpdateAuthorizationRole(role, name, list(privileges))
+    roles.SetEntityPermissions(entity, [vim.AuthorizationManager.Permission(
+        principal="carl", group=False, roleId=role, propagate=False)])
 
 
 def settings(tap, host, client):
@@ -82,10 +96,86 @@ def in_use(tap, host, client):
     tap.check("one that is damaged goes with its VM", not os.path.exists(host.path("b")))
 
 
+def on_datastores(tap, host, client):
+    client.content.accountManager.CreateUser(vim.host.LocalAccountManager.AccountSpecification(id="carl", password=PASSWORD))
+    vm, other = create(client, "his"), create(client, "b")
+    place = f"{host.folder}/hidden"
+    os.mkdir(place)
+    hidden = client.host.configManager.datastoreSystem.CreateLocalDatastore("hidden", place)
+    with open(f"{place}/a.iso", "wb") as file:
+        file.write(bytes(4096))
+    store = client.datacenter.datastore[0]
+    allow(client, vm, *(f"VirtualMachine.Config.{what}" for what in (
+        "AddNewDisk", "AddExistingDisk", "RemoveDisk", "EditDevice", "AdvancedConfig")))
+    stub = connect(host, "carl", PASSWORD)._stub
+    his = vim.VirtualMachine(vm._moId, stub)
+
+    def existing(file):
+        change = disk(-1, 0, 1000, 1)
+        change.device.backing.fileName, change.fileOperation = file, None
+        return change
+
+    def cdrom(file):
+        return device("add", vim.vm.device.VirtualCdrom(
+            key=-1, controllerKey=200, unitNumber=0, backing=vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=file)))
+
+    def refused(name, change, privilege):
+        fault = tap.raises(name, vim.fault.NoPermission, lambda: reconfigure(his, change))
+        tap.equal(f"{name}, for want of", fault and fault.privilegeId, privilege)
+
+    messages = []
+    for file in ("[hidden] a.iso", "[nowhere] a.iso"):
+        for name, change in (("disk", existing(file)), ("image", cdrom(file))):
+            fault = tap.raises(f"no {name} of {file}", vim.fault.InvalidDatastorePath, lambda c=change: reconfigure(his, c))
+            messages.append(fault and fault.msg.replace("nowhere", "hidden"))
+    tap.equal("what is hidden is as what is not there", len(set(messages)), 1)
+    refused("somebody's disk", existing("[datastore1] b/b.vmdk"), "Datastore.Browse")
+    refused("an image", cdrom("[datastore1] b/b.vmdk"), "Datastore.Browse")
+    refused("a new disk", disk(-1, 2048, 1000, 1), "Datastore.AllocateSpace")
+    port = vim.vm.device.VirtualSerialPort(
+        key=-1, yieldOnPoll=True, backing=vim.vm.device.VirtualSerialPort.FileBackingInfo(fileName="[datastore1] b/b.vmx"))
+    refused("a file that a port writes", device("add", port), "Datastore.FileManagement")
+    mine = devices(his, vim.vm.device.VirtualDisk)[0]
+    refused("a disk destroyed", device("remove", mine, "destroy"), "Datastore.FileManagement")
+    tap.equal("nothing came of it", len(devices(vm, vim.vm.device.VirtualDisk)), 1)
+
+    allow(client, client.folder, "VirtualMachine.Inventory.Register")
+    allow(client, client.pool, "Resource.AssignVMToPool")
+    folder, pool = vim.Folder(client.folder._moId, stub), vim.ResourcePool(client.pool._moId, stub)
+    tap.raises("no VM of a hidden datastore", vim.fault.InvalidDatastorePath,
+               lambda: wait(folder.RegisterVM_Task("[hidden] a.vmx", None, False, pool)))
+    allow(client, store)
+    tap.raises("nor of one where he may not look", vim.fault.NoPermission,
+               lambda: wait(folder.RegisterVM_Task("[datastore1] x/x.vmx", None, False, pool)))
+    allow(client, store, "Datastore.Browse", "Datastore.AllocateSpace", "Datastore.FileManagement")
+    reconfigure(his, disk(-1, 2048, 1000, 1), cdrom("[datastore1] b/b.vmdk"))
+    tap.equal("a new disk, where he may", len(devices(vm, vim.vm.device.VirtualDisk)), 2)
+    reconfigure(his, device("remove", devices(his, vim.vm.device.VirtualDisk)[1], "destroy"))
+    tap.check("destroyed, where he may", not os.path.exists(host.path("his/his_1.vmdk")))
+    allow(client, store)
+    reconfigure(his, device("edit", devices(his, vim.vm.device.VirtualCdrom)[0]))
+    tap.equal("a drive keeps what it has", devices(vm, vim.vm.device.VirtualCdrom)[0].backing.fileName, "[datastore1] b/b.vmdk")
+    unseen(tap, client, stub)
+    wait(vm.Destroy())
+    wait(other.Destroy())
+    hidden.DestroyDatastore()
+    client.content.accountManager.RemoveUser("carl")
+
+
+def unseen(tap, client, stub):
+    allow(client, client.host)
+    allow(client, client.compute)
+    info = vim.HostSystem(client.host._moId, stub).QueryHostConnectionInfo()
+    tap.equal("of the host's connection he sees", ([d.summary.name for d in info.datastore], list(info.network)),
+              (["datastore1"], []))
+    target = vim.EnvironmentBrowser(client.compute.environmentBrowser._moId, stub).QueryConfigTarget(None)
+    tap.equal("and of what VMs may have", ([d.name for d in target.datastore], list(target.network)), (["datastore1"], []))
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([settings, in_use], host, Client(connect(host)))
+        tap.run([settings, in_use, on_datastores], host, Client(connect(host)))
 
 
 main()
