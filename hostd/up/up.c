@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -279,9 +280,22 @@ static void say_ready(const struct up *up, const char *root, bool fresh, bool ge
     (void)fflush(stdout);
 }
 
+/* The front of an `up` that was killed takes a moment to leave the port. */
+static int wait_for_port(const struct up *up)
+{
+    static const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    int rc = ready_port_free(up->front.address, up->front.port);
+
+    for (unsigned i = 0; i < 40 && rc == -EADDRINUSE; i++) {
+        (void)nanosleep(&pause, NULL);
+        rc = ready_port_free(up->front.address, up->front.port);
+    }
+    return rc;
+}
+
 static int check_port(const struct up *up, struct err *err)
 {
-    int rc = ready_port_free(up->front.address, up->front.port);
+    int rc = wait_for_port(up);
 
     if (rc == -EADDRINUSE)
         return err_set(err, rc,

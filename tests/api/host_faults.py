@@ -200,7 +200,7 @@ def vanished(tap, host, client, small, vm):
     tap.equal("no upload", put(host, "up.bin", "small", b"y") in (404, 403, 500, 503), True)
     host.stop()
     host.start()
-    client = Client(connect(host))
+    client.__init__(connect(host))
     vm, store = client.same(vm), client.same(small.store)
     tap.equal("over a restart too, and its VM is still registered", vm.name, "tight")
     tap.equal("the others are there", {d.name: d.summary.accessible for d in client.datacenter.datastore},
