@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+#define NEW ".new-"
 
 int file_load(int dir_fd, const char *path, size_t max, struct buf *out, struct err *err)
 {
@@ -62,20 +65,54 @@ static int sync_folder(int dir_fd, const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Two who write the same file, in one process or in two, each have a file of their own. */
+static int open_beside(int dir_fd, const char *path, mode_t mode, char beside[PATH_MAX])
+{
+    enum { TRIES = 1000 }; /* a name that is taken was left by a process of the same number */
+    static atomic_uint count;
+    int fd = -1;
+
+    for (unsigned i = 0; i < TRIES && fd < 0; i++) {
+        unsigned n = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+        if (snprintf(beside, PATH_MAX, "%s" NEW "%x-%x", path, (unsigned)getpid(), n) >= PATH_MAX)
+            return -ENAMETOOLONG;
+        fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+size_t file_replaces(const char *name)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *at = NULL;
+
+    for (const char *next = strstr(name, NEW); next; next = strstr(next + 1, NEW))
+        at = next;
+    if (!at || at == name)
+        return 0;
+    const char *number = at + strlen(NEW);
+    size_t pid = strspn(number, hex);
+    if (!pid || number[pid] != '-')
+        return 0;
+    size_t n = strspn(number + pid + 1, hex);
+    return n && !number[pid + 1 + n] ? (size_t)(at - name) : 0;
+}
+
 int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, size_t len,
                  struct err *err)
 {
     char beside[PATH_MAX];
     struct stat old;
     bool is_there = fstatat(dir_fd, path, &old, 0) == 0;
-    int rc;
+    cleanup_fd int fd = open_beside(dir_fd, path, mode, beside);
+    int rc = fd < 0 ? fd : 0;
 
-    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
-        return err_sys(err, -ENAMETOOLONG, "cannot write \"%s\"", path);
-    (void)unlinkat(dir_fd, beside, 0);
-    cleanup_fd int fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    rc = fd < 0 || (is_there && fchmod(fd, old.st_mode & 0777) < 0) ? -errno
-                                                                    : file_write_all(fd, data, len);
+    if (rc == 0 && is_there && fchmod(fd, old.st_mode & 0777) < 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = file_write_all(fd, data, len);
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;
     if (rc == 0 && renameat(dir_fd, beside, dir_fd, path) < 0)

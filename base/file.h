@@ -17,6 +17,11 @@ int file_write_all(int fd, const void *data, size_t len);
 
 /* Puts new content at `path` so that a crash at any moment leaves the old or the new, never a
  * mixture, and that the new one is on stable storage when this returns: a file beside it, fsync,
- * rename, fsync of the folder. `mode`: of one that was not there. */
+ * rename, fsync of the folder. `mode`: of one that was not there. Of two at once the later one's
+ * stays. */
 int file_replace(int dir_fd, const char *path, mode_t mode, const void *data, size_t len,
                  struct err *err);
+
+/* A replacement that a crash cut off leaves its file beside: PATH.new-PROCESS-COUNT. Of such a
+ * name: the length of what it was to replace; 0: it is none. */
+size_t file_replaces(const char *name);

@@ -796,10 +796,11 @@ int snapshot_files_settle(struct snapshot_files *files, struct err *err)
 }
 
 /* Of this VM, which has no plan: a state that its .vmx does not name (STEM-xxxxxxxx.vmss), a list
- * that never got a plan, a file that was to take the place of another (its name and ".new"). */
+ * that never got a plan, a file that was to take the place of another (base/file.h). */
 static bool is_left_over(const struct snapshot_files *files, const char *name)
 {
-    size_t len = strlen(files->stem), total = strlen(name);
+    static const char *const replaced[] = {".vmx", ".vmsd", ".nvram", ".vmsd.plan", ".vmsd.next"};
+    size_t len = strlen(files->stem), total = strlen(name), of = file_replaces(name);
     const char *rest = name + len;
 
     if (strncmp(name, files->stem, len) != 0)
@@ -807,10 +808,10 @@ static bool is_left_over(const struct snapshot_files *files, const char *name)
     if (total == len + 14 && *rest == '-' && strspn(rest + 1, "0123456789abcdef") == 8 &&
         !strcmp(rest + 9, ".vmss"))
         return !names(files, "checkpoint.vmState", name);
-    return !strcmp(rest, ".vmsd.next") || !strcmp(rest, ".vmx.new") || !strcmp(rest, ".vmsd.new") ||
-           !strcmp(rest, ".nvram.new") || !strcmp(rest, ".vmsd.plan.new") ||
-           !strcmp(rest, ".vmsd.next.new") ||
-           (kept_with(files, name) != VMSD_NONE && total > 4 && !strcmp(name + total - 4, ".new"));
+    for (unsigned i = 0; of > len && i < ARRAY_SIZE(replaced); i++)
+        if (of - len == strlen(replaced[i]) && !strncmp(rest, replaced[i], of - len))
+            return true;
+    return !strcmp(rest, ".vmsd.next") || (of && kept_with(files, name) != VMSD_NONE);
 }
 
 void snapshot_files_sweep(struct snapshot_files *files)

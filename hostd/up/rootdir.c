@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/up/rootdir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,6 +60,19 @@ static int lock(struct err *err)
     return rc;
 }
 
+/* What replacements of files left that a crash cut off. We have the lock: nobody else writes. */
+static void sweep(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (file_replaces(entry->d_name))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        (void)closedir(dir);
+}
+
 static int make_root_account(const char *password, struct err *err)
 {
     char generated[64], line[66];
@@ -95,6 +109,7 @@ static int enter(const char *path, struct err *err)
 
 int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct err *err)
 {
+    static const char *const swept[] = {".", "config", "tls", "run"};
     bool fresh;
     int rc = make_folder(path, passage_mode(), err);
 
@@ -106,6 +121,8 @@ int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct
     rc = lock(err);
     if (rc == 0)
         rc = make_folders(err);
+    for (unsigned i = 0; i < ARRAY_SIZE(swept) && rc == 0; i++)
+        sweep(swept[i]);
     if (rc == 0)
         rc = cert_ensure(err);
     if (rc == 0)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/loop.h"
 #include "base/range.h"
 #include "tests/tap.h"
@@ -97,5 +103,68 @@ static void loop_fd_timer_stop(void)
     close(fd);
 }
 
+/* --- one file, several writers --- */
+
+enum { WRITERS = 4, TIMES = 50, LENGTH = 20000 };
+
+struct writer {
+    pthread_t thread;
+    int dir, failed;
+    char letter;
+};
+
+static void *write_often(void *arg)
+{
+    static char text[WRITERS][LENGTH];
+    struct writer *w = arg;
+    char *mine = text[w->letter - 'a'];
+
+    memset(mine, w->letter, LENGTH);
+    for (unsigned i = 0; i < TIMES; i++)
+        w->failed += file_replace(w->dir, "file", 0600, mine, LENGTH, NULL) < 0;
+    return NULL;
+}
+
+static void file_of_two_writers(void)
+{
+    char folder[256];
+    const char *base = getenv("TMPDIR");
+    struct writer writer[WRITERS];
+    unsigned torn = 0;
+
+    (void)snprintf(folder, sizeof folder, "%s/socle-base-XXXXXX", base ? base : "/tmp");
+    REQUIRE(mkdtemp(folder) != NULL);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writer[i] = (struct writer){.dir = dir, .letter = (char)('a' + i)};
+        REQUIRE(pthread_create(&writer[i].thread, NULL, write_often, &writer[i]) == 0);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        cleanup_buf struct buf text = {0};
+        if (file_load(dir, "file", LENGTH, &text, NULL) == -ENOENT)
+            continue;
+        torn += text.len != LENGTH || memcmp(text.data, text.data + 1, LENGTH - 1) != 0;
+    }
+    for (unsigned i = 0; i < WRITERS; i++) {
+        (void)pthread_join(writer[i].thread, NULL);
+        CHECK_EQ(writer[i].failed, 0);
+    }
+    CHECK_EQ(torn, 0);
+    CHECK_EQ(unlinkat(dir, "file", 0), 0);
+    close(dir);
+    CHECK_EQ(rmdir(folder), 0); /* nothing else is in it */
+}
+
+static void file_names_beside(void)
+{
+    CHECK_EQ(file_replaces("a.vmx.new-1f-0"), 5);
+    CHECK_EQ(file_replaces("a.new-1-2.new-1f-0"), 9);
+    CHECK_EQ(file_replaces("a.vmx.new-1f"), 0);
+    CHECK_EQ(file_replaces("a.vmx.new-1f-0.vmdk"), 0);
+    CHECK_EQ(file_replaces(".new-1-2"), 0);
+    CHECK_EQ(file_replaces("a.vmx"), 0);
+}
+
 TAP_MAIN(TAP_CASE(range_edges), TAP_CASE(bytes_orders), TAP_CASE(err_reads_outside_in),
-         TAP_CASE(buf_grows), TAP_CASE(loop_fd_timer_stop))
+         TAP_CASE(buf_grows), TAP_CASE(loop_fd_timer_stop), TAP_CASE(file_of_two_writers),
+         TAP_CASE(file_names_beside))
