@@ -13,6 +13,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
 #include "hostd/model/vm_edit.h"
+#include "hostd/model/vm_question.h"
 #include "hostd/model/vm_snapshot.h"
 #include "hostd/task/haul.h"
 
@@ -52,7 +53,9 @@ static void mark(struct call *call, struct virtual_machine *vm, bool is_template
 
     if (vm->task)
         CALL_FAULT(call, TaskInProgress);
-    else if (vm->power != VM_OFF || vm_is_template(vm) == is_template)
+    else if (vm_question_pending(call, vm))
+        return;
+    else if (vm->power != VM_OFF || vm->identifying || vm_is_template(vm) == is_template)
         CALL_FAULT(call, InvalidState);
     else if (vm_set_template(vm, is_template, &err) < 0)
         CALL_FAULT_TEXT(call, InvalidVmConfig, "%s", err.text);

@@ -448,8 +448,28 @@ static void start_done(void *arg)
     free(starting);
 }
 
+static bool may_start(const struct virtual_machine *vm)
+{
+    return !maintenance_closed(vm->e.hostd) && !vm_is_template(vm);
+}
+
+static void refuse_start(struct virtual_machine *vm)
+{
+    struct arena cleanup_arena arena = {0};
+    struct task *task = vm->task;
+
+    vm_end(vm);
+    if (task)
+        task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
+}
+
+/* A question may have waited before this for as long as somebody liked (vm_identity.h). */
 static void begin_start(struct virtual_machine *vm)
 {
+    if (!may_start(vm)) {
+        refuse_start(vm);
+        return;
+    }
     struct starting *starting = calloc(1, sizeof *starting);
 
     if (!starting) {
@@ -472,16 +492,12 @@ static void begin_start(struct virtual_machine *vm)
 
 static void power_on(struct virtual_machine *vm, struct task *task)
 {
-    struct arena cleanup_arena arena = {0};
-
-    if (vm->power != VM_OFF) {
+    if (vm->power != VM_OFF)
         vm_fail_power(task, vm, VIM_VirtualMachinePowerState_poweredOff);
-    } else if (maintenance_closed(vm->e.hostd) || vm_is_template(vm)) {
-        vm_end(vm);
-        task_fail(task, &VIM_NEW(&arena, InvalidState)->self, NULL);
-    } else {
+    else if (!may_start(vm))
+        refuse_start(vm);
+    else
         vm_identify(vm, begin_start); /* a suspended one goes on */
-    }
 }
 
 void vm_start_for_task(struct virtual_machine *vm)
@@ -504,8 +520,7 @@ void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *
 
 void vm_power_on_by_host(struct virtual_machine *vm)
 {
-    if (vm->power == VM_OFF && !vm->task && !vm->question && !vm->identifying &&
-        !maintenance_closed(vm->e.hostd) && !vm_is_template(vm))
+    if (vm->power == VM_OFF && !vm->task && !vm->question && !vm->identifying && may_start(vm))
         vm_identify(vm, begin_start);
 }
 

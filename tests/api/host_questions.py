@@ -105,6 +105,18 @@ def copied(tap, host, client):
     tap.equal("moved: it stays who it is", who(path), was)
     wait(vm.PowerOff())
 
+    vm, path = copy_of(host, client, "first", "late")
+    task = vm.PowerOn()
+    asked(vm)
+    tap.raises("while it asks, it becomes no template", vim.fault.TaskInProgress, vm.MarkAsTemplate)
+    wait(client.host.EnterMaintenanceMode_Task(0))
+    answer(vm, "button.uuid.movedTheVM")
+    tap.raises("the host closed meanwhile: it does not start", vim.fault.InvalidState, lambda: wait(task))
+    tap.equal("and is off, asking nothing", (vm.runtime.powerState, question(vm)), ("poweredOff", None))
+    wait(client.host.ExitMaintenanceMode_Task(0))
+    wait(vm.PowerOn())
+    wait(vm.PowerOff())
+
     action = 'uuid.action = "create"\n'
     vm, path = copy_of(host, client, "first", "fourth", lambda text: text + action)
     wait(vm.PowerOn())
