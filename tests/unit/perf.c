@@ -90,6 +90,22 @@ static void an_hour_in_a_file(void)
     perf_hour_read(path, 1200, &none); /* of the future: the clock was set back */
     CHECK_EQ(none.count, 0);
     int now = open(path, O_WRONLY | O_CLOEXEC);
+    off_t size = lseek(now, 0, SEEK_END);
+    unsigned places = 0, whole = 0;
+    static const uint8_t zeros[4096];
+    for (uint64_t c = series.first; c < series.next; c++)
+        places += usage_at(&series, c) != PERF_NONE;
+    /* A power cut: a block of it never reached the disk. */
+    CHECK(pwrite(now, zeros, sizeof zeros, size / 2) == sizeof zeros);
+    perf_hour_read(path, 1262, &none);
+    for (uint64_t c = none.first; c < none.next; c++) {
+        int32_t is = usage_at(&none, c);
+        whole += is != PERF_NONE;
+        CHECK(is == PERF_NONE || is == usage_at(&series, c));
+    }
+    CHECK(whole > 0 && whole < places);
+    perf_series_free(&none);
+    none = (struct perf_series){0};
     CHECK(pwrite(now, "\xff", 1, 9) == 1); /* its room */
     perf_hour_read(path, 1262, &none);
     CHECK_EQ(none.count, 0);
