@@ -6,9 +6,16 @@
  *     0 write    offset u16, value u32
  *     1 read     offset u16
  *     2 poke     address u16, length u8, bytes
- *     3 command  port u8, slot u8, then 20 bytes of FIS, 12 of packet, u16 address and u16 length
- * of its memory; issued (queued, if the code says so) 4 state    saves and restores into itself 5
- * disc     another one, of u8 blocks 6 restart  of a port u8 7 reset    of the machine
+ *     3 command  port u8, slot u8, then 20 bytes of FIS, 12 of packet, address u16, length u16
+ *                (of memory); issued, and queued if the code says so
+ *
+ *     4 state    saves and restores into itself
+ *
+ *     5 disc     another one, of u8 blocks
+ *
+ *     6 restart  of a port u8
+ *
+ *     7 reset    of the machine
  *
  * Afterwards a reset by the driver has to bring it back. */
 #include "vm/dev/ahci.h"

@@ -10,8 +10,11 @@
  *   2  If so: NAME.vmsd.next becomes NAME.vmsd (one rename), and firmware's variables those of
  *      snapshot `nvram`.
  *   3  Each `file` that nothing needs goes: a disk that neither the .vmx nor a listed snapshot
- * stands on, a kept file of a snapshot that is not listed. 4  snapshot.needConsolidate says whether
- * the VM stands on layers that nobody lists. 5  The plan goes.
+ *      stands on, a kept file of a snapshot that is not listed.
+ *
+ *   4  snapshot.needConsolidate says whether the VM stands on layers that nobody lists.
+ *
+ *   5  The plan goes.
  *
  * Invariant: every file that the operation makes or makes superfluous is in a plan before. So
  * at any moment, whoever is killed, the .vmx and the .vmsd name whole disks, and what else is there

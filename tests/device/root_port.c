@@ -338,10 +338,14 @@ static void card_may_be_kept(void)
     CHECK_EQ(root_port_keep(w->port), 0);
     set(w, CONTROL, 2, ENABLE_ALL | POWER_OFF);
     CHECK_EQ(w->emptied, 0);
-    CHECK_EQ(get(w, STATUS, 2) & PRESENT, PRESENT);
+    CHECK_EQ(get(w, STATUS, 2), PRESENT | BUTTON | PRESENCE_CHANGED | LINK_CHANGED);
+    CHECK_EQ(w->resets, 1);
+    set(w, STATUS, 2, BUTTON | PRESENCE_CHANGED | LINK_CHANGED);
     set(w, CONTROL, 2, ENABLE_ALL);
     CHECK_EQ(behind(w, 0, 0), 0x10411af4);
+    set(w, STATUS, 2, BUTTON | PRESENCE_CHANGED | LINK_CHANGED);
     set(w, CONTROL, 2, ENABLE_ALL | POWER_OFF);
+    CHECK_EQ(get(w, STATUS, 2), PRESENT | LINK_CHANGED); /* of its own will: once is enough */
     CHECK_EQ(root_port_eject(w->port), 0);
     CHECK_EQ(root_port_keep(w->port), -ENODEV); /* too late */
     CHECK_EQ(root_port_choose(w->port, w->child), 0);

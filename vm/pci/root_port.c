@@ -38,6 +38,7 @@ struct root_port {
     uint8_t *config; /* of `self`, under its lock, as all below */
     unsigned express;
     bool occupied, ejecting;
+    bool kept;          /* it was to be ejected, and is not any more; the guest does not know */
     bool link, reached; /* the card has power; and is not held in reset */
     uint16_t events;    /* those bits of Slot Status that the guest clears */
     bool raised;        /* an enabled event waits */
@@ -143,6 +144,7 @@ static void insert(void *ctx)
     struct root_port *port = ctx;
 
     port->occupied = true;
+    port->kept = false;
     port->events |= PRESENCE_CHANGED | BUTTON_PRESSED;
     follow(port);
     interrupt(port);
@@ -154,6 +156,7 @@ static void eject(void *ctx)
 
     if (port->link) {
         port->ejecting = true;
+        port->kept = false;
         port->events |= BUTTON_PRESSED;
         show(port);
     } else {
@@ -185,7 +188,10 @@ int root_port_eject(struct root_port *port)
 
 static void keep(void *ctx)
 {
-    ((struct root_port *)ctx)->ejecting = false;
+    struct root_port *port = ctx;
+
+    port->kept = port->kept || port->ejecting;
+    port->ejecting = false;
 }
 
 int root_port_keep(struct root_port *port)
@@ -234,6 +240,8 @@ static void config_written(void *dev, const uint8_t *config, unsigned offset, un
         status_written(port, offset, size);
     if (port->ejecting && (slot_control(port) & CONTROL_POWER_OFF))
         take_out(port);
+    if (port->kept && !loaded && (slot_control(port) & CONTROL_POWER_OFF))
+        insert(port); /* the guest let go too late: it gets it back */
     if (loaded || offset < PCI_CAPABILITIES_POINTER ||
         range_overlaps(offset, size, PCI_BRIDGE_CONTROL, 2) ||
         range_overlaps(offset, size, slot, 2))
@@ -284,6 +292,7 @@ static void config_init(void *dev, uint8_t *config, uint8_t *writable)
     init_express(port, writable);
     if (port->ejecting)
         take_out(port);
+    port->kept = false;
     le16_store(config + port->express + PCIE_SLOT_CONTROL, port->occupied ? 0 : CONTROL_POWER_OFF);
     follow(port);
     port->events = 0; /* what is there at power-on has not changed */
