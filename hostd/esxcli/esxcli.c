@@ -11,8 +11,8 @@
 #include "hostd/api/soap_dom.h"
 #include "hostd/api/vim_types.gen.h"
 
-#define OBJ                                           \
-    "<obj xmlns=\"urn:vim25\""                        \
+#define OPEN(tag)                                     \
+    "<" tag " xmlns=\"urn:vim25\""                    \
     " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"" \
     " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" versionId=\"5.0\" xsi:type=\""
 
@@ -40,11 +40,17 @@ void cli_put(struct buf *out, const char *tag, const char *text)
     soap_write_value(out, tag, &value, value.shape, vim_version_count - 1);
 }
 
+/* Called as a method its rows are the result's elements. */
+static const char *row_tag(const struct cli *cli)
+{
+    return cli->call->write ? "returnval" : "DataObject";
+}
+
 void cli_begin(struct cli *cli)
 {
     if (cli->command->shape == CLI_ROWS) {
         struct arena cleanup_arena arena = {0};
-        buf_printf(&cli->rows, "<DataObject xsi:type=\"%s\">",
+        buf_printf(&cli->rows, "<%s xsi:type=\"%s\">", row_tag(cli),
                    cli_type_name(&arena, cli->command, true));
     }
 }
@@ -52,7 +58,7 @@ void cli_begin(struct cli *cli)
 void cli_end(struct cli *cli)
 {
     if (cli->command->shape == CLI_ROWS)
-        buf_put_str(&cli->rows, "</DataObject>");
+        buf_printf(&cli->rows, "</%s>", row_tag(cli));
 }
 
 void cli_string(struct cli *cli, const char *field, const char *value)
@@ -137,16 +143,20 @@ static void put_answer(struct cli *cli, struct buf *out)
     static const char *const plain[] = {
         [CLI_STRING] = "xsd:string", [CLI_LONG] = "xsd:long", [CLI_BOOLEAN] = "xsd:boolean"};
     const struct cli_command *command = cli->command;
-    const char *rows = buf_cstr(&cli->rows);
+    const char *rows = buf_cstr(&cli->rows), *tag = cli->call->write ? "returnval" : "obj";
 
-    if (command->shape == CLI_ROWS) {
-        buf_printf(out, OBJ "ArrayOfDataObject\">%s</obj>", rows);
+    if (command->shape == CLI_ROWS && cli->call->write) {
+        buf_put_str(out, rows);
+    } else if (command->shape == CLI_ROWS) {
+        buf_printf(out, OPEN("%s") "ArrayOfDataObject\">%s</%s>", tag, rows, tag);
     } else if (command->shape == CLI_ROW) {
-        buf_printf(out, OBJ "%s\">%s</obj>", cli_type_name(cli->call->arena, command, true), rows);
+        buf_printf(out, OPEN("%s") "%s\">%s</%s>", tag,
+                   cli_type_name(cli->call->arena, command, true), rows, tag);
     } else {
         size_t len = strlen("<v>"), end = strlen("</v>"); /* of cli_value */
         int inner = cli->rows.len > len + end ? (int)(cli->rows.len - len - end) : 0;
-        buf_printf(out, OBJ "%s\">%.*s</obj>", plain[command->shape], inner, rows + len);
+        buf_printf(out, OPEN("%s") "%s\">%.*s</%s>", tag, plain[command->shape], inner, rows + len,
+                   tag);
     }
 }
 
@@ -157,7 +167,7 @@ static struct vim_ReflectManagedMethodExecuterSoapFault *cli_fault(struct arena 
         VIM_NEW(arena, ReflectManagedMethodExecuterSoapFault);
     cleanup_buf struct buf detail = {0};
 
-    buf_put_str(&detail, OBJ "VimEsxCLICLIFault\">");
+    buf_put_str(&detail, OPEN("obj") "VimEsxCLICLIFault\">");
     cli_put(&detail, "errMsg", text);
     buf_put_str(&detail, "</obj>");
     fault->faultMsg = "EsxCLI.CLIFault.summary";

@@ -9,7 +9,8 @@
  *   esxcli_host.c esxcli_network.c esxcli_system.c   the commands
  *
  * An answer is XML in a string, as ESXi's: <obj xsi:type="..."> with one row, an array of rows, or
- * a plain value. */
+ * a plain value; of a call that writes its response itself (a command as a method), that response:
+ * <returnval>, one a row. */
 #pragma once
 
 #include <stdbool.h>

@@ -124,29 +124,12 @@ static const struct cli_command *find_direct(struct arena *arena, const char *mo
     return NULL;
 }
 
-/* The string that reflection would answer with has the same elements under other names. Its texts
- * have no "<" in them. */
 static void write_direct(struct buf *out, const struct call *call)
 {
     const struct vim_ReflectManagedMethodExecuterSoapResult *result =
         (const void *)call->result.data;
-    const char *text = result && result->response ? result->response : "";
-    bool rows = strstr(text, "\"ArrayOfDataObject\"") != NULL;
-    const char *from = rows ? "DataObject" : "obj";
-    size_t len = strlen(from);
 
-    if (rows) { /* what is between the array's own tags */
-        text = strchr(text, '>') + 1;
-        text = arena_strndup(call->arena, text, strlen(text) - strlen("</obj>"));
-    }
-    for (const char *open; (open = strchr(text, '<')); text = open) {
-        buf_put(out, text, (size_t)(open - text));
-        bool end = open[1] == '/';
-        bool its = !strncmp(open + 1 + end, from, len) && strchr(" >", open[1 + end + len]);
-        buf_printf(out, "<%s%s", end ? "/" : "", its ? "returnval" : "");
-        open += 1 + end + (its ? len : 0);
-    }
-    buf_put_str(out, text);
+    buf_put_str(out, result && result->response ? result->response : "");
 }
 
 bool executer_rewrite(struct call *call, const struct soap_element *request)

@@ -155,7 +155,7 @@ def direct(tap, client, esxcli):
         tap.equal(f"the answer to {method}", found.tag, f"{VIM}{method}Response")
         return [(r.get(XSI), [(f.tag.replace(VIM, ""), f.text) for f in r] or r.text) for r in found]
 
-    vm = create(client, "wor<ld>")
+    vm = create(client, 'wor<ld> "ArrayOfDataObject" obj>')
     wait(vm.PowerOnVM_Task())
     rows = call("VimEsxCLInetworkvmlist", "ha-cli-handler-network-vm")
     tap.equal("rows", [row for _, row in rows], esxcli("network.vm.list"))
