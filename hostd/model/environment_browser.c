@@ -12,8 +12,9 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/inventory.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_allocation.h"
 
-enum { MIN_MEMORY_MB = 4, SHARES_MAX = 1000000 };
+enum { MIN_MEMORY_MB = 4, SHARES_A_CPU = 1000 };
 
 static struct vim_VirtualMachineConfigOptionDescriptor *descriptor(struct arena *arena, int version)
 {
@@ -87,16 +88,6 @@ static struct vim_IntOption *range(struct arena *arena, int min, int max, int no
     return o;
 }
 
-static struct vim_ResourceAllocationOption *shares_option(struct arena *arena, int normal)
-{
-    struct vim_ResourceAllocationOption *option = VIM_NEW(arena, ResourceAllocationOption);
-
-    option->sharesOption = VIM_NEW(arena, SharesOption);
-    option->sharesOption->sharesOption = range(arena, 1, SHARES_MAX, normal);
-    option->sharesOption->defaultLevel = VIM_SharesLevel_normal;
-    return option;
-}
-
 static struct vim_BoolOption *truth(struct arena *arena, bool normal)
 {
     struct vim_BoolOption *o = VIM_NEW(arena, BoolOption);
@@ -153,9 +144,7 @@ static struct vim_VirtualHardwareOption *hardware(struct arena *arena, int versi
     h->numUSBXHCIControllers = range(arena, 0, 0, 0);
     h->numSIOControllers = range(arena, 1, 1, 1);
     h->numPS2Controllers = range(arena, 1, 1, 1);
-    h->resourceConfigOption = VIM_NEW(arena, ResourceConfigOption);
-    h->resourceConfigOption->cpuAllocationOption = shares_option(arena, 2000);
-    h->resourceConfigOption->memoryAllocationOption = shares_option(arena, 163840);
+    h->resourceConfigOption = allocation_options(arena, SHARES_A_CPU, 163840);
     add_sata(arena, h);
     VIM_EMPTY(&h->licensingLimit);
     return h;

@@ -11,6 +11,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/model/vm_allocation.h"
 #include "hostd/model/vm_transfer.h"
 #include "hostd/task/task.h"
 
@@ -469,27 +470,11 @@ static void refresh_runtime(struct mo *mo, struct call *call)
     mo_changed(mo, VIM_P_ResourcePool_runtime);
 }
 
-static struct vim_SharesOption *shares_option(struct arena *arena, int32_t normal)
-{
-    struct vim_SharesOption *option = VIM_NEW(arena, SharesOption);
-
-    option->defaultLevel = VIM_SharesLevel_normal;
-    option->sharesOption = VIM_NEW(arena, IntOption);
-    option->sharesOption->max = 1000000;
-    option->sharesOption->defaultValue = normal;
-    return option;
-}
-
 static void query_options(struct mo *mo, struct call *call)
 {
-    struct vim_ResourceConfigOption *option = VIM_NEW(call->arena, ResourceConfigOption);
-
     (void)mo;
-    option->cpuAllocationOption = VIM_NEW(call->arena, ResourceAllocationOption);
-    option->cpuAllocationOption->sharesOption = shares_option(call->arena, SHARES_NORMAL_CPU);
-    option->memoryAllocationOption = VIM_NEW(call->arena, ResourceAllocationOption);
-    option->memoryAllocationOption->sharesOption = shares_option(call->arena, SHARES_NORMAL_MEMORY);
-    call_return(call, vim_any_data(option));
+    call_return(call, vim_any_data(allocation_options(call->arena, SHARES_NORMAL_CPU,
+                                                      SHARES_NORMAL_MEMORY)));
 }
 
 static void rename_pool(struct mo *mo, struct call *call)

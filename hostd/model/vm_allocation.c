@@ -116,3 +116,26 @@ struct vim_ResourceAllocationInfo *vm_allocation_get(struct arena *arena, const 
     out->shares = shares(arena, vmxfile_get(vmx, key_of(key, resource, "shares")), normal);
     return out;
 }
+
+static struct vim_ResourceAllocationOption *shares_option(struct arena *arena, int32_t normal)
+{
+    struct vim_ResourceAllocationOption *option = VIM_NEW(arena, ResourceAllocationOption);
+
+    option->sharesOption = VIM_NEW(arena, SharesOption);
+    option->sharesOption->defaultLevel = VIM_SharesLevel_normal;
+    option->sharesOption->sharesOption = VIM_NEW(arena, IntOption);
+    option->sharesOption->sharesOption->min = 1;
+    option->sharesOption->sharesOption->max = SHARES_MAX;
+    option->sharesOption->sharesOption->defaultValue = normal;
+    return option;
+}
+
+struct vim_ResourceConfigOption *allocation_options(struct arena *arena, int32_t normal_cpu,
+                                                    int32_t normal_memory)
+{
+    struct vim_ResourceConfigOption *option = VIM_NEW(arena, ResourceConfigOption);
+
+    option->cpuAllocationOption = shares_option(arena, normal_cpu);
+    option->memoryAllocationOption = shares_option(arena, normal_memory);
+    return option;
+}

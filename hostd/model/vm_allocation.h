@@ -8,6 +8,7 @@
 #include "hostd/api/vim.h"
 
 struct vim_ResourceAllocationInfo;
+struct vim_ResourceConfigOption;
 
 enum vm_resource { VM_RESOURCE_CPU, VM_RESOURCE_MEMORY };
 
@@ -19,3 +20,8 @@ int vm_allocation_set(struct vmxfile *vmx, enum vm_resource resource,
 /* `normal`: the shares of level "normal", by the VM's size. */
 struct vim_ResourceAllocationInfo *vm_allocation_get(struct arena *arena, const struct vmxfile *vmx,
                                                      enum vm_resource resource, int32_t normal);
+
+/* What shares a client may ask for, and what level "normal" is: of a pool, or of a VM with one
+ * vCPU. */
+struct vim_ResourceConfigOption *allocation_options(struct arena *arena, int32_t normal_cpu,
+                                                    int32_t normal_memory);

@@ -312,6 +312,8 @@ def environment(tap, host, client):
     tap.equal("one that names no controller, too", [(d.key, d.controllerKey) for d in vm.config.hardware.device
                                                     if isinstance(d, vim.vm.device.VirtualCdrom)], [(16000, 15000)])
     WaitFor(vm.Destroy_Task())
+    tap.equal("normal shares of one vCPU", option.hardwareOptions.resourceConfigOption.cpuAllocationOption.sharesOption
+              .sharesOption.defaultValue, 1000)
     tap.check("shares have a range", option.hardwareOptions.resourceConfigOption.cpuAllocationOption.sharesOption
               .sharesOption.max > 0)
     target = browser.QueryConfigTarget()
