@@ -8,6 +8,8 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
 #include "hostd/model/vm_plan.h"
 #include "hostd/model/vm_snapshot.h"
 
@@ -103,6 +105,9 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
 
     (void)err_set(&why, rc, "%s%s", message->text,
                   rc < 0 && vm->keeper_version < KEEPER_VERSION ? older : "");
+    if (rc == 0 && *message->text)
+        EVENT_POST(vm->e.hostd, GeneralVmErrorEvent, &vm->e, "", "%s on %s: %s", vm->e.name,
+                   vm->e.hostd->inventory->host.name, message->text);
     if (vm->change_done && message->token == vm->change_token) {
         vm->keeper_busy &= rc < 0;
         vm->expected = message->changes;

@@ -356,13 +356,22 @@ static int eject_all(struct work *w)
     return rc;
 }
 
+static void insert(struct work *w, unsigned slot, bool nic)
+{
+    int rc = ask(w, w->m->vmm, LINK_CARD_INSERT, (slot + 1) * 2 + nic, -1);
+
+    if (rc < 0)
+        (void)err_prefix(w->err, rc, "the device for slot %u comes at the next start only",
+                         vmcfg_slot_number(slot + 1));
+}
+
 /* What has come; or, when nothing came of the change, what was taken out. The guest runs. */
 static void insert_all(struct work *w, bool done)
 {
     for (unsigned slot = 0; slot < VMCFG_SLOTS_MAX; slot++)
         for (unsigned nic = 0; nic < 2; nic++)
             if (done ? comes(w, slot, nic) : goes(w, slot, nic) && w->ejected & BIT(slot))
-                (void)ask(w, w->m->vmm, LINK_CARD_INSERT, (slot + 1) * 2 + nic, -1);
+                insert(w, slot, nic);
 }
 
 /* --- what may change --- */

@@ -40,7 +40,8 @@ struct vm_change {
     void *ctx;
     atomic_bool cancel; /* from any thread */
 
-    /* When it is done. */
+    /* When it is done. `err` with an rc of 0: all is as wanted, but a device that has come is not
+     * in its slot. */
     int rc;
     struct err err;
     uint64_t stood_us; /* how long the guest stood still */

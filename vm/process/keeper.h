@@ -53,7 +53,8 @@ enum keeper_kind {
     KEEPER_RUNNING,  /* the guest runs */
     KEEPER_ENDED,    /* value: enum vm_end; text: why, or "" */
     KEEPER_PROGRESS, /* value: per cent of the change under way */
-    KEEPER_CHANGED,  /* value: 0 or an errno, with text; us: how long the guest stood still */
+    KEEPER_CHANGED,  /* value: 0 or an errno, with text (0 too: change.h); us: how long the guest
+                      * stood still */
     /* client -> keeper */
     KEEPER_POWER_BUTTON,
     KEEPER_RESET,

@@ -138,8 +138,7 @@ static struct keeper_message outcome(const struct keeper *keeper, int rc, const 
                                .changes = keeper->state.changes,
                                .token = token};
 
-    if (rc < 0)
-        (void)snprintf(m.text, sizeof m.text, "%s", err->text);
+    (void)snprintf(m.text, sizeof m.text, "%s", err->text);
     return m;
 }
 
@@ -190,7 +189,10 @@ static void begin_change(struct client *client, const struct keeper_message *m)
         return;
     }
     keeper_order_free(&order);
-    (void)err_sys(&err, rc, "the VM is at another change, or has changed");
+    (void)err_sys(&err, rc, "%s",
+                  rc == -ESTALE                  ? "the VM has changed"
+                  : rc == -EBUSY && keeper->full ? "the VM waits for room on its datastore"
+                                                 : "the VM is at another change");
     struct keeper_message answer = outcome(keeper, rc, &err, m->token);
     (void)keeper_send_message(client->source.fd, &answer, -1);
 }
