@@ -55,6 +55,7 @@ struct vmm {
     bool paused;       /* by the parent, or restored */
     bool pause_wanted; /* when the reset is done */
     bool held;         /* paused, until there is room on the host */
+    bool hold_wanted;  /* when the reset is done */
     /* What vCPU threads and devices ask of the main loop. */
     _Atomic(unsigned) wanted; /* bits of enum machine_request */
     atomic_bool leaving; /* reset or power off has been asked for: what the guest does until its
@@ -149,7 +150,7 @@ static void go_on(struct vmm *v)
 {
     const uint64_t one = 1;
 
-    v->held = v->paused = false;
+    v->held = v->hold_wanted = v->paused = false;
     board_resume_devices(v->board, DEV_IN_VMM);
     vcpus_resume(v->vcpus);
     (void)!write(v->event_fd, &one, sizeof one); /* what came meanwhile */
@@ -163,11 +164,11 @@ static void resume_machine(struct vmm *v)
     answer(0, NULL);
 }
 
-/* A machine that has to do with itself just now (a reset) is not held: the write waits all the
- * same.
- */
+/* Somebody is asked whether it may go on: so it stands still until he answers, after a reset too,
+ * though that has dropped the write that waited. */
 static void hold_machine(struct vmm *v)
 {
+    v->hold_wanted = !v->running;
     if (!v->running || v->paused || v->pause_wanted)
         return;
     vcpus_pause(v->vcpus);
@@ -302,6 +303,8 @@ static void start_vcpus(struct vmm *v, struct link_entry *entry)
     atomic_store(&v->leaving, false);
     vcpus_resume(v->vcpus);
     pause_if_wanted(v);
+    if (v->hold_wanted)
+        hold_machine(v);
 }
 
 static void begin_reset(struct vmm *v)
@@ -472,6 +475,8 @@ static void on_control(void *ctx, uint32_t events)
         hold_machine(v);
     else if (m.kind == LINK_RETRY && v->held)
         go_on(v);
+    else if (m.kind == LINK_RETRY)
+        v->hold_wanted = false;
     else if (m.kind == LINK_PAUSE)
         pause_machine(v);
     else if (m.kind == LINK_SAVE)
