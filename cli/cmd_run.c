@@ -99,6 +99,15 @@ static int set_append(void *ctx, const char *value, struct err *err)
     return replace(&((struct run *)ctx)->cfg.append, value, err);
 }
 
+static int set_debug_exit(void *ctx, const char *value, struct err *err)
+{
+    struct run *run = ctx;
+
+    return parse_unsigned(value, 1, VMCFG_DEBUG_EXIT_MAX, &run->cfg.debug_exit) < 0
+               ? err_set(err, -EINVAL, "not an I/O port, like 0xf4")
+               : 0;
+}
+
 /* "FILE,key=value,flag" in pieces. Two commas stand for one within a piece. */
 
 /* Cuts the next piece off *rest, in place; NULL when none is left. */
@@ -335,6 +344,10 @@ static const struct option run_options[] = {
     {"kernel", "FILE", "start this Linux, PVH or Multiboot kernel directly", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "STRING", "its command line", set_append},
+    {"debug-exit", "PORT",
+     "end with exit status (v << 1 | 1) & 0xff when the guest\nwrites v to this I/O port (usual: "
+     "0xf4)",
+     set_debug_exit},
     {"disk", "FILE[,...]",
      "add a disk; ,bus=virtio|scsi|sata|nvme|ide ,format=auto|raw|vmdk\n"
      ",readonly ,slot=N (of the slots 1 to 4 with hot-plug)",
@@ -367,7 +380,7 @@ static const struct command_line run_line = {
         "Ctrl-A p (or the signal USR1) presses its power button, Ctrl-A h shows the others. Exit "
         "status: 0 the guest switched itself off, 1 the host failed,\n"
         "2 usage, 3 a bad file, 4 no engine, 5 triple fault, 6 a process of the VM died,\n"
-        "7 ended from outside.",
+        "7 ended from outside; what the guest wrote with --debug-exit.",
 };
 
 static int fail(int status, const struct err *err)
@@ -555,7 +568,8 @@ static void catch_stop_signals(struct loop *loop)
         (void)sigaction(signals[i], &action, NULL);
 }
 
-static int run_vm(const struct vmcfg *cfg, struct err *err)
+/* *ret_status: the guest's, with VM_END_EXIT. */
+static int run_vm(const struct vmcfg *cfg, int *ret_status, struct err *err)
 {
     struct running running = {.button.fd = -1};
     const struct terminal_user user = {on_quit, on_power_button, on_slot, &running};
@@ -578,8 +592,10 @@ static int run_vm(const struct vmcfg *cfg, struct err *err)
         vm_on_no_space(running.vm, on_no_space, &running);
         rc = loop_run(running.loop);
     }
-    if (running.vm && vm_ended(running.vm, &end, err))
+    if (running.vm && vm_ended(running.vm, &end, err)) {
         rc = (int)end;
+        *ret_status = vm_exit_status(running.vm);
+    }
     vm_destroy(running.vm);
     stop_loop = NULL;
     terminal_close(terminal);
@@ -614,6 +630,13 @@ static int report(const struct vmcfg *cfg, int end, const struct err *err)
         (void)fprintf(stderr, "socle run: %s: %s\n", cfg->name,
                       *err->text ? err->text : ends[end].text);
     return end < 0 || end >= VM_END_MAX ? EXIT_FAILED : (int)ends[end].status;
+}
+
+static int run_and_report(const struct vmcfg *cfg, struct err *err)
+{
+    int status = EXIT_FAILED, end = run_vm(cfg, &status, err);
+
+    return end == VM_END_EXIT ? status : report(cfg, end, err);
 }
 
 /* File, options, defaults; what `vm_start` gets. Returns an exit status. */
@@ -669,7 +692,7 @@ int cmd_run(int argc, char **argv)
     if (status != EXIT_OK)
         (void)fail(status, &err);
     else
-        status = report(&run.cfg, run_vm(&run.cfg, &err), &err);
+        status = run_and_report(&run.cfg, &err);
     vmcfg_free(&run.cfg);
     return status;
 }

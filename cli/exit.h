@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How `socle` ends; socle(1) promises these numbers to scripts. */
+/* How `socle` ends; socle(1) promises these numbers to scripts. `socle run --debug-exit` ends with
+ * the guest's. */
 #pragma once
 
 enum exit_status {

@@ -27,6 +27,7 @@ enum {
     VMCFG_BOOT_ORDER_MAX = 1024, /* characters of each of the two lists */
     VMCFG_NICS_MAX = 10,
     VMCFG_NIC_QUEUES_MAX = 8,
+    VMCFG_DEBUG_EXIT_MAX = 0xfffc, /* four ports from there */
     VMCFG_IFNAME_MAX = 15,
     VMCFG_SLOTS_MAX = 4, /* slots with hot-plug: pciBridge4 to pciBridge7 */
 };
@@ -135,6 +136,7 @@ struct vmcfg {
     char *state;        /* a saved state to go on from; NULL: power on */
     char *firmware_log; /* file for what the firmware says at its debug port; NULL: no such port */
     char *kernel, *initrd, *append;
+    unsigned debug_exit; /* port by which the guest ends with a status; 0: none */
     /* What the firmware tries, in order: "cdrom,hdd,ethernet0", and which disks first where "hdd"
      * stands: "scsi0:1,scsi0:0". What is not named comes after. NULL: disks, CDs, then cards. */
     char *boot_order, *boot_disks;

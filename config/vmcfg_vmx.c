@@ -172,7 +172,9 @@ static int read_boot(const struct reading *r)
         (rc = get_path(r, "checkpoint.vmState", &cfg->state)) < 0 ||
         (rc = get_path(r, "socle.firmwareLog", &cfg->firmware_log)) < 0 ||
         (rc = get_path(r, "socle.kernel", &cfg->kernel)) < 0 ||
-        (rc = get_path(r, "socle.initrd", &cfg->initrd)) < 0)
+        (rc = get_path(r, "socle.initrd", &cfg->initrd)) < 0 ||
+        (rc = vmxfile_get_unsigned(r->vmx, "socle.debugExit", 1, VMCFG_DEBUG_EXIT_MAX,
+                                   &cfg->debug_exit, r->err)) < 0)
         return rc;
     if ((rc = get_list(r, "bios.bootOrder", &cfg->boot_order)) < 0 ||
         (rc = get_list(r, "bios.hddOrder", &cfg->boot_disks)) < 0)
@@ -808,6 +810,10 @@ int vmcfg_to_vmx(const struct vmcfg *cfg, struct vmxfile *vmx)
     put(&w, "socle.kernel", cfg->kernel);
     put(&w, "socle.initrd", cfg->initrd);
     put(&w, "socle.append", cfg->append);
+    if (cfg->debug_exit)
+        put_number(&w, "socle.debugExit", cfg->debug_exit);
+    else
+        put(&w, "socle.debugExit", NULL);
     write_slots(&w, cfg);
     write_disks(&w, cfg);
     write_nics(&w, cfg);

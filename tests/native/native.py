@@ -212,6 +212,9 @@ def multiboot(tap):
               vm.text)
     tap.match("fw_cfg tells it of processors and memory", r" CPUS 2 OF 2 MIB 32\b", vm.text)
     tap.equal("its triple fault ends it", vm.end(), lab.TRIPLE_FAULT)
+    vm = Vm("--kernel", program, "--debug-exit", "0xf4", "--serial", "stdio", kernel=False, memory="32M")
+    vm.expect("MULTIBOOT-STARTED .*\n", lab.BOOT_S)
+    tap.equal("it ends with a status by its debug-exit port", vm.end(), 33 << 1 | 1)
 
 
 def without_apics(tap):

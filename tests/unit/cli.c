@@ -52,6 +52,12 @@ bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)
     return true;
 }
 
+uint8_t vm_exit_status(const struct vm *vm)
+{
+    (void)vm;
+    return 67;
+}
+
 int vm_move_card(struct vm *vm, unsigned slot)
 {
     (void)vm, (void)slot;
@@ -141,6 +147,7 @@ static void bad_usage_is_one_line_and_status_2(void)
          "ethernet0: 01:00:00:00:00:00 is a group address; a card needs its own"},
         {"--nic user,mac=1",
          "--nic \"user,mac=1\": \"1\" is not an address like 00:50:56:00:00:01"},
+        {"--debug-exit 0xfffd", "--debug-exit \"0xfffd\": not an I/O port, like 0xf4"},
         {"--serial tty", "--serial \"tty\": not stdio, unix=PATH, file=PATH or none"},
         {"--serial unix=", "--serial \"unix=\": a path is missing"},
         {"--vnc 127.0.0.1", "--vnc \"127.0.0.1\": not an address and a port, like 127.0.0.1:5900"},
@@ -166,6 +173,7 @@ static void options_reach_the_vm(void)
     end_wanted = VM_END_POWER_OFF;
     end_text = NULL;
     CHECK_EQ(run("--name n --engine=kvm --cpus 4 --memory 1G --kernel k --initrd i --append quiet "
+                 "--debug-exit 0xf4 "
                  "--disk a,,b.xyz,readonly,format=raw --cdrom c.iso --disk d "
                  "--nic user --nic tap=t0,mac=52:54:00:00:00:01 --serial file=s",
                  text, sizeof text),
@@ -180,6 +188,7 @@ static void options_reach_the_vm(void)
                                         "socle.kernel = \"k\"\n",
                                         "socle.initrd = \"i\"\n",
                                         "socle.append = \"quiet\"\n",
+                                        "socle.debugExit = \"244\"\n",
                                         "virtio0:0.fileName = \"a,b.xyz\"\n",
                                         "virtio0:0.readonly = \"TRUE\"\n",
                                         "virtio0:0.socle.format = \"raw\"\n",
@@ -205,9 +214,8 @@ static void defaults_follow_from_what_is_given(void)
     CHECK(ran_with("memSize = \"512\"") && ran_with("displayName = \"vm\""));
     CHECK_EQ(run("--disk d,bus=nvme", text, sizeof text), EXIT_OK);
     CHECK(ran_with("firmware = \"efi\"") && ran_with("serial0.present = \"FALSE\""));
-    CHECK_STR(text,
-              "socle run: warning: nvme0:0: attached as virtio; this version has no SCSI and "
-              "NVMe controllers\n");
+    CHECK_STR(text, "socle run: warning: nvme0:0: attached as virtio; this version has no SCSI and "
+                    "NVMe controllers\n");
 }
 
 static void write_file(const char *path, const char *text)
@@ -284,6 +292,7 @@ static void ends_have_their_statuses(void)
         {VM_END_DIED, 6, "vmx was killed by signal 31",
          "socle run: vm: vmx was killed by signal 31\n"},
         {VM_END_STOPPED, 7, NULL, "socle run: vm: ended from outside\n"},
+        {VM_END_EXIT, 67, "the guest ended with exit status 67", ""},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

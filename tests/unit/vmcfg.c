@@ -98,6 +98,7 @@ static void check_same(const struct vmcfg *a, const struct vmcfg *b)
     CHECK(a->firmware == b->firmware && a->secure_boot == b->secure_boot);
     CHECK(same_text(a->boot_order, b->boot_order) && same_text(a->boot_disks, b->boot_disks));
     CHECK(same_text(a->kernel, b->kernel) && same_text(a->initrd, b->initrd));
+    CHECK_EQ(a->debug_exit, b->debug_exit);
     CHECK(same_text(a->append, b->append) && same_text(a->firmware_log, b->firmware_log));
     CHECK(a->serial.type == b->serial.type && same_text(a->serial.path, b->serial.path));
     CHECK(a->console.type == b->console.type && same_text(a->console.path, b->console.path));
@@ -175,6 +176,7 @@ static void make_random(struct vmcfg *cfg)
     } else {
         cfg->firmware = dice(3);
     }
+    cfg->debug_exit = dice(2) ? 0xf4 : 0;
     cfg->firmware_log = dice(2) ? strdup("log") : NULL;
     cfg->boot_order = dice(2) ? strdup("cdrom,hdd") : NULL;
     cfg->boot_disks = dice(2) ? strdup("scsi0:1") : NULL;

@@ -76,6 +76,18 @@ static bool add_debugcon(struct board *board, const struct vmcfg *cfg)
     return d || !cfg->firmware_log;
 }
 
+static bool add_debug_exit(struct board *board, const struct vmcfg *cfg,
+                           const struct board_parts *parts)
+{
+    struct board_device *d = cfg->debug_exit ? add(board, &debug_exit_class, -1) : NULL;
+
+    if (d)
+        d->params.debug_exit = (struct debug_exit_params){.port = (uint16_t)cfg->debug_exit,
+                                                          .exit = parts->hooks->debug_exit,
+                                                          .ctx = parts->hooks_ctx};
+    return d || !cfg->debug_exit;
+}
+
 static bool add_isa(struct board *board, const struct vmcfg *cfg, const struct board_parts *parts)
 {
     struct board_device *rtc = add(board, &rtc_cmos_class, -1);
@@ -331,9 +343,10 @@ int board_build(const struct vmcfg *cfg, const struct board_parts *given, struct
     if (!add_bridges(board, cfg, parts) || !add_isa(board, cfg, parts) ||
         !add_display(board, cfg, parts) || !add_usb(board, cfg, parts) ||
         !add_fw_cfg(board, parts) || !add_firmware(board, cfg, parts) ||
-        !add_debugcon(board, cfg) || !add_ports(board, cfg, parts) ||
-        !add_disks(board, cfg, parts, &slot) || !add_nics(board, cfg, parts, &slot) ||
-        !add_small(board, cfg, parts, &slot) || !add_spares(board, cfg, parts))
+        !add_debugcon(board, cfg) || !add_debug_exit(board, cfg, parts) ||
+        !add_ports(board, cfg, parts) || !add_disks(board, cfg, parts, &slot) ||
+        !add_nics(board, cfg, parts, &slot) || !add_small(board, cfg, parts, &slot) ||
+        !add_spares(board, cfg, parts))
         rc = err_set(err, -ENOMEM, "no room for all devices of the VM");
     else if (slot > (end = first_fixed_slot(board)))
         rc = err_set(err, -ENOSPC, "the VM has more devices than the %d PCI slots there are",

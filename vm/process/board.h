@@ -18,6 +18,7 @@
 #pragma once
 
 #include "config/vmcfg.h"
+#include "vm/chipset/debug_exit.h"
 #include "vm/chipset/debugcon.h"
 #include "vm/chipset/fw_cfg.h"
 #include "vm/chipset/hpet.h"
@@ -70,6 +71,7 @@ struct board_device {
     struct dev_layout layout;
     union {
         struct ahci_params ahci;
+        struct debug_exit_params debug_exit;
         struct debugcon_params debugcon;
         struct fw_cfg_params fw_cfg;
         struct hpet_params hpet;
@@ -107,7 +109,7 @@ struct board {
     unsigned count;
 };
 
-/* What chipset parts ask of the engine. All from vCPU threads. */
+/* What chipset parts ask of the engine and the machine. All from vCPU threads. */
 struct board_hooks {
     int (*flash_readable)(void *ctx, uint64_t base, uint64_t size, void *host, bool on);
     bool (*flash_may_write)(void *ctx);
@@ -118,6 +120,7 @@ struct board_hooks {
     void (*smi)(void *ctx);
     void (*card_reset)(void *ctx, unsigned port); /* see root_port.h */
     void (*card_out)(void *ctx, unsigned port);
+    void (*debug_exit)(void *ctx, uint8_t status);
 };
 
 /* Parts that only one of the processes has; what it has not is NULL. All borrowed. */

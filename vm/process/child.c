@@ -64,15 +64,28 @@ int child_init(struct child_env *env, const char *name, struct err *err)
     return rc;
 }
 
-void child_report(struct child_env *env, enum vm_end end, const char *text)
+static void report(struct child_env *env, enum vm_end end, uint8_t status, const char *text)
 {
-    struct link_message m = {.kind = LINK_ENDED, .value = end};
+    struct link_message m = {.kind = LINK_ENDED, .value = end, .status = status};
 
     if (env->reported)
         return;
     env->reported = true;
     (void)snprintf(m.text, sizeof m.text, "%s", text ? text : "");
     (void)link_send(VM_FD_CONTROL, &m, NULL, 0);
+}
+
+void child_report(struct child_env *env, enum vm_end end, const char *text)
+{
+    report(env, end, 0, text);
+}
+
+void child_report_exit(struct child_env *env, uint8_t status)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof text, "the guest ended with exit status %u", status);
+    report(env, VM_END_EXIT, status, text);
 }
 
 void child_started(struct child_env *env)

@@ -24,4 +24,5 @@ int child_init(struct child_env *env, const char *name, struct err *err);
 
 /* Tells the parent; only the first report counts. */
 void child_report(struct child_env *env, enum vm_end end, const char *text);
+void child_report_exit(struct child_env *env, uint8_t status); /* VM_END_EXIT */
 void child_started(struct child_env *env);

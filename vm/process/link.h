@@ -141,8 +141,9 @@ struct link_nic {
 
 struct link_message {
     uint32_t kind;
-    uint32_t value; /* DEVICE_FDS, RESET_DEVICE: device number; REQUEST: enum machine_request;
-                       ENDED: enum vm_end */
+    uint32_t value;  /* DEVICE_FDS, RESET_DEVICE: device number; REQUEST: enum machine_request;
+                        ENDED: enum vm_end */
+    uint32_t status; /* ENDED, VM_END_EXIT: the guest's */
     union {
         struct link_entry entry; /* READY, RESET_DONE */
         char text[ERR_TEXT_MAX]; /* ENDED, DONE */

@@ -47,6 +47,7 @@ struct vm {
     int usage_fd; /* usage.h */
     bool ended;
     enum vm_end end;
+    uint8_t status; /* of VM_END_EXIT */
     struct err err;
     void (*started)(void *ctx); /* NULL: nobody waits for it */
     void *started_ctx;
@@ -82,6 +83,14 @@ static void end(struct vm *vm, enum vm_end why, const char *text)
     if (text && *text)
         (void)err_set(&vm->err, -EIO, "%s", text);
     loop_stop(vm->loop, (int)why);
+}
+
+/* One of the pair said so. */
+static void end_as_told(struct vm *vm, const struct link_message *m)
+{
+    if (!vm->ended)
+        vm->status = (uint8_t)m->status;
+    end(vm, m->value < VM_END_MAX ? (enum vm_end)m->value : VM_END_DIED, m->text);
 }
 
 static void has_started(struct vm *vm)
@@ -137,9 +146,9 @@ static void on_control(void *ctx, uint32_t events)
 
     (void)events;
     int rc = link_receive(child->control, &m, NULL, 0, NULL);
-    if (rc == 0 && m.kind == LINK_ENDED && m.value < VM_END_MAX) {
+    if (rc == 0 && m.kind == LINK_ENDED) {
         m.text[sizeof m.text - 1] = '\0';
-        end(child->vm, (enum vm_end)m.value, m.text);
+        end_as_told(child->vm, &m);
     }
     if (rc == 0 && m.kind == LINK_NO_SPACE)
         hold(child->vm, m.value);
@@ -353,7 +362,7 @@ static void finish_change(struct vm *vm)
     if (listen_again(vm) < 0)
         end(vm, VM_END_DIED, "the VM's processes can not be watched any more");
     if (m->has_ended)
-        end(vm, (enum vm_end)MIN(m->last_word.value, (uint32_t)VM_END_DIED), m->last_word.text);
+        end_as_told(vm, &m->last_word);
     else if (m->lost.code)
         end(vm, VM_END_DIED, m->lost.text);
     if (vm->is_restored && !m->paused && !m->has_ended) {
@@ -563,6 +572,11 @@ bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err)
     if (err && vm->err.code)
         *err = vm->err;
     return true;
+}
+
+uint8_t vm_exit_status(const struct vm *vm)
+{
+    return vm->status;
 }
 
 void vm_destroy(struct vm *vm)

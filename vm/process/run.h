@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -23,6 +24,7 @@ enum vm_end {
     VM_END_NO_ENGINE,    /* not started: err says why the engine can not be used here */
     VM_END_BAD_FILE,     /* not started: err names the file and the reason */
     VM_END_SUSPENDED,    /* its state is saved, and it was to end then */
+    VM_END_EXIT,         /* the guest ended it with a status, vm_exit_status (debug_exit.h) */
     VM_END_MAX,
 };
 
@@ -72,4 +74,5 @@ int vm_change(struct vm *vm, struct vm_change *change, void (*done)(void *ctx), 
 /* Its processes, and the page of its counters (usage.h); the descriptor stays the VM's. */
 int vm_usage(const struct vm *vm, pid_t *ret_vmm, pid_t *ret_vmx);
 bool vm_ended(const struct vm *vm, enum vm_end *ret_end, struct err *err);
-void vm_destroy(struct vm *vm); /* accepts NULL */
+uint8_t vm_exit_status(const struct vm *vm); /* after VM_END_EXIT */
+void vm_destroy(struct vm *vm);              /* accepts NULL */

@@ -63,6 +63,7 @@ struct vmm {
     _Atomic(unsigned) cards_reset; /* bits of ports whose card lost power */
     _Atomic(unsigned) cards_out;   /* and of those whose card the guest has let go */
     unsigned ejecting;             /* the slot (1 up) that the parent waits for; 0: none */
+    _Atomic(int) exit_status;      /* by the debug-exit port; -1: none */
     int event_fd;
     struct err engine_notice; /* why it is not the first choice; said once the VM runs */
     struct err crash;         /* MACHINE_CRASHED: why; written before the bit is set */
@@ -72,6 +73,19 @@ struct vmm {
 static void finish(struct vmm *v, enum vm_end end, const char *text)
 {
     child_report(&v->env, end, text);
+    loop_stop(v->env.loop, 0);
+}
+
+/* Switched off, or ended with a status. */
+static void finish_by_guest(struct vmm *v)
+{
+    int status = atomic_load(&v->exit_status);
+
+    if (status < 0) {
+        finish(v, VM_END_POWER_OFF, NULL);
+        return;
+    }
+    child_report_exit(&v->env, (uint8_t)status);
     loop_stop(v->env.loop, 0);
 }
 
@@ -404,7 +418,7 @@ static void on_events(void *ctx, uint32_t events)
     if (wanted & 1u << MACHINE_CRASHED)
         finish(v, v->crash_kind, v->crash.text);
     else if (wanted & 1u << MACHINE_POWER_OFF)
-        finish(v, VM_END_POWER_OFF, NULL);
+        finish_by_guest(v);
     else if (wanted & 1u << MACHINE_RESET)
         begin_reset(v);
     pause_if_wanted(v);
@@ -640,6 +654,15 @@ static void card_out(void *ctx, unsigned port)
     note_card(v, &v->cards_out, port);
 }
 
+static void debug_exit(void *ctx, uint8_t status)
+{
+    struct vmm *v = ctx;
+    int none = -1;
+
+    (void)atomic_compare_exchange_strong(&v->exit_status, &none, status);
+    request(v, MACHINE_POWER_OFF);
+}
+
 static const struct board_hooks hooks = {
     .flash_readable = flash_readable,
     .flash_may_write = flash_may_write,
@@ -650,6 +673,7 @@ static const struct board_hooks hooks = {
     .smi = raise_smi,
     .card_reset = card_reset,
     .card_out = card_out,
+    .debug_exit = debug_exit,
 };
 
 /* Firmware code ends at 4 GiB. */
@@ -753,6 +777,7 @@ static int build(struct vmm *v, struct err *err)
         child_report(&v->env, VM_END_NO_ENGINE, err->text);
         return rc;
     }
+    atomic_init(&v->exit_status, -1);
     v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rc = build_board(v, err);
     struct vcpus_config vcpus = {.engine = v->engine,
