@@ -198,6 +198,11 @@ uint32_t vmsd_uid(const struct vmsd *vmsd, unsigned i)
     return vmsd->slot[i].uid;
 }
 
+uint32_t vmsd_parent(const struct vmsd *vmsd, unsigned i)
+{
+    return vmsd->slot[i].parent;
+}
+
 uint32_t vmsd_current(const struct vmsd *vmsd)
 {
     return vmsd->current;

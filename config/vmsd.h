@@ -49,7 +49,8 @@ DEFINE_CLEANUP(struct vmsd *, vmsd_destroy)
 
 unsigned vmsd_count(const struct vmsd *vmsd);
 uint32_t vmsd_uid(const struct vmsd *vmsd, unsigned i); /* i < count */
-/* -ENOENT. */
+uint32_t vmsd_parent(const struct vmsd *vmsd, unsigned i);
+/* -ENOENT. Searches the dictionary for each part: not for loops within loops. */
 int vmsd_get(const struct vmsd *vmsd, uint32_t uid, struct vmsd_snapshot *ret_snapshot);
 
 /* Where the VM is now: the snapshot that its disks are children of; VMSD_NONE. */

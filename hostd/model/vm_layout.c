@@ -15,12 +15,30 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/vm_snapshot.h"
 
-enum { NO_FILE = -1 };
+/* A .vmsd is foreign, and the chains of n snapshots in a row have n * n / 2 links. */
+enum { NO_FILE = -1, NO_PARENT = -1, FILES_MAX = 4096, LINKS_MAX = 1 << 16 };
+
+typedef struct vim_VirtualMachineFileLayoutExDiskUnit disk_unit;
+typedef struct vim_VirtualMachineFileLayoutExDiskLayout disk_layout;
+
+/* A snapshot, read once. Arrays and units are in the arena, texts are the .vmsd's. */
+struct moment {
+    uint32_t uid;
+    int parent; /* its index; NO_PARENT */
+    const char *state;
+    unsigned disk_count;
+    struct past_disk {
+        const char *slot, *file;
+        disk_unit *unit; /* NULL: not looked at yet */
+    } * disk;
+};
 
 struct layout {
     struct arena *arena;
     struct virtual_machine *vm;
     struct vim_VirtualMachineFileLayoutEx *ex;
+    struct moment *moment;
+    unsigned moment_count, links;
 };
 
 /* A file by what the .vmx calls it: its key, the same for the same file; NO_FILE. */
@@ -30,7 +48,8 @@ static int32_t add(struct layout *l, const char *name, const char *type)
     struct datastore *datastore = vm_file(l->vm, name, &path);
     struct stat st;
 
-    if (!datastore || dspath_stat(datastore->fd, path.rel, &st) < 0)
+    if (!datastore || l->ex->file.count == FILES_MAX ||
+        dspath_stat(datastore->fd, path.rel, &st) < 0)
         return NO_FILE;
     const char *text = arena_printf(l->arena, "[%s] %s", datastore->e.name, path.rel);
     for (size_t i = 0; i < l->ex->file.count; i++)
@@ -59,62 +78,116 @@ static const char *with_end(struct arena *arena, const char *name, const char *e
     return arena_printf(arena, "%.*s%s", (int)stem, name, end);
 }
 
+/* --- snapshots as they are listed --- */
+
+static int find_moment(const struct layout *l, uint32_t uid)
+{
+    for (unsigned i = 0; uid != VMSD_NONE && i < l->moment_count; i++)
+        if (l->moment[i].uid == uid)
+            return (int)i;
+    return NO_PARENT;
+}
+
+static void read_moment(struct layout *l, struct moment *m, const struct vmsd_snapshot *s)
+{
+    m->uid = s->uid;
+    m->parent = (int)s->parent; /* the uid, until all are read */
+    m->state = s->filename;
+    m->disk_count = s->disk_count;
+    m->disk = arena_array(l->arena, s->disk_count, sizeof *m->disk);
+    for (unsigned i = 0; i < s->disk_count; i++)
+        m->disk[i] = (struct past_disk){.slot = s->disk[i].node, .file = s->disk[i].file};
+}
+
+static void read_moments(struct layout *l)
+{
+    const struct vmsd *vmsd = l->vm->vmsd;
+    unsigned count = vmsd ? vmsd_count(vmsd) : 0;
+    struct vmsd_snapshot *s = arena_new(l->arena, struct vmsd_snapshot);
+
+    l->moment = arena_array(l->arena, count, sizeof *l->moment);
+    for (unsigned i = 0; i < count; i++)
+        if (vmsd_get(vmsd, vmsd_uid(vmsd, i), s) == 0)
+            read_moment(l, &l->moment[l->moment_count++], s);
+    for (unsigned i = 0; i < l->moment_count; i++)
+        l->moment[i].parent = find_moment(l, (uint32_t)l->moment[i].parent);
+}
+
 /* --- disks --- */
 
-typedef struct vim_VirtualMachineFileLayoutExDiskLayout disk_layout;
-
-static void add_unit(struct layout *l, disk_layout *disk, const char *file)
+static disk_unit *make_unit(struct layout *l, const char *file)
 {
     static const char *const extents[] = {"-flat.vmdk", "-delta.vmdk", "-sesparse.vmdk"};
-    struct vim_VirtualMachineFileLayoutExDiskUnit *unit =
-        VIM_NEW(l->arena, VirtualMachineFileLayoutExDiskUnit);
+    disk_unit *unit = VIM_NEW(l->arena, VirtualMachineFileLayoutExDiskUnit);
     int32_t key = add(l, file, "diskDescriptor");
 
     if (key == NO_FILE)
-        return;
+        return unit;
     VIM_ADD(l->arena, &unit->fileKey, key);
     for (unsigned i = 0; i < ARRAY_SIZE(extents); i++) {
         key = add(l, with_end(l->arena, file, extents[i]), "diskExtent");
         if (key != NO_FILE)
             VIM_ADD(l->arena, &unit->fileKey, key);
     }
-    VIM_ADD(l->arena, &disk->chain, unit);
+    return unit;
 }
 
-/* What a slot's disk was at that snapshot and, first, at those before it. The disks of a snapshot
- * and of the one after it are the same when the VM had no children then; the chain has it once. */
-static const char *add_chain(struct layout *l, disk_layout *disk, const char *slot, uint32_t uid,
-                             unsigned level)
+/* Without a file it is not there. */
+static void add_unit(struct layout *l, disk_layout *disk, disk_unit *unit)
 {
-    struct vmsd_snapshot *s = arena_new(l->arena, struct vmsd_snapshot);
+    l->links++;
+    if (unit->fileKey.count)
+        VIM_ADD(l->arena, &disk->chain, unit);
+}
+
+static struct past_disk *disk_in_slot(const struct moment *m, const char *slot)
+{
+    for (unsigned i = 0; i < m->disk_count; i++)
+        if (!strcasecmp(m->disk[i].slot, slot))
+            return &m->disk[i];
+    return NULL;
+}
+
+/* What a slot's disk was at moment `at` and, first, at those before it; returns the last. The disks
+ * of a snapshot and of the one after it are the same when the VM had no children then; the chain
+ * has it once. (vmsd.h: nobody is its own ancestor.) */
+static const char *add_chain(struct layout *l, disk_layout *disk, const char *slot, int at)
+{
+    struct past_disk *chain[VMSD_SNAPSHOTS_MAX];
+    unsigned count = 0;
     const char *last = NULL;
 
-    if (uid == VMSD_NONE || level > VMSD_SNAPSHOTS_MAX || vmsd_get(l->vm->vmsd, uid, s) < 0)
-        return NULL;
-    last = add_chain(l, disk, slot, s->parent, level + 1);
-    for (unsigned i = 0; i < s->disk_count; i++)
-        if (!strcasecmp(s->disk[i].node, slot) && !(last && !strcmp(last, s->disk[i].file))) {
-            last = s->disk[i].file;
-            add_unit(l, disk, last);
-        }
+    for (; at != NO_PARENT && count < VMSD_SNAPSHOTS_MAX; at = l->moment[at].parent) {
+        struct past_disk *then = disk_in_slot(&l->moment[at], slot);
+        if (then)
+            chain[count++] = then;
+    }
+    while (count-- > 0) {
+        struct past_disk *then = chain[count];
+        if (last && !strcmp(last, then->file))
+            continue;
+        last = then->file;
+        then->unit = then->unit ? then->unit : make_unit(l, last);
+        add_unit(l, disk, then->unit);
+    }
     return last;
 }
 
-static disk_layout *disk_of(struct layout *l, const char *slot, uint32_t uid, const char *top)
+static disk_layout *disk_of(struct layout *l, const char *slot, int at, const char *top)
 {
     disk_layout *disk = VIM_NEW(l->arena, VirtualMachineFileLayoutExDiskLayout);
-    const char *last = l->vm->vmsd ? add_chain(l, disk, slot, uid, 0) : NULL;
+    const char *last = add_chain(l, disk, slot, at);
 
     disk->key = vm_key_of_slot(slot);
     if (top && !(last && !strcmp(last, top)))
-        add_unit(l, disk, top);
+        add_unit(l, disk, make_unit(l, top));
     return disk;
 }
 
 static void add_disks(struct layout *l)
 {
     const struct virtual_machine *vm = l->vm;
-    uint32_t current = vm->vmsd ? vmsd_current(vm->vmsd) : VMSD_NONE;
+    int current = find_moment(l, vm->vmsd ? vmsd_current(vm->vmsd) : VMSD_NONE);
     char key[40];
 
     for (unsigned i = 0; i < vm->disk_count; i++) {
@@ -127,23 +200,29 @@ static void add_disks(struct layout *l)
 
 /* --- snapshots --- */
 
-static void add_snapshot(struct layout *l, uint32_t uid)
+static void add_snapshot(struct layout *l, int at)
 {
     struct vim_VirtualMachineFileLayoutExSnapshotLayout *out =
         VIM_NEW(l->arena, VirtualMachineFileLayoutExSnapshotLayout);
-    struct vmsd_snapshot *s = arena_new(l->arena, struct vmsd_snapshot);
+    const struct moment *m = &l->moment[at];
 
-    if (vmsd_get(l->vm->vmsd, uid, s) < 0)
-        return;
-    out->key = vm_snapshot_ref(l->vm, uid);
+    out->key = vm_snapshot_ref(l->vm, m->uid);
     if (!out->key.id)
         return;
     /* Memory is in the same file as the state of devices. */
-    out->dataKey = s->filename ? add(l, s->filename, "snapshotData") : NO_FILE;
+    out->dataKey = m->state ? add(l, m->state, "snapshotData") : NO_FILE;
     out->memoryKey = NO_FILE;
-    for (unsigned i = 0; i < s->disk_count; i++)
-        VIM_ADD(l->arena, &out->disk, disk_of(l, s->disk[i].node, uid, NULL));
+    for (unsigned i = 0; i < m->disk_count; i++)
+        VIM_ADD(l->arena, &out->disk, disk_of(l, m->disk[i].slot, at, NULL));
     VIM_ADD(l->arena, &l->ex->snapshot, out);
+}
+
+/* Those behind the last for which there is room are left out; each that is there is whole. */
+static void add_snapshots(struct layout *l)
+{
+    for (unsigned i = 0; i < l->moment_count; i++)
+        if (l->links < LINKS_MAX && !arena_exceeded(l->arena))
+            add_snapshot(l, (int)i);
 }
 
 /* --- all --- */
@@ -180,16 +259,16 @@ static void add_others(struct layout *l)
 static struct vim_VirtualMachineFileLayoutEx *layout_ex(struct arena *arena,
                                                         struct virtual_machine *vm)
 {
-    struct layout l = {arena, vm, VIM_NEW(arena, VirtualMachineFileLayoutEx)};
+    struct layout l = {.arena = arena, .vm = vm, .ex = VIM_NEW(arena, VirtualMachineFileLayoutEx)};
 
     l.ex->timestamp = vm->modified_us;
     (void)add(&l, last_element(vm->rel), "config");
     if (!vm->vmx)
         return l.ex;
     add_others(&l);
+    read_moments(&l);
     add_disks(&l);
-    for (unsigned i = 0; vm->vmsd && i < vmsd_count(vm->vmsd); i++)
-        add_snapshot(&l, vmsd_uid(vm->vmsd, i));
+    add_snapshots(&l);
     return l.ex;
 }
 

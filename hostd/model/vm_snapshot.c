@@ -204,7 +204,7 @@ static void add_trees(struct arena *arena, struct virtual_machine *vm, uint32_t 
     cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
 
     for (unsigned i = 0; s && depth < 64 && i < vmsd_count(vm->vmsd); i++) {
-        if (vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) < 0 || s->parent != parent)
+        if (vmsd_parent(vm->vmsd, i) != parent || vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) < 0)
             continue;
         struct vim_VirtualMachineSnapshotTree *tree = VIM_NEW(arena, VirtualMachineSnapshotTree);
         tree_list below = {0};
@@ -243,12 +243,11 @@ struct vim_any vm_get_snapshot(struct mo *mo, struct call *call)
 
 static struct vim_any children_of(struct call *call, struct virtual_machine *vm, uint32_t parent)
 {
-    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
     VIM_LIST(struct vim_ref) list = {0};
 
-    for (unsigned i = 0; s && vm->vmsd && i < vmsd_count(vm->vmsd); i++)
-        if (vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) == 0 && s->parent == parent)
-            VIM_ADD(call->arena, &list, vm_snapshot_ref(vm, s->uid));
+    for (unsigned i = 0; vm->vmsd && i < vmsd_count(vm->vmsd); i++)
+        if (vmsd_parent(vm->vmsd, i) == parent)
+            VIM_ADD(call->arena, &list, vm_snapshot_ref(vm, vmsd_uid(vm->vmsd, i)));
     if (!list.items)
         VIM_EMPTY(&list);
     return VIM_ANY_LIST(VIM_REF, VIM_M_VirtualMachineSnapshot, &list);

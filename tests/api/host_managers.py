@@ -5,6 +5,7 @@ guests without tools, licences, pools, disks of the machine, files of a VM. Usag
 
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -122,6 +123,37 @@ def watched(tap, client, vm, second, third):
     second.MoveIntoResourcePool([vm])
     tap.equal("and back", seen(version)[1], {second: [vm], third: []})
     watch.Destroy()
+
+
+def many_snapshots(tap, host, client):
+    """A list that somebody has uploaded: the host does not stand still over it."""
+    vm = create(client, "many")
+    vm.UnregisterVM()
+    count = 1000
+    lines = ['.encoding = "UTF-8"', f'snapshot.lastUID = "{count}"', f'snapshot.current = "{count}"',
+             f'snapshot.numSnapshots = "{count}"']
+    for n in range(count):
+        keys = {"uid": n + 1, "displayName": f"s{n}", "numDisks": 1, "disk0.node": "scsi0:0",
+                "disk0.fileName": f"many-{n:06}.vmdk"}
+        keys.update({"parent": n} if n else {})
+        lines += [f'snapshot{n}.{key} = "{value}"' for key, value in keys.items()]
+        if n in (0, count - 1):
+            with open(host.path("many", f"many-{n:06}.vmdk"), "wb"):
+                pass
+    with open(host.path("many", "many.vmsd"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    vm = wait(client.folder.RegisterVM_Task("[datastore1] many/many.vmx", None, False, client.pool))
+    for what in ("layoutEx", "layout", "snapshot", "rootSnapshot"):
+        begun = time.monotonic()
+        value = getattr(vm, what)
+        took = time.monotonic() - begun
+        tap.check(f"{what} of a VM with {count} snapshots comes soon", value and took < 10, took)
+    ex = vm.layoutEx
+    tap.equal("its files are told", names(ex, "diskDescriptor"),
+              sorted([f"many-{n:06}.vmdk" for n in (0, count - 1)] + (["many.vmdk"] if ex.disk else [])))
+    tap.check("and the first snapshots' chains", [len(s.disk[0].chain) for s in ex.snapshot[:2]] == [1, 1] and
+              100 < len(ex.snapshot) < count, len(ex.snapshot))
+    vm.UnregisterVM()
 
 
 def pools(tap, client, vm):
@@ -254,6 +286,7 @@ def run(tap, host):
     vm = create(client, "managed")
     upkeep(tap, client, vm)
     files(tap, client, vm)
+    many_snapshots(tap, host, client)
     host_managers(tap, client)
     service(tap, client)
     guest_operations(tap, client, vm)
