@@ -115,7 +115,7 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
         return;
     }
     vm->keeper_busy = false;
-    (void)vm_snapshots_settle(vm);
+    (void)vm_snapshots_settle(vm, NULL);
     vm_read_again(vm);
 }
 

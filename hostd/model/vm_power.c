@@ -259,7 +259,7 @@ static void take_state(struct virtual_machine *vm, const struct keeper_message *
                    "%s on %s was started by an older build of Socle and runs on under it: "
                    "power it off and on to have all that this one can do",
                    vm->e.name, vm->e.hostd->inventory->host.name);
-    (void)vm_snapshots_settle(vm);
+    (void)vm_snapshots_settle(vm, NULL);
 }
 
 static void on_keeper(void *ctx, uint32_t events)

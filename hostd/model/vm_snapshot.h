@@ -27,9 +27,10 @@ void vm_snapshots_refresh(struct virtual_machine *vm);
 void vm_snapshots_forget(struct virtual_machine *vm);
 void vm_snapshots_tell(struct virtual_machine *vm); /* watchers */
 
-/* What an operation that a crash cut off has left is completed or undone (snapshot_plan.h). False:
- * not now, the VM's keeper is still at its part of it. On the loop's thread: a moment's work. */
-bool vm_snapshots_settle(struct virtual_machine *vm);
+/* What an operation that a crash cut off has left is completed or undone (snapshot_plan.h). Before
+ * that is so no other may begin: it would write its plan over that one. -EBUSY: not now, the VM's
+ * keeper is still at its part of it. On the loop's thread: a moment's work. */
+int vm_snapshots_settle(struct virtual_machine *vm, struct err *err);
 /* The same when hostd starts and when the VM has ended, and the VM's folder is swept. */
 void vm_snapshots_recover(struct virtual_machine *vm);
 

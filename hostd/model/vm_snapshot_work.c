@@ -63,7 +63,7 @@ static void finish(struct snapshot_work *w)
     if (w->stood_us)
         log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
     vm_end(vm);
-    (void)vm_snapshots_settle(vm); /* where that could not be: the VM has ended meanwhile */
+    (void)vm_snapshots_settle(vm, NULL); /* where that could not be: the VM has ended meanwhile */
     vm_read_again(vm); /* whatever came of it, what is on the datastore now is what counts */
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
     if (w->haul.rc == 0 && w->created)
@@ -154,18 +154,20 @@ static void change(struct snapshot_work *w, unsigned flags, vm_change_done *done
 static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm)
 {
     struct snapshot_work *w = calloc(1, sizeof *w);
+    struct err err = ERR_INIT;
 
     if (!w)
         CALL_FAULT(call, SystemError);
-    if (w && !vm_snapshots_settle(vm)) {
-        CALL_FAULT_TEXT(
-            call, TaskInProgress, "%s",
-            "The VM is still at what was begun before the host's management service was "
-            "restarted.");
+    int rc = w ? vm_snapshots_settle(vm, &err) : 0;
+    if (rc == -EBUSY)
+        CALL_FAULT_TEXT(call, TaskInProgress, "%s", err.text);
+    if (!w || rc == -EBUSY || !vm_begin(call, vm, &w->haul.task)) {
         free(w);
         return NULL;
     }
-    if (!w || !vm_begin(call, vm, &w->haul.task)) {
+    if (rc < 0) {
+        vm_end(vm);
+        task_fail_errno(w->haul.task, rc, &err, NULL);
         free(w);
         return NULL;
     }

@@ -349,6 +349,29 @@ def unmade(tap, host, client):
         WaitForTask(vm.Destroy())
 
 
+def unsettled(tap, host, client):
+    """What was begun on a VM's snapshots and can not be ended: nothing is begun over it."""
+    vm = make(client, vm_spec("unsettled"))
+    WaitForTask(vm.CreateSnapshot_Task("first", "", False, False))
+    plan = host.path("unsettled", "unsettled.vmsd.plan")
+    with open(plan, "w", encoding="ascii") as file:
+        file.write("no plan at all\n")
+    for what, begin in (("another snapshot", lambda: vm.CreateSnapshot_Task("second", "", False, False)),
+                        ("its removal", vm.RemoveAllSnapshots_Task),
+                        ("going back", vm.RevertToCurrentSnapshot_Task)):
+        fault = fault_of(begin)
+        tap.check(f"a plan that can not be read stops {what}", fault and "vmsd.plan" in fault.msg, fault)
+    with open(plan, encoding="ascii") as file:
+        tap.equal("and stays", file.read(), "no plan at all\n")
+    tap.equal("with the snapshot", [s.name for s in vm.snapshot.rootSnapshotList], ["first"])
+    tap.raises("which keeps its name", vim.fault.TaskInProgress,
+               lambda: vm.snapshot.currentSnapshot.RenameSnapshot("other", ""))
+    os.unlink(plan)
+    WaitForTask(vm.CreateSnapshot_Task("second", "", False, False))
+    tap.equal("without it all goes on", vm.snapshot.rootSnapshotList[0].childSnapshotList[0].name, "second")
+    WaitForTask(vm.Destroy())
+
+
 def logs(tap, host, client):
     """A log that has become large makes room, and its writers go on."""
     for _ in range(6):
@@ -379,7 +402,7 @@ def down(tap, host, client):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, logs, down], host, client)
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, logs, down], host, client)
 
 
 main()
