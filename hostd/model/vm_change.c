@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -80,6 +81,28 @@ int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *ord
     return 0;
 }
 
+static bool same_text(const struct buf *a, const struct buf *b)
+{
+    return a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
+}
+
+bool vm_change_is_done(const struct virtual_machine *vm, const struct vmxfile *vmx)
+{
+    cleanup_buf struct buf before = {0}, wanted = {0}, now = {0};
+    cleanup_vmxfile struct vmxfile *there = NULL;
+    char path[PATH_MAX];
+
+    datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
+    if (vmxfile_load(path, &there, NULL) < 0)
+        return false;
+    vmxfile_write(there, &now);
+    vmxfile_write(vmx, &wanted);
+    if (vm->vmx)
+        vmxfile_write(vm->vmx, &before);
+    return !now.failed && !wanted.failed && !before.failed && same_text(&now, &wanted) &&
+           !same_text(&now, &before);
+}
+
 static void finish(struct virtual_machine *vm, int rc, const struct err *why, uint64_t stood_us)
 {
     vm_change_done *done = TAKE_PTR(vm->change_done);
@@ -109,7 +132,7 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
         EVENT_POST(vm->e.hostd, GeneralVmErrorEvent, &vm->e, "", "%s on %s: %s", vm->e.name,
                    vm->e.hostd->inventory->host.name, message->text);
     if (vm->change_done && message->token == vm->change_token) {
-        vm->keeper_busy &= rc < 0;
+        vm->keeper_busy &= rc == -EBUSY; /* else it was at ours, and is at nothing now */
         vm->expected = message->changes;
         finish(vm, rc, &why, (uint64_t)message->us);
         return;

@@ -23,6 +23,10 @@ typedef void vm_change_done(void *ctx, int rc, const struct err *why, uint64_t s
 int vm_change_send(struct virtual_machine *vm, const struct vm_change_order *order,
                    vm_change_done *done, void *ctx, struct err *err);
 
+/* An answer that never came (-EPIPE) does not say that nothing was done. This does: the .vmx on the
+ * datastore is `vmx`, and that is another than the VM's was. Before it is read again. */
+bool vm_change_is_done(const struct virtual_machine *vm, const struct vmxfile *vmx);
+
 /* .vmx and snapshots as they are on the datastore now. */
 void vm_read_again(struct virtual_machine *vm);
 

@@ -546,16 +546,31 @@ static void reconfigured_hot(struct haul *haul)
     work_free(work);
 }
 
-/* Disks that were made for nothing go again, and so do those that are not wanted any more. */
+/* Disks that were made for nothing go again, and so do those that are not wanted any more. What was
+ * done counts, also when nobody heard of it; while that is not known yet, for the VM runs and does
+ * not answer, all stay. */
 static void changed_hot(void *ctx, int rc, const struct err *why, uint64_t stood_us)
 {
     struct work *work = ctx;
+    const struct virtual_machine *vm = work->vm;
+    bool done = rc == 0 || vm_change_is_done(vm, work->plan.vmx);
+    bool unknown = rc == -EPIPE && !done && vm->power != VM_OFF;
 
     (void)stood_us;
+    if (done && rc == -EPIPE)
+        rc = 0;
     work->hot_rc = rc;
+    work->haul.tidies = true;
     if (rc < 0)
         work->plan.err = *why;
-    post(work, rc < 0 ? undo_disks : remove_disks, reconfigured_hot);
+    if (rc < 0 && !done && !unknown && plan_makes_disks(&work->plan)) {
+        post(work, undo_disks, reconfigured_hot);
+    } else if (rc == 0 && plan_removes_disks(&work->plan)) {
+        post(work, remove_disks, reconfigured_hot);
+    } else {
+        work->haul.rc = rc;
+        reconfigured_hot(&work->haul);
+    }
 }
 
 /* The VM becomes what the new .vmx says. */
@@ -564,12 +579,16 @@ static void change_hot(struct haul *haul)
     struct work *work = work_of(haul);
     struct vm_change_order order = {.state_fd = -1, .vmx = work->plan.vmx, .plan = &work->plan};
     struct err err = ERR_INIT;
+    int rc;
 
     if (haul->rc < 0) {
         reconfigured(haul);
         return;
     }
-    int rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
+    if (haul_is_cancelled(haul)) /* when it was too late for `run` */
+        rc = err_set(&err, -ECANCELED, "cancelled");
+    else
+        rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
     if (rc < 0)
         changed_hot(work, rc, &err, 0);
 }
@@ -606,10 +625,12 @@ static void change_vm(struct call *call, struct virtual_machine *vm,
         ready = true;
     if (!ready)
         work_free(work);
-    else if (vm->power == VM_ON)
+    else if (vm->power != VM_ON)
+        post(work, run_plan, reconfigured);
+    else if (plan_makes_disks(&work->plan))
         post(work, make_disks, change_hot);
     else
-        post(work, run_plan, reconfigured);
+        change_hot(&work->haul); /* no haul of others is waited for */
 }
 
 void vm_reconfigure(struct mo *mo, struct call *call)

@@ -265,6 +265,14 @@ int plan_may_remove(struct plan *plan)
     return 0;
 }
 
+bool plan_removes_disks(const struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (plan->disk[i].what >= PLAN_REMOVE)
+            return true;
+    return false;
+}
+
 void plan_remove_disks(struct plan *plan)
 {
     for (unsigned i = 0; i < plan->disk_count; i++)
@@ -293,10 +301,23 @@ static int do_disk(const struct plan_disk *disk, struct progress *p, struct err 
     }
 }
 
+static bool is_new(const struct plan_disk *disk)
+{
+    return disk->what < PLAN_REMOVE && disk->what != PLAN_GROW;
+}
+
+bool plan_makes_disks(const struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (is_new(&plan->disk[i]))
+            return true;
+    return false;
+}
+
 static void undo_disks(struct plan *plan, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        if (plan->disk[i].what < PLAN_REMOVE && plan->disk[i].what != PLAN_GROW)
+        if (is_new(&plan->disk[i]))
             remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_LINK);
 }
 

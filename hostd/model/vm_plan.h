@@ -71,6 +71,8 @@ void plan_undo(struct plan *plan);
  * these taken back, each with its whole. */
 int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx);
 void plan_undo_disks(struct plan *plan);
+bool plan_makes_disks(const struct plan *plan); /* are there such? */
+bool plan_removes_disks(const struct plan *plan);
 /* For what goes as a whole; vmx_place is set but for the first. */
 void plan_remove_disks(struct plan *plan);
 /* Before anything goes: -EBUSY, with plan->err and failed_file, where one of them is locked. */

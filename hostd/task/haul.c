@@ -109,6 +109,11 @@ int haul_progress(void *ctx, uint64_t done, uint64_t total)
     return atomic_load(&haul->cancelled) ? -ECANCELED : 0;
 }
 
+bool haul_is_cancelled(const struct haul *haul)
+{
+    return atomic_load(&haul->cancelled);
+}
+
 void haul_part(struct haul *haul, int from, int to)
 {
     haul->from = from;

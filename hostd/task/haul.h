@@ -21,7 +21,7 @@ struct haul {
     struct task *task;
     int (*run)(struct haul *haul);   /* on a thread: 0 or -errno with err; leaves nothing behind */
     void (*done)(struct haul *haul); /* on the loop's: ends the task and frees; rc says how */
-    bool tidies; /* `run` is called also when it has been cancelled */
+    bool tidies;                     /* `run` is called also when it has been cancelled */
     int rc;
     struct err err;
 
@@ -41,6 +41,8 @@ void haul_start(struct haul *haul);
 /* For `run`: how far the present part is; -ECANCELED when it shall end. A disk_progress_fn with the
  * haul as its context. */
 int haul_progress(void *ctx, uint64_t done, uint64_t total);
+/* It was cancelled, whether `run` has found out or not. For `done`. */
+bool haul_is_cancelled(const struct haul *haul);
 /* What follows is the part from .. to (per cent) of the whole. */
 void haul_part(struct haul *haul, int from, int to);
 
