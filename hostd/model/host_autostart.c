@@ -199,6 +199,8 @@ static bool begin_stop(struct autostart *a, const struct autostart_vm *vm)
     if (!running || (!off && !guest))
         return false;
     a->stop_until = clock_now() + (uint64_t)MAX(delay, 1) * 1000000000;
+    if (off && running->task)
+        return true; /* that ends first */
     if (off)
         vm_stop_by_host(running);
     else
@@ -212,7 +214,7 @@ static void stop_next(struct autostart *a)
         const struct autostart_vm *vm = &a->vms[a->to_stop - 1];
         struct virtual_machine *running = running_vm(a, vm);
         bool begun = a->stop_until != 0;
-        if (begun && running && clock_now() >= a->stop_until)
+        if (begun && running && !running->task && clock_now() >= a->stop_until)
             vm_stop_by_host(running);
         if (begun ? running != NULL : begin_stop(a, vm)) {
             (void)loop_timer_arm(&a->stop_timer, clock_now() + STOP_LOOK_MS * UINT64_C(1000000));

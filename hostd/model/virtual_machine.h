@@ -79,6 +79,7 @@ struct virtual_machine {
     struct vm_question *question; /* vm_question.h; NULL: none */
     bool identifying;             /* on its way to a start (vm_identity.h) */
     void (*when_identified)(struct virtual_machine *vm);
+    bool end_is_tasks; /* it is being stopped, and the task under way ends when it is off */
     void (*when_off)(void *ctx); /* vm_stop_for_task */
     void *when_off_ctx;
 };
@@ -171,13 +172,15 @@ void vm_upgrade(struct mo *mo, struct call *call);
 void vm_reload_method(struct mo *mo, struct call *call);
 
 void vm_power_on(struct mo *mo, struct call *call);
-/* Cuts it off, or presses its power button; nothing if it does not run. */
+/* Cuts it off, whatever is under way, or presses its power button; nothing if it does not run. */
 void vm_stop_by_host(struct virtual_machine *vm);
 void vm_press_power(struct virtual_machine *vm);
 void vm_power_on_by_host(struct virtual_machine *vm); /* no task; what comes of it is an event */
 /* Within an operation: its task ends when the VM runs; and `off` is called, perhaps at once, when
  * it does not run (any more). */
 void vm_start_for_task(struct virtual_machine *vm);
+/* It is on its way to its end, which is the task's. */
+void vm_end_is_tasks(struct virtual_machine *vm);
 void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *ctx);
 void vm_power_on_many(struct mo *mo, struct call *call);
 void vm_power_off(struct mo *mo, struct call *call);

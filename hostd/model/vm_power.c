@@ -168,13 +168,14 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
 {
     struct hostd *hostd = vm->e.hostd;
     enum vm_power before = vm->power;
-    bool asked = before == VM_STOPPING;
+    bool asked = before == VM_STOPPING && vm->end_is_tasks;
 
     vm_hang_up(vm);
     vm_question_withdraw(vm);
     keeper_forget(vm->keeper_path);
     vm->keeper_busy = false;
     vm->power = VM_OFF;
+    vm->end_is_tasks = false;
     vm_change_abandoned(vm, "the VM has ended");
     vm->boot_us = 0;
     vm->clean_off = end == VM_END_POWER_OFF;
@@ -505,6 +506,19 @@ void vm_start_for_task(struct virtual_machine *vm)
     begin_start(vm);
 }
 
+static void stop(struct virtual_machine *vm)
+{
+    vm->power = VM_STOPPING;
+    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
+        keeper_gone(vm);
+}
+
+void vm_end_is_tasks(struct virtual_machine *vm)
+{
+    vm->power = VM_STOPPING;
+    vm->end_is_tasks = true;
+}
+
 void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *ctx)
 {
     if (vm->power == VM_OFF) {
@@ -513,9 +527,8 @@ void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *
     }
     vm->when_off = off;
     vm->when_off_ctx = ctx;
-    vm->power = VM_STOPPING;
-    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
-        keeper_gone(vm);
+    vm_end_is_tasks(vm);
+    stop(vm);
 }
 
 void vm_power_on_by_host(struct virtual_machine *vm)
@@ -526,11 +539,11 @@ void vm_power_on_by_host(struct virtual_machine *vm)
 
 void vm_stop_by_host(struct virtual_machine *vm)
 {
-    if (vm->power != VM_ON || vm->task)
+    if (vm->power != VM_ON)
         return;
-    vm->power = VM_STOPPING;
-    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
-        keeper_gone(vm);
+    if (vm->task && vm->task->cancel)
+        vm->task->cancel(vm->task);
+    stop(vm);
 }
 
 void vm_press_power(struct virtual_machine *vm)
@@ -562,9 +575,8 @@ void vm_power_off(struct mo *mo, struct call *call)
     }
     if (!vm_require_power(task, vm, VIM_VirtualMachinePowerState_poweredOn))
         return;
-    vm->power = VM_STOPPING;
-    if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
-        keeper_gone(vm);
+    vm_end_is_tasks(vm);
+    stop(vm);
 }
 
 void vm_reset_task(struct mo *mo, struct call *call)

@@ -87,11 +87,29 @@ static void fail_suspend(struct suspending *s, int rc, const struct err *why)
 
     EVENT_POST(vm->e.hostd, VmFailedToSuspendEvent, &vm->e, task ? task->user : "",
                "%s can not be suspended: %s", vm->e.name, why->text);
-    if (*s->name)
+    /* One that runs and does not answer may still be at it: the file goes when it ends
+     * (vm_snapshots_recover). */
+    bool unknown = rc == -EPIPE && vm->power != VM_OFF;
+    if (*s->name && !unknown && !(s->vmx && vm_change_is_done(vm, s->vmx)))
         remove_state(vm, s->name);
     vm_end(vm);
     if (task)
         task_fail_errno(task, rc, why, NULL);
+    suspending_free(s);
+}
+
+/* The .vmx names the state, which was on stable storage before: it is suspended, though its
+ * processes ended before they could say so. */
+static void end_unheard(struct suspending *s)
+{
+    struct virtual_machine *vm = s->vm;
+    struct task *task = vm->task;
+
+    vm_end(vm);
+    vm_reload(vm);
+    vm_tell_changes(vm);
+    if (task)
+        task_succeed(task, vim_any_none());
     suspending_free(s);
 }
 
@@ -101,12 +119,14 @@ static void suspended(void *ctx, int rc, const struct err *why, uint64_t stood_u
     struct suspending *s = ctx;
 
     (void)stood_us;
-    if (rc < 0) {
+    if (rc == -EPIPE && vm_change_is_done(s->vm, s->vmx)) {
+        end_unheard(s);
+    } else if (rc < 0) {
         fail_suspend(s, rc, why);
-        return;
+    } else {
+        vm_end_is_tasks(s->vm);
+        suspending_free(s);
     }
-    s->vm->power = VM_STOPPING;
-    suspending_free(s);
 }
 
 static int make_file(struct suspending *s, struct err *err)

@@ -4,7 +4,7 @@
 from host import context
 from pyVim.connect import SmartConnect
 from pyVim.task import WaitForTask
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 
 def connect(host, user="root", password=None):
@@ -33,6 +33,14 @@ def wait(task):
     """Its result; raises its fault."""
     WaitForTask(task)
     return task.info.result
+
+
+def cancel(task):
+    """As far as it can be, at this moment."""
+    try:
+        task.CancelTask()
+    except (vmodl.fault.NotSupported, vim.fault.InvalidState):
+        pass
 
 
 def device(operation, what, file=None):

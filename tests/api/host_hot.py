@@ -8,15 +8,17 @@ usage: host_hot.py BUILD [SCENARIO...]
 import os
 import signal
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, connect, device, devices, reconnect, wait  # noqa: E402
+from client import Client, cancel, connect, device, devices, reconnect, wait  # noqa: E402
 from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
 from host import Host, Tap, eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
+from slow_disk import slow_disk  # noqa: E402
 
 # A kernel that is loaded directly has slots when its .vmx says so.
 SLOTS = {f"pciBridge{n}.{key}": value for n in range(4, 8)
@@ -155,7 +157,75 @@ def limits(tap, host, client):
     bare.remove()
 
 
-SCENARIOS = [disks, cards, limits]
+def named(one):
+    return {v for k, v in one.vmx.items() if k.startswith("scsi0:") and k.endswith(".fileName")}
+
+
+def interrupted(tap, host, client):
+    """Changes that others are in the way of, that are cancelled, or in which the VM is cut off."""
+    one = Guest(host, client, "interrupted", extra=SLOTS).boot()
+    slow_disk(host.path("slow.vmdk"))
+    manager = client.content.virtualDiskManager
+    copies = [manager.CopyVirtualDisk_Task("[datastore1] slow.vmdk", client.datacenter, f"[datastore1] copy{n}.vmdk",
+                                           client.datacenter, None, False) for n in range(4)]
+    wait(one.vm.Rename("renamed"))
+    tap.equal("copies of disks do not hold up a running VM's change", [c.info.state for c in copies], ["running"] * 4)
+    for copy in copies:
+        cancel(copy)
+    tap.check("they are cancelled", eventually(lambda: all(c.info.state == "error" for c in copies), 60))
+    wait(one.vm.Rename("interrupted"))
+
+    before, wrong = named(one), []
+    for n in range(8):
+        task = one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[new_disk(-1, 1024, 1000, 2)]))
+        time.sleep(0.002 * n)
+        cancel(task)
+        eventually(lambda task=task: task.info.state in ("success", "error"), 60)
+        done = task.info.state == "success"
+        there = len(named(one) - before)
+        files = [f for f in os.listdir(one.path("")) if f.startswith("interrupted") and f.endswith("-flat.vmdk")]
+        if not done == bool(disk_at(one, 2)) == bool(there) == bool(files):
+            wrong.append((n, task.info.state, bool(disk_at(one, 2)), there, files))
+        if disk_at(one, 2):
+            reconfigure(one, device("remove", disk_at(one, 2), "destroy"))
+    tap.equal("a cancelled change is done or is not, for everybody", wrong, [])
+
+    add_disk(one, 3, kib=1024)
+    one.command("cd /sys/bus/pci_express/drivers/pciehp; for d in *:pcie*; do echo $d >unbind; done")
+    task = one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[device("remove", disk_at(one, 3), "destroy")]))
+    tap.check("a guest is waited for", eventually(lambda: task.info.state == "running"))
+    one.vm.TerminateVM()
+    tap.check("cut off meanwhile, the VM is off", eventually(lambda: one.state() == "poweredOff"))
+    tap.check("and the change has failed", eventually(lambda: task.info.state == "error"), task.info.state)
+    tap.check("so its disk is there", disk_at(one, 3) and all(os.path.exists(one.path(f)) for f in named(one)), named(one))
+    wait(one.vm.Reconfigure(vim.vm.ConfigSpec(annotation="free")))
+    tap.equal("and nothing is in the way of the next one", one.vm.config.annotation, "free")
+
+    wrong = []
+    for n in range(6):
+        wait(one.vm.PowerOn())
+        task, keeper = one.vm.Suspend(), host.processes("socle-keeper")[0]
+        end = time.monotonic() + 60
+        while not one.vmx.get("checkpoint.vmState") and time.monotonic() < end:
+            pass
+        time.sleep(0.0005 * n)
+        try:
+            os.kill(keeper, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        eventually(lambda task=task: task.info.state in ("success", "error"), 60)
+        state = one.vmx.get("checkpoint.vmState")
+        time.sleep(0.1)  # a file is removed in its own time
+        if state and not os.path.exists(one.path(state)):
+            wrong.append((n, task.info.state, state))
+        eventually(lambda: one.state() != "poweredOn")
+        if one.state() == "suspended":
+            wait(one.vm.PowerOff())
+    tap.equal("a state that the .vmx names is there, whoever is killed", wrong, [])
+    one.remove()
+
+
+SCENARIOS = [disks, cards, limits, interrupted]
 
 
 def main():

@@ -14,10 +14,12 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, connect, create, devices, disk, events_of, reconnect, wait  # noqa: E402
+from client import Client, cancel, connect, create, devices, disk, events_of, reconnect, wait  # noqa: E402
 from guest import Guest  # noqa: E402
+from host_hot import SLOTS  # noqa: E402
 from host import Host, Tap, eventually  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
+from slow_disk import slow_disk  # noqa: E402
 from small import Small, may_mount  # noqa: E402
 
 
@@ -140,7 +142,7 @@ def space(tap, host, client):
         print("# left out: file systems can not be mounted here")
         return
     small = Small(host, client, "small")
-    one = Guest(host, client, "space", disks=("disk",))
+    one = Guest(host, client, "space", disks=("disk",), extra=SLOTS)
     where = disk(-1, 12 << 10, 1000, 1)
     where.device.backing.fileName = "[small] tight.vmdk"
     wait(one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[where])))
@@ -172,12 +174,21 @@ def space(tap, host, client):
                   one.command("cat /tmp/sum"))
         tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
         tap.check("nobody is asked", question(one.vm) is None)
+        slow_disk(host.path("slow.vmdk"))
+        manager = client.content.virtualDiskManager
+        copies = [manager.CopyVirtualDisk_Task("[datastore1] slow.vmdk", client.datacenter, f"[datastore1] copy{n}.vmdk",
+                                               client.datacenter, None, False) for n in range(4)]
+        task = one.vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[disk(-1, 1024, 1000, 2)]))
         small.fill()
         one.send(f"dd if=/dev/urandom of=/dev/{name} bs=64k seek=64 conv=fsync 2>/dev/null\n")
         tap.check("full again", asked(one.vm))
         answer(one.vm, "button.abort")
+        tap.equal("behind others, a change of the VM waits", task.info.state, "running")
         tap.check("cancelled: it is off", eventually(lambda: one.state() == "poweredOff"))
         tap.check("and asks nothing", question(one.vm) is None)
+        for copy in copies:
+            cancel(copy)
+        tap.check("and the change ends", eventually(lambda: task.info.state == "error", 60), task.info.state)
         small.empty()
         one.remove()
     finally:
