@@ -64,12 +64,19 @@ static int send_to(struct work *w, int socket, const struct link_message *m, int
     return rc < 0 ? err_sys(w->err, rc, "a process of the VM") : 0;
 }
 
+/* Sends a request and waits for its answer. */
+static int ask_with(struct work *w, int socket, const struct link_message *m, int fd)
+{
+    int rc = send_to(w, socket, m, fd);
+
+    return rc < 0 ? rc : await(w, socket);
+}
+
 static int ask(struct work *w, int socket, enum link_kind kind, uint32_t value, int fd)
 {
     struct link_message m = {.kind = kind, .value = value};
-    int rc = send_to(w, socket, &m, fd);
 
-    return rc < 0 ? rc : await(w, socket);
+    return ask_with(w, socket, &m, fd);
 }
 
 static bool cancelled(const struct work *w)
@@ -122,9 +129,7 @@ static int open_disk(struct work *w, const struct vmcfg_disk *disk, unsigned pla
     if (rc == 0 && (rc = handover_send_disk(&given, place, w->m->vmx)) < 0)
         (void)err_sys(w->err, rc, "a process of the VM");
     disk_given_free(&given);
-    if (rc == 0)
-        rc = send_to(w, w->m->vmx, &m, -1);
-    return rc < 0 ? rc : await(w, w->m->vmx);
+    return rc < 0 ? rc : ask_with(w, w->m->vmx, &m, -1);
 }
 
 /* The folder of `path` and both names in it. */
@@ -262,9 +267,7 @@ static int plug(struct work *w, unsigned place)
     if (rc == 0 && (rc = handover_send_nic(&given, place, w->m->vmx)) < 0)
         (void)err_sys(w->err, rc, "a process of the VM");
     handover_nic_free(&given);
-    if (rc == 0)
-        rc = send_to(w, w->m->vmx, &m, -1);
-    return rc < 0 ? rc : await(w, w->m->vmx);
+    return rc < 0 ? rc : ask_with(w, w->m->vmx, &m, -1);
 }
 
 static int plug_new(struct work *w)
