@@ -14,10 +14,14 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[1:1] = [f"{HERE}/../native", f"{HERE}/../lab", f"{HERE}/../../lab"]
 import native  # noqa: E402
 import vm as lab  # noqa: E402
-from client import wait  # noqa: E402
+from client import Client, connect, wait  # noqa: E402
+from host import Host, Tap  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 BOOT_S, ANSWER_S = 240, 90
+# A kernel that is loaded directly has slots when its .vmx says so.
+SLOTS = {f"pciBridge{n}.{key}": value for n in range(4, 8)
+         for key, value in (("present", "TRUE"), ("virtualDev", "pcieRootPort"))}
 FULL_KERNEL = []  # as lab.KERNEL; it has drivers for hardware that clouds do not have
 
 
@@ -25,6 +29,14 @@ def prepare(build):
     native.WORK, lab.SOCLE = f"{build}/tests/native", f"{build}/socle"
     native.prepare("sata")  # with a disk that firmware boots, and with Debian's own kernel
     FULL_KERNEL[:] = "", f"{native.LAB}/{native.FULL_KERNEL}/vmlinuz", "", f"{native.WORK}/initrd-full"
+
+
+def run(build, scenarios):
+    """Each scenario is a function of Tap, the host and a client, all of one host."""
+    build = os.path.abspath(build)
+    prepare(build)
+    with Host(build) as host:
+        Tap().run(scenarios, host, Client(connect(host)))
 
 
 def write_vmx(path, keys):

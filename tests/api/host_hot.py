@@ -13,16 +13,13 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, cancel, connect, device, devices, reconnect, wait  # noqa: E402
+from client import cancel, device, devices, reconnect, wait  # noqa: E402
 from client import disk as new_disk  # noqa: E402
-from guest import Guest  # noqa: E402
-from host import Host, Tap, eventually  # noqa: E402
+from guest import SLOTS, Guest  # noqa: E402
+from host import eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 from slow_disk import slow_disk  # noqa: E402
 
-# A kernel that is loaded directly has slots when its .vmx says so.
-SLOTS = {f"pciBridge{n}.{key}": value for n in range(4, 8)
-         for key, value in (("present", "TRUE"), ("virtualDev", "pcieRootPort"))}
 KIB = 8 << 10
 
 
@@ -230,11 +227,7 @@ SCENARIOS = [disks, cards, limits, interrupted]
 
 
 def main():
-    build, names_ = os.path.abspath(sys.argv[1]), sys.argv[2:]
-    guest.prepare(build)
-    with Host(build) as host:
-        client = Client(connect(host))
-        Tap().run([s for s in SCENARIOS if not names_ or s.__name__ in names_], host, client)
+    guest.run(sys.argv[1], [s for s in SCENARIOS if not sys.argv[2:] or s.__name__ in sys.argv[2:]])
 
 
 if __name__ == "__main__":

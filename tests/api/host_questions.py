@@ -14,10 +14,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, cancel, connect, create, devices, disk, events_of, reconnect, wait  # noqa: E402
-from guest import Guest  # noqa: E402
-from host_hot import SLOTS  # noqa: E402
-from host import Host, Tap, eventually  # noqa: E402
+from client import cancel, create, devices, disk, events_of, reconnect, wait  # noqa: E402
+from guest import SLOTS, Guest  # noqa: E402
+from host import eventually  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 from slow_disk import slow_disk  # noqa: E402
 from small import Small, may_mount  # noqa: E402
@@ -199,11 +198,7 @@ SCENARIOS = [copied, space]
 
 
 def main():
-    build, names = os.path.abspath(sys.argv[1]), sys.argv[2:]
-    guest.prepare(build)
-    with Host(build) as host:
-        client = Client(connect(host))
-        Tap().run([s for s in SCENARIOS if not names or s.__name__ in names], host, client)
+    guest.run(sys.argv[1], [s for s in SCENARIOS if not sys.argv[2:] or s.__name__ in sys.argv[2:]])
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import Client, connect, device, devices, reconnect, vm_spec, vmm_of, wait  # noqa: E402
+from client import connect, device, devices, reconnect, vm_spec, vmm_of, wait  # noqa: E402
 from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
-from host import Host, Tap, eventually  # noqa: E402
+from host import eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 
@@ -346,6 +346,15 @@ def hostd_crash(tap, host, client):
     one.remove()
 
 
+def leave(one, state):
+    """From what a snapshot has: its file and disk become others, and the VM is in that state."""
+    one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
+    if state == "poweredOff":
+        wait(one.vm.PowerOff())
+    if state == "suspended":
+        wait(one.vm.Suspend())
+
+
 def memory(tap, host, client):
     """Back to a moment in which a guest was at work, from on, off and suspended."""
     one = Guest(host, client, "memory").boot()
@@ -355,11 +364,7 @@ def memory(tap, host, client):
     entry = one.vm.snapshot.rootSnapshotList[0]
     tap.equal("the snapshot is of a running VM", entry.state, "poweredOn")
     for before in ("poweredOn", "poweredOff", "suspended"):
-        one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
-        if before == "poweredOff":
-            wait(one.vm.PowerOff())
-        if before == "suspended":
-            wait(one.vm.Suspend())
+        leave(one, before)
         wait(snapshot.RevertToSnapshot_Task())
         tap.equal(f"from {before}: it runs", one.state(), "poweredOn")
         one.attach()
@@ -396,11 +401,7 @@ def suspended(tap, host, client):
     tap.equal("it goes on", one.command("cat /tmp/file; head -c 4 /dev/vda"), "then\nthen")
     tap.check("and the snapshot keeps the state", eventually(lambda: os.stat(kept).st_nlink == 1))
     for before in ("poweredOn", "poweredOff", "suspended"):
-        one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
-        if before == "poweredOff":
-            wait(one.vm.PowerOff())
-        if before == "suspended":
-            wait(one.vm.Suspend())
+        leave(one, before)
         wait(snapshot.RevertToSnapshot_Task())
         tap.equal(f"from {before}: it is suspended again", one.state(), "suspended")
         wait(one.vm.PowerOn())
@@ -593,12 +594,8 @@ GROUPS = {
 
 
 def main():
-    build, names = os.path.abspath(sys.argv[1]), sys.argv[2:]
-    scenarios = [s for group, many in GROUPS.items() for s in many if group in names or s.__name__ in names]
-    guest.prepare(build)
-    with Host(build) as host:
-        client = Client(connect(host))
-        Tap().run(scenarios, host, client)
+    names = sys.argv[2:]
+    guest.run(sys.argv[1], [s for group, many in GROUPS.items() for s in many if group in names or s.__name__ in names])
 
 
 if __name__ == "__main__":
