@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan of any bytes, as it may lie in a VM's folder: what is accepted names files of that folder
  * only. */
-#include "hostd/model/snapshot_plan.h"
+#include "hostd/snapshot/snapshot_plan.h"
 
 #include <string.h>
 

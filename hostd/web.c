@@ -11,8 +11,8 @@
 #include "hostd/datastore/nfc_http.h"
 #include "hostd/diag/bundle.h"
 #include "hostd/model/host_firewall.h"
-#include "hostd/model/vm_screen.h"
 #include "hostd/session/session.h"
+#include "hostd/vm/vm_screen.h"
 
 /* A stranger has nothing to say but a login. */
 enum { API_BODY_MAX = 16 << 20, STRANGER_BODY_MAX = 64 << 10 };

@@ -9,9 +9,9 @@
 #include "base/utf8.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/inventory.h"
-#include "hostd/model/vm_snapshot.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
+#include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/task.h"
 
 /* --- life --- */

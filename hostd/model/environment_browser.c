@@ -12,7 +12,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/inventory.h"
 #include "hostd/model/virtual_machine.h"
-#include "hostd/model/vm_allocation.h"
+#include "hostd/vm/vm_allocation.h"
 
 enum { MIN_MEMORY_MB = 4, SHARES_A_CPU = 1000 };
 

@@ -19,7 +19,7 @@
 #include "hostd/model/network.h"
 #include "hostd/model/resource_pool.h"
 #include "hostd/model/virtual_machine.h"
-#include "hostd/model/vm_coming.h"
+#include "hostd/vm/vm_coming.h"
 
 enum { FILE_MAX = 16 << 20 };
 

@@ -9,8 +9,8 @@
 #include "hostd/hostd.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/datastore.h"
-#include "hostd/model/ovf_export.h"
-#include "hostd/model/ovf_import.h"
+#include "hostd/vm/ovf_export.h"
+#include "hostd/vm/ovf_import.h"
 
 /* The package, in the call's arena; NULL, and what is wrong as a value of its own. */
 static struct ovf *read_package(struct call *call, const char *text, const char *option,

@@ -11,9 +11,9 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
-#include "hostd/model/vm_allocation.h"
-#include "hostd/model/vm_transfer.h"
 #include "hostd/task/task.h"
+#include "hostd/vm/vm_allocation.h"
+#include "hostd/vm/vm_transfer.h"
 
 enum { SHARES_NORMAL_CPU = 4000, SHARES_NORMAL_MEMORY = 163840, DEPTH_MAX = 8 /* as ESXi */ };
 

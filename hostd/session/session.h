@@ -85,7 +85,7 @@ void login_succeeded(struct sessions *sessions, const char *name);
 enum ticket_kind {
     TICKET_CLONE,
     TICKET_SERVICE,
-    TICKET_CONSOLE, /* bound: what it opens, "mks 12" or "serial 12" (model/vm_screen.h) */
+    TICKET_CONSOLE, /* bound: what it opens, "mks 12" or "serial 12" (hostd/vm/vm_screen.h) */
     TICKET_KINDS
 };
 

@@ -15,8 +15,8 @@
 
 #include "base/file.h"
 #include "base/range.h"
-#include "hostd/model/snapshot_disks.h"
-#include "hostd/model/snapshot_files.h"
+#include "hostd/snapshot/snapshot_disks.h"
+#include "hostd/snapshot/snapshot_files.h"
 #include "tests/disk/folder.h"
 #include "tests/tap.h"
 

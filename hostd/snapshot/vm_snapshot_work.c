@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/snapshot/vm_snapshot_work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/range.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/snapshot/snapshot_files.h"
+#include "hostd/snapshot/vm_snapshot.h"
+#include "hostd/task/haul.h"
+#include "hostd/vm/vm_change.h"
+#include "hostd/vm/vm_suspend.h"
+
+/* The VM stands still for what it has written while its disks were merged: as long as that is more
+ * than this, and not too often, it is merged in the same way. */
+enum { ROUNDS_MAX = 8 };
+#define LAST_BYTES (UINT64_C(32) << 20)
+
+struct snapshot_work {
+    struct haul haul; /* first */
+    struct virtual_machine *vm;
+    struct snapshot_files files;
+    void (*next)(struct snapshot_work *w); /* after a piece that went well */
+    char *name, *description;
+    uint32_t uid;
+    int rc; /* what came of it, before the files were settled */
+    struct err why;
+    bool live;                /* the VM runs */
+    bool memory, created;     /* create */
+    bool suppress, restored;  /* revert */
+    bool children, keep_list; /* remove; consolidate keeps the list */
+    bool again;               /* remove: the VM has written much meanwhile */
+    unsigned rounds;
+    uint64_t stood_us;
+};
+
+static struct snapshot_work *work_of(struct haul *haul)
+{
+    return container_of(haul, struct snapshot_work, haul);
+}
+
+/* --- pieces --- */
+
+static void work_free(struct snapshot_work *w)
+{
+    snapshot_files_free(&w->files);
+    free(w->name);
+    free(w->description);
+    free(w);
+}
+
+/* The files are settled. */
+static void finish(struct snapshot_work *w)
+{
+    struct virtual_machine *vm = w->vm;
+    struct vim_any result = vim_any_none();
+
+    if (w->stood_us)
+        log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
+    vm_end(vm);
+    (void)vm_snapshots_settle(vm, NULL); /* where that could not be: the VM has ended meanwhile */
+    vm_read_again(vm); /* whatever came of it, what is on the datastore now is what counts */
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
+    if (w->haul.rc == 0 && w->created)
+        result = vim_any_ref(vm_snapshot_ref(vm, w->uid));
+    haul_end(&w->haul, result, NULL);
+    work_free(w);
+}
+
+static void settled(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+
+    snapshot_files_close(&w->files);
+    if (w->rc < 0 && !w->created) { /* what went wrong first counts */
+        haul->rc = w->rc;
+        haul->err = w->why;
+    }
+    finish(w);
+}
+
+/* A snapshot that is listed is there, whatever was heard of it: its VM may have ended just then. */
+static int run_settle(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_settle(&w->files, &haul->err);
+    if (rc == 0)
+        snapshot_files_sweep(&w->files);
+    w->created = rc == 0 && w->files.uid && snapshot_files_is_listed(&w->files, w->files.uid);
+    w->uid = w->created ? w->files.uid : w->uid;
+    return rc;
+}
+
+/* The VM is still at it: vm_snapshots_settle will, when it has done that. */
+static int run_nothing(struct haul *haul)
+{
+    (void)haul;
+    return 0;
+}
+
+/* The end of every operation. */
+static void conclude(struct snapshot_work *w, int rc, const struct err *why)
+{
+    w->rc = rc;
+    w->why = rc < 0 ? *why : ERR_INIT;
+    w->why.code = rc;
+    w->haul.tidies = true;
+    w->haul.run = w->vm->keeper_busy ? run_nothing : run_settle;
+    w->haul.done = settled;
+    haul_start(&w->haul);
+}
+
+static void piece_done(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+
+    snapshot_files_close(&w->files);
+    if (haul->rc < 0 || !w->next)
+        conclude(w, haul->rc, &haul->err);
+    else
+        w->next(w);
+}
+
+/* `run` on a thread, then `next`; NULL: that was all. */
+static void do_piece(struct snapshot_work *w, int (*run)(struct haul *haul),
+                     void (*next)(struct snapshot_work *w))
+{
+    w->haul.run = run;
+    w->haul.done = piece_done;
+    w->next = next;
+    haul_start(&w->haul);
+}
+
+/* The VM takes over what files.vmx says; then `done`, with the work. */
+static void change(struct snapshot_work *w, unsigned flags, vm_change_done *done)
+{
+    struct vm_change_order order = {
+        .flags = flags, .state_fd = w->files.state_fd, .vmx = w->files.vmx};
+    struct err err = ERR_INIT;
+    int rc = vm_change_send(w->vm, &order, done, w, &err);
+
+    if (rc < 0)
+        done(w, rc, &err, 0);
+}
+
+static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm)
+{
+    struct snapshot_work *w = calloc(1, sizeof *w);
+    struct err err = ERR_INIT;
+
+    if (!w)
+        CALL_FAULT(call, SystemError);
+    int rc = w ? vm_snapshots_settle(vm, &err) : 0;
+    if (rc == -EBUSY)
+        CALL_FAULT_TEXT(call, TaskInProgress, "%s", err.text);
+    if (!w || rc == -EBUSY || !vm_begin(call, vm, &w->haul.task)) {
+        free(w);
+        return NULL;
+    }
+    if (rc < 0) {
+        vm_end(vm);
+        task_fail_errno(w->haul.task, rc, &err, NULL);
+        free(w);
+        return NULL;
+    }
+    snapshot_files_init(&w->files);
+    w->haul.hostd = hostd_of(call);
+    w->vm = vm;
+    vm_snapshots_locate(vm, &w->files);
+    return w;
+}
+
+/* files.vmx is what the VM's is; false: the work has ended. */
+static bool take_vmx(struct snapshot_work *w)
+{
+    struct err err = ERR_INIT;
+
+    vmxfile_destroy(TAKE_PTR(w->files.vmx));
+    int rc = vm_copy_vmx(w->vm, &w->files.vmx);
+    if (rc < 0)
+        conclude(w, err_sys(&err, rc, "the VM's configuration"), &err);
+    return rc == 0;
+}
+
+/* --- create --- */
+
+static int run_prepare(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_prepare(&w->files, w->name, w->description, w->memory, &haul->err);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_branch(&w->files, &haul->err);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_complete(&w->files, &haul->err);
+    return rc;
+}
+
+static int run_complete(struct haul *haul)
+{
+    return snapshot_files_complete(&work_of(haul)->files, &haul->err);
+}
+
+static void frozen(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = stood_us;
+    if (rc == 0)
+        do_piece(w, run_complete, NULL);
+    else
+        conclude(w, rc, why);
+}
+
+static void freeze(struct snapshot_work *w)
+{
+    change(w, VM_CHANGE_CHILDREN, frozen);
+}
+
+void snapshot_create(struct call *call, struct virtual_machine *vm, const char *name,
+                     const char *description, bool memory)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->name = strdup(name);
+    w->description = strdup(description);
+    w->live = vm->power == VM_ON;
+    w->memory = memory && w->live;
+    if (take_vmx(w))
+        do_piece(w, run_prepare, w->live ? freeze : NULL);
+}
+
+/* --- revert --- */
+
+static int run_revert(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_revert(&w->files, w->uid, true, &w->restored, &haul->err);
+    return rc < 0 ? rc : snapshot_files_settle(&w->files, &haul->err);
+}
+
+/* The task ends when the VM runs. */
+static void reverted(struct snapshot_work *w)
+{
+    struct virtual_machine *vm = w->vm;
+
+    vm_drop_state(vm);
+    if (!w->restored || w->suppress) {
+        conclude(w, 0, NULL);
+        return;
+    }
+    vm_read_again(vm);
+    work_free(w);
+    vm_start_for_task(vm);
+}
+
+static void revert_files(void *ctx)
+{
+    struct snapshot_work *w = ctx;
+
+    if (take_vmx(w))
+        do_piece(w, run_revert, reverted);
+}
+
+void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid, bool suppress)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->uid = uid;
+    w->suppress = suppress;
+    vm_stop_for_task(vm, revert_files, w);
+}
+
+/* --- remove, consolidate --- */
+
+static int run_unlist(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0 && !w->keep_list)
+        rc = snapshot_files_unlist(&w->files, w->uid, w->children, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_find(&w->files, &haul->err);
+    if (rc == 0 && w->files.merge_count && w->live)
+        rc = snapshot_files_divert(&w->files, &haul->err);
+    if (rc == 0 && !w->live)
+        rc = snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
+    return rc;
+}
+
+static int run_find_and_merge(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_find(&w->files, &haul->err);
+    return rc < 0 ? rc : snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
+}
+
+/* The guest has switched the VM off meanwhile. */
+static bool has_ended(struct snapshot_work *w)
+{
+    if (w->vm->power != VM_OFF)
+        return false;
+    vm_reload(w->vm);
+    if (take_vmx(w))
+        do_piece(w, run_find_and_merge, NULL);
+    return true;
+}
+
+static void landed(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = MAX(w->stood_us, stood_us);
+    if (rc == 0)
+        conclude(w, 0, NULL);
+    else if (rc != -EPIPE || !has_ended(w))
+        conclude(w, rc, why);
+}
+
+static int run_merge(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    if (rc == 0)
+        rc = snapshot_files_merge(&w->files, true, haul_progress, haul, &haul->err);
+    if (rc < 0)
+        return rc;
+    w->again = snapshot_files_diverted(&w->files) > LAST_BYTES && ++w->rounds < ROUNDS_MAX;
+    if (!w->again)
+        return snapshot_files_land(&w->files, &haul->err);
+    snapshot_files_advance(&w->files);
+    return snapshot_files_divert(&w->files, &haul->err);
+}
+
+static void merged(struct snapshot_work *w);
+
+static void diverted(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = MAX(w->stood_us, stood_us);
+    if (rc == 0)
+        do_piece(w, run_merge, merged);
+    else if (rc != -EPIPE || !has_ended(w))
+        conclude(w, rc, why);
+}
+
+static void merged(struct snapshot_work *w)
+{
+    if (has_ended(w))
+        return;
+    if (w->again)
+        change(w, VM_CHANGE_CHILDREN, diverted);
+    else
+        change(w, VM_CHANGE_MERGE, landed);
+}
+
+static void divert(struct snapshot_work *w)
+{
+    if (!w->live || !w->files.merge_count)
+        conclude(w, 0, NULL);
+    else if (!has_ended(w))
+        change(w, VM_CHANGE_CHILDREN, diverted);
+}
+
+static void remove_some(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children,
+                        bool listed)
+{
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->uid = uid;
+    w->children = children;
+    w->keep_list = !listed;
+    w->live = vm->power == VM_ON;
+    if (take_vmx(w))
+        do_piece(w, run_unlist, divert);
+}
+
+void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children)
+{
+    remove_some(call, vm, uid, children, true);
+}
+
+void snapshot_consolidate(struct call *call, struct virtual_machine *vm)
+{
+    remove_some(call, vm, VMSD_NONE, false, false);
+}

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hostd/vm/vm_plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/range.h"
+#include "config/vmcfg.h"
+#include "hostd/api/call.h"
+#include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/file_tree.h"
+#include "hostd/vm/vm_coming.h"
+#include "hostd/vm/vm_identity.h"
+
+/* --- writing it down --- */
+
+int plan_init(struct plan *plan, struct datastore *datastore, const char *rel)
+{
+    *plan = (struct plan){.datastore = datastore, .vmx_place.fd = -1, .nvram_from.fd = -1};
+    (void)snprintf(plan->rel, sizeof plan->rel, "%s", rel ? rel : "");
+    plan->disk = calloc(PLAN_DISKS_MAX, sizeof *plan->disk);
+    return plan->disk ? 0 : -ENOMEM;
+}
+
+void plan_free(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        file_place_free(&plan->disk[i].at);
+        file_place_free(&plan->disk[i].from);
+    }
+    free(plan->disk);
+    file_place_free(&plan->vmx_place);
+    file_place_free(&plan->nvram_from);
+    vmxfile_destroy(TAKE_PTR(plan->vmx));
+    *plan = (struct plan){.vmx_place.fd = -1, .nvram_from.fd = -1};
+}
+
+struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
+                           const char *rel)
+{
+    struct plan_disk *disk = &plan->disk[plan->disk_count];
+
+    if (plan->disk_count == PLAN_DISKS_MAX)
+        return NULL;
+    plan->disk_count++;
+    *disk = (struct plan_disk){.what = what, .from.fd = -1};
+    file_place_set(&disk->at, at, rel);
+    return disk;
+}
+
+bool plan_has(const struct plan *plan, const char *rel)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (plan->disk[i].what < PLAN_REMOVE && !strcmp(plan->disk[i].at.rel, rel))
+            return true;
+    return false;
+}
+
+/* A folder name that any file system takes. */
+static void folder_name(const char *name, char out[ENTITY_NAME_MAX + 1])
+{
+    (void)snprintf(out, ENTITY_NAME_MAX + 1, "%s", name);
+    for (char *c = out; *c; c++)
+        if (strchr("/\\:*?\"<>|[]%", *c) || (unsigned char)*c < ' ')
+            *c = '_';
+    if (*out == '.')
+        *out = '_';
+}
+
+static bool is_free(const struct plan *plan, const char *rel)
+{
+    struct stat st;
+
+    return dspath_stat(plan->datastore->fd, rel, &st) == -ENOENT;
+}
+
+bool plan_place(struct call *call, struct plan *plan, const char *path, const char *name)
+{
+    struct dspath parsed;
+    char stem[ENTITY_NAME_MAX + 1], folder[ENTITY_NAME_MAX + 16];
+
+    plan->datastore = datastore_resolve(hostd_of(call)->inventory, path, &parsed);
+    if (!datastore_may(call, plan->datastore, path, "Datastore.AllocateSpace"))
+        return false;
+    plan->make_folder = true;
+    size_t len = strlen(parsed.rel);
+    if (len > 4 && !strcasecmp(parsed.rel + len - 4, ".vmx")) {
+        (void)snprintf(plan->rel, sizeof plan->rel, "%s", parsed.rel);
+    } else {
+        folder_name(name, stem);
+        (void)snprintf(folder, sizeof folder, "%s", *parsed.rel ? parsed.rel : stem);
+        for (unsigned n = 1; !*parsed.rel && !is_free(plan, folder) && n < 1000; n++)
+            (void)snprintf(folder, sizeof folder, "%s_%u", stem, n);
+        (void)snprintf(plan->rel, sizeof plan->rel, "%s/%s.vmx", folder, stem);
+    }
+    if (is_free(plan, plan->rel))
+        return true;
+    struct vim_FileAlreadyExists *fault = VIM_NEW(call->arena, FileAlreadyExists);
+    fault->file = arena_printf(call->arena, "[%s] %s", plan->datastore->e.name, plan->rel);
+    call_fault(call, &fault->self);
+    return false;
+}
+
+int plan_new_uuids(struct vmxfile *vmx)
+{
+    static const char *const keys[] = {"uuid.bios", "vc.uuid"};
+    int rc = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++) {
+        char text[VMCFG_UUID_TEXT];
+        uint8_t uuid[16];
+        if (getrandom(uuid, sizeof uuid, 0) != sizeof uuid)
+            return -errno;
+        uuid[6] = (uuid[6] & 0x0f) | 0x40;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
+        vmcfg_uuid_format(uuid, text);
+        rc = vmxfile_set(vmx, keys[i], text);
+    }
+    return rc;
+}
+
+int plan_new_vmx(struct plan *plan, const char *name)
+{
+    static const char *const keys[][2] = {
+        {".encoding", "UTF-8"},
+        {"config.version", "8"},
+        {"virtualHW.version", "21"},
+        {"memSize", "1024"},
+        {"numvcpus", "1"},
+        {"guestOS", "other-64"},
+        {"pciBridge0.present", "TRUE"},
+        {"vmci0.present", "TRUE"},
+        {"hpet0.present", "TRUE"},
+    };
+    int rc = vmxfile_create(plan->rel, &plan->vmx);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++)
+        rc = vmxfile_set(plan->vmx, keys[i][0], keys[i][1]);
+    rc = rc < 0 ? rc : plan_new_uuids(plan->vmx);
+    return rc < 0 ? rc : vmxfile_set(plan->vmx, "displayName", name);
+}
+
+/* --- carrying it out, on a thread --- */
+
+/* Where a plan is: its own part of the whole, as the disk library's progress. */
+struct progress {
+    disk_progress_fn *fn;
+    void *ctx;
+    unsigned at, count;
+};
+
+static int advance(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct progress *p = ctx;
+    uint64_t part = total ? (uint64_t)((double)done / (double)total * 1000) : 0;
+
+    return p->fn ? p->fn(p->ctx, p->at * UINT64_C(1000) + part, p->count * UINT64_C(1000)) : 0;
+}
+
+static int make_disk(const struct plan_disk *disk, struct placed_disk *to, struct progress *p,
+                     struct err *err)
+{
+    struct disk_spec spec = {.format = DISK_VMDK_FLAT,
+                             .provision = disk->provision,
+                             .size = disk->size,
+                             .adapter = disk->adapter};
+
+    return disk_create(&to->dir.host, to->name, &spec, to->aio, advance, p, err);
+}
+
+static int copy_disk(const struct plan_disk *disk, struct placed_disk *to, struct progress *p,
+                     struct err *err)
+{
+    cleanup_placed struct placed_disk from = {.dir.fd = -1};
+    struct disk_spec spec = {
+        .format = DISK_VMDK_FLAT, .provision = disk->provision, .adapter = disk->adapter};
+    struct disk_info info;
+    int rc = placed_disk_open(&from, &disk->from, DISK_READONLY, err);
+
+    if (rc < 0)
+        return rc;
+    disk_get_info(from.disk, &info);
+    if (disk->as_source)
+        spec.provision = info.thin ? DISK_THIN : DISK_LAZY;
+    return disk_convert(from.disk, &to->dir.host, to->name, &spec, from.aio, advance, p, err);
+}
+
+static int link_disk(const struct plan_disk *disk, struct placed_disk *to, struct err *err)
+{
+    cleanup_placed struct placed_disk from = {.dir.fd = -1};
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE};
+    int rc = placed_disk_prepare(&from, &disk->from, err);
+
+    if (rc < 0)
+        return rc;
+    spec.parent = from.name;
+    rc = disk_share(&from.dir.host, from.name, &to->dir.host, from.aio, err);
+    if (rc < 0)
+        return rc;
+    rc = disk_create(&to->dir.host, to->name, &spec, to->aio, NULL, NULL, err);
+    if (rc < 0)
+        (void)disk_remove(&to->dir.host, from.name, true, to->aio, NULL);
+    return rc;
+}
+
+/* What the disk library says of files that are damaged, or gone. */
+static bool is_no_disk(int rc)
+{
+    static const int codes[] = {-ENOENT,      -ENOTDIR, -EINVAL, -EUCLEAN,
+                                -EMEDIUMTYPE, -ENOTSUP, -EFBIG,  -ELOOP};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)
+        if (rc == codes[i])
+            return true;
+    return false;
+}
+
+static void remove_unused(int dir_fd, const char *rel)
+{
+    uint64_t bytes;
+
+    if (file_tree_measure(dir_fd, rel, &bytes) == 0)
+        (void)dspath_remove(dir_fd, rel);
+}
+
+/* By name only where it is no disk that opens. One that is locked is another VM's at this time. */
+static void remove_disk(const struct plan_disk *disk, bool ancestors)
+{
+    cleanup_placed struct placed_disk at = {.dir.fd = -1};
+    size_t len = strlen(disk->at.rel);
+    char flat[DSPATH_MAX + 8];
+    int rc = placed_disk_prepare(&at, &disk->at, NULL);
+
+    if (rc == 0)
+        rc = disk_remove(&at.dir.host, at.name, ancestors, at.aio, NULL);
+    if (!is_no_disk(rc))
+        return;
+    remove_unused(disk->at.fd, disk->at.rel);
+    if (len > 5 && !strcasecmp(disk->at.rel + len - 5, ".vmdk")) {
+        (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)len - 5, disk->at.rel);
+        remove_unused(disk->at.fd, flat);
+    }
+}
+
+int plan_may_remove(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        cleanup_placed struct placed_disk at = {.dir.fd = -1};
+        struct err err = ERR_INIT;
+        const struct plan_disk *disk = &plan->disk[i];
+        if (disk->what < PLAN_REMOVE || placed_disk_open(&at, &disk->at, 0, &err) != -EBUSY)
+            continue;
+        plan->err = err;
+        (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s", disk->at.text);
+        return -EBUSY;
+    }
+    return 0;
+}
+
+bool plan_removes_disks(const struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (plan->disk[i].what >= PLAN_REMOVE)
+            return true;
+    return false;
+}
+
+void plan_remove_disks(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (plan->disk[i].what >= PLAN_REMOVE)
+            remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_REMOVE);
+}
+
+static int do_disk(const struct plan_disk *disk, struct progress *p, struct err *err)
+{
+    cleanup_placed struct placed_disk at = {.dir.fd = -1};
+    int rc = placed_disk_prepare(&at, &disk->at, err);
+
+    if (rc < 0)
+        return rc;
+    switch (disk->what) {
+    case PLAN_MAKE:
+        return make_disk(disk, &at, p, err);
+    case PLAN_GROW:
+        return disk_extend(&at.dir.host, at.name, disk->size, false, at.aio, advance, p, err);
+    case PLAN_COPY:
+        return copy_disk(disk, &at, p, err);
+    case PLAN_LINK:
+        return link_disk(disk, &at, err);
+    default:
+        return 0;
+    }
+}
+
+static bool is_new(const struct plan_disk *disk)
+{
+    return disk->what < PLAN_REMOVE && disk->what != PLAN_GROW;
+}
+
+bool plan_makes_disks(const struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++)
+        if (is_new(&plan->disk[i]))
+            return true;
+    return false;
+}
+
+static void undo_disks(struct plan *plan, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_new(&plan->disk[i]))
+            remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_LINK);
+}
+
+static int do_disks(struct plan *plan, bool grow, disk_progress_fn *progress, void *ctx)
+{
+    struct progress p = {progress, ctx, 0, MAX(plan->disk_count, 1u)};
+    int rc = 0;
+
+    for (; p.at < plan->disk_count && rc == 0; p.at++) {
+        if (plan->disk[p.at].what == PLAN_GROW && !grow)
+            continue;
+        rc = do_disk(&plan->disk[p.at], &p, &plan->err);
+        if (rc < 0) {
+            (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s",
+                           plan->disk[p.at].at.text);
+            undo_disks(plan, p.at);
+        }
+    }
+    return rc;
+}
+
+int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx)
+{
+    return do_disks(plan, false, progress, ctx);
+}
+
+void plan_undo_disks(struct plan *plan)
+{
+    undo_disks(plan, plan->disk_count);
+}
+
+static bool folder_of(const struct plan *plan, char folder[DSPATH_MAX])
+{
+    const char *slash = strrchr(plan->rel, '/');
+
+    (void)snprintf(folder, DSPATH_MAX, "%.*s", slash ? (int)(slash - plan->rel) : 0, plan->rel);
+    return slash;
+}
+
+static int make_folder(struct plan *plan, bool *ret_made)
+{
+    const char *last;
+    char folder[DSPATH_MAX];
+
+    *ret_made = false;
+    if (!folder_of(plan, folder))
+        return 0;
+    cleanup_fd int parent = dspath_open_parent(plan->vmx_place.fd, folder, &last);
+    int rc = parent < 0 ? parent : vm_coming_make(parent, last);
+    *ret_made = rc == 0;
+    if (rc == -EEXIST)
+        rc = 0;
+    return rc < 0 ? err_sys(&plan->err, rc, "cannot make the folder \"%s\"", folder) : 0;
+}
+
+void plan_remove_folder(struct plan *plan)
+{
+    const char *last;
+    char folder[DSPATH_MAX];
+    int parent =
+        folder_of(plan, folder) ? dspath_open_parent(plan->vmx_place.fd, folder, &last) : -1;
+
+    if (parent >= 0) {
+        vm_coming_unmark(plan->vmx_place.fd, folder);
+        (void)unlinkat(parent, last, AT_REMOVEDIR);
+    }
+    (void)close_fd(parent);
+}
+
+/* "a/b.vmx" has its variables in "a/b.nvram". */
+static void nvram_of(const struct plan *plan, char rel[DSPATH_MAX])
+{
+    size_t len = strlen(plan->rel);
+
+    len -= len > 4 && !strcasecmp(plan->rel + len - 4, ".vmx") ? 4 : 0;
+    (void)snprintf(rel, DSPATH_MAX, "%.*s.nvram", (int)MIN(len, (size_t)DSPATH_MAX - 8), plan->rel);
+}
+
+static int copy_nvram(struct plan *plan)
+{
+    char rel[DSPATH_MAX];
+    int rc;
+
+    if (plan->nvram_from.fd < 0)
+        return 0;
+    nvram_of(plan, rel);
+    rc = file_tree_copy(plan->nvram_from.fd, plan->nvram_from.rel, plan->vmx_place.fd, rel, true,
+                        NULL, NULL);
+    return rc == -ENOENT ? 0
+           : rc < 0      ? err_sys(&plan->err, rc, "cannot copy %s", plan->nvram_from.text)
+                         : 0;
+}
+
+static int save_vmx(struct plan *plan)
+{
+    char path[DSPATH_MAX + 40];
+
+    if (plan->make_folder && vm_identity_set(plan->vmx, plan->datastore, plan->rel) < 0)
+        return err_sys(&plan->err, -ENOMEM, "the VM's identity");
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", plan->vmx_place.fd, plan->rel);
+    return vmxfile_save(plan->vmx, path, &plan->err);
+}
+
+static int run_all(struct plan *plan, disk_progress_fn *progress, void *ctx, bool *ret_folder)
+{
+    int rc = plan->make_folder ? make_folder(plan, ret_folder) : 0;
+
+    if (rc == 0)
+        rc = do_disks(plan, true, progress, ctx);
+    if (rc < 0)
+        return rc;
+    rc = copy_nvram(plan);
+    if (rc == 0)
+        rc = save_vmx(plan);
+    if (rc < 0)
+        undo_disks(plan, plan->disk_count);
+    return rc;
+}
+
+int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx)
+{
+    bool made_folder = false;
+
+    file_place_free(&plan->vmx_place);
+    file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
+    (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s", plan->vmx_place.text);
+    int rc = plan_may_remove(plan);
+    if (rc == 0)
+        rc = run_all(plan, progress, ctx, &made_folder);
+    if (rc < 0 && made_folder)
+        plan_remove_folder(plan);
+    if (rc == 0)
+        plan_remove_disks(plan);
+    return rc;
+}
+
+void plan_undo(struct plan *plan)
+{
+    char nvram[DSPATH_MAX];
+
+    (void)dspath_remove(plan->vmx_place.fd, plan->rel);
+    nvram_of(plan, nvram);
+    (void)dspath_remove(plan->vmx_place.fd, nvram);
+    undo_disks(plan, plan->disk_count);
+    plan_remove_folder(plan);
+}
