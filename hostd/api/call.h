@@ -19,7 +19,7 @@
 
 struct api;
 struct buf;
-struct soap_element;
+struct xml_element;
 struct session; /* hostd/session */
 
 struct call {
@@ -65,7 +65,7 @@ struct api_ops {
     bool (*visible)(struct call *call, struct mo *mo);
     /* A SOAP request for a method that no table has: is it another way to call one that is there?
      * True: call->{method, target, args} say which. NULL: never. The tree goes with the request. */
-    bool (*rewrite)(struct call *call, const struct soap_element *request);
+    bool (*rewrite)(struct call *call, const struct xml_element *request);
 };
 
 struct api {

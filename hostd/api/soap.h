@@ -2,8 +2,8 @@
 /* SOAP 1.1 as the vSphere Web Services API binds it: reading requests, writing responses.
  *
  * Reading accepts any prefix, default namespaces, CDATA, character references, a byte order mark,
- * xsi:type or none; refuses a DOCTYPE, more than SOAP_DEPTH_MAX levels, SOAP_ELEMENTS_MAX elements,
- * or more memory than the arena's limit. Elements of a request that its type does not have are
+ * xsi:type or none; refuses a DOCTYPE, what is beyond xml.h's limits, or more memory
+ * than the arena's limit. Elements of a request that its type does not have are
  * skipped (clients newer than we are send them), values that are not of their type are faults. */
 #pragma once
 
@@ -11,11 +11,6 @@
 
 #include "base/buf.h"
 #include "hostd/api/call.h"
-
-enum {
-    SOAP_DEPTH_MAX = 128,
-    SOAP_ELEMENTS_MAX = 200000,
-};
 
 /* Fills call->{method, target, args, version, operation_id}. `action`: the SOAPAction header, NULL
  * if there was none. 0, or a negative errno with the call's fault set (and text). *ret_cookie: the

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "hostd/api/soap.h"
-#include "hostd/api/soap_dom.h"
 #include "hostd/api/text.h"
 #include "hostd/api/value.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/xml/xml.h"
 
 unsigned soap_version(const char *action)
 {
@@ -17,7 +17,7 @@ unsigned soap_version(const char *action)
     return vim_find_version(slash + 1, strcspn(slash + 1, "\"'# \t"));
 }
 
-static int read_single(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+static int read_single(struct arena *arena, const struct xml_element *e, struct vim_shape shape,
                        struct vim_any *ret_value, struct err *err);
 
 static const char *trim(struct arena *arena, const char *text)
@@ -29,25 +29,40 @@ static const char *trim(struct arena *arena, const char *text)
     return arena_strndup(arena, text, len);
 }
 
-static int read_ref(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+static int read_ref(struct arena *arena, const struct xml_element *e, struct vim_shape shape,
                     struct vim_any *ret_value, struct err *err)
 {
-    const struct vim_managed *type = e->type ? vim_find_managed(e->type) : &vim_managed[shape.of];
+    const char *name = xml_unprefixed(e, "type");
+    if (name)
+        name = xml_local_name(name);
+    const struct vim_managed *type = name ? vim_find_managed(name) : &vim_managed[shape.of];
     if (!type)
-        return err_set(err, -EINVAL, "there is no managed object type \"%s\"", e->type);
+        return err_set(err, -EINVAL, "there is no managed object type \"%s\"", name);
     const char *id = trim(arena, e->text);
     *ret_value = *id ? vim_any_ref((struct vim_ref){type, id}) : vim_any_none();
     return 0;
 }
 
+static const char *xsi_type(const struct xml_element *e)
+{
+    const char *type = xml_prefixed(e, "type");
+    return type ? xml_local_name(type) : NULL;
+}
+
+static bool is_nil(const struct xml_element *e)
+{
+    const char *nil = xml_prefixed(e, "nil");
+    return nil && (!strcmp(nil, "true") || !strcmp(nil, "1"));
+}
+
 /* The members of a data object; those that the type does not have are a newer client's. */
-static int read_members(struct arena *arena, const struct soap_element *e, struct vim_data *data,
+static int read_members(struct arena *arena, const struct xml_element *e, struct vim_data *data,
                         struct err *err)
 {
     struct value_seen seen = {0};
-    for (const struct soap_element *c = e->first; c; c = c->next) {
+    for (const struct xml_element *c = e->first; c; c = c->next) {
         const struct vim_property *prop = vim_type_property(data->type, c->name, strlen(c->name));
-        if (!prop || c->nil)
+        if (!prop || is_nil(c))
             continue;
         struct vim_any value;
         struct vim_shape shape = prop->shape;
@@ -61,16 +76,15 @@ static int read_members(struct arena *arena, const struct soap_element *e, struc
     return value_complete(data, &seen, err);
 }
 
-static int read_data(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+static int read_data(struct arena *arena, const struct xml_element *e, struct vim_shape shape,
                      struct vim_any *ret_value, struct err *err)
 {
-    const struct vim_type *type = &vim_types[shape.of];
-    if (e->xsi_type) {
-        type = vim_find_type(e->xsi_type);
-        if (!type || !vim_type_is(type, &vim_types[shape.of]))
-            return err_set(err, -EINVAL, "a %s cannot be a %s", e->xsi_type,
-                           vim_types[shape.of].name);
-    }
+    const struct vim_type *declared = &vim_types[shape.of], *type = declared;
+    const char *name = xsi_type(e);
+    if (name)
+        type = vim_find_type(name);
+    if (!type || !vim_type_is(type, declared))
+        return err_set(err, -EINVAL, "a %s cannot be a %s", name, declared->name);
     struct vim_data *data = vim_new(arena, type);
     int r = read_members(arena, e, data, err);
     if (!r)
@@ -78,13 +92,13 @@ static int read_data(struct arena *arena, const struct soap_element *e, struct v
     return r;
 }
 
-static int read_array(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+static int read_array(struct arena *arena, const struct xml_element *e, struct vim_shape shape,
                       struct vim_any *ret_value, struct err *err)
 {
     struct vim_list list = {0};
     VIM_EMPTY(&list);
     shape.list = false;
-    for (const struct soap_element *c = e->first; c; c = c->next) {
+    for (const struct xml_element *c = e->first; c; c = c->next) {
         struct vim_any value;
         int r = read_single(arena, c, shape, &value, err);
         if (!r)
@@ -96,20 +110,21 @@ static int read_array(struct arena *arena, const struct soap_element *e, struct 
     return 0;
 }
 
-static int read_any(struct arena *arena, const struct soap_element *e, struct vim_any *ret_value,
+static int read_any(struct arena *arena, const struct xml_element *e, struct vim_any *ret_value,
                     struct err *err)
 {
     struct vim_shape shape = {.kind = VIM_STRING};
-    if (e->xsi_type && (value_shape(e->xsi_type, &shape) < 0 ||
-                        (shape.kind == VIM_ANY && !shape.list))) /* anyType is no type of a value */
-        return err_set(err, -EINVAL, "there is no type \"%s\"", e->xsi_type);
-    if (!e->xsi_type && e->first)
+    const char *name = xsi_type(e);
+    if (name && (value_shape(name, &shape) < 0 ||
+                 (shape.kind == VIM_ANY && !shape.list))) /* anyType is no type of a value */
+        return err_set(err, -EINVAL, "there is no type \"%s\"", name);
+    if (!name && e->first)
         return err_set(err, -EINVAL, "a value of any type must name its type");
     return shape.list ? read_array(arena, e, shape, ret_value, err)
                       : read_single(arena, e, shape, ret_value, err);
 }
 
-static int read_single(struct arena *arena, const struct soap_element *e, struct vim_shape shape,
+static int read_single(struct arena *arena, const struct xml_element *e, struct vim_shape shape,
                        struct vim_any *ret_value, struct err *err)
 {
     if (arena_exceeded(arena))
@@ -130,19 +145,19 @@ static int read_single(struct arena *arena, const struct soap_element *e, struct
 
 /* --- the request --- */
 
-static void read_headers(struct call *call, const struct soap_element *envelope,
+static void read_headers(struct call *call, const struct xml_element *envelope,
                          const char **ret_cookie)
 {
-    const struct soap_element *header = soap_child(envelope, "Header");
-    const struct soap_element *id = soap_child(header, "operationID");
-    const struct soap_element *cookie = soap_child(header, "vcSessionCookie");
+    const struct xml_element *header = xml_child(envelope, "Header");
+    const struct xml_element *id = xml_child(header, "operationID");
+    const struct xml_element *cookie = xml_child(header, "vcSessionCookie");
     call->operation_id = id ? trim(call->arena, id->text) : NULL;
     *ret_cookie = cookie ? trim(call->arena, cookie->text) : NULL;
 }
 
-static int read_target(struct call *call, const struct soap_element *request, struct err *err)
+static int read_target(struct call *call, const struct xml_element *request, struct err *err)
 {
-    const struct soap_element *this = soap_child(request, "_this");
+    const struct xml_element *this = xml_child(request, "_this");
     struct vim_any value = vim_any_none();
     struct vim_shape shape = {.kind = VIM_REF, .of = (uint16_t)(call->method->owner - vim_managed)};
     int r = this ? read_ref(call->arena, this, shape, &value, err) : 0;
@@ -154,13 +169,13 @@ static int read_target(struct call *call, const struct soap_element *request, st
     return 0;
 }
 
-static int read_envelope(struct call *call, const struct soap_element *envelope,
+static int read_envelope(struct call *call, const struct xml_element *envelope,
                          const char **ret_cookie, struct err *err)
 {
-    const struct soap_element *body = soap_child(envelope, "Body");
+    const struct xml_element *body = xml_child(envelope, "Body");
     if (strcmp(envelope->name, "Envelope") != 0 || !body || !body->first)
         return err_set(err, -EINVAL, "it is no SOAP envelope");
-    const struct soap_element *request = body->first;
+    const struct xml_element *request = body->first;
     read_headers(call, envelope, ret_cookie);
     call->method = vim_find_method(request->name);
     if (!call->method && call->api && call->api->ops->rewrite &&
@@ -179,11 +194,11 @@ int soap_read(struct call *call, const char *action, const void *body, size_t le
 {
     struct err err = ERR_INIT;
     struct arena cleanup_arena tree; /* goes with this function: a call may wait for long */
-    struct soap_element *envelope = NULL;
+    struct xml_element *envelope = NULL;
     arena_init(&tree, arena_left(call->arena));
     *ret_cookie = NULL;
     call->version = soap_version(action);
-    int r = soap_parse(&tree, body, len, &envelope, &err);
+    int r = xml_parse(&tree, body, len, &envelope, &err);
     if (!r)
         r = read_envelope(call, envelope, ret_cookie, &err);
     if (r < 0)

@@ -8,8 +8,8 @@
 
 #include "base/range.h"
 #include "hostd/api/soap.h"
-#include "hostd/api/soap_dom.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/xml/xml.h"
 
 #define OPEN(tag)                                     \
     "<" tag " xmlns=\"urn:vim25\""                    \
@@ -101,12 +101,12 @@ struct vim_any cli_property(struct cli *cli, const char *id, unsigned prop)
 
 static bool read_arguments(struct cli *cli, const char *const *texts, size_t count)
 {
-    VIM_LIST(struct soap_element *) list = {0};
+    VIM_LIST(struct xml_element *) list = {0};
     struct err err = ERR_INIT;
 
     for (size_t i = 0; i < count; i++) {
-        struct soap_element *root;
-        if (soap_parse(cli->call->arena, texts[i], strlen(texts[i]), &root, &err) < 0)
+        struct xml_element *root;
+        if (xml_parse(cli->call->arena, texts[i], strlen(texts[i]), &root, &err) < 0)
             return false;
         VIM_ADD(cli->call->arena, &list, root);
     }
@@ -116,7 +116,7 @@ static bool read_arguments(struct cli *cli, const char *const *texts, size_t cou
 
 const char *cli_argument(const struct cli *cli, const char *name)
 {
-    struct soap_element **items = cli->arguments.items;
+    struct xml_element **items = cli->arguments.items;
 
     for (size_t i = 0; i < cli->arguments.count; i++)
         if (!strcasecmp(items[i]->name, name))

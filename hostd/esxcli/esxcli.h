@@ -54,7 +54,7 @@ const struct cli_command *cli_next(const struct cli_command *command);
 struct cli {
     struct call *call;
     const struct cli_command *command;
-    struct vim_list arguments; /* of struct soap_element * */
+    struct vim_list arguments; /* of struct xml_element * */
     struct buf rows;
     const char *fault; /* what went wrong, for a person; NULL: nothing */
 };

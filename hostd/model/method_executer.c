@@ -6,10 +6,10 @@
 
 #include "base/range.h"
 #include "hostd/api/call.h"
-#include "hostd/api/soap_dom.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/esxcli/esxcli.h"
 #include "hostd/model/classes.h"
+#include "hostd/xml/xml.h"
 
 #define EXECUTER     "ha-managed-method-executer"
 #define TYPE_MANAGER "ha-dynamic-type-manager"
@@ -64,14 +64,14 @@ static void return_response(struct call *call, struct buf *text)
 /* vim.CLIInfo.FetchCLIInfo(typeName) */
 static void fetch_info(struct call *call, const struct vim_ExecuteSoap_args *args)
 {
-    struct soap_element *name = NULL;
+    struct xml_element *name = NULL;
     cleanup_buf struct buf text = {0};
     struct err err = ERR_INIT;
 
     for (size_t i = 0; i < args->argument.count; i++) {
         const struct vim_ReflectManagedMethodExecuterSoapArgument *a = args->argument.items[i];
         if (!strcmp(a->name, "typeName") &&
-            soap_parse(call->arena, a->val, strlen(a->val), &name, &err) < 0)
+            xml_parse(call->arena, a->val, strlen(a->val), &name, &err) < 0)
             name = NULL;
     }
     if (!name || !cli_info(&text, name->text))
@@ -132,9 +132,9 @@ static void write_direct(struct buf *out, const struct call *call)
     buf_put_str(out, result && result->response ? result->response : "");
 }
 
-bool executer_rewrite(struct call *call, const struct soap_element *request)
+bool executer_rewrite(struct call *call, const struct xml_element *request)
 {
-    const struct soap_element *this = soap_child(request, "_this");
+    const struct xml_element *this = xml_child(request, "_this");
     const struct cli_command *command =
         this ? find_direct(call->arena, this->text, request->name) : NULL;
 
@@ -145,7 +145,7 @@ bool executer_rewrite(struct call *call, const struct soap_element *request)
     args->moid = arena_strdup(call->arena, this->text);
     args->version = "urn:vim25/5.0";
     args->method = arena_printf(call->arena, "vim.EsxCLI.%s.%s", command->space, command->name);
-    for (const struct soap_element *e = request->first; e; e = e->next) {
+    for (const struct xml_element *e = request->first; e; e = e->next) {
         cleanup_buf struct buf text = {0};
         if (e == this)
             continue;

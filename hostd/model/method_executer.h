@@ -6,9 +6,9 @@
 
 #include "hostd/api/mo.h"
 
-struct soap_element;
+struct xml_element;
 
 void host_retrieve_executer(struct mo *mo, struct call *call);
 void host_retrieve_type_manager(struct mo *mo, struct call *call);
 /* api_ops.rewrite */
-bool executer_rewrite(struct call *call, const struct soap_element *request);
+bool executer_rewrite(struct call *call, const struct xml_element *request);

@@ -8,7 +8,7 @@
 
 #include "base/parse_num.h"
 #include "base/range.h"
-#include "hostd/ovf/xml.h"
+#include "hostd/xml/xml.h"
 
 struct reader {
     struct arena *arena;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/xml/xml.h"
 #include "tests/api/rig.h"
 #include "tests/tap.h"
 
@@ -234,7 +235,7 @@ static void depth_size_and_memory_are_bounded(void)
     CHECK_EQ(r, -E2BIG);
     HAS(call.fault_text, "nested too deeply");
     buf_put_str(&wide, "<a>");
-    for (int i = 0; i <= SOAP_ELEMENTS_MAX; i++)
+    for (int i = 0; i <= XML_ELEMENTS_MAX; i++)
         buf_put_str(&wide, "<b/>");
     call = read_call(&arena, buf_cstr(&wide), NULL, &r);
     CHECK_EQ(r, -E2BIG);

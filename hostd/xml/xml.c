@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hostd/ovf/xml.h"
+#include "hostd/xml/xml.h"
 
 #include <errno.h>
 #include <expat.h>
@@ -9,7 +9,7 @@
 #include "base/arena_text.h"
 
 struct open_element {
-    struct xml_element *element, **end;
+    struct xml_element *element, **end; /* where the next child goes */
     struct arena_text text;
 };
 
@@ -31,7 +31,7 @@ static void stop(struct reader *r, int code, const char *why)
     (void)XML_StopParser(r->parser, XML_FALSE);
 }
 
-static const char *local_name(const char *name)
+const char *xml_local_name(const char *name)
 {
     const char *colon = strrchr(name, ':');
 
@@ -46,7 +46,9 @@ static struct xml_attribute *read_attributes(struct arena *arena, const char **a
         if (!strncmp(attributes[0], "xmlns", 5))
             continue;
         struct xml_attribute *a = arena_alloc(arena, sizeof *a);
-        a->name = arena_strdup(arena, local_name(attributes[0]));
+        const char *local = xml_local_name(attributes[0]);
+        a->name = arena_strdup(arena, local);
+        a->prefixed = local != attributes[0];
         a->value = arena_strdup(arena, attributes[1]);
         *end = a;
         end = &a->next;
@@ -63,7 +65,7 @@ static void XMLCALL on_start(void *ctx, const char *name, const char **attribute
         return;
     }
     struct xml_element *element = arena_alloc(r->arena, sizeof *element);
-    element->name = arena_strdup(r->arena, local_name(name));
+    element->name = arena_strdup(r->arena, xml_local_name(name));
     element->text = "";
     element->line = (unsigned)XML_GetCurrentLineNumber(r->parser);
     element->attributes = read_attributes(r->arena, attributes);
@@ -81,7 +83,6 @@ static void XMLCALL on_end(void *ctx, const char *name)
 {
     struct reader *r = ctx;
 
-    (void)name;
     if (r->depth)
         r->depth--;
 }
@@ -102,14 +103,10 @@ static void XMLCALL on_text(void *ctx, const char *text, int len)
 static void XMLCALL on_doctype(void *ctx, const char *name, const char *system_id,
                                const char *public_id, int has_subset)
 {
-    (void)name;
-    (void)system_id;
-    (void)public_id;
-    (void)has_subset;
     stop(ctx, -EINVAL, "a document type declaration is refused");
 }
 
-int xml_parse(struct arena *arena, const char *text, size_t len, struct xml_element **ret_root,
+int xml_parse(struct arena *arena, const void *text, size_t len, struct xml_element **ret_root,
               struct err *err)
 {
     if (len > INT_MAX)
@@ -150,11 +147,28 @@ struct xml_element *xml_again(const struct xml_element *element)
 
 const char *xml_attribute(const struct xml_element *element, const char *name)
 {
+    const char *prefixed = xml_prefixed(element, name);
+
+    return prefixed ? prefixed : xml_unprefixed(element, name);
+}
+
+static const char *attribute(const struct xml_element *element, const char *name, bool prefixed)
+{
     const struct xml_attribute *a = element ? element->attributes : NULL;
 
-    while (a && strcmp(a->name, name) != 0)
+    while (a && (a->prefixed != prefixed || strcmp(a->name, name) != 0))
         a = a->next;
     return a ? a->value : NULL;
+}
+
+const char *xml_prefixed(const struct xml_element *element, const char *name)
+{
+    return attribute(element, name, true);
+}
+
+const char *xml_unprefixed(const struct xml_element *element, const char *name)
+{
+    return attribute(element, name, false);
 }
 
 const char *xml_text(struct arena *arena, const struct xml_element *parent, const char *name)
