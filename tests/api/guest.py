@@ -3,7 +3,6 @@
 
 import os
 import re
-import select
 import shutil
 import socket
 import sys
@@ -44,13 +43,14 @@ def write_vmx(path, keys):
         file.writelines(f'{key} = "{value}"\n' for key, value in keys.items())
 
 
-class Guest:
+class Guest(lab.Line):
     """A VM with a guest: `vm` is the API's object, the rest is the serial port."""
 
     def __init__(self, host, client, name, disks=("disk",), size=16 << 20, firmware=None, extra=None,
                  kernel=None):
+        super().__init__()
         self.host, self.client, self.name = host, client, name
-        self.text, self.seen, self.socket = "", 0, None
+        self.socket = None
         folder = host.path(name)
         os.mkdir(folder)
         kernel = kernel or lab.KERNEL
@@ -100,44 +100,19 @@ class Guest:
             try:
                 os.chdir(self.host.path(self.name))  # the name of a socket is short
                 self.socket.connect("com1")
+                self.inward = self.outward = self.socket.fileno()
                 return self
             except OSError:
                 self.socket.close()
                 time.sleep(0.05)
             finally:
                 os.chdir(folder)
-        raise RuntimeError("nothing listens at the serial port")
-
-    def read(self, timeout):
-        ready, _, _ = select.select([self.socket], [], [], max(timeout, 0))
-        data = self.socket.recv(65536) if ready else b""
-        self.text += data.decode(errors="replace").replace("\r", "")
-        return bool(data)
-
-    def expect(self, pattern, timeout=ANSWER_S):
-        end = time.monotonic() + timeout
-        while True:
-            found = re.compile(pattern).search(self.text, self.seen)
-            if found:
-                self.seen = found.end()
-                return found
-            if not self.read(end - time.monotonic()):
-                raise RuntimeError(f"no {pattern!r} within {timeout} s, but:\n{self.text[-2000:]}")
+        raise lab.Failed("nothing listens at the serial port")
 
     def boot(self):
         wait(self.vm.PowerOn())
         self.attach()
-        self.expect(lab.READY, BOOT_S)
-        self.expect(lab.COMMANDS)
-        return self
-
-    def send(self, text):
-        self.socket.sendall(text.encode())
-
-    def command(self, text, timeout=ANSWER_S):
-        self.send(text + "\n")
-        found = self.expect(r"(?s)(.*?)\n?SOCLE-STATUS (\d+)\n", timeout)
-        return found[1].strip("\n") + (f"({found[2]})" if found[2] != "0" else "")
+        return self.expect_commands(BOOT_S)
 
     def state(self):
         return self.vm.runtime.powerState

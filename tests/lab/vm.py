@@ -24,7 +24,7 @@ READY = r"SOCLE-GUEST-READY"
 COMMANDS = r"SOCLE-COMMANDS"
 # looked for in the guest: all of dmesg would take its time on a serial line
 COMPLAINTS = "dmesg | grep -E 'ACPI (BIOS )?Error|ACPI Warning|[Ff]irmware [Bb]ug|BUG:|WARNING:|Oops'"
-BOOT_S, ANSWER_S, END_S = 100, 60, 30
+BOOT_S, ANSWER_S, END_S = 100, 90, 30
 
 # exit statuses of socle-run(1)
 POWER_OFF, FAILED, USAGE, BAD_FILE, NO_ENGINE, TRIPLE_FAULT, DIED, STOPPED = range(8)
@@ -72,15 +72,63 @@ class Tap:
         return 1 if self.failed else 0
 
 
-class Vm:
+class Line:
+    """The line of commands at a guest's serial port: `inward` is the descriptor that it reads,
+    `outward` the one that it writes. READY and COMMANDS are lab/guest's."""
+
+    def __init__(self):
+        self.text, self.seen = "", 0  # all that came, and up to where expect() has looked
+        self.inward = self.outward = None
+
+    def read(self, timeout):
+        """Takes what is there; False: nothing in that time, or nothing any more."""
+        ready, _, _ = select.select([self.outward], [], [], max(timeout, 0))
+        try:
+            data = os.read(self.outward, 65536) if ready else b""
+        except OSError:  # a pty whose other side is closed
+            data = b""
+        self.text += data.decode(errors="replace").replace("\r", "")
+        return bool(data)
+
+    def tail(self):
+        """What came last, for whoever reads why a test failed."""
+        return self.text[-3000:]
+
+    def expect(self, pattern, timeout=ANSWER_S):
+        end = time.monotonic() + timeout
+        while True:
+            found = re.compile(pattern).search(self.text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            if not self.read(end - time.monotonic()):
+                raise Failed(f"no {pattern!r} within {timeout} s, but:\n{self.tail()}")
+
+    def send(self, text):
+        os.write(self.inward, text.encode())
+
+    def expect_commands(self, timeout=BOOT_S):
+        self.expect(READY, timeout)
+        self.expect(COMMANDS)
+        return self
+
+    def command(self, text, timeout=ANSWER_S):
+        """What a command line printed in the guest; "(N)" in a last line when its status is N."""
+        self.send(text + "\n")
+        found = self.expect(r"(?s)(.*?)\n?SOCLE-STATUS (\d+)\n", timeout)
+        status = int(found[2])
+        return "\n".join(filter(None, (found[1].strip("\n"), f"({status})" if status else "")))
+
+
+class Vm(Line):
     running = []
 
     def __init__(self, *arguments, kernel=True, append="", memory="256M", serial="pipe"):
+        super().__init__()
         if kernel:
             arguments = (*KERNEL, "--append", f"{APPEND} {append}", *arguments)
         self.words = [SOCLE, "run", "--memory", memory, *arguments]
-        self.serial, self.text, self.errors = serial, "", ""
-        self.seen = 0  # up to where expect() has looked
+        self.serial, self.errors = serial, ""
         self.terminal = None
         stdin = stdout = subprocess.PIPE
         if serial == "pty":
@@ -117,26 +165,6 @@ class Vm:
                 time.sleep(0.05)
         raise Failed(f"nothing listens at {self.path}: {self.process.communicate()[1].decode()}")
 
-    def read(self, timeout):
-        """Takes what is there; False: nothing in that time, or nothing any more."""
-        ready, _, _ = select.select([self.outward], [], [], max(timeout, 0))
-        try:
-            data = os.read(self.outward, 65536) if ready else b""
-        except OSError:  # a pty whose other side is closed
-            data = b""
-        self.text += data.decode(errors="replace").replace("\r", "")
-        return bool(data)
-
-    def expect(self, pattern, timeout=ANSWER_S):
-        end = time.monotonic() + timeout
-        while True:
-            found = re.compile(pattern).search(self.text, self.seen)
-            if found:
-                self.seen = found.end()
-                return found
-            if not self.read(end - time.monotonic()):
-                raise Failed(f"no {pattern!r} within {timeout} s, but:\n{self.tail()}")
-
     def tail(self):
         while self.read(0.2):
             pass
@@ -147,20 +175,8 @@ class Vm:
         said = self.process.stderr.read().decode()
         return f"{self.text[-3000:]}\nit ended with status {status}: {said}"
 
-    def send(self, text):
-        os.write(self.inward, text.encode())
-
     def boot(self):
-        self.expect(READY, BOOT_S)
-        self.expect(COMMANDS)
-        return self
-
-    def command(self, text, timeout=ANSWER_S):
-        """What a command line printed in the guest; "(N)" in a last line when its status is N."""
-        self.send(text + "\n")
-        found = self.expect(r"(?s)(.*?)\n?SOCLE-STATUS (\d+)\n", timeout)
-        status = int(found[2])
-        return "\n".join(filter(None, (found[1].strip("\n"), f"({status})" if status else "")))
+        return self.expect_commands()
 
     def power_off(self):
         self.send("poweroff -f\n")
