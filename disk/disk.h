@@ -86,6 +86,7 @@ enum disk_open_flags {
     DISK_PROBE = 8,  /* without `format`: look inside, for tools; never for a guest's disk, which
                         could write itself another format's header */
     DISK_LOCKED_ELSEWHERE = 16, /* without a lock even to write: see struct disk_merge */
+    DISK_ALONE = 32, /* without its ancestors, to be looked at (disk_get_info): holds nothing */
 };
 
 struct disk_options {
@@ -307,6 +308,15 @@ int disk_wipe(const struct disk_host *host, const char *name, struct aio *aio,
 /* `uuid` in the descriptor's form, "60 00 C2 9f 0e ...-...". */
 int disk_set_uuid(const struct disk_host *host, const char *name, const char *uuid, struct aio *aio,
                   struct err *err);
+
+/* The child `name` becomes one of `parent`, a disk of the same folder that reads as its present
+ * parent does, which the caller knows. One write within one sector: whenever this ends, it is the
+ * child of the one or the other, and whoever has it open goes on with what he has. So nobody need
+ * close it (it takes no lock), but nobody else may change descriptors meanwhile. Done already: 0.
+ * -ENOTSUP: there is no room for that name where the old one stands. `try`: would it be possible?
+ */
+int disk_reparent(const struct disk_host *host, const char *name, const char *parent, bool try,
+                  struct aio *aio, struct err *err);
 
 /* Another name, in the same or another folder of the same file system (-EXDEV: copy it). New names
  * first, then the old ones go: a crash leaves one of the two whole. */

@@ -304,6 +304,55 @@ int disk_set_uuid(const struct disk_host *host, const char *name, const char *uu
     return save(&e, err);
 }
 
+static int content_id(const struct disk_host *host, const char *name, struct aio *aio,
+                      uint32_t *ret_cid, struct err *err)
+{
+    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK | DISK_ALONE,
+                                   .format = "vmdk"};
+    cleanup_disk struct disk *disk = NULL;
+    int rc = disk_open(host, name, &options, aio, &disk, err);
+
+    if (!rc)
+        *ret_cid = disk->info.cid;
+    return rc;
+}
+
+/* In one sector, so that a power failure leaves the one or the other. */
+static int write_parent(struct editing *e, const char *parent, uint32_t cid, bool try,
+                        struct err *err)
+{
+    size_t from, to;
+    int rc = vmdk_desc_set_parent(&e->desc, e->text, parent, cid, &from, &to);
+
+    if (!rc && (e->offset + from) / DISK_SECTOR != (e->offset + to - 1) / DISK_SECTOR)
+        rc = -ENOTSUP;
+    if (rc)
+        return err_set(err, rc, "its descriptor has no room for another parent");
+    if (!try)
+        rc = file_write(e->disk, e->disk->files[0], e->text + from, to - from, e->offset + from);
+    rc = rc || try ? rc : file_sync(e->disk, e->disk->files[0]);
+    return rc ? err_sys(err, rc, "cannot write its descriptor") : 0;
+}
+
+int disk_reparent(const struct disk_host *host, const char *name, const char *parent, bool try,
+                  struct aio *aio, struct err *err)
+{
+    struct disk_options options = {
+        .flags = DISK_ALONE | (try ? DISK_READONLY | DISK_NOLOCK : DISK_LOCKED_ELSEWHERE),
+        .format = "vmdk"};
+    cleanup_editing struct editing e = {0};
+    uint32_t cid;
+    int rc = disk_open(host, name, &options, aio, &e.disk, err);
+
+    rc = rc ? rc : read_text(&e, err);
+    rc = rc ? rc : content_id(host, parent, aio, &cid, err);
+    if (!rc && e.desc.parent_cid == VMDK_NO_PARENT)
+        rc = err_set(err, -EINVAL, "it has no parent");
+    if (!rc && (e.desc.parent_cid != cid || strcmp(e.desc.parent, parent) != 0))
+        rc = write_parent(&e, parent, cid, try, err);
+    return rc ? err_prefix(err, rc, "cannot make \"%s\" a child of \"%s\"", name, parent) : 0;
+}
+
 /* "a-flat.vmdk" of "a.vmdk" becomes "b-flat.vmdk"; "x" of it "b-2.vmdk", for what is not named
  * after its disk. */
 static int extent_name(const char *file, const char *disk, const char *to, unsigned index,

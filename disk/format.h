@@ -19,7 +19,7 @@ struct disk_file {
     bool dirty; /* a write ended since the last sync began */
     bool writable;
     bool shared; /* it has other names */
-    uint64_t size; /* bytes, when opened; kept up by who extends it */
+    uint64_t size; /* bytes, when opened; kept up by who extends it, and file_has_grown */
     uint64_t dev, ino;
     char *name; /* owned */
 };
@@ -138,6 +138,8 @@ int file_read(struct disk *disk, struct disk_file *file, void *buf, size_t len, 
 int file_write(struct disk *disk, struct disk_file *file, const void *buf, size_t len,
                uint64_t offset);
 int file_sync(struct disk *disk, struct disk_file *file);
+/* Of a reader's file, into which somebody may be merging: its size is looked up again. */
+bool file_has_grown(struct disk_file *file);
 
 /* io.c */
 void io_list_init(struct disk_io_list *list);

@@ -188,6 +188,17 @@ int file_sync(struct disk *disk, struct disk_file *file)
     return rc;
 }
 
+bool file_has_grown(struct disk_file *file)
+{
+    struct stat st;
+
+    if (file->writable || fstat(file->fd, &st) || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size <= file->size)
+        return false;
+    file->size = (uint64_t)st.st_size;
+    return true;
+}
+
 /* -- Formats -------------------------------------------------------------------------------------
  */
 

@@ -182,18 +182,25 @@ static int allocate(struct disk *disk, struct extent *extent, struct sparse_slot
     return 0;
 }
 
-static int map_grains(struct disk *disk, struct extent *extent, struct sparse_slot *slot,
-                      unsigned entry, unsigned count, struct run *ret_run)
+/* Whether all of these grains, which follow one another, are within the file. */
+static bool row_valid(const struct extent *extent, const struct sparse_slot *slot, unsigned entry,
+                      unsigned count)
 {
-    struct sparse *sparse = extent->impl;
-    uint32_t sector = slot->entries[entry];
+    const struct sparse *sparse = extent->impl;
 
-    if (!sparse_grain_valid(sparse, sector, extent->file->size) ||
-        !sparse_grain_valid(sparse, slot->entries[entry + count - 1], extent->file->size))
+    return sparse_grain_valid(sparse, slot->entries[entry], extent->file->size) &&
+           sparse_grain_valid(sparse, slot->entries[entry + count - 1], extent->file->size);
+}
+
+static int map_grains(struct extent *extent, struct sparse_slot *slot, unsigned entry,
+                      unsigned count, struct run *ret_run)
+{
+    if (!row_valid(extent, slot, entry, count) &&
+        !(file_has_grown(extent->file) && row_valid(extent, slot, entry, count)))
         return -EUCLEAN;
     ret_run->kind = RUN_FILE;
     ret_run->file = extent->file;
-    ret_run->offset = (uint64_t)sector * DISK_SECTOR;
+    ret_run->offset = (uint64_t)slot->entries[entry] * DISK_SECTOR;
     return 0;
 }
 
@@ -222,7 +229,7 @@ static int sparse_map(struct disk *disk, struct extent *extent, uint64_t offset,
             rc = allocate(disk, extent, slot, entry, inherited, &count);
         else
             count = grains_in_row(sparse, slot, entry, wanted);
-        rc = rc ? rc : map_grains(disk, extent, slot, entry, count, ret_run);
+        rc = rc ? rc : map_grains(extent, slot, entry, count, ret_run);
         ret_run->offset += within;
     }
     ret_run->length = MIN(length, count * sparse->grain - within);

@@ -63,6 +63,10 @@ static int open_sparse(struct disk *disk, struct extent *extent, struct disk_fil
     extent->length = header->capacity * DISK_SECTOR;
     disk->info.grain = (uint32_t)(header->grain * DISK_SECTOR);
     disk->info.unclean |= header->unclean;
+    if (disk->flags & DISK_ALONE) {
+        extent->ops = &extent_zero_ops;
+        return 0;
+    }
     if (header->flags & KDMV_COMPRESSED && disk->parent)
         return err_set(err, -ENOTSUP, "a stream-optimized disk with a parent");
     if (!(header->flags & KDMV_COMPRESSED)) {
@@ -180,7 +184,9 @@ static int take_desc(struct disk *disk, const struct vmdk_desc *desc, uint64_t t
     disk->discards |= desc->thin;
     memcpy(info->adapter, desc->adapter, sizeof info->adapter);
     memcpy(info->uuid, desc->uuid, sizeof info->uuid);
-    if (desc->parent_cid != VMDK_NO_PARENT) {
+    if (desc->parent_cid != VMDK_NO_PARENT && disk->flags & DISK_ALONE) {
+        memcpy(info->parent, desc->parent, sizeof info->parent);
+    } else if (desc->parent_cid != VMDK_NO_PARENT) {
         int rc = chain_open_parent(disk, desc->parent, desc->parent_cid, err);
         if (rc)
             return rc;

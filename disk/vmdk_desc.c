@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -157,13 +158,16 @@ static int parse_pair(struct vmdk_desc *desc, const char *key, const char *value
         desc->cid_at = strlen(value) == 8 ? value_at : 0;
         return parse_cid(value, &desc->cid, err);
     }
-    if (!strcasecmp(key, "parentCID"))
+    if (!strcasecmp(key, "parentCID")) {
+        desc->parent_cid_at = strlen(value) == 8 ? value_at : 0;
         return parse_cid(value, &desc->parent_cid, err);
+    }
     if (!strcasecmp(key, "encryptionKeys") || !strcasecmp(key, "ddb.encryption"))
         return err_set(err, -ENOTSUP, "encrypted disks are not supported");
-    if (!strcasecmp(key, "parentFileNameHint"))
+    if (!strcasecmp(key, "parentFileNameHint")) {
+        desc->parent_at = value_at;
         fits = copy_value(desc->parent, sizeof desc->parent, value);
-    else if (!strcasecmp(key, "createType"))
+    } else if (!strcasecmp(key, "createType"))
         fits = copy_value(desc->create_type, sizeof desc->create_type, value);
     else if (!strcasecmp(key, "ddb.adapterType"))
         fits = copy_value(desc->adapter, sizeof desc->adapter, value);
@@ -220,6 +224,20 @@ static int finish(const struct vmdk_desc *desc, struct err *err)
     return 0;
 }
 
+/* What stands behind the quoted name on its line counts as long as it is blank. */
+static void find_parent_room(struct vmdk_desc *desc, const char *text, size_t len)
+{
+    size_t at = desc->parent_at, end = at + strlen(desc->parent);
+
+    desc->parent_room = 0;
+    if (!at || end >= len || text[at - 1] != '"' || text[end] != '"')
+        return;
+    for (end++; end < len && (text[end] == ' ' || text[end] == '\t'); end++)
+        ;
+    if (end < len && (text[end] == '\n' || text[end] == '\r'))
+        desc->parent_room = end - at;
+}
+
 int vmdk_desc_parse(struct vmdk_desc *ret_desc, const char *text, size_t len, struct err *err)
 {
     cleanup_vmdk_desc struct vmdk_desc desc = {.parent_cid = VMDK_NO_PARENT};
@@ -243,6 +261,7 @@ int vmdk_desc_parse(struct vmdk_desc *ret_desc, const char *text, size_t len, st
     rc = rc ? rc : finish(&desc, err);
     if (rc)
         return rc;
+    find_parent_room(&desc, text, len);
     *ret_desc = desc;
     desc.extents = NULL;
     return 0;
@@ -385,4 +404,23 @@ void vmdk_desc_rewrite(const struct vmdk_desc *desc, const char *old, size_t len
     }
     put_thin(&r);
     put_uuid(&r);
+}
+
+int vmdk_desc_set_parent(const struct vmdk_desc *desc, char *text, const char *parent, uint32_t cid,
+                         size_t *ret_from, size_t *ret_to)
+{
+    size_t len = strlen(parent);
+    char digits[9];
+
+    if (!desc->parent_cid_at || len + 1 > desc->parent_room || strpbrk(parent, "\"\r\n"))
+        return -ENOTSUP;
+    (void)snprintf(digits, sizeof digits, "%08" PRIx32, cid);
+    bool other = memcmp(text + desc->parent_cid_at, digits, 8) != 0;
+    memcpy(text + desc->parent_cid_at, digits, 8);
+    memset(text + desc->parent_at, ' ', desc->parent_room);
+    memcpy(text + desc->parent_at, parent, len);
+    text[desc->parent_at + len] = '"';
+    *ret_from = other ? MIN(desc->parent_cid_at, desc->parent_at) : desc->parent_at;
+    *ret_to = MAX(desc->parent_at + desc->parent_room, other ? desc->parent_cid_at + 8 : 0);
+    return 0;
 }

@@ -27,6 +27,9 @@ struct vmdk_desc {
     size_t long_cid_at;         /* the last eight of ddb.longContentID, which are the CID too */
     uint32_t long_cid[3];       /* the 24 before them */
     char parent[VMDK_NAME_MAX]; /* with parent_cid; "" else */
+    /* Where the eight digits of parent_cid are, and the parent's name in its quotes, with all of
+     * its line that is behind it and blank; 0 none. */
+    size_t parent_cid_at, parent_at, parent_room;
     char create_type[32];
     char adapter[16], uuid[64];
     bool thin;
@@ -42,6 +45,11 @@ void vmdk_desc_free(struct vmdk_desc *desc);
 
 /* Appends a descriptor as ESXi writes it; hardware values come from desc->adapter and sectors. */
 void vmdk_desc_print(const struct vmdk_desc *desc, struct buf *ret_text);
+
+/* The same text, which `desc` was parsed from, with another parent, and *from .. *to for what
+ * differs. All else stays where it is. -ENOTSUP: there is no room for that. */
+int vmdk_desc_set_parent(const struct vmdk_desc *desc, char *text, const char *parent, uint32_t cid,
+                         size_t *ret_from, size_t *ret_to);
 
 /* Appends `old` with what `desc`, which was parsed from it and then changed, says now: extents,
  * geometry if the size is another, uuid, thinness. All other lines stay as they are. */
