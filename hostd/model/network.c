@@ -52,6 +52,13 @@ int network_add(struct inventory *inventory, const char *name)
     return rc;
 }
 
+struct entity *network_find(struct call *call, const char *name)
+{
+    struct entity *e = inventory_find(hostd_of(call)->inventory, VIM_MANAGED(Network), name);
+
+    return e && entity_visible(call, &e->mo) ? e : NULL;
+}
+
 void network_remove(struct entity *network)
 {
     entity_remove(network);

@@ -11,3 +11,7 @@
 int network_add(struct inventory *inventory, const char *name);
 void network_remove(struct entity *network);
 void networks_destroy(struct inventory *inventory);
+
+/* By name, if the call's user sees it; NULL. */
+struct call;
+struct entity *network_find(struct call *call, const char *name);

@@ -135,6 +135,8 @@ const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, 
 
 struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
                                                     const struct virtual_machine *vm);
+/* Does another property than extraConfig say what this key of a .vmx says? */
+bool vm_config_has_field(const char *key);
 /* What every VM can, and has. */
 struct vim_VirtualMachineCapability *vm_capability(struct arena *arena);
 void vm_default_devices(struct arena *arena, struct vim_VirtualHardware *hardware);

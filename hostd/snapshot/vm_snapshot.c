@@ -347,6 +347,9 @@ static void create(struct call *call, struct virtual_machine *vm, const char *na
         call_fault(call, &fault->self);
         return;
     }
+    /* What takes room asks so; what is undone, merged or suspended does not. */
+    if (call_authorize(call, &vm->datastore->e.mo, "Datastore.AllocateSpace"))
+        return;
     snapshot_create(call, vm, name, description ? description : "", memory);
 }
 

@@ -299,8 +299,6 @@ static const struct vim_type *card_class(const char *models)
 /* Where the client says that the package's network is; else one of the same name, or the usual. */
 static const char *map_network(struct import *in, const char *name)
 {
-    struct inventory *inventory = hostd_of(in->call)->inventory;
-
     for (size_t i = 0; i < in->params->networkMapping.count; i++) {
         const struct vim_OvfNetworkMapping *map = in->params->networkMapping.items[i];
         struct mo *mo = strcmp(map->name, name)
@@ -309,7 +307,7 @@ static const char *map_network(struct import *in, const char *name)
         if (mo)
             return arena_strdup(in->arena, entity_from(mo)->name);
     }
-    if (inventory_find(inventory, VIM_MANAGED(Network), name))
+    if (network_find(in->call, name))
         return name;
     warn(in, arena_printf(in->arena, "The network \"%s\" is not there; \"%s\" is used instead.",
                           name, NETWORK_DEFAULT));

@@ -14,6 +14,7 @@
 #include "hostd/event/event.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/vm_access.h"
 #include "hostd/vm/vm_edit.h"
 #include "hostd/vm/vm_question.h"
 
@@ -433,7 +434,21 @@ static bool prepare(struct call *call, struct cloning *c, const char *name)
         !(datastore = vm_choose_datastore(call, c->vm, c->spec->location)) ||
         !plan_place(call, &c->plan, arena_printf(call->arena, "[%s]", datastore->e.name), name))
         return false;
-    return take_dictionary(c, call, snapshot) && make_dictionary(c, call, name);
+    return take_dictionary(c, call, snapshot) && make_dictionary(c, call, name) &&
+           vm_access_cards(call, c->plan.vmx);
+}
+
+/* Into the one folder that VMs are in; it starts at the word of who may start VMs there. */
+static bool may_come(struct call *call, const struct cloning *c)
+{
+    const struct vim_CloneVM_Task_args *args = call->args;
+    struct entity *folder = &hostd_of(call)->inventory->vm_folder.e;
+
+    if (strcmp(args->folder.id, folder->id) != 0) {
+        CALL_FAULT(call, NotSupported);
+        return false;
+    }
+    return !c->power_on || !call_authorize(call, &folder->mo, "VirtualMachine.Interact.PowerOn");
 }
 
 void vm_clone(struct mo *mo, struct call *call)
@@ -453,7 +468,7 @@ void vm_clone(struct mo *mo, struct call *call)
     c->haul.hostd = hostd_of(call);
     c->haul.run = run_clone;
     c->haul.done = cloned;
-    if (call_authorize(call, mo, "VirtualMachine.Provisioning.Clone") ||
+    if (call_authorize(call, mo, "VirtualMachine.Provisioning.Clone") || !may_come(call, c) ||
         !prepare(call, c, args->name) || !vm_begin(call, c->vm, &c->haul.task))
         cloning_free(c);
     else

@@ -78,7 +78,7 @@ static bool is_device_key(const char *key)
     return false;
 }
 
-static bool is_own_property(const char *key)
+bool vm_config_has_field(const char *key)
 {
     static const char *const keys[] = {".encoding",
                                        "config.version",
@@ -96,7 +96,20 @@ static bool is_own_property(const char *key)
                                        "bios.bootDelay",
                                        "bios.bootOrder",
                                        "bios.hddOrder",
+                                       "bios.forceSetupOnce",
                                        "uefi.secureBoot.enabled",
+                                       "sched.cpu.units",
+                                       "sched.cpu.min",
+                                       "sched.cpu.max",
+                                       "sched.cpu.shares",
+                                       "sched.cpu.affinity",
+                                       "sched.cpu.latencySensitivity",
+                                       "sched.mem.min",
+                                       "sched.mem.minSize",
+                                       "sched.mem.max",
+                                       "sched.mem.shares",
+                                       "sched.mem.pin",
+                                       "sched.mem.affinity",
                                        "extendedConfigFile",
                                        "socle.template"};
 
@@ -113,7 +126,7 @@ static void add_extra(struct arena *arena, const struct virtual_machine *vm,
     size_t at = 0;
 
     while ((key = vmxfile_next_key(vm->vmx, &at))) {
-        if (is_device_key(key) || is_own_property(key))
+        if (is_device_key(key) || vm_config_has_field(key))
             continue;
         struct vim_OptionValue *option = VIM_NEW(arena, OptionValue);
         option->key = arena_strdup(arena, key);

@@ -19,6 +19,7 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/vm_access.h"
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_clone.h"
 #include "hostd/vm/vm_edit.h"
@@ -148,7 +149,9 @@ static void create(struct call *call, struct entity *folder, struct resource_poo
     if (!work)
         return;
     work->pool = pool;
-    if (vm_plan_new(call, &work->plan, spec) && (work->haul.task = task_start(call, folder)))
+    if (!(spec->extraConfig.count &&
+          call_authorize(call, &folder->mo, "VirtualMachine.Config.AdvancedConfig")) &&
+        vm_plan_new(call, &work->plan, spec) && (work->haul.task = task_start(call, folder)))
         post(work, run_plan, created);
     else
         work_free(work);
@@ -173,6 +176,20 @@ void vm_create_in_pool(struct mo *mo, struct call *call)
 }
 
 /* --- register --- */
+
+/* It may have what it names, as far as he may who registers it. */
+static bool may_register(struct call *call, struct task *task, struct virtual_machine *vm)
+{
+    struct vim_any answer = call->result;
+
+    if (vm_access_all(call, vm, vm->vmx, NULL))
+        return true;
+    vm_remove(vm);
+    task_fail(task, call->fault, call->fault_text);
+    call->fault = NULL; /* it is the task's */
+    call_return(call, answer);
+    return false;
+}
 
 static void load_registered(struct call *call, struct entity *folder, struct resource_pool *pool,
                             struct datastore *datastore, const char *rel, const char *name,
@@ -200,6 +217,8 @@ static void load_registered(struct call *call, struct entity *folder, struct res
         task_fail_errno(task, rc, &err, file);
         return;
     }
+    if (!may_register(call, task, vm))
+        return;
     if (name && *name) { /* the file learns it, as ESXi does it */
         char path[PATH_MAX];
         datastore_real_path(datastore, rel, path, sizeof path);
@@ -241,6 +260,12 @@ void vm_register(struct mo *mo, struct call *call)
     struct inventory *inventory = hostd_of(call)->inventory;
     struct resource_pool *pool = args->pool.id ? pool_of(call, args->pool) : inventory->root_pool;
 
+    if (ENTITY_OF(entity, mo) != &inventory->vm_folder.e) {
+        CALL_FAULT(call, NotSupported);
+        return;
+    }
+    if (!args->pool.id && call_authorize(call, &pool->e.mo, "Resource.AssignVMToPool"))
+        return;
     if (pool)
         register_vm(call, ENTITY_OF(entity, mo), pool, args->path, args->name, args->asTemplate);
 }
@@ -485,7 +510,6 @@ static bool may_change(struct call *call, struct mo *mo,
          "VirtualMachine.Config.Settings"},
         {spec->cpuAllocation || spec->memoryAllocation, "VirtualMachine.Config.Resource"},
         {spec->version, "VirtualMachine.Config.UpgradeVirtualHardware"},
-        {spec->deviceChange.count, "VirtualMachine.Config.EditDevice"},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
@@ -670,12 +694,21 @@ void vm_upgrade(struct mo *mo, struct call *call)
         change_vm(call, vm, spec); /* what is no version is refused there */
 }
 
+/* What the .vmx names that it did not name when it was read last, he may use who has it read. */
+static bool may_reload(struct call *call, struct virtual_machine *vm)
+{
+    cleanup_vmxfile struct vmxfile *vmx = NULL;
+    char path[PATH_MAX];
+
+    datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
+    return vmxfile_load(path, &vmx, NULL) < 0 || vm_access_all(call, vm, vmx, vm->vmx);
+}
+
 void vm_reload_method(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);
 
-    (void)call;
-    if (vm->task)
+    if (vm->task || !may_reload(call, vm))
         return;
     vm_reload(vm);
     mo_changed(mo, VIM_P_VirtualMachine_config);

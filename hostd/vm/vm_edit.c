@@ -176,7 +176,10 @@ static const char *text_of(struct call *call, const struct vim_any *value)
     }
 }
 
-/* Clients send back what they read: also keys that they may not change. "" is none. */
+/* What the spec has a field for is left out in silence, as ESXi's documentation says: each of those
+ * fields asks for a privilege of its own. disk.EnableUUID is the exception: everybody sets it here.
+ *
+ * Clients send back what they read: also keys that they may not change. "" is none. */
 static bool is_as_before(const struct virtual_machine *vm, const struct plan *plan, const char *key,
                          const char *value)
 {
@@ -194,7 +197,7 @@ static bool edit_extra(struct call *call, const struct virtual_machine *vm, stru
         bool reserved = vm_edit_is_reserved(option->key);
         if (!value || !*option->key || (reserved && !is_as_before(vm, plan, option->key, value)))
             return bad(call, "configSpec.extraConfig");
-        if (reserved)
+        if (reserved || vm_config_has_field(option->key))
             continue;
         if (!*value)
             vmxfile_remove(plan->vmx, option->key);

@@ -57,6 +57,14 @@ static void map_key(struct editing *e, int32_t from, int32_t to)
     }
 }
 
+/* Of a VM, on it; of one that is to come, on what it is made in. */
+static bool may(struct editing *e, const char *priv)
+{
+    struct mo *mo = e->vm ? (struct mo *)(uintptr_t)&e->vm->e.mo : e->call->mo;
+
+    return call_authorize(e->call, mo, priv) == 0;
+}
+
 /* --- the dictionary --- */
 
 static const char *get(const struct editing *e, const char *device, const char *what)
@@ -72,6 +80,13 @@ static bool present(const struct editing *e, const char *device)
     const char *value = get(e, device, "present");
 
     return value && !strcasecmp(value, "true");
+}
+
+static bool is_cdrom(const struct editing *e, const char *slot)
+{
+    const char *type = get(e, slot, "deviceType");
+
+    return type && strcasestr(type, "cdrom");
 }
 
 static void set(struct editing *e, const char *device, const char *what, const char *value)
@@ -312,9 +327,8 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
     char slot[16], rel[DSPATH_MAX];
     struct stat st;
 
-    if (call_authorize(e->call, e->vm ? (struct mo *)(uintptr_t)&e->vm->e.mo : e->call->mo,
-                       create ? "VirtualMachine.Config.AddNewDisk"
-                              : "VirtualMachine.Config.AddExistingDisk"))
+    if (!may(e,
+             create ? "VirtualMachine.Config.AddNewDisk" : "VirtualMachine.Config.AddExistingDisk"))
         return false;
     if (!read_backing(e, disk->backing, &backing) ||
         !place(e, (struct vim_VirtualDevice *)(void *)disk, slot))
@@ -433,6 +447,22 @@ void vm_edit_new_addresses(struct plan *plan)
     }
 }
 
+/* A card keeps the network that it has, whoever edits it. */
+static bool set_network(struct editing *e, const char *device, const char *name)
+{
+    const char *now = get(e, device, "networkName");
+    struct entity *network;
+
+    if (now && !strcmp(now, name))
+        return true;
+    if (!(network = network_find(e->call, name)))
+        return bad_device(e, "The network is not there.");
+    if (call_authorize(e->call, &network->mo, "Network.Assign"))
+        return false;
+    set(e, device, "networkName", name);
+    return true;
+}
+
 static bool set_card(struct editing *e, const struct vim_VirtualEthernetCard *card,
                      const char *device, int number)
 {
@@ -443,11 +473,8 @@ static bool set_card(struct editing *e, const struct vim_VirtualEthernetCard *ca
 
     if (card->backing && !network)
         return bad_device(e, "This host has no such networks.");
-    if (network &&
-        !inventory_find(hostd_of(e->call)->inventory, VIM_MANAGED(Network), network->deviceName))
-        return bad_device(e, "The network is not there.");
-    if (network)
-        set(e, device, "networkName", network->deviceName);
+    if (network && !set_network(e, device, network->deviceName))
+        return false;
     set_connection(e, device, card->connectable);
     bool manual = card->macAddress && *card->macAddress && card->addressType &&
                   !strcasecmp(card->addressType, "manual");
@@ -480,8 +507,8 @@ static bool add_card(struct editing *e, struct vim_VirtualEthernetCard *card)
     set(e, device, "present", "TRUE");
     set(e, device, "virtualDev", model);
     map_key(e, card->key, 4000 + number);
-    if (!card->backing)
-        set(e, device, "networkName", NETWORK_DEFAULT);
+    if (!card->backing && !set_network(e, device, NETWORK_DEFAULT))
+        return false;
     return set_card(e, card, device, number);
 }
 
@@ -607,10 +634,6 @@ static bool remove_device(struct editing *e, const struct vim_VirtualDeviceConfi
 
     if (!name_of(e, change->device->key, device))
         return false;
-    if (VIM_AS(VirtualDisk, change->device) && e->vm &&
-        call_authorize(e->call, (struct mo *)(uintptr_t)&e->vm->e.mo,
-                       "VirtualMachine.Config.RemoveDisk"))
-        return false;
     (void)snprintf(prefix, sizeof prefix, "%s:", device);
     while ((key = vmxfile_next_key(e->plan->vmx, &at)))
         if (!strncasecmp(key, prefix, strlen(prefix)) && strcasestr(key, ".present") &&
@@ -634,8 +657,8 @@ static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
         return bad_device(e, "A disk with snapshots can not be resized.");
     if (!datastore)
         return bad_device(e, "Its file is not there.");
-    if (call_authorize(e->call, (struct mo *)(uintptr_t)&e->vm->e.mo,
-                       "VirtualMachine.Config.DiskExtend"))
+    if (!may(e, "VirtualMachine.Config.DiskExtend") ||
+        !may_use(e, datastore, file, "Datastore.AllocateSpace"))
         return false;
     struct plan_disk *out = plan_add(e->plan, PLAN_GROW, datastore, path.rel);
     if (!out)
@@ -705,6 +728,18 @@ static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, con
     return true;
 }
 
+/* A key alone says what is meant; a client that calls it something else means something else. */
+static bool is_alike(const struct editing *e, const struct vim_VirtualDevice *device,
+                     const char *name)
+{
+    bool card = !strncmp(name, "ethernet", 8), port = !strncmp(name, "serial", 6);
+    bool drive = strchr(name, ':'), cdrom = drive && is_cdrom(e, name);
+
+    return card == !!VIM_AS(VirtualEthernetCard, device) &&
+           port == !!VIM_AS(VirtualSerialPort, device) && cdrom == !!VIM_AS(VirtualCdrom, device) &&
+           (drive && !cdrom) == !!VIM_AS(VirtualDisk, device);
+}
+
 static bool edit(struct editing *e, const struct vim_VirtualDeviceConfigSpec *change)
 {
     struct vim_VirtualDevice *device = change->device;
@@ -714,6 +749,8 @@ static bool edit(struct editing *e, const struct vim_VirtualDeviceConfigSpec *ch
         return true; /* keyboard, video ... have nothing to set */
     if (!name_of(e, device->key, name))
         return false;
+    if (!is_alike(e, device, name))
+        return bad_device(e, "It is of another kind.");
     if (VIM_AS(VirtualEthernetCard, device))
         return set_card(e, VIM_AS(VirtualEthernetCard, device), name, device->key - 4000);
     if (VIM_AS(VirtualCdrom, device))
@@ -725,10 +762,33 @@ static bool edit(struct editing *e, const struct vim_VirtualDeviceConfigSpec *ch
     return true;
 }
 
+/* Of an existing VM. Disks that come ask more (add_disk), and a larger one (plan_growth). By what
+ * the VM has there, not by what the client calls it. */
+static const char *privilege_of(const struct editing *e,
+                                const struct vim_VirtualDeviceConfigSpec *change)
+{
+    bool comes = change->operation == VIM_VirtualDeviceConfigSpecOperation_add;
+    char slot[16];
+
+    if (change->operation == VIM_VirtualDeviceConfigSpecOperation_edit)
+        return "VirtualMachine.Config.EditDevice";
+    if (comes && VIM_AS(VirtualDisk, change->device))
+        return NULL;
+    return !comes && vm_slot_of_key(change->device->key, slot) && present(e, slot) &&
+                   !is_cdrom(e, slot)
+               ? "VirtualMachine.Config.RemoveDisk"
+               : "VirtualMachine.Config.AddRemoveDevice";
+}
+
 static bool apply(struct editing *e, const struct vim_VirtualDeviceConfigSpec *change)
 {
+    const char *priv;
+
     if (!change->device)
         return bad_device(e, NULL);
+    priv = e->vm ? privilege_of(e, change) : NULL;
+    if (priv && !may(e, priv))
+        return false;
     switch (change->operation) {
     case VIM_VirtualDeviceConfigSpecOperation_add:
         return add(e, change);

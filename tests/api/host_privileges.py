@@ -26,6 +26,13 @@ HOSTILE = {
     "extendedConfigFile": "x", "snapshot.redoNotWithParent": "x", "checkpoint.vmState": "x", "migrate.hostlog": "x",
     "sched.swap.dir": "/", "sharedFolder0.hostPath": "/", "socle.kernel": "/etc/passwd", "socle.firmwareLog": "b/b.vmx",
 }
+OWN = {
+    "displayName": "x", "memSize": "4096", "MEMSIZE": "4096", "numvcpus": "8", "cpuid.coresPerSocket": "4", "annotation": "x",
+    "guestOS": "x", "firmware": "efi", "virtualHW.version": "7", "uuid.bios": "56 4d", "vc.uuid": "56 4d", "uuid.location": "x",
+    "bios.bootOrder": "hdd", "bios.forceSetupOnce": "TRUE", "uefi.secureBoot.enabled": "TRUE", "socle.template": "TRUE",
+    "sched.cpu.min": "1000", "sched.cpu.max": "1", "sched.cpu.shares": "high", "sched.mem.min": "4096", "sched.mem.shares": "high",
+    "sched.mem.max": "1", "config.version": "1", ".encoding": "x",
+}
 USUAL = {
     "guestinfo.a.fileName": "x", "guestinfo.present": "y", "sched.scsi0:0.throughputCap": "off", "disk.EnableUUID": "TRUE",
     "isolation.tools.copy.disable": "TRUE", "RemoteDisplay.maxConnections": "1", "tools.syncTime": "FALSE",
@@ -49,9 +56,14 @@ def allow(client, entity, *privileges):
     if role is None:
         role = roles.AddAuthorizationRole(name, list(privileges))
     else:
-        roles.UpdateAuthorizationRole(role, name, list(privileges))
+        roles.UpdateAuthorizationRole(role, name, list(privileges) or ["System.View"])  # none would leave it as it is
     roles.SetEntityPermissions(entity, [vim.AuthorizationManager.Permission(
         principal="carl", group=False, roleId=role, propagate=False)])
+
+
+def written(host, name):
+    with open(host.path(name), encoding="utf-8") as file:
+        return sorted(file)
 
 
 def settings(tap, host, client):
@@ -63,7 +75,11 @@ def settings(tap, host, client):
     spec.extraConfig += options({"scsi0:5.fileName": VICTIM})
     tap.raises("nor of a new VM", vmodl.fault.InvalidArgument, lambda: wait(client.folder.CreateVM_Task(spec, client.pool)))
     reconfigure(vm, extraConfig=options(USUAL))
+    before = written(host, "set/set.vmx")
+    reconfigure(vm, extraConfig=options(OWN))
+    tap.equal("what the spec has fields for is left out", written(host, "set/set.vmx"), before)
     now = {o.key: o.value for o in vm.config.extraConfig}
+    tap.equal("none of it is shown", [key for key in OWN if key in now], [])
     tap.equal("what people set", {key: now.get(key) for key in USUAL}, USUAL)
     tap.check("some of what is read may not be changed", "vmci0.present" in now, now)
     reconfigure(vm, extraConfig=list(vm.config.extraConfig))
@@ -106,7 +122,7 @@ def on_datastores(tap, host, client):
         file.write(bytes(4096))
     store = client.datacenter.datastore[0]
     allow(client, vm, *(f"VirtualMachine.Config.{what}" for what in (
-        "AddNewDisk", "AddExistingDisk", "RemoveDisk", "EditDevice", "AdvancedConfig")))
+        "AddNewDisk", "AddExistingDisk", "RemoveDisk", "EditDevice", "AddRemoveDevice", "AdvancedConfig")))
     stub = connect(host, "carl", PASSWORD)._stub
     his = vim.VirtualMachine(vm._moId, stub)
 
@@ -156,10 +172,174 @@ def on_datastores(tap, host, client):
     reconfigure(his, device("edit", devices(his, vim.vm.device.VirtualCdrom)[0]))
     tap.equal("a drive keeps what it has", devices(vm, vim.vm.device.VirtualCdrom)[0].backing.fileName, "[datastore1] b/b.vmdk")
     unseen(tap, client, stub)
+    what_devices_ask(tap, client, vm, his)
+    networks(tap, host, client, vm, stub)
+    room(tap, client, vm, his)
+    register(tap, host, client, stub)
     wait(vm.Destroy())
     wait(other.Destroy())
     hidden.DestroyDatastore()
     client.content.accountManager.RemoveUser("carl")
+
+
+def denied(tap, name, privilege, action):
+    fault = tap.raises(name, vim.fault.NoPermission, action)
+    tap.equal(f"{name}, for want of", fault and fault.privilegeId, privilege)
+
+
+def card(network, key=-1):
+    backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName=network) if network else None
+    return vim.vm.device.VirtualVmxnet3(key=key, backing=backing, addressType="generated")
+
+
+def what_devices_ask(tap, client, vm, his):
+    """A device that comes or goes, one that changes, a disk: each has a privilege of its own."""
+    first, cd = devices(vm, vim.vm.device.VirtualDisk)[0], devices(vm, vim.vm.device.VirtualCdrom)[0]
+    allow(client, vm, "VirtualMachine.Config.AddRemoveDevice")
+    denied(tap, "a disk goes", "VirtualMachine.Config.RemoveDisk", lambda: reconfigure(his, device("remove", first)))
+    stranger = vim.vm.device.VirtualCdrom(key=first.key, controllerKey=first.controllerKey)
+    denied(tap, "whatever it is called", "VirtualMachine.Config.RemoveDisk",
+           lambda: reconfigure(his, device("remove", stranger)))
+    denied(tap, "a drive changes", "VirtualMachine.Config.EditDevice", lambda: reconfigure(his, device("edit", cd)))
+    allow(client, vm, "VirtualMachine.Config.EditDevice", "VirtualMachine.Config.RemoveDisk")
+    denied(tap, "a drive goes", "VirtualMachine.Config.AddRemoveDevice", lambda: reconfigure(his, device("remove", cd)))
+    port = vim.vm.device.VirtualSerialPort(
+        key=first.key, yieldOnPoll=True, backing=vim.vm.device.VirtualSerialPort.PipeBackingInfo(pipeName="x", endpoint="client"))
+    for name, other in (("drive", vim.vm.device.VirtualCdrom(key=first.key)), ("port", port), ("card", card(None, first.key))):
+        tap.raises(f"a disk is no {name}", vim.fault.InvalidDeviceSpec, lambda d=other: reconfigure(his, device("edit", d)))
+    tap.equal("it is as before", devices(vm, vim.vm.device.VirtualDisk)[0].backing.fileName, first.backing.fileName)
+    spec = vm_spec("never")
+    spec.extraConfig += options({"a.b": "c"})
+    allow(client, client.folder, "VirtualMachine.Inventory.Create", "VirtualMachine.Config.AddNewDisk")
+    folder, pool = vim.Folder(client.folder._moId, his._stub), vim.ResourcePool(client.pool._moId, his._stub)
+    denied(tap, "settings of a new VM", "VirtualMachine.Config.AdvancedConfig", lambda: wait(folder.CreateVM_Task(spec, pool)))
+
+
+def networks(tap, host, client, vm, stub):
+    system = client.host.configManager.networkSystem
+    system.AddPortGroup(vim.host.PortGroup.Specification(
+        name="Quiet", vlanId=0, vswitchName="vSwitch0", policy=vim.host.NetworkPolicy()))
+    quiet = next(n for n in client.datacenter.network if n.name == "Quiet")
+    usual = next(n for n in client.datacenter.network if n.name == "VM Network")
+    his, mine = vim.VirtualMachine(vm._moId, stub), devices(vm, vim.vm.device.VirtualEthernetCard)[0]
+    allow(client, vm, *(f"VirtualMachine.{what}" for what in ("Config.AddRemoveDevice", "Config.EditDevice", "Provisioning.Clone")))
+    texts = []
+    for name in ("Quiet", "Nowhere", "VM Network"):
+        fault = tap.raises(f"no card on {name}", vim.fault.InvalidDeviceSpec, lambda n=name: reconfigure(his, device("add", card(n))))
+        texts.append(fault and fault.msg)
+    tap.equal("what is not seen is as what is not there", len(set(texts)), 1)
+    tap.raises("nor on the usual one", vim.fault.InvalidDeviceSpec, lambda: reconfigure(his, device("add", card(None))))
+    reconfigure(his, device("edit", mine))
+    tap.equal("a card keeps what it has", devices(vm, vim.vm.device.VirtualEthernetCard)[0].backing.deviceName, "VM Network")
+    mine.backing.deviceName = "Quiet"
+    allow(client, quiet)
+    denied(tap, "another network", "Network.Assign", lambda: reconfigure(his, device("edit", mine)))
+    allow(client, quiet, "Network.Assign")
+    reconfigure(his, device("edit", mine))
+    tap.equal("where he may", devices(vm, vim.vm.device.VirtualEthernetCard)[0].backing.deviceName, "Quiet")
+
+    allow(client, client.folder, "VirtualMachine.Inventory.CreateFromExisting", "VirtualMachine.Inventory.Create", "VApp.Import")
+    allow(client, client.pool, "Resource.AssignVMToPool", "VApp.Import")
+    allow(client, client.datacenter.datastore[0], "Datastore.AllocateSpace")
+    allow(client, quiet)
+    folder, pool = vim.Folder(client.folder._moId, stub), vim.ResourcePool(client.pool._moId, stub)
+    spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False)
+    denied(tap, "a clone", "Network.Assign", lambda: wait(his.CloneVM_Task(folder, "twin", spec)))
+    allow(client, quiet, "Network.Assign")
+    spec.powerOn = True
+    denied(tap, "one that runs", "VirtualMachine.Interact.PowerOn", lambda: wait(his.CloneVM_Task(folder, "twin", spec)))
+    spec.powerOn = False
+    wait(client.same(wait(his.CloneVM_Task(folder, "twin", spec))).Destroy())
+    new = vm_spec("made")
+    new.deviceChange, new.extraConfig = [device("add", card("Quiet"))], []
+    allow(client, quiet)
+    denied(tap, "a new VM", "Network.Assign", lambda: wait(folder.CreateVM_Task(new, pool)))
+    denied(tap, "one that is imported", "Network.Assign",
+           lambda: pool.ImportVApp(vim.vm.VmImportSpec(configSpec=new), folder))
+    tap.check("nothing came of it", not os.path.exists(host.path("made")))
+    tap.equal("a package's network that he does not see", mapped(client, stub, "Quiet", quiet), "Quiet")
+    client.content.authorizationManager.RemoveEntityPermission(quiet, "carl", False)
+    tap.equal("is as one that is not there", mapped(client, stub, "Quiet", quiet), "VM Network")
+    mine.backing.deviceName = usual.name
+    reconfigure(vm, device("edit", mine))
+    system.RemovePortGroup("Quiet")
+
+
+def mapped(client, stub, name, network):
+    """The network that a package's card gets, by its name alone."""
+    text = f"""<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
+ <References/><NetworkSection><Info/><Network ovf:name="{name}"/></NetworkSection>
+ <VirtualSystem ovf:id="x"><Info/><VirtualHardwareSection><Info/>
+  <Item><rasd:Connection>{name}</rasd:Connection><rasd:ElementName>n</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID>
+   <rasd:ResourceSubType>VmxNet3</rasd:ResourceSubType><rasd:ResourceType>10</rasd:ResourceType></Item>
+ </VirtualHardwareSection></VirtualSystem></Envelope>"""
+    manager = vim.OvfManager(client.content.ovfManager._moId, stub)
+    pool, store = (type(o)(o._moId, stub) for o in (client.pool, client.datacenter.datastore[0]))
+    params = vim.OvfManager.CreateImportSpecParams(entityName="x", locale="", deploymentOption="")
+    spec = manager.CreateImportSpec(text, pool, store, params).importSpec
+    return next(c.device.backing.deviceName for c in spec.configSpec.deviceChange
+                if isinstance(c.device, vim.vm.device.VirtualEthernetCard))
+
+
+def room(tap, client, vm, his):
+    """What takes room on a datastore asks that datastore."""
+    store = client.datacenter.datastore[0]
+    larger = devices(vm, vim.vm.device.VirtualDisk)[0]
+    larger.capacityInKB *= 2
+    larger.capacityInBytes *= 2
+    allow(client, vm, *(f"VirtualMachine.{what}" for what in ("Config.EditDevice", "Config.DiskExtend", "State.CreateSnapshot")))
+    allow(client, store)
+    denied(tap, "a larger disk", "Datastore.AllocateSpace", lambda: reconfigure(his, device("edit", larger)))
+    denied(tap, "a snapshot", "Datastore.AllocateSpace", lambda: wait(his.CreateSnapshot_Task("s", "", False, False)))
+    allow(client, store, "Datastore.AllocateSpace")
+    reconfigure(his, device("edit", larger))
+    tap.equal("larger, where he may", devices(vm, vim.vm.device.VirtualDisk)[0].capacityInKB, larger.capacityInKB)
+    wait(his.CreateSnapshot_Task("s", "", False, False))
+    wait(vm.RemoveAllSnapshots_Task())
+
+
+def register(tap, host, client, stub):
+    """A .vmx that somebody put there names what its VM may have only if he may have it."""
+    hidden, store = (next(d for d in client.datacenter.datastore if d.name == name) for name in ("hidden", "datastore1"))
+    folder, pool = vim.Folder(client.folder._moId, stub), vim.ResourcePool(client.pool._moId, stub)
+    allow(client, client.folder, "VirtualMachine.Inventory.Register")
+    allow(client, client.pool, "Resource.AssignVMToPool")
+    allow(client, store, "Datastore.Browse", "Datastore.FileManagement")
+
+    def attempt(**more):
+        keys = {"config.version": "8", "virtualHW.version": "21", "displayName": "reg", "guestOS": "other-64", **more}
+        os.makedirs(host.path("reg"), exist_ok=True)
+        with open(host.path("reg/reg.vmx"), "w", encoding="utf-8") as file:
+            file.writelines(f'{key.replace("__", ":").replace("_", ".")} = "{value}"\n' for key, value in keys.items())
+        return client.same(wait(folder.RegisterVM_Task("[datastore1] reg/reg.vmx", None, False, pool)))
+
+    theirs = "/vmfs/volumes/hidden/a.iso"
+    for name, keys in (("disk", {"scsi0__0_fileName": theirs}), ("image", {"ide1__0_fileName": theirs}),
+                       ("port", {"serial0_fileName": theirs}), ("kernel", {"socle_kernel": theirs})):
+        tap.raises(f"no VM with a {name} of a hidden datastore", vim.fault.InvalidDatastorePath, lambda k=keys: attempt(**k))
+    allow(client, hidden)
+    denied(tap, "of one where he may not look", "Datastore.Browse", lambda: attempt(scsi0__0_fileName=theirs))
+    allow(client, hidden, "Datastore.Browse")
+    denied(tap, "of one where he may not write", "Datastore.FileManagement", lambda: attempt(serial0_fileName=theirs))
+    for name in ("VM Network", "Nowhere"):
+        tap.raises(f"none with a card on {name}", vim.fault.InvalidVmConfig,
+                   lambda n=name: attempt(ethernet0_present="TRUE", ethernet0_networkName=n))
+    tap.equal("none of them is there", [v.name for v in client.folder.childEntity if v.name == "reg"], [])
+    denied(tap, "nor in the pool of all", "Resource.AssignVMToPool", lambda: (
+        allow(client, client.pool), wait(folder.RegisterVM_Task("[datastore1] reg/reg.vmx", None, False, None))))
+    allow(client, client.pool, "Resource.AssignVMToPool")
+    vm = attempt(scsi0__0_fileName=theirs)
+    tap.equal("where he may, it is", vm.name, "reg")
+    allow(client, vm)
+    allow(client, hidden)
+    again = vim.VirtualMachine(vm._moId, stub)
+    again.Reload()
+    with open(host.path("reg/reg.vmx"), "a", encoding="utf-8") as file:
+        file.write(f'serial0.fileName = "{theirs}"\n')
+    denied(tap, "what it names when it is read again", "Datastore.FileManagement", again.Reload)
+    vm.UnregisterVM()
 
 
 def unseen(tap, client, stub):
