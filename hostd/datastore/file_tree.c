@@ -111,18 +111,46 @@ int file_tree_measure(int dir_fd, const char *rel, uint64_t *ret_bytes)
 
 /* --- copying --- */
 
+/* Between file systems of two kinds the kernel does not copy. */
+static ssize_t copy_by_hand(int in, int out, off_t at, size_t len)
+{
+    enum { BUFFER = 1 << 20 };
+    cleanup_free uint8_t *bytes = malloc(BUFFER);
+    ssize_t n = bytes ? pread(in, bytes, MIN(len, (size_t)BUFFER), at) : -1, put = 0;
+
+    for (ssize_t more = 0; put < n; put += more) {
+        more = pwrite(out, bytes + put, (size_t)(n - put), at + put);
+        if (more < 0)
+            return -1;
+    }
+    return n;
+}
+
+static ssize_t copy_some(int in, int out, off_t at, size_t len, bool *by_hand)
+{
+    off_t from = at, to = at;
+    ssize_t n = *by_hand ? -1 : copy_file_range(in, &from, out, &to, len, 0);
+
+    if (n < 0 &&
+        (*by_hand || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+        *by_hand = true;
+        n = copy_by_hand(in, out, at, len);
+    }
+    return n;
+}
+
 static int copy_range(struct file_copy *copy, int in, int out, off_t from, off_t to)
 {
-    off_t at = from;
+    bool by_hand = false;
 
-    while (at < to) {
+    while (from < to) {
         int rc = copy->progress ? copy->progress(copy->ctx, copy->done, copy->total) : 0;
         if (rc)
             return rc;
-        off_t target = at;
-        ssize_t n = copy_file_range(in, &at, out, &target, (size_t)MIN(to - at, (off_t)STEP), 0);
+        ssize_t n = copy_some(in, out, from, (size_t)MIN(to - from, (off_t)STEP), &by_hand);
         if (n <= 0)
             return n < 0 ? -errno : -EIO; /* it has become shorter */
+        from += n;
         copy->done += (uint64_t)n;
     }
     return 0;
@@ -197,12 +225,20 @@ static int publish(int parent, const char *beside, const char *last, bool replac
     return rc;
 }
 
-int file_tree_copy(int from_fd, const char *from, int to_fd, const char *to, bool replace,
-                   file_tree_progress *progress, void *ctx)
+void file_tree_beside(const char *to, char beside[DSPATH_MAX])
+{
+    const char *slash = strrchr(to, '/'), *last = slash ? slash + 1 : to;
+    int folder = (int)(last - to);
+
+    (void)snprintf(beside, DSPATH_MAX, "%.*s.%.*s.copy-%08lx", folder, to,
+                   MAX(MIN(200, DSPATH_MAX - 32 - folder), 1), last, (unsigned long)random());
+}
+
+int file_tree_copy(int from_fd, const char *from, int to_fd, const char *to, const char *beside,
+                   bool replace, file_tree_progress *progress, void *ctx)
 {
     struct copying c = {.copy = {.progress = progress, .ctx = ctx}};
-    char beside[DSPATH_MAX];
-    const char *last;
+    const char *last, *slash = strrchr(beside, '/'), *temporary = slash ? slash + 1 : beside;
     struct stat st, there;
     int rc = file_tree_measure(from_fd, from, &c.copy.total);
 
@@ -217,11 +253,10 @@ int file_tree_copy(int from_fd, const char *from, int to_fd, const char *to, boo
     int in = open_rel(from_fd, from, &st);
     if (in < 0)
         return in;
-    (void)snprintf(beside, sizeof beside, ".%.200s.copy-%08lx", last, (unsigned long)random());
-    rc = copy_open(&c, in, &st, parent, beside);
+    rc = copy_open(&c, in, &st, parent, temporary);
     if (rc == 0)
-        rc = publish(parent, beside, last, replace && S_ISREG(st.st_mode));
+        rc = publish(parent, temporary, last, replace && S_ISREG(st.st_mode));
     if (rc < 0)
-        (void)dspath_remove(parent, beside);
+        (void)dspath_remove(parent, temporary);
     return rc;
 }

@@ -25,6 +25,7 @@ enum { RANGES_MAX = 16 };
 
 struct transfer {
     int dir_fd; /* the datastore's, ours */
+    char datastore[ENTITY_ID_MAX];
     char rel[DSPATH_MAX];
     char title[DSPATH_MAX + 128];
     bool may_write;
@@ -252,7 +253,7 @@ static void answer_part(struct http_stream *stream, int rc, const struct upload 
 static void put(struct http_stream *stream, struct transfer *t)
 {
     struct upload upload = {0};
-    int rc = *t->rel ? upload_store(stream, t->dir_fd, t->rel, &upload) : -EACCES;
+    int rc = *t->rel ? upload_store(stream, t->datastore, t->dir_fd, t->rel, &upload) : -EACCES;
 
     if (rc == -ERANGE || (rc == 0 && !upload.whole))
         answer_part(stream, rc, &upload);
@@ -350,6 +351,7 @@ static void start(struct hostd *hostd, struct http_exchange *x, const char *user
         return;
     }
     (void)snprintf(t->title, sizeof t->title, "/folder/%s/", t->rel);
+    (void)snprintf(t->datastore, sizeof t->datastore, "%s", datastore->e.id);
     t->dir_fd = fcntl(datastore->fd, F_DUPFD_CLOEXEC, 3);
     http_transfer(x, run, transfer_free, t);
 }

@@ -13,6 +13,7 @@
 #include "base/parse_num.h"
 #include "base/range.h"
 #include "hostd/datastore/dspath.h"
+#include "hostd/datastore/unfinished.h"
 
 enum { BLOCK = 4096, NUMBER_MAX = 24 };
 
@@ -112,13 +113,42 @@ struct place {
     const char *last;
     char beside[DSPATH_MAX + 16];
     bool there;
+    unsigned folders; /* made for it */
+    struct unfinished record;
 };
 
-static int find_place(struct place *place, int dir_fd, const char *rel, bool partial)
+static void name_beside(struct place *place, const char *rel, bool partial)
+{
+    const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
+
+    if (partial)
+        (void)snprintf(place->beside, sizeof place->beside, ".%.200s.partial", last);
+    else
+        (void)snprintf(place->beside, sizeof place->beside, ".%.200s.upload-%08lx", last,
+                       (unsigned long)random());
+}
+
+/* What grows without being kept, and folders for it: in the record. */
+static int record_place(struct place *place, const char *datastore, const char *rel)
+{
+    const char *slash = strrchr(rel, '/');
+    char beside[2 * DSPATH_MAX];
+
+    (void)snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash - rel) + 1 : 0, rel,
+                   place->beside);
+    return unfinished_begin(&place->record, UNFINISHED_FILE, datastore, beside, place->folders);
+}
+
+static int find_place(struct place *place, const char *datastore, int dir_fd, const char *rel,
+                      bool partial)
 {
     struct stat st;
-    int rc = dspath_make_parents(dir_fd, rel);
 
+    name_beside(place, rel, partial);
+    place->folders = partial ? 0 : unfinished_folders(dir_fd, rel);
+    int rc = partial ? 0 : record_place(place, datastore, rel);
+    if (rc == 0)
+        rc = dspath_make_parents(dir_fd, rel);
     if (rc < 0)
         return rc;
     place->parent = dspath_open_parent(dir_fd, rel, &place->last);
@@ -127,11 +157,6 @@ static int find_place(struct place *place, int dir_fd, const char *rel, bool par
     place->there = fstatat(place->parent, place->last, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (place->there && !S_ISREG(st.st_mode))
         return -EACCES;
-    if (partial)
-        (void)snprintf(place->beside, sizeof place->beside, ".%.200s.partial", place->last);
-    else
-        (void)snprintf(place->beside, sizeof place->beside, ".%.200s.upload-%08lx", place->last,
-                       (unsigned long)random());
     return 0;
 }
 
@@ -198,7 +223,8 @@ static int store_part(struct http_stream *stream, const struct place *place,
     return rc;
 }
 
-int upload_store(struct http_stream *stream, int dir_fd, const char *rel, struct upload *ret_upload)
+int upload_store(struct http_stream *stream, const char *datastore, int dir_fd, const char *rel,
+                 struct upload *ret_upload)
 {
     const char *header = http_header(http_stream_request(stream), "Content-Range");
     struct content_range range;
@@ -207,11 +233,14 @@ int upload_store(struct http_stream *stream, int dir_fd, const char *rel, struct
     *ret_upload = (struct upload){0};
     if (header && content_range_parse(header, &range) < 0)
         return -EINVAL;
-    int rc = find_place(&place, dir_fd, rel, header);
+    int rc = find_place(&place, datastore, dir_fd, rel, header);
     if (rc == 0)
         rc = header ? store_part(stream, &place, &range, ret_upload)
                     : store_whole(stream, &place, ret_upload);
     ret_upload->is_new = !place.there;
     (void)close_fd(place.parent);
+    if (rc < 0)
+        unfinished_remove_folders(dir_fd, rel, place.folders);
+    unfinished_end(&place.record);
     return rc;
 }

@@ -20,9 +20,10 @@ struct upload {
     uint64_t have;
 };
 
-/* On a transfer's thread. -errno; -ERANGE: the part does not continue what is there (have says what
- * is). */
-int upload_store(struct http_stream *stream, int dir_fd, const char *rel,
+/* On a transfer's thread. `datastore`: its id, `dir_fd` its folder. -errno; -ERANGE: the part does
+ * not continue what is there (have says what is). What fails, or is cut off with hostd itself,
+ * leaves nothing but what a part can continue. */
+int upload_store(struct http_stream *stream, const char *datastore, int dir_fd, const char *rel,
                  struct upload *ret_upload);
 
 /* "bytes a-b/c" and "bytes *" "/c". */

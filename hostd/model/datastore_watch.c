@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/event/event.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/task/worker.h"
@@ -144,6 +145,7 @@ static void find_again(struct datastore *datastore, struct look *look)
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
         if (vm_of(&e->mo)->datastore == datastore && !vm_of(&e->mo)->task)
             vm_reload(vm_of(&e->mo));
+    unfinished_sweep(inventory);
     tell_watchers(datastore);
 }
 

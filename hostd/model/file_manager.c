@@ -15,6 +15,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
@@ -55,12 +56,20 @@ static int run_delete(struct haul *haul)
 
 static int run_copy(struct haul *haul)
 {
-    struct job *job = job_of(haul);
+    const struct job *job = job_of(haul);
+    const struct file_place *from = &job->file.from, *to = &job->file.to;
+    struct unfinished record;
+    char beside[DSPATH_MAX];
 
-    if (!*job->file.from.rel || !*job->file.to.rel)
+    if (!*from->rel || !*to->rel)
         return -EACCES;
-    return file_tree_copy(job->file.from.fd, job->file.from.rel, job->file.to.fd, job->file.to.rel,
-                          job->force, haul_progress, haul);
+    file_tree_beside(to->rel, beside);
+    int rc = unfinished_begin(&record, UNFINISHED_FILE, to->datastore, beside, 0);
+    if (rc == 0)
+        rc = file_tree_copy(from->fd, from->rel, to->fd, to->rel, beside, job->force, haul_progress,
+                            haul);
+    unfinished_end(&record);
+    return rc;
 }
 
 static int rename_it(struct job *job)
@@ -77,6 +86,18 @@ static int rename_it(struct job *job)
     return renameat(from_dir, from, to_dir, to) < 0 ? -errno : 0;
 }
 
+/* The other is whole: from here on this goes, also if hostd does. */
+static int remove_rest(const struct file_place *from)
+{
+    struct unfinished record;
+    int rc = unfinished_begin(&record, UNFINISHED_FILE, from->datastore, from->rel, 0);
+
+    if (rc == 0)
+        rc = dspath_remove(from->fd, from->rel);
+    unfinished_end(&record);
+    return rc;
+}
+
 static int run_move(struct haul *haul)
 {
     struct job *job = job_of(haul);
@@ -88,7 +109,7 @@ static int run_move(struct haul *haul)
     if (rc != -EXDEV)
         return rc;
     rc = run_copy(haul);
-    return rc < 0 ? rc : dspath_remove(job->file.from.fd, job->file.from.rel);
+    return rc < 0 ? rc : remove_rest(&job->file.from);
 }
 
 /* --- methods --- */

@@ -5,13 +5,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/unfinished.h"
 
 void file_place_set(struct file_place *place, const struct datastore *datastore, const char *rel)
 {
+    (void)snprintf(place->datastore, sizeof place->datastore, "%s", datastore->e.id);
     (void)snprintf(place->rel, sizeof place->rel, "%s", rel);
     dspath_format(datastore->e.name, rel, place->text, sizeof place->text);
     place->fd = fcntl(datastore->fd, F_DUPFD_CLOEXEC, 3);
@@ -51,6 +54,32 @@ int file_place_dir(const struct file_place *place, struct disk_dir *ret_dir, con
     disk_dir_take(ret_dir, fd);
     *ret_name = slash ? slash + 1 : place->rel;
     return 0;
+}
+
+int file_place_check_free(const struct file_place *place, struct err *err)
+{
+    size_t len = strlen(place->rel);
+    char flat[DSPATH_MAX + 16];
+    struct stat st;
+
+    len -= len > 5 && !strcasecmp(place->rel + len - 5, ".vmdk") ? 5 : 0;
+    (void)snprintf(flat, sizeof flat, "%.*s-flat.vmdk", (int)len, place->rel);
+    return dspath_stat(place->fd, place->rel, &st) == 0 || dspath_stat(place->fd, flat, &st) == 0
+               ? err_set(err, -EEXIST, "%s is there already", place->text)
+               : 0;
+}
+
+int file_place_begin_disk(const struct file_place *place, struct unfinished *record,
+                          struct err *err)
+{
+    int rc = unfinished_begin(record, UNFINISHED_DISK, place->datastore, place->rel, 0);
+
+    if (rc < 0)
+        return err_sys(err, rc, "%s can not be made now", place->text);
+    rc = file_place_check_free(place, err);
+    if (rc < 0)
+        unfinished_end(record);
+    return rc;
 }
 
 int placed_disk_prepare(struct placed_disk *placed, const struct file_place *place, struct err *err)

@@ -8,7 +8,8 @@
 #include "hostd/model/datastore.h"
 
 struct file_place {
-    int fd; /* of the datastore's folder; ours. -1: none */
+    int fd;                        /* of the datastore's folder; ours. -1: none */
+    char datastore[ENTITY_ID_MAX]; /* its id */
     char rel[DSPATH_MAX];
     char text[DSPATH_MAX + DSPATH_NAME_MAX + 4]; /* "[datastore1] a/b" */
 };
@@ -23,6 +24,14 @@ void file_place_free(struct file_place *place);
 /* The folder that it is in, for the disk library, and its name there (within place->rel). */
 int file_place_dir(const struct file_place *place, struct disk_dir *ret_dir, const char **ret_name,
                    struct err *err);
+
+/* -EEXIST: a disk of that name, or something of one, is there. */
+int file_place_check_free(const struct file_place *place, struct err *err);
+/* A disk is going to be made there: the record of it, which its maker ends. -EEXIST: something of
+ * it is there, -EBUSY: another maker. */
+struct unfinished;
+int file_place_begin_disk(const struct file_place *place, struct unfinished *record,
+                          struct err *err);
 
 /* An open disk, with all that it needs. */
 struct placed_disk {

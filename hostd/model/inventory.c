@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/model/inventory.h"
+#include "hostd/datastore/unfinished.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -334,6 +335,7 @@ int inventory_create(struct hostd *hostd, struct inventory **ret_inventory, stru
         rc = populate(inventory, root, err);
     json_decref(root);
     if (rc == 0) {
+        unfinished_sweep(inventory);
         vm_coming_sweep(inventory);
         rc = inventory_save(inventory, err);
     }

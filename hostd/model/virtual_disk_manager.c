@@ -15,6 +15,7 @@
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
@@ -47,11 +48,15 @@ static int run_create(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
+    struct unfinished record;
+    int rc = file_place_begin_disk(&job->file.from, &record, &haul->err);
 
-    return rc < 0 ? rc
-                  : disk_create(&p.dir.host, p.name, &job->spec, p.aio, haul_progress, haul,
-                                &haul->err);
+    if (rc == 0)
+        rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
+    if (rc == 0)
+        rc = disk_create(&p.dir.host, p.name, &job->spec, p.aio, haul_progress, haul, &haul->err);
+    unfinished_end(&record);
+    return rc;
 }
 
 static int copy_to(struct haul *haul, struct disk *source, const struct file_place *to)
@@ -80,9 +85,33 @@ static int run_copy(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
+    struct unfinished record = {0};
     int rc = placed_disk_open(&p, &job->file.from, DISK_READONLY, &haul->err);
 
-    return rc < 0 ? rc : copy_to(haul, p.disk, &job->file.to);
+    if (rc == 0)
+        rc = file_place_begin_disk(&job->file.to, &record, &haul->err);
+    if (rc == 0)
+        rc = copy_to(haul, p.disk, &job->file.to);
+    unfinished_end(&record);
+    return rc;
+}
+
+/* Once it has begun it is done, by the next hostd if this one is killed. */
+static int remove_disk(struct haul *haul, const struct placed_disk *p)
+{
+    const struct file_place *place = &job_of(haul)->file.from;
+    cleanup_placed struct placed_disk locked = {.dir.fd = -1};
+    struct unfinished record = {0};
+    int rc = placed_disk_open(&locked, place, 0, NULL);
+
+    if (rc == -EBUSY)
+        return err_sys(&haul->err, rc, "%s", place->text);
+    rc = unfinished_begin(&record, UNFINISHED_DISK, place->datastore, place->rel, 0);
+    placed_disk_close(&locked);
+    if (rc == 0)
+        rc = disk_remove(&p->dir.host, p->name, false, p->aio, &haul->err);
+    unfinished_end(&record);
+    return rc;
 }
 
 /* Between file systems it is copied, and stays the same disk: its uuid goes with it. */
@@ -90,6 +119,7 @@ static int move_far(struct haul *haul)
 {
     struct job *job = job_of(haul);
     cleanup_placed struct placed_disk from = {.dir.fd = -1}, to = {.dir.fd = -1};
+    struct unfinished record = {0};
     struct disk_info info;
     int rc = placed_disk_open(&from, &job->file.from, DISK_READONLY, &haul->err);
 
@@ -97,28 +127,39 @@ static int move_far(struct haul *haul)
         return rc;
     job->as_source = true;
     disk_get_info(from.disk, &info);
-    rc = copy_to(haul, from.disk, &job->file.to);
+    rc = file_place_begin_disk(&job->file.to, &record, &haul->err);
+    if (rc == 0)
+        rc = copy_to(haul, from.disk, &job->file.to);
     disk_close(TAKE_PTR(from.disk));
     if (rc == 0)
         rc = placed_disk_prepare(&to, &job->file.to, &haul->err);
     if (rc == 0 && *info.uuid)
         rc = disk_set_uuid(&to.dir.host, to.name, info.uuid, to.aio, &haul->err);
-    return rc < 0 ? rc : disk_remove(&from.dir.host, from.name, false, from.aio, &haul->err);
+    unfinished_end(&record);
+    return rc < 0 ? rc : remove_disk(haul, &from);
 }
 
 static int run_move(struct haul *haul)
 {
     struct job *job = job_of(haul);
+    const struct file_place *old = &job->file.from, *new = &job->file.to;
     cleanup_placed struct placed_disk from = {.dir.fd = -1};
+    struct unfinished record = {0};
     struct disk_dir dir;
     const char *name;
-    int rc = placed_disk_prepare(&from, &job->file.from, &haul->err);
+    int rc = placed_disk_prepare(&from, old, &haul->err);
 
     if (rc == 0)
-        rc = file_place_dir(&job->file.to, &dir, &name, &haul->err);
+        rc = file_place_dir(new, &dir, &name, &haul->err);
     if (rc < 0)
         return rc;
-    rc = disk_move(&from.dir.host, from.name, &dir.host, name, from.aio, &haul->err);
+    rc = file_place_check_free(new, &haul->err);
+    if (rc == 0)
+        rc = unfinished_begin_move(&record, UNFINISHED_RENAME, old->datastore, old->rel,
+                                   new->datastore, new->rel);
+    if (rc == 0)
+        rc = disk_move(&from.dir.host, from.name, &dir.host, name, from.aio, &haul->err);
+    unfinished_end(&record);
     disk_dir_close(&dir);
     if (rc != -EXDEV)
         return rc;
@@ -132,30 +173,39 @@ static int run_delete(struct haul *haul)
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
     int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
 
-    return rc < 0 ? rc : disk_remove(&p.dir.host, p.name, false, p.aio, &haul->err);
-}
-
-static int run_extend(struct haul *haul)
-{
-    struct job *job = job_of(haul);
-    cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
-
-    return rc < 0 ? rc
-                  : disk_extend(&p.dir.host, p.name, job->spec.size, job->eager, p.aio,
-                                haul_progress, haul, &haul->err);
+    return rc < 0 ? rc : remove_disk(haul, &p);
 }
 
 typedef int change_fn(const struct disk_host *host, const char *name, struct aio *aio,
                       disk_progress_fn *progress, void *ctx, struct err *err);
 
+/* Its descriptor is written anew beside it. */
 static int run_change(struct haul *haul, change_fn *change)
 {
-    struct job *job = job_of(haul);
+    const struct file_place *place = &job_of(haul)->file.from;
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&p, &job->file.from, &haul->err);
+    struct unfinished record;
+    int rc = unfinished_begin(&record, UNFINISHED_PARTS, place->datastore, place->rel, 0);
 
-    return rc < 0 ? rc : change(&p.dir.host, p.name, p.aio, haul_progress, haul, &haul->err);
+    if (rc == 0)
+        rc = placed_disk_prepare(&p, place, &haul->err);
+    if (rc == 0)
+        rc = change(&p.dir.host, p.name, p.aio, haul_progress, haul, &haul->err);
+    unfinished_end(&record);
+    return rc;
+}
+
+static int extend(const struct disk_host *host, const char *name, struct aio *aio,
+                  disk_progress_fn *progress, void *ctx, struct err *err)
+{
+    const struct job *job = job_of(ctx);
+
+    return disk_extend(host, name, job->spec.size, job->eager, aio, progress, ctx, err);
+}
+
+static int run_extend(struct haul *haul)
+{
+    return run_change(haul, extend);
 }
 
 static int run_inflate(struct haul *haul)

@@ -251,13 +251,16 @@ static const char *suspended_state(const struct snapshot_files *files)
 static int keep_state(struct snapshot_files *files, const char *name, struct err *err)
 {
     int dir = files->dir.fd, rc;
+    char beside[DSPATH_MAX];
 
     if (strchr(name, '/'))
         return err_set(err, -ENOTSUP, "the VM's saved state \"%s\" is not in its folder", name);
     if (linkat(dir, name, dir, files->state, 0) == 0)
         return fsync(dir) < 0 ? err_sys(err, -errno, "\"%s\"", files->state) : 0;
-    rc =
-        errno == ENOENT ? -ENOENT : file_tree_copy(dir, name, dir, files->state, false, NULL, NULL);
+    rc = errno == ENOENT ? -ENOENT : 0;
+    file_tree_beside(files->state, beside);
+    if (rc == 0)
+        rc = file_tree_copy(dir, name, dir, files->state, beside, false, NULL, NULL);
     return rc < 0 ? err_sys(err, rc, "the VM's saved state \"%s\"", name) : 0;
 }
 

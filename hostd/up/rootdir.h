@@ -9,6 +9,7 @@
  *   tls/                    cert.pem, key.pem
  *   datastores/NAME/        a datastore each
  *   state.db, perf.db       events and tasks; statistics (SQLite, hostd/store/)
+ *   unfinished/             what is being made on datastores (hostd/datastore/unfinished.h)
  *   run/                    sockets, process ids, the front's configuration
  *   log/                    hostd.log, front.log
  */

@@ -398,14 +398,15 @@ static void nvram_of(const struct plan *plan, char rel[DSPATH_MAX])
 
 static int copy_nvram(struct plan *plan)
 {
-    char rel[DSPATH_MAX];
+    char rel[DSPATH_MAX], beside[DSPATH_MAX];
     int rc;
 
     if (plan->nvram_from.fd < 0)
         return 0;
     nvram_of(plan, rel);
-    rc = file_tree_copy(plan->nvram_from.fd, plan->nvram_from.rel, plan->vmx_place.fd, rel, true,
-                        NULL, NULL);
+    file_tree_beside(rel, beside);
+    rc = file_tree_copy(plan->nvram_from.fd, plan->nvram_from.rel, plan->vmx_place.fd, rel, beside,
+                        true, NULL, NULL);
     return rc == -ENOENT ? 0
            : rc < 0      ? err_sys(&plan->err, rc, "cannot copy %s", plan->nvram_from.text)
                          : 0;

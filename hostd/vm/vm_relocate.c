@@ -15,6 +15,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/event/event.h"
 #include "hostd/model/file_place.h"
 #include "hostd/snapshot/vm_snapshot.h"
@@ -31,6 +32,7 @@ struct moving {
     char vmx[DSPATH_MAX];       /* its name in them */
     char prefix[2][DSPATH_MAX]; /* how the .vmx may name the old folder */
     bool copied;
+    struct unfinished record[2]; /* of the folder that it is going to, and of the old one */
 };
 
 static struct moving *moving_of(struct haul *haul)
@@ -86,15 +88,46 @@ static int rename_files(struct moving *m)
     return rc < 0 ? rc : vmxfile_save(vmx, path, &m->haul.err);
 }
 
+/* Where the VM is, is said by the inventory's file alone: until it says the new folder, whoever is
+ * killed, the old one is the VM's, and the other one goes. */
+static int begin_rename(struct moving *m)
+{
+    int rc = unfinished_begin_move(&m->record[0], UNFINISHED_MOVE, m->from.datastore, m->from.rel,
+                                   m->to.datastore, m->to.rel);
+
+    if (rc == 0)
+        rc = rename_folder(&m->from, &m->to);
+    if (rc < 0)
+        unfinished_end(&m->record[0]);
+    return rc;
+}
+
+static int copy_folder(struct moving *m)
+{
+    struct unfinished growing;
+    char beside[DSPATH_MAX];
+
+    file_tree_beside(m->to.rel, beside);
+    int rc = unfinished_begin(&growing, UNFINISHED_FILE, m->to.datastore, beside, 0);
+    if (rc == 0)
+        rc = unfinished_begin(&m->record[0], UNFINISHED_HOME, m->to.datastore, m->to.rel, 0);
+    if (rc == 0)
+        rc = unfinished_begin(&m->record[1], UNFINISHED_HOME, m->from.datastore, m->from.rel, 0);
+    if (rc == 0)
+        rc = file_tree_copy(m->from.fd, m->from.rel, m->to.fd, m->to.rel, beside, false,
+                            haul_progress, &m->haul);
+    unfinished_end(&growing);
+    return rc;
+}
+
 static int run(struct haul *haul)
 {
     struct moving *m = moving_of(haul);
-    int rc = rename_folder(&m->from, &m->to);
+    int rc = begin_rename(m);
 
     m->copied = rc == -EXDEV;
     if (m->copied)
-        rc = file_tree_copy(m->from.fd, m->from.rel, m->to.fd, m->to.rel, false, haul_progress,
-                            haul);
+        rc = copy_folder(m);
     if (rc < 0)
         return rc;
     rc = rename_files(m);
@@ -131,6 +164,8 @@ static void done(struct haul *haul)
         if (haul->rc == 0 && m->copied)
             (void)dspath_remove(m->from.fd, m->from.rel);
     }
+    for (unsigned i = 0; i < ARRAY_SIZE(m->record); i++)
+        unfinished_end(&m->record[i]);
     haul_end(haul, vim_any_none(), m->to.text);
     moving_free(m);
 }

@@ -150,4 +150,5 @@ def main():
         tap.run([whole, parts, ranges, nbdkit], host, folder)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is being made on datastores just now, and would be nobody's if hostd were killed: uploads,
+ * copies, disks without a VM, folders that move. Each has a record from before its first byte until
+ * it is done or undone; a hostd that starts takes away what its predecessors' records name.
+ *
+ * A record is a symbolic link in UNFINISHED_FOLDER, since a link is there as a whole or not at all.
+ * It leads nowhere; its target says what to do, its name is a digest of the place, so that no two
+ * make the same thing at once (-EBUSY). It is not synced: what a power cut can leave is a file, not
+ * a loss. What new VMs and snapshots are made of has marks and plans of its own (vm/vm_coming.h,
+ * snapshot/snapshot_plan.h). */
+#pragma once
+
+#include "hostd/hostd.h"
+
+#define UNFINISHED_FOLDER "unfinished"
+enum { UNFINISHED_NAME = 65 };
+
+enum unfinished_what {
+    UNFINISHED_FILE,   /* a file or folder that has a name for the time of its making only */
+    UNFINISHED_DISK,   /* a disk, its parts and temporary files; unless a VM has it by now */
+    UNFINISHED_PARTS,  /* only the temporary files beside a disk that is changed */
+    UNFINISHED_HOME,   /* a folder, unless a VM lives there */
+    UNFINISHED_MOVE,   /* a VM's folder gets another place: back, if the VM is not there yet */
+    UNFINISHED_RENAME, /* a disk gets another name: one of the two goes, the old one if it can */
+    UNFINISHED_WHATS
+};
+
+struct unfinished {
+    char name[UNFINISHED_NAME]; /* "": no record */
+};
+
+/* Any thread. `datastore`: its id. `folders`: how many of those that `rel` is in are made for it
+ * and go with it, if nothing else is there. -errno. */
+int unfinished_begin(struct unfinished *record, enum unfinished_what what, const char *datastore,
+                     const char *rel, unsigned folders);
+/* The same of those that go from one place to another. */
+int unfinished_begin_move(struct unfinished *record, enum unfinished_what what,
+                          const char *from_datastore, const char *from, const char *to_datastore,
+                          const char *to);
+/* Done or undone. Also without a record. */
+void unfinished_end(struct unfinished *record);
+
+/* How many of the folders that `rel` is in are not there. */
+unsigned unfinished_folders(int dir_fd, const char *rel);
+/* Takes these away again, as far as they are empty. */
+void unfinished_remove_folders(int dir_fd, const char *rel, unsigned folders);
+
+/* What earlier processes have left on the datastores that are there; the others' records stay. On
+ * the loop's thread, when all VMs are known, and when a datastore has come back. */
+struct inventory;
+void unfinished_sweep(struct inventory *inventory);
