@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -193,10 +194,30 @@ static void keep_no_peaks(void)
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+/* One hostd at a time. That of a `socle up` that was killed may take a while to its end: what it
+ * does is done whole. */
+static int wait_for_predecessor(struct err *err)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open("run/hostd.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc;
+
+    if (fd < 0)
+        return err_sys(err, -errno, "run/hostd.lock");
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return 0; /* the descriptor stays open to the end of the process */
+    log_info("another hostd of this folder has to end first");
+    do
+        rc = fcntl(fd, F_SETLKW, &whole);
+    while (rc < 0 && errno == EINTR);
+    return rc < 0 ? err_sys(err, -errno, "run/hostd.lock") : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct process process = {0};
     struct err err = ERR_INIT;
+
+    (void)umask(0077); /* databases, too, are nobody else's to read */
     int log_fd = open("log/hostd.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     log_open("hostd", LOG_INFO, log_fd);
@@ -204,7 +225,7 @@ int main(int argc, char **argv)
     raise_limits();
     if (argc < 2 || parse_unsigned(argv[1], 1, UINT16_MAX, &process.hostd.port) < 0)
         process.hostd.port = 443;
-    if (start(&process, &err) < 0) {
+    if (wait_for_predecessor(&err) < 0 || start(&process, &err) < 0) {
         log_error("%s", err.text);
         (void)fprintf(stderr, "socle-hostd: %s\n", err.text);
         return EXIT_FAILURE;

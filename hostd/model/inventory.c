@@ -318,6 +318,19 @@ static int populate(struct inventory *inventory, json_t *root, struct err *err)
     return rc;
 }
 
+/* On a full disk a host that is there already goes on with what it has read: how else could
+ * somebody make room? */
+static int save_first(struct inventory *inventory, bool was_there, struct err *err)
+{
+    struct err why = ERR_INIT;
+    int rc = inventory_save(inventory, &why);
+
+    if (rc == 0 || !was_there || (rc != -ENOSPC && rc != -EDQUOT))
+        return rc < 0 ? err_set(err, rc, "%s", why.text) : 0;
+    log_error("%s", why.text);
+    return 0;
+}
+
 int inventory_create(struct hostd *hostd, struct inventory **ret_inventory, struct err *err)
 {
     struct inventory *inventory = calloc(1, sizeof *inventory);
@@ -337,7 +350,7 @@ int inventory_create(struct hostd *hostd, struct inventory **ret_inventory, stru
     if (rc == 0) {
         unfinished_sweep(inventory);
         vm_coming_sweep(inventory);
-        rc = inventory_save(inventory, err);
+        rc = save_first(inventory, text.len > 0, err);
     }
     *ret_inventory = inventory;
     return rc < 0 && !err->code ? err_sys(err, rc, "inventory") : rc;

@@ -194,12 +194,27 @@ static bool name_ok(const char *name)
            name[0] != '-' && name[0] != '.';
 }
 
+/* XML knows no control characters, and neither binding anything but UTF-8. */
+int account_password_ok(const char *password, struct err *err)
+{
+    size_t len = strlen(password);
+
+    if (len < PASSWORD_MIN || len > ACCOUNT_PASSWORD_MAX)
+        return err_set(err, -EINVAL, "a password has %d to %d bytes", PASSWORD_MIN,
+                       ACCOUNT_PASSWORD_MAX);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)password[i] < ' ' || password[i] == '\x7f')
+            return err_set(err, -EINVAL, "a password has no control characters");
+    return utf8_valid(password) ? 0 : err_set(err, -EINVAL, "a password is text in UTF-8");
+}
+
 static int set(struct account *account, const char *password, const char *description,
                struct err *err)
 {
-    if (password && (strlen(password) < PASSWORD_MIN || strlen(password) > ACCOUNT_PASSWORD_MAX))
-        return err_set(err, -EINVAL, "a password has %d to %d bytes", PASSWORD_MIN,
-                       ACCOUNT_PASSWORD_MAX);
+    int rc = password ? account_password_ok(password, err) : 0;
+
+    if (rc < 0)
+        return rc;
     if (description && (strlen(description) > ACCOUNT_DESCRIPTION_MAX || !utf8_valid(description)))
         return err_set(err, -EINVAL, "the description is too long or no UTF-8");
     if (description)

@@ -52,5 +52,8 @@ int account_remove(struct accounts *accounts, const char *name, struct err *err)
 void account_hash(const struct accounts *accounts, const char *name, char hash[ACCOUNT_HASH_MAX]);
 bool account_check(const char *hash, const char *password);
 
+/* Can it be a password? -EINVAL with a message: too short or long, or what no client could send. */
+int account_password_ok(const char *password, struct err *err);
+
 /* Letters and digits without those that look alike. */
 int account_generate_password(char *password, size_t size);

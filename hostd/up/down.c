@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,9 +14,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/loop.h"
-#include "base/range.h"
+#include "hostd/up/here.h"
 #include "hostd/up/rootdir.h"
 #include "hostd/up/up.h"
 #include "vm/process/keeper.h"
@@ -115,40 +112,10 @@ static int end_vms(enum down_vms vms, struct err *err)
 
 /* --- what is left --- */
 
-static bool is_keeper_here(const char *pid, const char *here)
-{
-    char path[64], text[PATH_MAX];
-    cleanup_buf struct buf name = {0};
-
-    (void)snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
-    if (file_load(AT_FDCWD, path, 64, &name, NULL) < 0 ||
-        strncmp(buf_cstr(&name), "socle-keeper\n", 13) != 0)
-        return false;
-    (void)snprintf(path, sizeof path, "/proc/%.16s/cwd", pid);
-    ssize_t n = readlink(path, text, sizeof text - 1);
-    text[MAX(n, 0)] = '\0';
-    return n > 0 && !strcmp(text, here);
-}
-
-/* Of all keepers of this host, whether or not somebody still finds their sockets: `each` for their
- * ids; how many. */
+/* Of all keepers of this host, whether or not somebody still finds their sockets. */
 static unsigned each_keeper(void (*each)(void *ctx, pid_t pid), void *ctx)
 {
-    char here[PATH_MAX];
-    unsigned count = 0;
-    glob_t found;
-
-    if (!getcwd(here, sizeof here) || glob("/proc/[1-9]*", GLOB_NOSORT, NULL, &found) != 0)
-        return 0;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        const char *pid = found.gl_pathv[i] + strlen("/proc/");
-        if (!is_keeper_here(pid, here))
-            continue;
-        each(ctx, (pid_t)strtol(pid, NULL, 10));
-        count++;
-    }
-    globfree(&found);
-    return count;
+    return here_each("socle-keeper", each, ctx);
 }
 
 /* The VM goes with its keeper. */

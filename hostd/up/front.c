@@ -4,18 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/range.h"
+#include "hostd/up/here.h"
 #include "hostd/up/rootdir.h"
 #include "hostd/up/web_files.h"
 
@@ -51,8 +54,9 @@ static void put_listen(struct buf *conf, const struct front_config *config)
 {
     const char *open = strchr(config->address, ':') ? "[" : "";
 
-    buf_printf(conf, "    listen %s%s%s:%u ssl http2 backlog=1024;\n", open, config->address,
-               *open ? "]" : "", config->port);
+    buf_printf(conf, "    listen %s%s%s:%u%s ssl http2 backlog=1024;\n", open, config->address,
+               *open ? "]" : "", config->port,
+               strcmp(config->address, "::") ? "" : " ipv6only=off");
 }
 
 /* Bodies of API calls are collected here first, so that slow clients cost hostd nothing; files are
@@ -203,6 +207,17 @@ static void exec_nginx(void)
     _exit(127);
 }
 
+/* A configuration that is there already is not written again: the disk may be full. */
+static int write_conf(const struct buf *conf, struct err *err)
+{
+    cleanup_buf struct buf before = {0};
+
+    if (file_load(AT_FDCWD, FRONT_CONF, conf->len, &before, NULL) == 0 && before.len == conf->len &&
+        !memcmp(before.data, conf->data, conf->len))
+        return 0;
+    return file_replace(AT_FDCWD, FRONT_CONF, 0600, conf->data, conf->len, err);
+}
+
 int front_start(const struct front_config *config, pid_t *ret_pid, struct err *err)
 {
     cleanup_buf struct buf conf = {0};
@@ -215,7 +230,7 @@ int front_start(const struct front_config *config, pid_t *ret_pid, struct err *e
     int rc = mkdir("run/front", 0711) < 0 && errno != EEXIST ? -errno : 0;
     if (rc < 0)
         return err_sys(err, rc, "cannot make the folder \"run/front\"");
-    rc = file_replace(AT_FDCWD, FRONT_CONF, 0600, conf.data, conf.len, err);
+    rc = write_conf(&conf, err);
     if (rc < 0)
         return rc;
     pid_t pid = fork();
@@ -225,4 +240,20 @@ int front_start(const struct front_config *config, pid_t *ret_pid, struct err *e
         exec_nginx();
     *ret_pid = pid;
     return 0;
+}
+
+static void end_one(void *ctx, pid_t pid)
+{
+    enum { WAIT_MS = 2000 };
+    cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+
+    (void)ctx;
+    if (kill(pid, SIGKILL) == 0)
+        (void)poll(&ended, 1, WAIT_MS);
+}
+
+void front_sweep(void)
+{
+    (void)here_each("nginx", end_one, NULL);
 }

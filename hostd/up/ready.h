@@ -8,6 +8,7 @@
 /* Before anything is started: 0, or -EADDRINUSE, -EACCES, -EADDRNOTAVAIL. */
 int ready_port_free(const char *address, uint16_t port);
 
-/* 0: hostd answered by way of the front, with our certificate. Takes some milliseconds, at most two
+/* 0: hostd answered by way of the front, with our certificate (whoever signed it,
+ * and whatever the clock says). Takes some milliseconds, at most two
  * seconds. */
 int ready_check(const char *address, uint16_t port);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,8 @@
 #include "base/range.h"
 #include "hostd/session/account.h"
 #include "hostd/up/cert.h"
+
+#define RESERVE "run/reserve"
 
 /* The front's workers have another user id when we are root, and must reach their socket. */
 static mode_t passage_mode(void)
@@ -107,22 +110,51 @@ static int enter(const char *path, struct err *err)
     return chdir(path) < 0 ? err_sys(err, -errno, "cannot use the folder \"%s\"", path) : 0;
 }
 
+/* What they can not be is said when the folder itself is made. */
+static void make_parents(const char *path)
+{
+    char parent[PATH_MAX];
+
+    for (const char *slash = path; (slash = strchr(slash + 1, '/'));) {
+        (void)snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+        (void)mkdir(parent, 0755);
+    }
+}
+
+/* A folder of something else, such as "/": what it has under our names is not ours. */
+static int check_foreign(struct err *err)
+{
+    static const char *const ours[] = {"config", "tls", "run"};
+
+    if (access("lock", F_OK) == 0)
+        return 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
+        if (access(ours[i], F_OK) == 0)
+            return err_set(err, -EEXIST, "this is no host's folder, and has a \"%s\" already",
+                           ours[i]);
+    return 0;
+}
+
 int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct err *err)
 {
     static const char *const swept[] = {".", "config", "tls", "run"};
     bool fresh;
-    int rc = make_folder(path, passage_mode(), err);
 
+    make_parents(path);
+    int rc = make_folder(path, passage_mode(), err);
     if (rc == 0)
         rc = enter(path, err);
     if (rc < 0)
         return rc;
     fresh = access(ACCOUNT_FILE, F_OK) < 0;
-    rc = lock(err);
+    rc = check_foreign(err);
+    if (rc == 0)
+        rc = lock(err);
     if (rc == 0)
         rc = make_folders(err);
     for (unsigned i = 0; i < ARRAY_SIZE(swept) && rc == 0; i++)
         sweep(swept[i]);
+    (void)unlink(RESERVE);
     if (rc == 0)
         rc = cert_ensure(err);
     if (rc == 0)
@@ -131,6 +163,28 @@ int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct
         return err_prefix(err, rc, "\"%s\"", path);
     *ret_fresh = fresh;
     return 0;
+}
+
+void rootdir_keep_reserve(void)
+{
+    enum { SIZE = 64 << 10 }; /* the front's and hostd's small files, twice over */
+    int fd = open(RESERVE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        (void)posix_fallocate(fd, 0, SIZE); /* or what there is */
+    (void)close_fd(fd);
+}
+
+bool rootdir_password_is(const char *password)
+{
+    char hash[ACCOUNT_HASH_MAX];
+    struct accounts accounts;
+
+    if (accounts_load(&accounts, AT_FDCWD, NULL) < 0)
+        return false;
+    account_hash(&accounts, "root", hash);
+    accounts_free(&accounts);
+    return account_check(hash, password);
 }
 
 int rootdir_enter(const char *path, pid_t *ret_holder, struct err *err)

@@ -10,7 +10,7 @@
  *   datastores/NAME/        a datastore each
  *   state.db, perf.db       events and tasks; statistics (SQLite, hostd/store/)
  *   unfinished/             what is being made on datastores (hostd/datastore/unfinished.h)
- *   run/                    sockets, process ids, the front's configuration
+ *   run/                    hostd's lock, sockets, process ids, the front's configuration
  *   log/                    hostd.log, front.log
  */
 #pragma once
@@ -31,11 +31,19 @@
 #define ROOTDIR_PERF       "perf.db"
 #define ROOTDIR_HOURS      "run/perf"
 
-/* Makes it at first use (with everything that hostd expects to find), changes into it and takes the
- * lock. -EBUSY: another `socle up` has it, the message says which process. `password` NULL: one is
- * generated and written to ROOTDIR_PASSWORD. *ret_fresh: this was the first use. The lock lasts as
- * long as the process. */
+/* Makes it at first use (with the folders above it and everything that hostd expects to find),
+ * changes into it and takes the lock. -EBUSY: another `socle up` has it, the message says which
+ * process. -EEXIST: what is there belongs to something else. `password` NULL: one is generated and
+ * written to ROOTDIR_PASSWORD. *ret_fresh: this was the first use. The lock lasts as long as the
+ * process. */
 int rootdir_open(const char *path, const char *password, bool *ret_fresh, struct err *err);
+
+/* Some room on the disk is kept, and given up by rootdir_open: a host whose disk is full has to come
+ * up for somebody to make room. To be called when it is up. */
+void rootdir_keep_reserve(void);
+
+/* Whether that is root's password, in the folder that rootdir_open changed into. */
+bool rootdir_password_is(const char *password);
 
 /* For `socle down`: changes into it; the process that holds the lock, 0 if none does. */
 int rootdir_enter(const char *path, pid_t *ret_holder, struct err *err);

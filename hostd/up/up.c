@@ -124,6 +124,8 @@ static int start_hostd(struct up *up, struct err *err)
 static int start_front(struct up *up, struct err *err)
 {
     unsigned files = 0;
+
+    front_sweep();
     int rc = web_files_install(&files, err);
 
     up->front.web = files > 0;
@@ -249,7 +251,10 @@ static int catch_signals(struct up *up)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
+    if (signal(SIGHUP, SIG_DFL) != SIG_IGN) /* nohup(1) */
+        (void)sigaddset(&set, SIGHUP);
+    else
+        (void)signal(SIGHUP, SIG_IGN);
     (void)sigaddset(&set, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     up->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -264,9 +269,15 @@ static int read_password(const char *path, char *password, size_t size, struct e
 
     if (rc < 0)
         return err && err->code ? rc : err_sys(err, rc, "cannot read \"%s\"", path);
-    (void)snprintf(password, size, "%s", buf_cstr(&text));
-    password[strcspn(password, "\r\n")] = '\0';
-    return *password ? 0 : err_set(err, -EINVAL, "\"%s\": no password in its first line", path);
+    const char *line = buf_cstr(&text);
+    size_t len = strcspn(line, "\r\n");
+    if (len == 0)
+        return err_set(err, -EINVAL, "\"%s\": no password in its first line", path);
+    (void)snprintf(password, size, "%.*s", (int)len, line);
+    rc = line[len] == '\0' && len < text.len
+             ? err_set(err, -EINVAL, "a password has no control characters")
+             : account_password_ok(password, err);
+    return rc < 0 ? err_prefix(err, rc, "\"%s\"", path) : 0;
 }
 
 static void say_ready(const struct up *up, const char *root, bool fresh, bool generated)
@@ -280,22 +291,9 @@ static void say_ready(const struct up *up, const char *root, bool fresh, bool ge
     (void)fflush(stdout);
 }
 
-/* The front of an `up` that was killed takes a moment to leave the port. */
-static int wait_for_port(const struct up *up)
-{
-    static const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-    int rc = ready_port_free(up->front.address, up->front.port);
-
-    for (unsigned i = 0; i < 40 && rc == -EADDRINUSE; i++) {
-        (void)nanosleep(&pause, NULL);
-        rc = ready_port_free(up->front.address, up->front.port);
-    }
-    return rc;
-}
-
 static int check_port(const struct up *up, struct err *err)
 {
-    int rc = wait_for_port(up);
+    int rc = ready_port_free(up->front.address, up->front.port);
 
     if (rc == -EADDRINUSE)
         return err_set(err, rc,
@@ -312,8 +310,10 @@ static int run(struct up *up, const struct up_config *config, const char *passwo
     bool fresh;
     int rc = rootdir_open(config->root, password, &fresh, err);
 
-    if (rc == 0)
+    if (rc == 0) {
+        front_sweep(); /* of an `up` that was killed */
         rc = check_port(up, err);
+    }
     if (rc == 0)
         rc = catch_signals(up);
     if (rc == 0)
@@ -321,7 +321,11 @@ static int run(struct up *up, const struct up_config *config, const char *passwo
     if (rc == 0)
         rc = wait_until_ready(up, err);
     if (rc == 0) {
+        rootdir_keep_reserve();
         say_ready(up, config->root, fresh, !password);
+        if (password && !fresh && !rootdir_password_is(password))
+            (void)fprintf(stderr, "socle up: root keeps the password it has; --password-file is "
+                                  "for the first use\n");
         rc = serve(up, err);
     }
     stop(&up->nginx);
