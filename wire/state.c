@@ -185,8 +185,11 @@ int state_load(const struct state_table *table, void *object, const uint8_t *dat
         return err_set(err, -EBADMSG, "saved state of \"%s\" is cut off", table->name);
     uint16_t version = le16_load(v);
     if (!version || version > table->version)
-        return err_set(err, -ENOTSUP, "saved state of \"%s\" has version %u, this is version %u",
-                       table->name, version, table->version);
+        return err_set(
+            err, -ENOTSUP,
+            "\"%s\" was saved in version %u of its state; this build of Socle knows up to "
+            "%u: go on with the build that saved it, or a later one",
+            table->name, version, table->version);
 
     struct reader check = payload;
     int rc = walk(table, version, object, &check, false, err);

@@ -9,7 +9,13 @@
  * length. Restoring is a parser of hostile input: types, counts and names must be those of the
  * table; a field newer than the section's version is left as it is; anything else is refused by
  * name and the object is unchanged. post_load then checks across fields and may still refuse (the
- * caller then resets or destroys the object). */
+ * caller then resets or destroys the object).
+ *
+ * So states outlive builds: a table's fields are never taken away, renamed or given another
+ * meaning, and what is added raises its version. (A table within others is of the version of the
+ * section that it stands in: a field that is added to it says so in each of these, `since` being
+ * their common new version.) What a section of an older version does not have stays as reset has
+ * left it. A newer version is refused by both numbers. */
 #pragma once
 
 #include <stddef.h>
@@ -50,10 +56,12 @@ struct state_table {
 
 /* STATE_FIELD(struct uart16550, lcr, STATE_U8): a scalar or an array of scalars, by the member's
  * own size. */
-#define STATE_FIELD(type_, member, state_type_)                                      \
-    {                                                                                \
-        .name = #member, .type = state_type_, .offset = offsetof(type_, member),     \
-        .count = sizeof(((type_ *)0)->member) / STATE_SIZE_(state_type_), .since = 1 \
+#define STATE_FIELD(type_, member, state_type_) STATE_FIELD_SINCE(type_, member, state_type_, 1)
+/* One that a later version of the table has added. */
+#define STATE_FIELD_SINCE(type_, member, state_type_, since_)                               \
+    {                                                                                       \
+        .name = #member, .type = state_type_, .offset = offsetof(type_, member),            \
+        .count = sizeof(((type_ *)0)->member) / STATE_SIZE_(state_type_), .since = (since_) \
     }
 #define STATE_SIZE_(t) ((t) == STATE_U64 ? 8 : (t) == STATE_U32 ? 4 : (t) == STATE_U16 ? 2 : 1)
 /* An array (or one) of structs that have a table of their own. */

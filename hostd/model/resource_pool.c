@@ -436,6 +436,25 @@ static void move_into(struct mo *mo, struct call *call)
     save(call);
 }
 
+/* Each is a child, once; so there are as many as children at most. */
+static bool names_children(const struct vim_UpdateChildResourceConfiguration_args *args,
+                           struct call *call, struct entity *parent)
+{
+    size_t children = 0;
+    bool good = true;
+
+    for (struct entity *e = NULL;
+         (e = inventory_next(parent->hostd->inventory, VIM_MANAGED(ResourcePool), e));)
+        children += e->parent == parent;
+    good = args->spec.count <= children;
+    for (size_t i = 0; i < args->spec.count && good; i++)
+        for (size_t k = 0; k < i && good; k++)
+            good = strcmp(args->spec.items[i]->entity.id, args->spec.items[k]->entity.id) != 0;
+    if (!good)
+        call_fault_argument(call, "spec.entity");
+    return good;
+}
+
 /* Of children, each with its entity: all or none. */
 static void update_children(struct mo *mo, struct call *call)
 {
@@ -455,10 +474,12 @@ static void update_children(struct mo *mo, struct call *call)
             !compute(call, ENTITY_OF(resource_pool, one), args->spec.items[i], &cpu, &memory))
             return;
     }
+    if (!names_children(args, call, ENTITY_OF(entity, mo)))
+        return;
     for (size_t i = 0; i < args->spec.count; i++) {
         struct mo *one = mo_find(call->api->registry, args->spec.items[i]->entity.id);
         if (!apply(call, ENTITY_OF(resource_pool, one), args->spec.items[i]))
-            break; /* a pool that is named twice has another version now */
+            break;
     }
     save(call);
 }

@@ -149,6 +149,15 @@ static void answered(struct virtual_machine *vm, unsigned choice)
         rewrite(vm, choice == 2, vm->when_identified);
 }
 
+bool vm_identify_cancel(struct virtual_machine *vm)
+{
+    bool waits = vm->power == VM_OFF && vm->question; /* one that is off has no other */
+
+    if (waits)
+        cancelled(vm);
+    return waits;
+}
+
 static void ask(struct virtual_machine *vm, void (*go)(struct virtual_machine *vm))
 {
     vm->when_identified = go;

@@ -13,5 +13,9 @@
 /* Before a start: calls `go` when the VM is who it is to be, now or later, or fails its task. */
 void vm_identify(struct virtual_machine *vm, void (*go)(struct virtual_machine *vm));
 
+/* A start that waits for the answer is given up, and its task fails as one that was cancelled.
+ * False: there is none. */
+bool vm_identify_cancel(struct virtual_machine *vm);
+
 /* A dictionary that is written for that place. */
 int vm_identity_set(struct vmxfile *vmx, const struct datastore *datastore, const char *rel);

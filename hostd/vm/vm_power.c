@@ -565,10 +565,16 @@ void vm_power_on(struct mo *mo, struct call *call)
 void vm_power_off(struct mo *mo, struct call *call)
 {
     struct virtual_machine *vm = vm_of(mo);
+    bool was_starting = vm_identify_cancel(vm);
     struct task *task;
 
     if (!begin(call, vm, &task))
         return;
+    if (was_starting) { /* and does not start any more: that is all there is to do */
+        vm_end(vm);
+        task_succeed(task, vim_any_none());
+        return;
+    }
     if (vm_is_suspended(vm)) {
         vm_discard_state(vm, task);
         return;

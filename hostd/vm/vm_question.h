@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions: what a VM can not go on without, as runtime.question shows it and AnswerVM answers it.
  * A VM has at most one. While it has, no other operation begins (QuestionPending) but power off;
- * one that asks within an operation (a start) answers TaskInProgress to all others, power off too.
+ * one that asks within an operation (a start) answers TaskInProgress to all others, but for power
+ * off, which gives up that start.
  *
  * A question is hostd's own and is gone with it; whoever asked asks the next hostd again (a
  * keeper), or the operation has failed (a start). */

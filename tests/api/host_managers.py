@@ -180,6 +180,8 @@ def pools(tap, client, vm):
     wrong.entity = client.pool
     tap.raises("one of several wrong", vmodl.fault.InvalidArgument,
                lambda: second.UpdateChildResourceConfiguration([wanted, wrong]))
+    tap.raises("nor a pool twice", vmodl.fault.InvalidArgument,
+               lambda: second.UpdateChildResourceConfiguration([wanted, wanted]))
     tap.equal("none is changed", first.config.cpuAllocation.limit, 500)
     third = client.pool.CreateResourcePool("third", spec())
     twins = [pool.CreateResourcePool("twin", spec()) for pool in (second, client.pool)]

@@ -97,6 +97,12 @@ def copied(tap, host, client):
     tap.equal("and is off", (vm.runtime.powerState, question(vm)), ("poweredOff", None))
     task = vm.PowerOn()
     asked(vm)
+    wait(vm.PowerOff())
+    tap.raises("switched off while it asks, it does not start", Exception, lambda: wait(task))
+    tap.equal("is off, and asks nothing", (vm.runtime.powerState, question(vm)), ("poweredOff", None))
+    tap.raises("another time there is nothing to switch off", vim.fault.InvalidPowerState, lambda: wait(vm.PowerOff()))
+    task = vm.PowerOn()
+    asked(vm)
     shown = host.socle("vm", "answer", "third", "--output", "json", "--root", host.root)
     tap.equal("the command line shows it", [c["text"] for c in json.loads(shown.stdout or "[]")],
               ["Cancel", "I Moved It", "I Copied It"])

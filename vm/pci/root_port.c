@@ -353,8 +353,9 @@ static const struct state_field fields[] = {
     STATE_FIELD(struct root_port, reached, STATE_BOOL),
     STATE_FIELD(struct root_port, events, STATE_U16),
     STATE_FIELD(struct root_port, raised, STATE_BOOL),
+    STATE_FIELD_SINCE(struct root_port, kept, STATE_BOOL, 2),
 };
-static const struct state_table state = {"root-port",        1,   sizeof(struct root_port), fields,
+static const struct state_table state = {"root-port",        2,   sizeof(struct root_port), fields,
                                          ARRAY_SIZE(fields), NULL};
 
 const struct dev_class root_port_class = {

@@ -49,6 +49,5 @@ int root_port_insert(struct root_port *port);
 /* -ENODEV: there is none; -EBUSY: asked already. 0: asked; `emptied` says when it is out. */
 int root_port_eject(struct root_port *port);
 /* Nobody waits for it any more: when the guest takes the power away later, the card stays in, and
- * presses the button as one that is inserted. (A saved state does not know of it: there it only
- * stays.) -ENODEV: it is out already. */
+ * presses the button as one that is inserted. -ENODEV: it is out already. */
 int root_port_keep(struct root_port *port);
