@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/datastore/folder_http.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +12,9 @@
 #include "base/cleanup.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/folder_page.h"
 #include "hostd/datastore/upload.h"
+#include "hostd/http/condition.h"
 #include "hostd/model/datastore.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/http_login.h"
@@ -27,7 +28,7 @@ struct transfer {
     int dir_fd; /* the datastore's, ours */
     char datastore[ENTITY_ID_MAX];
     char rel[DSPATH_MAX];
-    char title[DSPATH_MAX + 128];
+    char name[DSPATH_NAME_MAX + 1]; /* the datastore's */
     bool may_write;
 };
 
@@ -75,57 +76,14 @@ static void fail(struct http_stream *stream, int rc)
     (void)http_stream_answer(stream, status_of(rc), text);
 }
 
-static void put_escaped(struct buf *out, const char *text, bool url)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     strchr("-_.", c);
-        if (url && !plain)
-            buf_printf(out, "%%%02X", c);
-        else if (strchr("<>&\"'", c))
-            buf_printf(out, "&#%u;", c);
-        else
-            buf_put_u8(out, c);
-    }
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(struct dirent *const *)a)->d_name, (*(struct dirent *const *)b)->d_name);
-}
-
 static void send_listing(struct http_stream *stream, struct transfer *t, int fd)
 {
     cleanup_buf struct buf page = {0};
-    struct dirent **list;
-    struct stat st;
-    int count = scandirat(fd, ".", &list, NULL, NULL);
+    int rc = folder_page(&page, fd, t->name, t->rel);
 
-    if (count < 0) {
-        fail(stream, -errno);
-        return;
-    }
-    qsort(list, (size_t)count, sizeof *list, by_name);
-    buf_put_str(&page, "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Index of ");
-    put_escaped(&page, t->title, false);
-    buf_put_str(&page, "</title></head><body><table>\n");
-    for (int i = 0; i < count; i++) {
-        if (list[i]->d_name[0] != '.' &&
-            fstatat(fd, list[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            const char *slash = S_ISDIR(st.st_mode) ? "/" : "";
-            buf_put_str(&page, "<tr><td><a href=\"");
-            put_escaped(&page, strrchr(t->title, '/') + 1, true);
-            put_escaped(&page, list[i]->d_name, true);
-            buf_printf(&page, "%s\">", slash);
-            put_escaped(&page, list[i]->d_name, false);
-            buf_printf(&page, "%s</a></td><td>%lld</td></tr>\n", slash, (long long)st.st_size);
-        }
-        free(list[i]);
-    }
-    free(list);
-    buf_put_str(&page, "</table></body></html>\n");
-    if (http_stream_head(stream, 200, "text/html; charset=utf-8", NULL, page.len) == 0)
+    if (rc < 0)
+        fail(stream, rc);
+    else if (http_stream_head(stream, 200, "text/html; charset=utf-8", NULL, page.len) == 0)
         (void)http_stream_write(stream, page.data, page.len);
 }
 
@@ -173,11 +131,12 @@ static bool read_ranges(const char *value, uint64_t size, struct ranges *ret_ran
     return r.count && sum <= size;
 }
 
-static void send_ranges(struct http_stream *stream, int fd, const struct ranges *r)
+static void send_ranges(struct http_stream *stream, int fd, const struct ranges *r,
+                        const char *headers)
 {
     static const char end[] = "\r\n--" BOUNDARY "--\r\n";
-    int rc =
-        http_stream_head(stream, 206, "multipart/byteranges; boundary=" BOUNDARY, NULL, r->total);
+    int rc = http_stream_head(stream, 206, "multipart/byteranges; boundary=" BOUNDARY, headers,
+                              r->total);
 
     for (unsigned i = 0; i < r->count && rc == 0; i++) {
         rc = http_stream_write(stream, r->range[i].head, strlen(r->range[i].head));
@@ -190,19 +149,23 @@ static void send_ranges(struct http_stream *stream, int fd, const struct ranges 
 
 static void send_file(struct http_stream *stream, int fd, const struct stat *st)
 {
-    const char *range = http_header(http_stream_request(stream), "Range");
+    const struct http_head *head = http_stream_request(stream);
+    const char *range = http_range_counts(head, st) ? http_header(head, "Range") : NULL;
     struct ranges several;
     uint64_t size = (uint64_t)st->st_size, first = 0, length = size;
-    char headers[160];
+    char headers[HTTP_VALIDATORS_MAX + 160];
     int rc = http_range(range, size, &first, &length);
 
+    http_validators(st, headers);
+    size_t at = strlen(headers);
+    at += (size_t)snprintf(headers + at, sizeof headers - at, "Accept-Ranges: bytes\r\n");
     if (range && strchr(range, ',') && !strncmp(range, "bytes=", 6) &&
         read_ranges(range, size, &several)) {
-        send_ranges(stream, fd, &several);
+        send_ranges(stream, fd, &several, headers);
         return;
     }
     if (rc == -416) {
-        (void)snprintf(headers, sizeof headers, "Content-Range: bytes */%llu\r\n",
+        (void)snprintf(headers + at, sizeof headers - at, "Content-Range: bytes */%llu\r\n",
                        (unsigned long long)size);
         (void)http_stream_head(stream, 416, NULL, headers, 0);
         return;
@@ -211,14 +174,26 @@ static void send_file(struct http_stream *stream, int fd, const struct stat *st)
         first = 0;
         length = size;
     }
-    int at = snprintf(headers, sizeof headers, "Accept-Ranges: bytes\r\n");
     if (rc == 0)
-        (void)snprintf(headers + at, sizeof headers - (size_t)at,
-                       "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)first,
-                       (unsigned long long)(first + length - 1), (unsigned long long)size);
+        (void)snprintf(headers + at, sizeof headers - at, "Content-Range: bytes %llu-%llu/%llu\r\n",
+                       (unsigned long long)first, (unsigned long long)(first + length - 1),
+                       (unsigned long long)size);
     if (http_stream_head(stream, rc == 0 ? 206 : 200, "application/octet-stream", headers,
                          length) == 0)
         (void)http_stream_sendfile(stream, fd, first, length);
+}
+
+/* 304 has what the client's copy was found by, and no body. */
+static void send_unless(struct http_stream *stream, int fd, const struct stat *st)
+{
+    char headers[HTTP_VALIDATORS_MAX];
+    int status = http_condition(http_stream_request(stream), st);
+
+    http_validators(st, headers);
+    if (status)
+        (void)http_stream_head(stream, status, NULL, headers, 0);
+    else
+        send_file(stream, fd, st);
 }
 
 static void get(struct http_stream *stream, struct transfer *t)
@@ -231,7 +206,7 @@ static void get(struct http_stream *stream, struct transfer *t)
     else if (S_ISDIR(st.st_mode))
         send_listing(stream, t, fd);
     else if (S_ISREG(st.st_mode))
-        send_file(stream, fd, &st);
+        send_unless(stream, fd, &st);
     else
         (void)http_stream_answer(stream, 403, "not a file\n");
 }
@@ -250,9 +225,23 @@ static void answer_part(struct http_stream *stream, int rc, const struct upload 
     (void)http_stream_head(stream, rc == -ERANGE ? 416 : 202, NULL, headers, 0);
 }
 
+static int check_condition(struct http_stream *stream, struct transfer *t)
+{
+    struct stat st;
+    bool there = dspath_stat(t->dir_fd, t->rel, &st) == 0;
+
+    return http_condition(http_stream_request(stream), there ? &st : NULL);
+}
+
 static void put(struct http_stream *stream, struct transfer *t)
 {
     struct upload upload = {0};
+    int status = check_condition(stream, t);
+
+    if (status) {
+        (void)http_stream_head(stream, status, NULL, NULL, 0);
+        return;
+    }
     int rc = *t->rel ? upload_store(stream, t->datastore, t->dir_fd, t->rel, &upload) : -EACCES;
 
     if (rc == -ERANGE || (rc == 0 && !upload.whole))
@@ -270,6 +259,11 @@ static void delete (struct http_stream *stream, struct transfer *t)
 
     if (rc == 0 && !S_ISREG(st.st_mode)) {
         (void)http_stream_head(stream, 405, NULL, "Allow: GET, HEAD\r\n", 0);
+        return;
+    }
+    int status = rc == 0 ? check_condition(stream, t) : 0;
+    if (status) {
+        (void)http_stream_head(stream, status, NULL, NULL, 0);
         return;
     }
     if (rc == 0)
@@ -304,21 +298,16 @@ static void run(struct http_stream *stream, void *arg)
 
 /* --- the request --- */
 
-static void list_datastores(struct hostd *hostd, struct http_exchange *x)
+static void list_datastores(struct hostd *hostd, struct http_exchange *x, const char *user)
 {
     struct buf page = {0};
 
-    buf_put_str(&page, "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Datastores"
-                       "</title></head><body><table>\n");
+    folder_page_begin(&page, "Datastores");
     for (struct entity *e = NULL;
-         (e = inventory_next(hostd->inventory, VIM_MANAGED(Datastore), e));) {
-        buf_put_str(&page, "<tr><td><a href=\"/folder/?dcPath=ha-datacenter&amp;dsName=");
-        put_escaped(&page, e->name, true);
-        buf_put_str(&page, "\">");
-        put_escaped(&page, e->name, false);
-        buf_put_str(&page, "</a></td></tr>\n");
-    }
-    buf_put_str(&page, "</table></body></html>\n");
+         (e = inventory_next(hostd->inventory, VIM_MANAGED(Datastore), e));)
+        if (entity_allows(hostd, user, e, "System.View"))
+            folder_page_datastore(&page, e->name);
+    folder_page_end(&page);
     http_answer(x, 200, "text/html; charset=utf-8", NULL, &page);
 }
 
@@ -329,7 +318,7 @@ static void start(struct hostd *hostd, struct http_exchange *x, const char *user
 
     if (!http_query(x->head.query, "dsName", name, sizeof name)) {
         if (reads)
-            list_datastores(hostd, x);
+            list_datastores(hostd, x, user);
         else
             http_answer_text(x, 400, "dsName is missing");
         return;
@@ -350,7 +339,7 @@ static void start(struct hostd *hostd, struct http_exchange *x, const char *user
         http_answer_text(x, 400, "not a path");
         return;
     }
-    (void)snprintf(t->title, sizeof t->title, "/folder/%s/", t->rel);
+    (void)snprintf(t->name, sizeof t->name, "%s", datastore->e.name);
     (void)snprintf(t->datastore, sizeof t->datastore, "%s", datastore->e.id);
     t->dir_fd = fcntl(datastore->fd, F_DUPFD_CLOEXEC, 3);
     http_transfer(x, run, transfer_free, t);

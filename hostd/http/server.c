@@ -354,7 +354,7 @@ void conn_put_head(struct conn *conn, struct buf *out, int status, const char *c
         buf_printf(out, "Content-Type: %s\r\n", content_type);
     if (length == HTTP_CHUNKED)
         buf_put_str(out, "Transfer-Encoding: chunked\r\n");
-    else if (status != 204)
+    else if (status != 204 && status != 304)
         buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)length);
     if (headers)
         buf_put_str(out, headers);

@@ -5,13 +5,15 @@
 usage: host_privileges.py BUILD
 """
 
+import base64
 import os
 import sys
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, device, devices, disk, vm_spec, wait  # noqa: E402
-from host import Host, Tap  # noqa: E402
+from host import Host, Tap, context  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 
 PASSWORD = "carls-secret-1"
@@ -112,6 +114,14 @@ def in_use(tap, host, client):
     tap.check("one that is damaged goes with its VM", not os.path.exists(host.path("b")))
 
 
+def folder_page(host):
+    """/folder as carl sees it."""
+    login = base64.b64encode(f"carl:{PASSWORD}".encode()).decode()
+    request = urllib.request.Request(f"https://127.0.0.1:{host.port}/folder", headers={"Authorization": f"Basic {login}"})
+    with urllib.request.urlopen(request, context=context(), timeout=30) as answer:
+        return answer.read().decode()
+
+
 def on_datastores(tap, host, client):
     client.content.accountManager.CreateUser(vim.host.LocalAccountManager.AccountSpecification(id="carl", password=PASSWORD))
     vm, other = create(client, "his"), create(client, "b")
@@ -165,6 +175,8 @@ def on_datastores(tap, host, client):
                lambda: wait(folder.RegisterVM_Task("[datastore1] x/x.vmx", None, False, pool)))
     allow(client, store, "Datastore.Browse", "Datastore.AllocateSpace", "Datastore.FileManagement")
     reconfigure(his, disk(-1, 2048, 1000, 1), cdrom("[datastore1] b/b.vmdk"))
+    page = folder_page(host)
+    tap.check("the list of datastores is of those he sees", "datastore1" in page and "hidden" not in page, page)
     tap.equal("a new disk, where he may", len(devices(vm, vim.vm.device.VirtualDisk)), 2)
     reconfigure(his, device("remove", devices(his, vim.vm.device.VirtualDisk)[1], "destroy"))
     tap.check("destroyed, where he may", not os.path.exists(host.path("his/his_1.vmdk")))

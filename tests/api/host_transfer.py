@@ -8,6 +8,7 @@ usage: host_transfer.py BUILD
 import base64
 import email
 import hashlib
+import html.parser
 import http.client
 import os
 import random
@@ -18,7 +19,7 @@ import urllib.parse
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create  # noqa: E402
-from host import Host, Tap, context, eventually  # noqa: E402
+from host import Host, Tap, context, eventually, write_at  # noqa: E402
 
 MIB = 1 << 20
 
@@ -127,6 +128,64 @@ def ranges(tap, host, folder):
     tap.equal("more than all is none", len(folder.ask("GET", "r", Range="bytes=0-,0-,0-")[2]), 100000)
 
 
+def conditions(tap, host, folder):
+    """RFC 9110, 13: what a client has of a file is not sent again, nor continued with another's rest."""
+    folder.ask("PUT", "c", b"0123456789")
+    _, headers, _ = folder.ask("HEAD", "c")
+    tag, date = headers["ETag"], headers["Last-Modified"]
+    status, headers, body = folder.ask("GET", "c", If_None_Match=f'"other", {tag}')
+    tap.equal("it is the client's", (status, headers["ETag"], body), (304, tag, b""))
+    tap.equal("by its time", folder.ask("GET", "c", If_Modified_Since=date)[0], 304)
+    tap.equal("a tag says more than a time", folder.ask("GET", "c", If_Modified_Since=date, If_None_Match='"other"')[0], 200)
+    tap.equal("not that one", folder.ask("GET", "c", If_Match='"other"')[0], 412)
+    tap.equal("that one", folder.ask("GET", "c", If_Match=tag)[0], 200)
+    tap.equal("a newer one", folder.ask("GET", "c", If_Unmodified_Since="Mon, 01 Jan 2001 00:00:00 GMT")[0], 412)
+    tap.equal("no date is no condition", folder.ask("GET", "c", If_Modified_Since="yesterday")[0], 200)
+    for known, want in ((tag, 206), (date, 206), ('"other"', 200), ("Mon, 01 Jan 2001 00:00:00 GMT", 200), (f"W/{tag}", 200)):
+        tap.equal(f"the rest of {known}", folder.ask("GET", "c", Range="bytes=3-", If_Range=known)[0], want)
+    tap.equal("not over what is there", folder.ask("PUT", "c", b"x", If_None_Match="*")[0], 412)
+    tap.equal("only over what is there", folder.ask("PUT", "none", b"x", If_Match="*")[0], 412)
+    tap.equal("over what it was", folder.ask("PUT", "c", b"9876543210", If_Match=tag)[0], 200)
+    tap.equal("which it is no longer", folder.ask("PUT", "c", b"x", If_Match=tag)[0], 412)
+    tap.equal("nor to be removed", folder.ask("DELETE", "c", If_Match=tag)[0], 412)
+    write_at(host.path("c"), 0, b"abcdefghij")
+    tap.check("written in place is another", folder.ask("HEAD", "c")[1]["ETag"] != tag)
+
+
+class Links(html.parser.HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.targets = []
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.targets += [value for name, value in attrs if tag == "a" and name == "href"]
+
+
+def browsed(tap, host, folder):
+    """From the list of datastores every link leads on, whatever the names."""
+    name = 'l<i>&"\'%41 ä#?;+'
+    folder.ask("PUT", urllib.parse.quote(f"{name}/{name}"), b"found")
+    seen, left = set(), ["/folder"]
+    while left:
+        url = left.pop()
+        if url in seen:
+            continue
+        seen.add(url)
+        connection = folder.connection()
+        connection.request("GET", url, headers=folder.headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            tap.equal(url, answer.status, 200)
+        if answer.headers["Content-Type"].startswith("text/html"):
+            left += [urllib.parse.urljoin(url, target) for target in Links(body).targets]
+        elif body == b"found":
+            tap.check("a file with a name of its own", True)
+        connection.close()
+    tap.check("all were followed", len(seen) > 5, seen)
+
+
 def nbdkit(tap, host, folder):
     """A disk read by ranges, as virt-v2v and backup tools do."""
     create(Client(connect(host)), "disk")
@@ -147,7 +206,7 @@ def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
         folder = Folder(host)
-        tap.run([whole, parts, ranges, nbdkit], host, folder)
+        tap.run([whole, parts, ranges, conditions, browsed, nbdkit], host, folder)
 
 
 if __name__ == "__main__":
