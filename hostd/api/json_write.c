@@ -59,7 +59,7 @@ static void put_properties(struct buf *out, const struct vim_data *data,
     for (unsigned i = 0; i < depth; i++)
         for (unsigned j = 0; j < chain[i]->prop_count; j++) {
             const struct vim_property *prop = &chain[i]->props[j];
-            struct vim_any value = vim_get(data, prop);
+            struct vim_any value = vim_told(data, prop);
             if (prop->since > version || value.shape.kind == VIM_NONE)
                 continue;
             buf_put(out, ",", 1);

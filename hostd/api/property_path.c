@@ -146,7 +146,7 @@ struct vim_any property_path_walk(struct vim_any top, const char *path)
                 value.shape.kind == VIM_DATA && !value.shape.list
                     ? vim_type_property(value.data->type, step.name, step.name_len)
                     : NULL;
-            value = prop ? vim_get(value.data, prop) : vim_any_none();
+            value = prop ? vim_told(value.data, prop) : vim_any_none();
         }
         if (step.key)
             value = select_item(&value, &step);

@@ -91,7 +91,7 @@ static void put_properties(struct buf *out, const struct vim_data *data,
             const struct vim_property *prop = &chain[i]->props[j];
             if (prop->since > version)
                 continue;
-            struct vim_any value = vim_get(data, prop);
+            struct vim_any value = vim_told(data, prop);
             if (value.shape.kind != VIM_NONE)
                 soap_write_value(out, prop->name, &value, prop->shape, version);
         }

@@ -314,6 +314,17 @@ struct vim_any vim_get(const struct vim_data *data, const struct vim_property *p
     return load(prop->shape, p);
 }
 
+struct vim_any vim_told(const struct vim_data *data, const struct vim_property *prop)
+{
+    struct vim_any value = vim_get(data, prop);
+    bool text = prop->shape.kind == VIM_STRING || prop->shape.kind == VIM_URI ||
+                prop->shape.kind == VIM_TYPENAME;
+
+    if (value.shape.kind == VIM_NONE && text && !prop->shape.list && !(prop->flags & VIM_OPTIONAL))
+        return vim_any_string("");
+    return value;
+}
+
 static bool fits(struct vim_shape shape, const struct vim_any *value)
 {
     if (shape.kind != value->shape.kind || shape.list != value->shape.list)

@@ -265,6 +265,8 @@ struct vim_any vim_any_list(enum vim_kind kind, unsigned of, const struct vim_li
 
 /* A member as a value, and back: vim_put converts nothing, the shapes must fit (0 or -EINVAL). */
 struct vim_any vim_get(const struct vim_data *data, const struct vim_property *prop);
+/* As others are told it: a required text that nobody has set is the empty one. */
+struct vim_any vim_told(const struct vim_data *data, const struct vim_property *prop);
 int vim_put(struct vim_data *data, const struct vim_property *prop, const struct vim_any *value);
 /* Item i of a list value. */
 struct vim_any vim_item(const struct vim_any *list, size_t i);

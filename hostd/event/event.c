@@ -13,6 +13,7 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/store/state.h"
+#include "hostd/vm/vm_clone.h"
 
 struct events {
     struct hostd *hostd;
@@ -65,6 +66,9 @@ static void name_entity(struct arena *arena, struct vim_Event *event, struct ent
         event->vm = VIM_NEW(arena, VmEventArgument);
         event->vm->name = name;
         event->vm->vm = ref;
+        struct vim_VmEvent *of_vm = VIM_AS(VmEvent, event);
+        if (of_vm)
+            of_vm->template = vm_is_template((const struct virtual_machine *)(const void *)entity);
     } else if (vim_managed_is(type, VIM_MANAGED(Datastore))) {
         event->ds = VIM_NEW(arena, DatastoreEventArgument);
         event->ds->name = name;

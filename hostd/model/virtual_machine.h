@@ -206,6 +206,9 @@ int vm_power_state(const struct virtual_machine *vm); /* enum vim_VirtualMachine
 
 /* A fault if the VM can not be changed now: false. */
 bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task);
+/* Somebody is at it: answers the call with TaskInProgress and the task; InvalidState where it is no
+ * task that is under way. A text says that it is so, and why. */
+bool vm_fault_busy(struct call *call, struct virtual_machine *vm, const char *text);
 /* The VM in a state that an operation needs: fails the task and answers false if not. */
 bool vm_require_power(struct task *task, struct virtual_machine *vm, int state);
 /* The same before there is a task, powered on: answers the call with the fault if not. */

@@ -414,7 +414,7 @@ static void rename_snapshot(struct mo *mo, struct call *call)
     struct err err = ERR_INIT;
 
     if (s->vm->task || vm_snapshots_settle(s->vm, &err) < 0) {
-        CALL_FAULT_TEXT(call, TaskInProgress, "%s", err.text);
+        (void)vm_fault_busy(call, s->vm, s->vm->task ? NULL : err.text);
         return;
     }
     vm_snapshots_locate(s->vm, &files);

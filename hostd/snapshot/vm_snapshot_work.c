@@ -160,7 +160,7 @@ static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm
         CALL_FAULT(call, SystemError);
     int rc = w ? vm_snapshots_settle(vm, &err) : 0;
     if (rc == -EBUSY)
-        CALL_FAULT_TEXT(call, TaskInProgress, "%s", err.text);
+        (void)vm_fault_busy(call, vm, err.text);
     if (!w || rc == -EBUSY || !vm_begin(call, vm, &w->haul.task)) {
         free(w);
         return NULL;

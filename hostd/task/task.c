@@ -285,6 +285,15 @@ const char *fault_named_file(struct arena *arena, const char *text)
     return arena_printf(arena, "[%.*s] %.*s", (int)(slash - name), name, (int)len, slash + 1);
 }
 
+static struct vim_FileFault *no_space(struct arena *arena, const char *file)
+{
+    struct vim_NoDiskSpace *fault = VIM_NEW(arena, NoDiskSpace);
+
+    fault->datastore =
+        *file == '[' ? arena_printf(arena, "%.*s", (int)strcspn(file + 1, "]"), file + 1) : "";
+    return (struct vim_FileFault *)(void *)fault;
+}
+
 struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
 {
     struct vim_FileFault *fault;
@@ -302,7 +311,7 @@ struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
         break;
     case ENOSPC:
     case EDQUOT:
-        fault = (struct vim_FileFault *)(void *)VIM_NEW(arena, NoDiskSpace);
+        fault = no_space(arena, file);
         break;
     case EBUSY:
     case EWOULDBLOCK:

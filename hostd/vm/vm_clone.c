@@ -53,7 +53,7 @@ static void mark(struct call *call, struct virtual_machine *vm, bool is_template
     struct err err = ERR_INIT;
 
     if (vm->task)
-        CALL_FAULT(call, TaskInProgress);
+        (void)vm_fault_busy(call, vm, NULL);
     else if (vm_question_pending(call, vm))
         return;
     else if (vm->power != VM_OFF || vm->identifying || vm_is_template(vm) == is_template)

@@ -23,6 +23,7 @@
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_clone.h"
 #include "hostd/vm/vm_edit.h"
+#include "hostd/vm/vm_event.h"
 #include "hostd/vm/vm_hot.h"
 #include "hostd/vm/vm_suspend.h"
 
@@ -300,10 +301,8 @@ void vm_unregister(struct mo *mo, struct call *call)
 
     if (fault_power(call, vm, true))
         return;
-    if (vm->task || vm->identifying) {
-        CALL_FAULT(call, TaskInProgress);
+    if (vm_fault_busy(call, vm, NULL))
         return;
-    }
     EVENT_POST(hostd_of(call), VmRemovedEvent, &vm->e, call->session->user,
                "Removed %s on %s from the inventory", vm->e.name, inventory->host.name);
     vm_remove(vm);
@@ -484,9 +483,12 @@ static void reconfigured(struct haul *haul)
     if (haul->rc < 0) {
         task_fail_errno(haul->task, haul->rc, &work->plan.err, work->plan.failed_file);
     } else {
+        char old_name[sizeof vm->e.name];
+        (void)snprintf(old_name, sizeof old_name, "%s", vm->e.name);
         vm_set_vmx(vm, TAKE_PTR(work->plan.vmx));
-        EVENT_POST(haul->hostd, VmReconfiguredEvent, &vm->e, haul->task->user,
-                   "Reconfigured %s on %s", vm->e.name, haul->hostd->inventory->host.name);
+        vm_event_renamed(vm, haul->task->user, old_name);
+        vm_event_reconfigured(vm, haul->task->user, "Reconfigured %s on %s", vm->e.name,
+                              haul->hostd->inventory->host.name);
         task_succeed(haul->task, vim_any_none());
     }
     work_free(work);

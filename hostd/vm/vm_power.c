@@ -26,6 +26,7 @@
 #include "hostd/up/rootdir.h"
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_clone.h"
+#include "hostd/vm/vm_event.h"
 #include "hostd/vm/vm_identity.h"
 #include "hostd/vm/vm_question.h"
 #include "hostd/vm/vm_suspend.h"
@@ -42,18 +43,27 @@ static void changed(struct virtual_machine *vm)
 
 /* --- operations --- */
 
-static bool begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
+bool vm_fault_busy(struct call *call, struct virtual_machine *vm, const char *text)
 {
-    if (vm->identifying && !vm->task) {
-        CALL_FAULT(call, InvalidState); /* the host starts it */
-        return false;
-    }
+    struct vim_TaskInProgress *fault = VIM_NEW(call->arena, TaskInProgress);
+
     if (vm->task) {
-        struct vim_TaskInProgress *fault = VIM_NEW(call->arena, TaskInProgress);
         fault->task = mo_ref(&vm->task->mo);
         call_fault(call, &fault->self);
+    } else if (vm->identifying || text) {
+        CALL_FAULT(call, InvalidState); /* what is under way is the host's own, no task */
+    } else {
         return false;
     }
+    if (text)
+        call->fault_text = arena_strdup(call->arena, text);
+    return true;
+}
+
+static bool begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
+{
+    if (vm_fault_busy(call, vm, NULL))
+        return false;
     *ret_task = task_start(call, &vm->e);
     if (*ret_task)
         vm->task = *ret_task;
@@ -180,9 +190,10 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
     vm->boot_us = 0;
     vm->clean_off = end == VM_END_POWER_OFF;
     if (before == VM_STARTING) {
-        EVENT_POST(hostd, VmFailedToPowerOnEvent, &vm->e, user_of(vm->task),
-                   "Failed to power on %s on %s: %s", vm->e.name, hostd->inventory->host.name,
-                   text);
+        struct arena cleanup_arena arena = {0};
+        VM_EVENT_FAILED(VmFailedToPowerOnEvent, vm, user_of(vm->task),
+                        fault_for(&arena, vm, code, text), text, "Failed to power on %s on %s: %s",
+                        vm->e.name, hostd->inventory->host.name, text);
         fail(vm, code, text);
     } else if (end == VM_END_SUSPENDED) {
         vm_reload(vm);
@@ -479,6 +490,12 @@ static void begin_start(struct virtual_machine *vm)
     }
     starting->vm = vm;
     vm->power = VM_STARTING;
+    if (vm_is_suspended(vm))
+        EVENT_POST(vm->e.hostd, VmResumingEvent, &vm->e, user_of(vm->task), "%s on %s is resumed",
+                   vm->e.name, vm->e.hostd->inventory->host.name);
+    else
+        EVENT_POST(vm->e.hostd, VmStartingEvent, &vm->e, user_of(vm->task), "%s on %s is starting",
+                   vm->e.name, vm->e.hostd->inventory->host.name);
     keeper_forget(vm->keeper_path);
     (void)snprintf(starting->log, sizeof starting->log, "log/vm-%.16s.log", vm->e.id);
     int rc = vm_read_config(vm, vm->vmx, &starting->cfg, &starting->err);
@@ -509,6 +526,8 @@ void vm_start_for_task(struct virtual_machine *vm)
 static void stop(struct virtual_machine *vm)
 {
     vm->power = VM_STOPPING;
+    EVENT_POST(vm->e.hostd, VmStoppingEvent, &vm->e, user_of(vm->task), "%s on %s is stopping",
+               vm->e.name, vm->e.hostd->inventory->host.name);
     if (keeper_send(vm->keeper.fd, KEEPER_STOP) < 0)
         keeper_gone(vm);
 }

@@ -21,6 +21,7 @@
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
 #include "hostd/vm/vm_clone.h"
+#include "hostd/vm/vm_event.h"
 #include "hostd/vm/vm_identity.h"
 
 struct moving {
@@ -158,8 +159,7 @@ static void done(struct haul *haul)
         mo_changed(&vm->e.mo, VIM_P_VirtualMachine_summary);
         mo_changed(&vm->e.mo, VIM_P_VirtualMachine_datastore);
         mo_changed(&vm->e.mo, VIM_P_VirtualMachine_layoutEx);
-        EVENT_POST(haul->hostd, VmReconfiguredEvent, &vm->e, haul->task->user, "Relocated %s to %s",
-                   vm->e.name, m->to.text);
+        vm_event_reconfigured(vm, haul->task->user, "Relocated %s to %s", vm->e.name, m->to.text);
         haul->rc = inventory_save(inventory, &haul->err);
         if (haul->rc == 0 && m->copied)
             (void)dspath_remove(m->from.fd, m->from.rel);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/vm/vm_suspend.h"
+#include "hostd/vm/vm_event.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,8 +86,10 @@ static void fail_suspend(struct suspending *s, int rc, const struct err *why)
     struct virtual_machine *vm = s->vm;
     struct task *task = vm->task;
 
-    EVENT_POST(vm->e.hostd, VmFailedToSuspendEvent, &vm->e, task ? task->user : "",
-               "%s can not be suspended: %s", vm->e.name, why->text);
+    struct arena cleanup_arena arena = {0};
+    VM_EVENT_FAILED(VmFailedToSuspendEvent, vm, task ? task->user : "",
+                    fault_from_errno(&arena, rc, fault_named_file(&arena, why->text)), why->text,
+                    "%s can not be suspended: %s", vm->e.name, why->text);
     /* One that runs and does not answer may still be at it: the file goes when it ends
      * (vm_snapshots_recover). */
     bool unknown = rc == -EPIPE && vm->power != VM_OFF;

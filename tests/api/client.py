@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pyVmomi as the tests of a whole host use it: a connection, the objects that everybody wants, VMs."""
 
+import schema
 from host import context
 from pyVim.connect import SmartConnect
 from pyVim.task import WaitForTask
@@ -8,6 +9,7 @@ from pyVmomi import vim, vmodl
 
 
 def connect(host, user="root", password=None):
+    schema.watch(host.port)
     return SmartConnect(host="127.0.0.1", port=host.port, user=user, pwd=password or host.password,
                         sslContext=context())
 

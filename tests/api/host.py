@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+import schema
+
 START_S, STOP_S = 60, 60
 
 
@@ -164,6 +166,7 @@ class Tap:
             except Exception as error:  # noqa: BLE001 - a scenario that raises is one failed step
                 self.check(scenario.__name__, False, f"{type(error).__name__}: {error}")
             print(f"# {scenario.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+        schema.finish(self)
         print(f"1..{self.number}")
         print(f"# {self.number - self.failed} of {self.number} steps passed")
         sys.exit(self.failed != 0)

@@ -364,7 +364,7 @@ def unsettled(tap, host, client):
     with open(plan, encoding="ascii") as file:
         tap.equal("and stays", file.read(), "no plan at all\n")
     tap.equal("with the snapshot", [s.name for s in vm.snapshot.rootSnapshotList], ["first"])
-    tap.raises("which keeps its name", vim.fault.TaskInProgress,
+    tap.raises("which keeps its name", vim.fault.InvalidState,
                lambda: vm.snapshot.currentSnapshot.RenameSnapshot("other", ""))
     os.unlink(plan)
     WaitForTask(vm.CreateSnapshot_Task("second", "", False, False))

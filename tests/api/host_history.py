@@ -56,7 +56,7 @@ def filters(tap, host, client):
     began = datetime.datetime.now(datetime.timezone.utc)
     vm, power_on = life_of(client, "filtered")
     other = create(client, "other")
-    of_vm = ["VmCreatedEvent", "VmPoweredOnEvent", "VmPoweredOffEvent"]
+    of_vm = ["VmCreatedEvent", "VmStartingEvent", "VmPoweredOnEvent", "VmStoppingEvent", "VmPoweredOffEvent"]
     tap.equal("of one VM", names(collect(client, by_entity(Filter, vm, "self"))), of_vm)
     tap.equal("a VM has no children", collect(client, by_entity(Filter, vm, "children")), [])
     below = names(collect(client, by_entity(Filter, client.folder, "children")))
@@ -69,8 +69,8 @@ def filters(tap, host, client):
     tap.equal("but no VM is the host", [n for n in names(collect(client, by_entity(Filter, client.host, "self")))
                                         if n.startswith("Vm")], [])
     chain = collect(client, Filter(eventChainId=power_on.info.eventChainId))
-    tap.equal("of one task's chain", names(chain), ["VmPoweredOnEvent"])
-    tap.equal("by a base type", names(collect(client, Filter(type=[vim.event.VmEvent])))[-4:], [*of_vm, "VmCreatedEvent"])
+    tap.equal("of one task's chain", names(chain), ["VmStartingEvent", "VmPoweredOnEvent"])
+    tap.equal("by a base type", names(collect(client, Filter(type=[vim.event.VmEvent])))[-6:], [*of_vm, "VmCreatedEvent"])
     for text in ("VmPoweredOnEvent", "vim.event.VmPoweredOnEvent"):
         tap.equal(f"by the type's id {text}", names(collect(client, Filter(eventTypeId=[text]))), ["VmPoweredOnEvent"])
     Time, User = Filter.ByTime, Filter.ByUsername

@@ -191,7 +191,7 @@ def events(tap, host, client):
     WaitForTask(vm.Destroy())
     names = [type(e).__name__.split(".")[-1] for e in collector.ReadNextEvents(100)]
     tap.equal("what happened, in order", names,
-              ["VmCreatedEvent", "VmPoweredOnEvent", "VmPoweredOffEvent", "VmRemovedEvent"])
+              ["VmCreatedEvent", "VmStartingEvent", "VmPoweredOnEvent", "VmStoppingEvent", "VmPoweredOffEvent", "VmRemovedEvent"])
     tap.equal("the newest first", type(collector.latestPage[0]).__name__, "vim.event.VmRemovedEvent")
     by_type = client.content.eventManager.CreateCollectorForEvents(
         vim.event.EventFilterSpec(eventTypeId=["vim.event.VmPoweredOnEvent"]))

@@ -260,7 +260,7 @@ def churn(one, seconds):
         try:
             task = (one.vm.RemoveAllSnapshots_Task() if n % 4 == 0 else
                     one.vm.CreateSnapshot_Task(f"s{n}", "", n % 4 == 3, False))
-        except vim.fault.TaskInProgress:  # its keeper is at what the hostd before has asked for
+        except (vim.fault.TaskInProgress, vim.fault.InvalidState):  # its keeper is at what the hostd before has asked for
             time.sleep(0.02)
             continue
         while task.info.state in ("queued", "running") and time.monotonic() < end:
