@@ -125,6 +125,10 @@ struct disk_info {
 };
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
 
+/* Calls with the name of each of its files, and with `ancestors` of those that it stands on. */
+void disk_each_file(const struct disk *disk, bool ancestors,
+                    void (*visit)(void *ctx, const char *name), void *ctx);
+
 /* -- Requests ------------------------------------------------------------------------------------
  */
 

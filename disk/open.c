@@ -366,6 +366,14 @@ struct aio *disk_aio(const struct disk *disk)
     return disk->aio;
 }
 
+void disk_each_file(const struct disk *disk, bool ancestors,
+                    void (*visit)(void *ctx, const char *name), void *ctx)
+{
+    for (; disk; disk = ancestors ? disk->parent : NULL)
+        for (unsigned i = 0; i < disk->file_count; i++)
+            visit(ctx, disk->files[i]->name);
+}
+
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info)
 {
     struct stat st;

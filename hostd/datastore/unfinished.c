@@ -185,24 +185,6 @@ static bool parse(struct inventory *inventory, struct left *left)
     return left->what < UNFINISHED_WHATS && *left->rel && (!left->from || *left->from);
 }
 
-static bool names_disk(const struct virtual_machine *vm, const struct datastore *datastore,
-                       const char *rel)
-{
-    const char *key;
-    size_t at = 0;
-
-    if (!vm->vmx) /* it can not be known */
-        return true;
-    while ((key = vmxfile_next_key(vm->vmx, &at))) {
-        const char *dot = strrchr(key, '.');
-        struct dspath path;
-        if (dot && !strcasecmp(dot, ".fileName") &&
-            vm_file(vm, vmxfile_get(vm->vmx, key), &path) == datastore && !strcmp(path.rel, rel))
-            return true;
-    }
-    return false;
-}
-
 static bool lives_in(const struct virtual_machine *vm, const struct datastore *datastore,
                      const char *rel)
 {
@@ -288,7 +270,7 @@ static void take_away(struct inventory *inventory, const struct left *left)
     if ((left->what == UNFINISHED_HOME &&
          find_vm(inventory, lives_in, left->datastore, left->rel)) ||
         (left->what == UNFINISHED_DISK &&
-         find_vm(inventory, names_disk, left->datastore, left->rel)))
+         find_vm(inventory, vm_names_file, left->datastore, left->rel)))
         return;
     log_info("\"%s\" on %s was being made when hostd was killed: it goes", left->rel,
              left->datastore->e.name);

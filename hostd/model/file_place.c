@@ -72,7 +72,8 @@ int file_place_check_free(const struct file_place *place, struct err *err)
 int file_place_begin_disk(const struct file_place *place, struct unfinished *record,
                           struct err *err)
 {
-    int rc = unfinished_begin(record, UNFINISHED_DISK, place->datastore, place->rel, 0);
+    int rc = unfinished_begin(record, UNFINISHED_DISK, place->datastore, place->rel,
+                              unfinished_folders(place->fd, place->rel));
 
     if (rc < 0)
         return err_sys(err, rc, "%s can not be made now", place->text);

@@ -64,6 +64,22 @@ struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
     return dspath_normalize(joined, ret_path->rel) ? vm->datastore : NULL;
 }
 
+bool vm_names_file(const struct virtual_machine *vm, const struct datastore *datastore,
+                   const char *rel)
+{
+    const char *key;
+    size_t at = 0;
+
+    while (vm->vmx && (key = vmxfile_next_key(vm->vmx, &at))) {
+        const char *dot = strrchr(key, '.');
+        struct dspath path;
+        if (dot && !strcasecmp(dot, ".fileName") &&
+            vm_file(vm, vmxfile_get(vm->vmx, key), &path) == datastore && !strcmp(path.rel, rel))
+            return true;
+    }
+    return !vm->vmx;
+}
+
 const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, const char *name)
 {
     struct dspath path;

@@ -129,6 +129,9 @@ void vm_folder(const struct virtual_machine *vm, char folder[DSPATH_MAX]);
 /* What a file name in the .vmx means: "x.vmdk" beside it, "/vmfs/volumes/...", "[ds] ...". */
 struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
                           struct dspath *ret_path);
+/* Does its .vmx name this as the file of a device? Of one that can not be read: perhaps, so yes. */
+bool vm_names_file(const struct virtual_machine *vm, const struct datastore *datastore,
+                   const char *rel);
 const char *vm_file_text(struct arena *arena, const struct virtual_machine *vm, const char *name);
 
 /* --- values --- */

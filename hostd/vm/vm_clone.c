@@ -144,55 +144,109 @@ static void forget_identity(struct vmxfile *vmx)
 
 /* The name of the clone's next disk: NAME.vmdk, NAME_1.vmdk; beside shared disks, which keep their
  * names, another one. */
-static void name_disk(const struct cloning *c, const char *source, char rel[DSPATH_MAX])
+static void name_disk(const struct cloning *c, const struct datastore *datastore,
+                      const char *source, char rel[DSPATH_MAX])
 {
     const char *slash = strrchr(source, '/'), *base = slash ? slash + 1 : source;
     const char *own = strrchr(c->plan.rel, '/');
-    size_t len = strlen(c->plan.rel) - strlen(".vmx");
-    size_t stem = len - (own ? (size_t)(own + 1 - c->plan.rel) : 0);
-    bool alike = c->how == PLAN_LINK && !strncmp(base, c->plan.rel + (len - stem), stem);
+    char folder[DSPATH_MAX];
+    struct stat st;
 
+    own = own ? own + 1 : c->plan.rel;
+    int stem = (int)MIN(strlen(own) - strlen(".vmx"), (size_t)255);
+    bool alike = c->how == PLAN_LINK && !strncmp(base, own, (size_t)stem);
+    plan_folder_on(&c->plan, datastore, folder);
     for (unsigned n = 0; n < 2 * PLAN_DISKS_MAX; n++) {
         char number[16] = "";
         if (n)
             (void)snprintf(number, sizeof number, "_%u", n);
-        (void)snprintf(rel, DSPATH_MAX, "%.*s%s%s.vmdk", (int)MIN(len, (size_t)900), c->plan.rel,
-                       alike ? "-clone" : "", number);
-        if (!plan_has(&c->plan, rel))
+        (void)snprintf(rel, DSPATH_MAX, "%.700s%s%.*s%s%s.vmdk", folder, *folder ? "/" : "", stem,
+                       own, alike ? "-clone" : "", number);
+        if (!plan_has(&c->plan, datastore, rel) && dspath_stat(datastore->fd, rel, &st) < 0)
             return;
     }
 }
 
-static enum disk_provision provision_of(const struct cloning *c, bool *ret_as_source)
+static const struct vim_VirtualMachineRelocateSpecDiskLocator *
+find_locator(const struct vim_VirtualMachineRelocateSpec *spec, int32_t key)
 {
-    enum vim_VirtualMachineRelocateTransformation to = c->spec->location->transform;
-
-    *ret_as_source = !to;
-    return to == VIM_VirtualMachineRelocateTransformation_flat ? DISK_LAZY : DISK_THIN;
+    for (size_t i = 0; i < spec->disk.count; i++)
+        if (spec->disk.items[i]->diskId == key)
+            return spec->disk.items[i];
+    return NULL;
 }
 
-static bool plan_disk(struct cloning *c, struct call *call, const char *key, const char *file)
+/* As its backing says, or the transformation of all; else as it is. */
+static void wish_kind(const struct vim_VirtualMachineRelocateSpec *spec,
+                      const struct vim_VirtualMachineRelocateSpecDiskLocator *locator,
+                      struct disk_wish *wish)
+{
+    const struct vim_VirtualDiskFlatVer2BackingInfo *flat =
+        locator ? VIM_AS(VirtualDiskFlatVer2BackingInfo, locator->diskBackingInfo) : NULL;
+
+    wish->as_source = !spec->transform;
+    wish->provision =
+        spec->transform == VIM_VirtualMachineRelocateTransformation_flat ? DISK_LAZY : DISK_THIN;
+    if (!flat || !(flat->thinProvisioned.set || flat->eagerlyScrub.set))
+        return;
+    wish->as_source = false;
+    wish->provision = flat->eagerlyScrub.set && flat->eagerlyScrub.v         ? DISK_EAGER
+                      : flat->thinProvisioned.set && flat->thinProvisioned.v ? DISK_THIN
+                                                                             : DISK_LAZY;
+}
+
+bool vm_disk_wish(struct call *call, const struct vim_VirtualMachineRelocateSpec *spec, int32_t key,
+                  struct datastore *otherwise, struct disk_wish *ret_wish)
+{
+    const struct vim_VirtualMachineRelocateSpecDiskLocator *locator = find_locator(spec, key);
+
+    *ret_wish = (struct disk_wish){.datastore = otherwise};
+    if (locator && locator->datastore.id) {
+        struct mo *mo = call_resolve_as(call, locator->datastore, VIM_MANAGED(Datastore));
+        if (!mo)
+            return false;
+        ret_wish->datastore = ENTITY_OF(datastore, mo);
+    }
+    wish_kind(spec, locator, ret_wish);
+    return true;
+}
+
+static bool fault_no_file(struct call *call, const char *file)
+{
+    struct vim_FileNotFound *fault = VIM_NEW(call->arena, FileNotFound);
+
+    fault->file = arena_strdup(call->arena, file);
+    call_fault(call, &fault->self);
+    return false;
+}
+
+static bool plan_disk(struct cloning *c, struct call *call, const char *slot, const char *key,
+                      const char *file)
 {
     struct dspath path;
     struct datastore *datastore = vm_file(c->vm, file, &path);
-    char rel[DSPATH_MAX];
+    bool all = c->spec->location->datastore.id; /* else each where it is, as the VM itself */
+    struct disk_wish wish;
+    char rel[DSPATH_MAX], name[DSPATH_MAX + 128];
 
-    if (!datastore) {
-        struct vim_FileNotFound *fault = VIM_NEW(call->arena, FileNotFound);
-        fault->file = arena_strdup(call->arena, file);
-        call_fault(call, &fault->self);
+    if (!datastore)
+        return fault_no_file(call, file);
+    if (!vm_disk_wish(call, c->spec->location, vm_key_of_slot(slot),
+                      all ? c->plan.datastore : datastore, &wish) ||
+        call_authorize(call, &wish.datastore->e.mo, "Datastore.AllocateSpace"))
         return false;
-    }
-    name_disk(c, path.rel, rel);
-    struct plan_disk *disk = plan_add(&c->plan, c->how, c->plan.datastore, rel);
+    name_disk(c, wish.datastore, path.rel, rel);
+    struct plan_disk *disk = plan_add(&c->plan, c->how, wish.datastore, rel);
     if (!disk) {
         CALL_FAULT_TEXT(call, InvalidVmConfig, "The virtual machine has too many disks.");
         return false;
     }
     file_place_set(&disk->from, datastore, path.rel);
-    disk->provision = provision_of(c, &disk->as_source);
-    const char *slash = strrchr(rel, '/');
-    (void)vmxfile_set(c->plan.vmx, key, slash ? slash + 1 : rel);
+    disk->provision = wish.provision;
+    disk->as_source = wish.as_source;
+    disk->make_folder = wish.datastore != c->plan.datastore;
+    plan_file_name(&c->plan, wish.datastore, rel, name, sizeof name);
+    (void)vmxfile_set(c->plan.vmx, key, name);
     return true;
 }
 
@@ -227,7 +281,7 @@ static bool plan_drives(struct cloning *c, struct call *call)
         const char *file = arena_strdup(call->arena, value);
         if (is_cdrom(c->plan.vmx, slot))
             name_image(c, name, file);
-        else if (!plan_disk(c, call, name, file))
+        else if (!plan_disk(c, call, slot, name, file))
             return false;
     }
     return true;
@@ -302,6 +356,14 @@ static bool check_customization(struct call *call, const struct vim_VirtualMachi
     return false;
 }
 
+static bool has_disk(const struct virtual_machine *vm, int32_t key)
+{
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        if (vm_key_of_slot(vm->disk[i].slot) == key)
+            return true;
+    return false;
+}
+
 struct datastore *vm_choose_datastore(struct call *call, struct virtual_machine *vm,
                                       const struct vim_VirtualMachineRelocateSpec *spec)
 {
@@ -314,9 +376,8 @@ struct datastore *vm_choose_datastore(struct call *call, struct virtual_machine 
         chosen = ENTITY_OF(datastore, mo);
     }
     for (size_t i = 0; i < spec->disk.count; i++)
-        if (spec->disk.items[i]->datastore.id &&
-            strcmp(spec->disk.items[i]->datastore.id, chosen->e.id) != 0) {
-            CALL_FAULT(call, NotSupported);
+        if (!has_disk(vm, spec->disk.items[i]->diskId)) {
+            call_fault_argument(call, "spec.disk.diskId");
             return NULL;
         }
     if (spec->service || spec->host.id) {

@@ -185,20 +185,22 @@ static bool place(struct editing *e, const struct vim_VirtualDevice *device, cha
 }
 
 /* The name that a new disk gets when the client leaves it open: NAME.vmdk, NAME_1.vmdk ... */
-static void name_disk(struct editing *e, char rel[DSPATH_MAX])
+static void name_disk(struct editing *e, const struct datastore *datastore, char rel[DSPATH_MAX])
 {
-    const char *slash = strrchr(e->plan->rel, '/');
-    char stem[DSPATH_MAX];
+    const char *slash = strrchr(e->plan->rel, '/'), *name = slash ? slash + 1 : e->plan->rel;
+    size_t len = strlen(name);
+    char folder[DSPATH_MAX];
     struct stat st;
 
-    (void)snprintf(stem, sizeof stem, "%s", e->plan->rel);
-    size_t len = strlen(stem);
-    if (len > 4 && !strcasecmp(stem + len - 4, ".vmx"))
-        stem[len - 4] = '\0';
-    (void)slash;
+    len -= len > 4 && !strcasecmp(name + len - 4, ".vmx") ? 4 : 0;
+    plan_folder_on(e->plan, datastore, folder);
     for (unsigned n = 0; n < PLAN_DISKS_MAX * 2; n++) {
-        (void)snprintf(rel, DSPATH_MAX, n ? "%.*s_%u.vmdk" : "%.*s.vmdk", DSPATH_MAX - 20, stem, n);
-        if (!plan_has(e->plan, rel) && dspath_stat(e->plan->datastore->fd, rel, &st) < 0)
+        char number[16] = "";
+        if (n)
+            (void)snprintf(number, sizeof number, "_%u", n);
+        (void)snprintf(rel, DSPATH_MAX, "%.700s%s%.*s%s.vmdk", folder, *folder ? "/" : "",
+                       (int)MIN(len, (size_t)255), name, number);
+        if (!plan_has(e->plan, datastore, rel) && dspath_stat(datastore->fd, rel, &st) < 0)
             return;
     }
 }
@@ -239,30 +241,39 @@ static struct datastore *locate(struct editing *e, const char *slot, const char 
     if (!has_file(e, slot, datastore, path.rel) && !may_use(e, datastore, name, priv))
         return NULL;
     if (!*path.rel && may_choose)
-        name_disk(e, rel);
+        name_disk(e, datastore, rel);
     else
         (void)snprintf(rel, DSPATH_MAX, "%s", path.rel);
     return datastore;
 }
 
-/* How the .vmx names a file: beside it by its name alone, else by the volume. */
 static void set_file(struct editing *e, const char *slot, const struct datastore *datastore,
                      const char *rel)
 {
-    const char *slash = strrchr(e->plan->rel, '/');
-    size_t folder = slash ? (size_t)(slash - e->plan->rel) + 1 : 0;
-    char text[DSPATH_MAX + 128];
+    char name[DSPATH_MAX + 128];
 
-    if (datastore == e->plan->datastore && !strncmp(rel, e->plan->rel, folder) &&
-        !strchr(rel + folder, '/'))
-        (void)snprintf(text, sizeof text, "%s", rel + folder);
-    else
-        (void)snprintf(text, sizeof text, "/vmfs/volumes/%s/%s", datastore->e.id, rel);
-    set(e, slot, "fileName", text);
+    plan_file_name(e->plan, datastore, rel, name, sizeof name);
+    set(e, slot, "fileName", name);
+}
+
+/* File name, mode and provisioning of whatever kind of backing it is. */
+struct backing {
+    const char *file, *mode;
+    bool thin, eager;
+};
+
+/* "" and "[ds]": the name is ours to choose. */
+static bool names_no_file(const char *name)
+{
+    const char *end = strchr(name, ']');
+
+    end = *name == '[' && end ? end + 1 : name;
+    return !end[strspn(end, " ")];
 }
 
 static bool plan_new_disk(struct editing *e, const struct vim_VirtualDisk *disk,
-                          const struct datastore *datastore, const char *rel, bool thin, bool eager)
+                          const struct datastore *datastore, const char *rel,
+                          const struct backing *backing)
 {
     int64_t bytes = disk->capacityInBytes.set ? disk->capacityInBytes.v : disk->capacityInKB * 1024;
 
@@ -272,16 +283,11 @@ static bool plan_new_disk(struct editing *e, const struct vim_VirtualDisk *disk,
     if (!out)
         return bad_device(e, "There are too many disks.");
     out->size = align_up((uint64_t)bytes, 512);
-    out->provision = eager ? DISK_EAGER : thin ? DISK_THIN : DISK_LAZY;
+    out->provision = backing->eager ? DISK_EAGER : backing->thin ? DISK_THIN : DISK_LAZY;
     out->adapter = "lsilogic";
+    out->make_folder = datastore != e->plan->datastore && names_no_file(backing->file);
     return true;
 }
-
-/* File name, mode and provisioning of whatever kind of backing it is. */
-struct backing {
-    const char *file, *mode;
-    bool thin, eager;
-};
 
 static bool read_backing(struct editing *e, struct vim_VirtualDeviceBackingInfo *from,
                          struct backing *b)
@@ -344,7 +350,7 @@ static bool add_disk(struct editing *e, const struct vim_VirtualDeviceConfigSpec
         call_fault(e->call, &fault->self);
         return false;
     }
-    if (create && !plan_new_disk(e, disk, datastore, rel, backing.thin, backing.eager))
+    if (create && !plan_new_disk(e, disk, datastore, rel, &backing))
         return false;
     set(e, slot, "present", "TRUE");
     set(e, slot, "deviceType",
@@ -672,14 +678,19 @@ static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
 static bool grow_clone(struct editing *e, const char *slot, uint64_t size)
 {
     const char *file = get(e, slot, "fileName"), *slash = strrchr(e->plan->rel, '/');
-    char rel[DSPATH_MAX];
+    struct datastore *datastore = e->plan->datastore;
+    struct dspath path;
 
     if (!size || !file || size % DISK_SECTOR || size > DISK_SIZE_MAX)
         return true;
-    (void)snprintf(rel, sizeof rel, "%.*s%s", slash ? (int)(slash + 1 - e->plan->rel) : 0,
-                   e->plan->rel, file);
-    struct plan_disk *out =
-        plan_has(e->plan, rel) ? plan_add(e->plan, PLAN_GROW, e->plan->datastore, rel) : NULL;
+    if (*file == '/')
+        datastore = datastore_resolve(hostd_of(e->call)->inventory, file, &path);
+    else
+        (void)snprintf(path.rel, sizeof path.rel, "%.*s%s",
+                       slash ? (int)(slash + 1 - e->plan->rel) : 0, e->plan->rel, file);
+    struct plan_disk *out = datastore && plan_has(e->plan, datastore, path.rel)
+                                ? plan_add(e->plan, PLAN_GROW, datastore, path.rel)
+                                : NULL;
     if (!out)
         return bad_device(e, "Its file is not there.");
     out->size = size;

@@ -17,6 +17,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/vm/vm_coming.h"
 #include "hostd/vm/vm_identity.h"
 
@@ -56,12 +57,73 @@ struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct 
     return disk;
 }
 
-bool plan_has(const struct plan *plan, const char *rel)
+bool plan_has(const struct plan *plan, const struct datastore *datastore, const char *rel)
 {
     for (unsigned i = 0; i < plan->disk_count; i++)
-        if (plan->disk[i].what < PLAN_REMOVE && !strcmp(plan->disk[i].at.rel, rel))
+        if (plan->disk[i].what < PLAN_REMOVE && !strcmp(plan->disk[i].at.rel, rel) &&
+            !strcmp(plan->disk[i].at.datastore, datastore->e.id))
             return true;
     return false;
+}
+
+void plan_file_name(const struct plan *plan, const struct datastore *datastore, const char *rel,
+                    char *name, size_t size)
+{
+    const char *slash = strrchr(plan->rel, '/');
+    size_t folder = slash ? (size_t)(slash - plan->rel) + 1 : 0;
+
+    if (datastore == plan->datastore && !strncmp(rel, plan->rel, folder) &&
+        !strchr(rel + folder, '/'))
+        (void)snprintf(name, size, "%s", rel + folder);
+    else
+        (void)snprintf(name, size, "/vmfs/volumes/%s/%s", datastore->e.id, rel);
+}
+
+/* `rel` without its last element. */
+static void parent_of(const char *rel, char folder[DSPATH_MAX])
+{
+    const char *slash = strrchr(rel, '/');
+
+    (void)snprintf(folder, DSPATH_MAX, "%.*s", slash ? (int)(slash - rel) : 0, rel);
+}
+
+/* May disks of this VM go there? A new VM takes nobody's folder. */
+static bool may_share(const struct plan *plan, const struct datastore *datastore,
+                      const char *folder)
+{
+    struct inventory *inventory = plan->datastore->e.hostd->inventory;
+    char other[DSPATH_MAX];
+    struct stat st;
+
+    if (dspath_stat(datastore->fd, folder, &st) == -ENOENT)
+        return true;
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        vm_folder(vm_of(&e->mo), other);
+        if (vm_of(&e->mo)->datastore == datastore && !strcmp(folder, other))
+            return false;
+    }
+    return !plan->make_folder;
+}
+
+void plan_folder_on(const struct plan *plan, const struct datastore *datastore,
+                    char folder[DSPATH_MAX])
+{
+    char own[DSPATH_MAX];
+
+    parent_of(plan->rel, own);
+    for (unsigned i = 0; datastore != plan->datastore && i < plan->disk_count; i++)
+        if (plan->disk[i].make_folder && !strcmp(plan->disk[i].at.datastore, datastore->e.id)) {
+            parent_of(plan->disk[i].at.rel, folder);
+            return;
+        }
+    const char *slash = strrchr(own, '/'), *name = slash ? slash + 1 : own;
+    (void)snprintf(folder, DSPATH_MAX, "%s", datastore == plan->datastore ? own : name);
+    for (unsigned n = 1; datastore != plan->datastore && *name && n < 1000; n++) {
+        if (may_share(plan, datastore, folder))
+            break;
+        (void)snprintf(folder, DSPATH_MAX, "%.900s_%u", name, n);
+    }
 }
 
 /* A folder name that any file system takes. */
@@ -273,18 +335,47 @@ bool plan_removes_disks(const struct plan *plan)
     return false;
 }
 
-void plan_remove_disks(struct plan *plan)
+/* A folder that the VM has on another datastore is named like its own one (plan_folder_on), and
+ * goes with the last that is in it. */
+static void remove_disk_folder(const struct plan *plan, const struct plan_disk *disk)
 {
-    for (unsigned i = 0; i < plan->disk_count; i++)
-        if (plan->disk[i].what >= PLAN_REMOVE)
-            remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_REMOVE);
+    char own[DSPATH_MAX], folder[DSPATH_MAX];
+
+    parent_of(plan->rel, own);
+    parent_of(disk->at.rel, folder);
+    const char *slash = strrchr(own, '/'), *name = slash ? slash + 1 : own;
+    if (strcmp(disk->at.datastore, plan->datastore->e.id) != 0 && *name &&
+        !strncmp(folder, name, strlen(name)) && !strchr(folder, '/'))
+        unfinished_remove_folders(disk->at.fd, disk->at.rel, 1);
 }
 
-static int do_disk(const struct plan_disk *disk, struct progress *p, struct err *err)
+void plan_remove_disks(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        const struct plan_disk *disk = &plan->disk[i];
+        if (disk->what < PLAN_REMOVE)
+            continue;
+        remove_disk(disk, disk->what == PLAN_REMOVE);
+        remove_disk_folder(plan, disk);
+    }
+}
+
+static int make_disk_folder(struct plan_disk *disk)
+{
+    if (!disk->make_folder)
+        return 0;
+    disk->folders = unfinished_folders(disk->at.fd, disk->at.rel);
+    return dspath_make_parents(disk->at.fd, disk->at.rel);
+}
+
+static int do_disk(struct plan_disk *disk, struct progress *p, struct err *err)
 {
     cleanup_placed struct placed_disk at = {.dir.fd = -1};
-    int rc = placed_disk_prepare(&at, &disk->at, err);
+    int rc = make_disk_folder(disk);
 
+    if (rc < 0)
+        return err_sys(err, rc, "the folder of %s", disk->at.text);
+    rc = placed_disk_prepare(&at, &disk->at, err);
     if (rc < 0)
         return rc;
     switch (disk->what) {
@@ -316,9 +407,13 @@ bool plan_makes_disks(const struct plan *plan)
 
 static void undo_disks(struct plan *plan, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (is_new(&plan->disk[i]))
-            remove_disk(&plan->disk[i], plan->disk[i].what == PLAN_LINK);
+    for (unsigned i = count; i-- > 0;) {
+        const struct plan_disk *disk = &plan->disk[i];
+        if (!is_new(disk))
+            continue;
+        remove_disk(disk, disk->what == PLAN_LINK);
+        unfinished_remove_folders(disk->at.fd, disk->at.rel, disk->folders);
+    }
 }
 
 static int do_disks(struct plan *plan, bool grow, disk_progress_fn *progress, void *ctx)
@@ -333,6 +428,8 @@ static int do_disks(struct plan *plan, bool grow, disk_progress_fn *progress, vo
         if (rc < 0) {
             (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s",
                            plan->disk[p.at].at.text);
+            unfinished_remove_folders(plan->disk[p.at].at.fd, plan->disk[p.at].at.rel,
+                                      plan->disk[p.at].folders);
             undo_disks(plan, p.at);
         }
     }

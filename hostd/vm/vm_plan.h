@@ -27,6 +27,8 @@ struct plan_disk {
     uint64_t size;
     enum disk_provision provision; /* PLAN_COPY: only if !as_source */
     bool as_source;
+    bool make_folder; /* on another datastore than the VM: of plan_folder_on, if it is not there */
+    unsigned folders; /* plan_run's: how many that were */
     const char *adapter; /* a constant; NULL: the source's */
 };
 
@@ -60,7 +62,14 @@ struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct 
                            const char *rel);
 
 /* Is it going to be there? */
-bool plan_has(const struct plan *plan, const char *rel);
+bool plan_has(const struct plan *plan, const struct datastore *datastore, const char *rel);
+/* How its .vmx names a file: beside it by its name alone, else by the volume. */
+void plan_file_name(const struct plan *plan, const struct datastore *datastore, const char *rel,
+                    char *name, size_t size);
+/* Where the VM's disks on a datastore are: beside its .vmx; on another one in a folder of the same
+ * name, or NAME_1 ... where another VM has that. */
+void plan_folder_on(const struct plan *plan, const struct datastore *datastore,
+                    char folder[DSPATH_MAX]);
 
 /* On a thread. -errno with err and failed_file. `progress` may be NULL. */
 int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx);

@@ -72,6 +72,7 @@ struct suspending {
     struct vmxfile *vmx;
     int fd;
     char name[300];
+    char text[DSPATH_MAX + DSPATH_NAME_MAX + 4]; /* for faults */
 };
 
 static void suspending_free(struct suspending *s)
@@ -79,6 +80,17 @@ static void suspending_free(struct suspending *s)
     vmxfile_destroy(s->vmx);
     (void)close_fd(s->fd);
     free(s);
+}
+
+/* What the state's file has to do with; the rest is the VM's. */
+static bool is_of_file(int rc)
+{
+    static const int codes[] = {-ENOSPC, -EDQUOT, -EROFS, -EACCES, -ENOENT, -EIO};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)
+        if (rc == codes[i])
+            return true;
+    return false;
 }
 
 static void fail_suspend(struct suspending *s, int rc, const struct err *why)
@@ -97,7 +109,7 @@ static void fail_suspend(struct suspending *s, int rc, const struct err *why)
         remove_state(vm, s->name);
     vm_end(vm);
     if (task)
-        task_fail_errno(task, rc, why, NULL);
+        task_fail_errno(task, rc, why, is_of_file(rc) ? s->text : NULL);
     suspending_free(s);
 }
 
@@ -147,6 +159,7 @@ static int make_file(struct suspending *s, struct err *err)
                    number);
     (void)snprintf(rel, sizeof rel, "%.*s%s", slash ? (int)(slash - vm->rel) + 1 : 0, vm->rel,
                    s->name);
+    dspath_format(vm->datastore->e.name, rel, s->text, sizeof s->text);
     int dir = dspath_open_parent(vm->datastore->fd, rel, &last);
     if (dir < 0)
         return err_sys(err, dir, "the VM's folder");

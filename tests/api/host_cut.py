@@ -221,4 +221,5 @@ def main():
         tap.run([globals()[n] for n in sys.argv[2:]] or [uploads, packages, copies, vms, moves], host, client)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -405,4 +405,5 @@ def main():
         Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, logs, down], host, client)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -6,16 +6,16 @@ import subprocess
 
 
 class Small:
-    """A datastore of 16 MiB on a file system of its own."""
+    """A datastore of some MiB on a file system of its own."""
 
-    def __init__(self, host, client, name):
-        self.name, self.folder = name, f"{host.folder}/{name}"
+    def __init__(self, host, client, name, mib=16):
+        self.name, self.folder, self.mib = name, f"{host.folder}/{name}", mib
         os.mkdir(self.folder)
         self.mount()
         self.store = client.host.configManager.datastoreSystem.CreateLocalDatastore(name, self.folder)
 
     def mount(self):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "small", self.folder], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.mib}m,mode=0700", "small", self.folder], check=True)
 
     def remount(self, how):
         subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
