@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "nod
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { purge } from "./purge.mjs";
 
 const LIMIT = 450 * 1024; // compressed, all files together
 const here = dirname(fileURLToPath(import.meta.url)); // Debian 12 has Node.js 18
@@ -16,11 +17,16 @@ const dev = process.argv.includes("--dev");
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 
-// Text is in the reader's own fonts, and icons are ours: the style sheets' faces are left out.
-const noFonts = {
-  name: "no-fonts",
-  setup: (build) => build.onLoad({ filter: /\.css$/ }, ({ path }) => ({
-    contents: readFileSync(path, "utf8").replace(/@font-face\s*{[^}]*}/g, ""), loader: "css", resolveDir: dirname(path) })),
+// Text is in the reader's own fonts, icons are ours, and of PatternFly there is what the pages have.
+const inFolder = (folder, kind) => readdirSync(folder, { withFileTypes: true }).flatMap((f) =>
+  f.isDirectory() ? inFolder(join(folder, f.name), kind) : kind.test(f.name) ? [join(folder, f.name)] : []);
+const texts = (files) => new Map(files.map((f) => [f, readFileSync(f, "utf8")]));
+const entry = join(here, "src/ui/style.css");
+const imported = [...readFileSync(entry, "utf8").matchAll(/@import "([^"]+)"/g)].map((m) => join(here, "node_modules", m[1]));
+const sheets = purge(texts([entry, ...imported]), [...texts(inFolder(join(here, "src"), /\.tsx?$/)).values()].join("\n"));
+const purged = {
+  name: "purged",
+  setup: (build) => build.onLoad({ filter: /\.css$/ }, ({ path }) => ({ contents: sheets.get(path), loader: "css", resolveDir: dirname(path) })),
 };
 
 const result = await esbuild.build({
@@ -37,7 +43,7 @@ const result = await esbuild.build({
   jsx: "automatic",
   jsxImportSource: "preact",
   loader: { ".svg": "text" },
-  plugins: [noFonts],
+  plugins: [purged],
   external: ["./assets/*"], // pictures of backgrounds, which no page has
   minify: !dev,
   sourcemap: dev,
@@ -51,7 +57,7 @@ const style = files.find((f) => /^app-.*\.css$/.test(f));
 const page = readFileSync(join(here, "src/index.html"), "utf8").replace("SCRIPT", script).replace("STYLE", style);
 writeFileSync(join(out, "index.html"), page);
 
-const inputs = Object.keys(result.metafile.inputs).concat("src/index.html", "build.mjs").map((f) => resolve(here, f));
+const inputs = Object.keys(result.metafile.inputs).concat("src/index.html", "build.mjs", "purge.mjs").map((f) => resolve(here, f));
 writeFileSync(join(out, ".d"), `client: ${inputs.map((f) => f.replaceAll(" ", "\\ ")).join(" ")}`);
 
 const sizes = {};
