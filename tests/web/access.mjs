@@ -56,7 +56,7 @@ await main(async (host, browser) => {
     await dialog(guest).getByRole("button", { name: "Cancel" }).click();
   });
   await step("taken from them, nothing is left to see", async () => {
-    await act(page, "Actions of the permission of vera", "Take away");
+    await act(page, "Actions of vera", "Take away");
     await checkCommand(page);
     await confirm(page, "Take away");
     await gone(page);

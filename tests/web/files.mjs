@@ -23,7 +23,7 @@ await main(async (host, browser) => {
   await step("the list of datastores leads to the files", async () => {
     await logIn(page, host);
     await page.getByRole("link", { name: "Storage" }).click();
-    await page.getByRole("link", { name: "datastore1" }).click();
+    await page.getByRole("main").getByRole("link", { name: "datastore1" }).click();
     await page.getByText("This folder is empty").waitFor();
   });
   await step("a folder is made and opened", async () => {
@@ -79,7 +79,7 @@ await main(async (host, browser) => {
     check((await dialog(page).getByLabel("CD image", { exact: true }).inputValue()) === "[datastore1] iso & more/small disc.iso", "another file");
     await dialog(page).getByRole("button", { name: "Cancel" }).click();
     await page.goto(`${host.url}/ui/#/host/datastores`);
-    await page.getByRole("link", { name: "datastore1" }).click();
+    await page.getByRole("main").getByRole("link", { name: "datastore1" }).click();
     await page.getByRole("link", { name: "iso & more" }).click();
   });
   await step("one that is not there yet is uploaded where it is chosen", async () => {
@@ -96,7 +96,7 @@ await main(async (host, browser) => {
     check((await dialog(page).getByLabel("CD image", { exact: true }).inputValue()) === "[datastore1] small disc.iso", "another file");
     await dialog(page).getByRole("button", { name: "Cancel" }).click();
     await page.goto(`${host.url}/ui/#/host/datastores`);
-    await page.getByRole("link", { name: "datastore1" }).click();
+    await page.getByRole("main").getByRole("link", { name: "datastore1" }).click();
     await page.getByRole("link", { name: "iso & more" }).click();
   });
   await step("a folder is deleted with what is in it, after a question", async () => {

@@ -41,7 +41,7 @@ await main(async (host, browser) => {
     await act(page, "Actions", "Enter maintenance mode");
     await confirm(page, "Enter");
     await page.getByRole("link", { name: "Virtual machines" }).first().click();
-    await page.getByRole("link", { name: "last", exact: true }).click();
+    await page.getByRole("main").getByRole("link", { name: "last", exact: true }).click();
     await page.getByRole("button", { name: "Power off" }).click();
     await confirm(page, "Power off");
     await open(page, host, "host");
@@ -66,14 +66,14 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Name", { exact: true }).fill("third");
     await confirm(page, "Rename");
     await gone(page);
-    await page.getByRole("link", { name: "third" }).click();
+    await page.getByRole("main").getByRole("link", { name: "third" }).click();
     await page.getByRole("link", { name: "Details" }).click();
     await page.getByText("Local folder").waitFor();
     await picture(page, "datastore-details");
     await act(page, "Actions", "Remove");
     check((await dialog(page).textContent()).includes("No file is lost"), "it does not say what is lost");
     await confirm(page, "Remove");
-    await page.getByRole("link", { name: "datastore1" }).waitFor();
+    await page.getByRole("main").getByRole("link", { name: "datastore1" }).waitFor();
     check(existsSync(join(folder, ".socle-datastore")) || existsSync(folder), "the folder is gone");
   });
   await step("a datastore with VMs on it stays, and says why", async () => {
@@ -83,7 +83,7 @@ await main(async (host, browser) => {
   });
   await step("a port group has a page of its own, with who is connected", async () => {
     await open(page, host, "host", "networking");
-    await page.getByRole("link", { name: "VM Network" }).click();
+    await page.getByRole("main").getByRole("link", { name: "VM Network" }).click();
     await page.getByRole("table", { name: "Connected virtual machines" }).getByText("last").waitFor();
     await picture(page, "network");
   });
@@ -100,7 +100,7 @@ await main(async (host, browser) => {
   });
   await step("each object has its events and tasks", async () => {
     await open(page, host, "host", "vms");
-    await page.getByRole("link", { name: "last", exact: true }).click();
+    await page.getByRole("main").getByRole("link", { name: "last", exact: true }).click();
     await page.getByRole("link", { name: "Tasks" }).click();
     await page.getByRole("table", { name: "Tasks" }).getByText("Power off VM").first().waitFor();
     await page.getByRole("link", { name: "Permissions" }).click();

@@ -47,7 +47,7 @@ await main(async (host, browser) => {
   });
   await step("they are shown as they are", async () => {
     await open(page, host, "host", "vms");
-    await page.getByRole("link", { name: EVIL, exact: true }).click();
+    await page.getByRole("main").getByRole("link", { name: EVIL, exact: true }).click();
     await page.getByRole("heading", { name: EVIL }).waitFor();
     check((await page.locator("pre.notes").textContent()) === EVIL + LONG, "other notes");
     await page.getByRole("link", { name: "Snapshots" }).click();

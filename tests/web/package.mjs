@@ -37,7 +37,7 @@ await main(async (host, browser) => {
   await step("a virtual machine with something on its disk", async () => {
     await logIn(page, host);
     await page.getByRole("region", { name: "Capacity" }).waitFor();
-    await page.getByRole("button", { name: "Create VM" }).click();
+    await page.getByRole("button", { name: "Create VM" }).first().click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("goods");
     await dialog(page).getByLabel("Disk", { exact: true }).fill("1");
     await dialog(page).getByLabel("Memory", { exact: true }).fill("256");
@@ -69,7 +69,7 @@ await main(async (host, browser) => {
     check(diskBytes(host, "goods-ovf", join(host.folder, "ovf.raw")).equals(first), "another content");
   });
   await step("a snapshot is exported as one file, which tar can read", async () => {
-    await page.getByRole("link", { name: "goods", exact: true }).click();
+    await page.getByRole("main").getByRole("link", { name: "goods", exact: true }).click();
     await page.getByRole("link", { name: "Snapshots" }).click();
     await page.getByRole("button", { name: "Take snapshot" }).click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("kept");

@@ -71,7 +71,7 @@ async function keyboard(page, host, id) {
   };
   await step("the Tab key comes to the VM, Enter opens it", async () => {
     await open(page, host, "host", "vms");
-    await page.getByRole("link", { name: "reach", exact: true }).waitFor();
+    await page.getByRole("main").getByRole("link", { name: "reach", exact: true }).waitFor();
     await tabTo("reach");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "reach" }).waitFor();

@@ -97,7 +97,7 @@ export async function gone(page) {
   const alert = dialog(page).getByRole("alert");
   await Promise.race([dialog(page).waitFor({ state: "detached" }), alert.waitFor().then(async () => { throw new Error(await alert.textContent()); }, () => {})]);
 }
-export const row = (page, name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+export const row = (page, name) => page.getByRole("main").getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
 
 /** A property of an object, asked for with the page's session. */
 export const api = (page, type, id, property) => page.evaluate(async (path) => (await fetch(`/sdk/vim25/8.0.3.0/${path}`)).json(), `${type}/${id}/${property}`);

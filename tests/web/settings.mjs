@@ -22,9 +22,9 @@ await main(async (host, browser) => {
   });
   await step("processors, a disk with another mode, a second controller with a disk, a card with an address of one's own", async () => {
     await field("CPUs").fill("4");
-    await field("Cores of a socket").fill("3");
+    await field("Cores per socket").fill("3");
     await dialog(page).getByText("must divide the number of CPUs").first().waitFor();
-    await field("Cores of a socket").fill("2");
+    await field("Cores per socket").fill("2");
     await dialog(page).getByText("2 sockets").waitFor();
     await checkCommandHidden();
     await dialog(page).getByRole("button", { name: "More of Hard disk 1" }).click();

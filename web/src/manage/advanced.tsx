@@ -37,7 +37,7 @@ export function AdvancedSettings() {
     { name: "Key", cell: (o) => o.key, by: (o) => o.key },
     { name: "Value", cell: (o) => String(unbox(o.value)), by: (o) => String(unbox(o.value)) },
     { name: "About", cell: (o) => <span class="subtle">{about.get(o.key)}</span>, by: (o) => about.get(o.key) },
-    { name: "", right: true, cell: (o) => <Button kind="plain" small icon="edit" label={`Edit ${o.key}`} onClick={() => openDialog(<OptionDialog option={o} again={again} />)} /> },
+    { name: "", tail: true, cell: (o) => <Button kind="plain" small icon="edit" label={`Edit ${o.key}`} onClick={() => openDialog(<OptionDialog option={o} again={again} />)} /> },
   ];
   return <Table label="Advanced settings" noun="setting" rows={options ?? []} columns={columns} keyOf={(o) => o.key} />;
 }

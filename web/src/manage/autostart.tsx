@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which virtual machines start with the host, and in which order.
+import { vmHref } from "../shell/route";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { CheckField } from "../ui/field";
@@ -32,10 +33,10 @@ export function Autostart() {
     put(order);
   };
   const columns: Column<VmRecord>[] = [
+    { name: "Virtual machine", cell: (v) => <a href={vmHref(v.ref.value)}>{v.name}</a>, by: (v) => v.name },
     { name: "Order", cell: (v) => (placeOf(v) < 0 ? "–" : placeOf(v) + 1), by: (v) => (placeOf(v) < 0 ? 1e9 : placeOf(v)) },
-    { name: "Virtual machine", cell: (v) => v.name, by: (v) => v.name },
     {
-      name: "", right: true,
+      name: "", tail: true,
       cell: (v) => placeOf(v) < 0
         ? <Button small onClick={() => put([...listed.map((p) => p.key), v.ref])}>Start with the host</Button>
         : <span class="row-tools">
@@ -51,7 +52,8 @@ export function Autostart() {
         <CheckField label="Start virtual machines with the host" checked={config?.defaults?.enabled ?? false}
           onValue={(enabled) => change("Autostart", { defaults: { _typeName: "AutoStartDefaults", enabled } })} />
       </div>
-      <Table label="Autostart" noun="virtual machine" rows={vms()} columns={columns} keyOf={(v) => v.ref.value} />
+      <Table label="Autostart" noun="virtual machine" rows={vms()} columns={columns} keyOf={(v) => v.ref.value} sortBy={1}
+        empty={<Empty title="No virtual machines" icon="vm">Those that are to start with the host are chosen here.</Empty>} />
     </>
   );
 }

@@ -6,7 +6,7 @@ import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, SelectField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Icon } from "../ui/icon";
-import { Menu } from "../ui/menu";
+import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { keyOf, on, request, type AnyRef } from "../vim/client";
 import { datastores, host, nameOf, networks, vms } from "../vim/inventory";
@@ -83,14 +83,11 @@ export function Permissions({ of }: { of?: AnyRef }) {
     { name: "Role", cell: (p) => roleName(p.roleId), by: (p) => roleName(p.roleId) },
     { name: of ? "Given on" : "On", cell: (p) => entityName(p.entity!), by: (p) => entityName(p.entity!) },
     { name: "And below", cell: (p) => (p.propagate ? "Yes" : "No"), by: (p) => String(p.propagate) },
-    {
-      name: "", right: true,
-      cell: (p) => <Menu kind="plain" label={`Actions of the permission of ${p.principal}`} actions={[
-        { text: "Edit", icon: "edit", because: fixed(p), run: () => openDialog(<PermissionDialog users={users ?? []} old={p} of={of} again={again} />) },
-        { text: "Take away", icon: "trash", danger: true, because: fixed(p), run: () => removePermission(p, again) },
-      ]} />,
-    },
   ];
-  return <Table label="Permissions" noun="permission" rows={permissions ?? []} columns={columns} keyOf={(p) => `${p.principal} ${p.entity && keyOf(p.entity)}`}
+  const actions = (p: Permission): Action[] => [
+    { text: "Edit", icon: "edit", because: fixed(p), run: () => openDialog(<PermissionDialog users={users ?? []} old={p} of={of} again={again} />) },
+    { text: "Take away", icon: "trash", danger: true, because: fixed(p), run: () => removePermission(p, again) },
+  ];
+  return <Table label="Permissions" noun="permission" rows={permissions} columns={columns} actions={actions} keyOf={(p) => `${p.principal} ${p.entity && keyOf(p.entity)}`}
     tools={<Button kind="primary" icon="plus" because={!users ? "One moment." : cannot} onClick={() => openDialog(<PermissionDialog users={users!} of={of} again={again} />)}>Add permission</Button>} />;
 }

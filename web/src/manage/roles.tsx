@@ -4,7 +4,7 @@ import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, TextField } from "../ui/field";
 import { plural, quoted } from "../ui/format";
-import { Menu } from "../ui/menu";
+import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { get, request } from "../vim/client";
 import { roles } from "../vim/privilege";
@@ -62,15 +62,11 @@ export function Roles() {
   const columns: Column<AuthorizationRole>[] = [
     { name: "Role", cell: (r) => r.info.label || r.name, by: (r) => r.info.label || r.name },
     { name: "What it allows", cell: (r) => (r.system ? r.info.summary : plural(r.privilege?.length ?? 0, "privilege")), by: (r) => r.info.summary },
-    {
-      name: "", right: true,
-      cell: (r) => !r.system && (
-        <Menu kind="plain" label={`Actions of ${r.name}`} actions={[
-          { text: "Edit", icon: "edit", run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
-          { text: "Delete", icon: "trash", danger: true, run: () => removeRole(r) },
-        ]} />),
-    },
   ];
-  return <Table label="Roles" noun="role" rows={roles.value} columns={columns} keyOf={(r) => String(r.roleId)}
+  const actions = (r: AuthorizationRole): Action[] => r.system ? [] : [
+    { text: "Edit", icon: "edit", run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
+    { text: "Delete", icon: "trash", danger: true, run: () => removeRole(r) },
+  ];
+  return <Table label="Roles" noun="role" rows={roles.value} columns={columns} keyOf={(r) => String(r.roleId)} actions={actions}
     tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<RoleDialog all={all ?? []} />)}>Add role</Button>} />;
 }

@@ -19,7 +19,7 @@ export function Services() {
     { name: "Service", cell: (s) => s.label, by: (s) => s.label },
     { name: "State", cell: (s) => <span class="status"><Icon name={s.running ? "play" : "stop"} tone={s.running ? "success" : "muted"} />{s.running ? "Running" : "Stopped"}</span>, by: (s) => String(s.running) },
     { name: "Starts", cell: (s) => ({ on: "With the host", off: "By hand", automatic: "When its port is open" })[s.policy] ?? s.policy, by: (s) => s.policy },
-    { name: "", right: true, cell: (s) => <Button small because={s.required ? "The host needs it." : hosted(host()) || forbids(host(), "Host.Config.NetService")} onClick={() => void turn(s)}>{s.running ? "Stop" : "Start"}</Button> },
+    { name: "", tail: true, cell: (s) => <Button small because={s.required ? "The host needs it." : hosted(host()) || forbids(host(), "Host.Config.NetService")} onClick={() => void turn(s)}>{s.running ? "Stop" : "Start"}</Button> },
   ];
   return (
     <>

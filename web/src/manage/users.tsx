@@ -5,7 +5,7 @@ import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { quoted } from "../ui/format";
 import { Icon } from "../ui/icon";
-import { Menu } from "../ui/menu";
+import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { on, request } from "../vim/client";
 import { content } from "../vim/session";
@@ -52,15 +52,11 @@ export function Users() {
   const columns: Column<UserSearchResult>[] = [
     { name: "Name", cell: (u) => <span class="status"><Icon name={u.group ? "users" : "user"} />{u.principal}</span>, by: (u) => u.principal },
     { name: "Description", cell: (u) => u.fullName, by: (u) => u.fullName },
-    {
-      name: "", right: true,
-      cell: (u) => !u.group && (
-        <Menu kind="plain" label={`Actions of ${u.principal}`} actions={[
-          { text: "Edit", icon: "edit", run: () => openDialog(<UserDialog user={u} again={again} />) },
-          { text: "Delete", icon: "trash", danger: true, because: u.principal === "root" && "The host needs its root user.", run: () => removeUser(u, again) },
-        ]} />),
-    },
   ];
-  return <Table label="Users" noun="user" rows={users ?? []} columns={columns} keyOf={(u) => u.principal}
+  const actions = (u: UserSearchResult): Action[] => u.group ? [] : [
+    { text: "Edit", icon: "edit", run: () => openDialog(<UserDialog user={u} again={again} />) },
+    { text: "Delete", icon: "trash", danger: true, because: u.principal === "root" && "The host needs its root user.", run: () => removeUser(u, again) },
+  ];
+  return <Table label="Users" noun="user" rows={users} columns={columns} keyOf={(u) => u.principal} actions={actions}
     tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<UserDialog again={again} />)}>Add user</Button>} />;
 }

@@ -53,7 +53,7 @@ export function Firewall() {
     { name: "State", cell: (r) => <span class="status"><Icon name={r.enabled ? "check" : "stop"} tone={r.enabled ? "success" : "muted"} />{r.enabled ? "Open" : "Closed"}</span>, by: (r) => String(r.enabled) },
     { name: "Ports", cell: portsOf, by: portsOf },
     { name: "From", cell: (r) => (r.allowedHosts?.allIp ?? true ? "All addresses" : listOf(r.allowedHosts).join(", ")), by: (r) => listOf(r.allowedHosts).join() },
-    { name: "", right: true, cell: (r) => <Button small icon="edit" label={`Edit ${r.label}`} because={r.ipListUserConfigurable === false ? "Its addresses are fixed." : forbids(host(), "Host.Config.NetService")} onClick={() => openDialog(<EditRuleset system={system} rules={r} />)} /> },
+    { name: "", tail: true, cell: (r) => <Button kind="plain" small icon="edit" label={`Edit ${r.label}`} because={r.ipListUserConfigurable === false ? "Its addresses are fixed." : forbids(host(), "Host.Config.NetService")} onClick={() => openDialog(<EditRuleset system={system} rules={r} />)} /> },
   ];
   return <Table label="Firewall rules" noun="rule set" rows={info?.ruleset ?? []} columns={columns} keyOf={(r) => r.key} />;
 }

@@ -5,7 +5,7 @@ import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { SelectField, TextField } from "../ui/field";
 import { quoted } from "../ui/format";
-import { Menu } from "../ui/menu";
+import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { request, type AnyRef } from "../vim/client";
 import { networks } from "../vim/inventory";
@@ -48,17 +48,14 @@ export function PortGroups({ system, info }: { system: AnyRef; info: HostNetwork
   const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.name)?.vm?.length ?? 0;
   const columns: Column<HostPortGroup>[] = [
     { name: "Name", cell: (g) => <a href={href("host", "networking", networks().find((n) => n.name === g.spec.name)?.ref.value ?? "portgroups")}>{g.spec.name}</a>, by: (g) => g.spec.name },
-    { name: "VLAN", cell: (g) => g.spec.vlanId, by: (g) => g.spec.vlanId, right: true },
+    { name: "VLAN", cell: (g) => (g.spec.vlanId === 4095 ? "All" : g.spec.vlanId || "None"), by: (g) => g.spec.vlanId, right: true },
     { name: "Switch", cell: (g) => g.spec.vswitchName, by: (g) => g.spec.vswitchName },
     { name: "Virtual machines", cell: machines, by: machines, right: true },
-    {
-      name: "", right: true,
-      cell: (g) => <Menu kind="plain" label={`Actions of ${g.spec.name}`} actions={[
-        { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
-        { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
-      ]} />,
-    },
   ];
-  return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name}
+  const actions = (g: HostPortGroup): Action[] => [
+    { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
+    { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
+  ];
+  return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name} actions={actions}
     tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<PortGroupDialog system={system} info={info} />)}>Add port group</Button>} />;
 }

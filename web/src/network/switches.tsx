@@ -4,7 +4,7 @@ import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, TextField } from "../ui/field";
 import { quoted } from "../ui/format";
-import { Menu } from "../ui/menu";
+import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { request, type AnyRef } from "../vim/client";
 import { perform } from "../vim/task";
@@ -60,14 +60,11 @@ export function Switches({ system, info }: { system: AnyRef; info: HostNetworkIn
     { name: "Port groups", cell: (s) => s.portgroup?.length ?? 0, by: (s) => s.portgroup?.length, right: true },
     { name: "Uplinks", cell: (s) => uplinksOf(s).join(", ") || "–", by: (s) => uplinksOf(s).join() },
     { name: "MTU", cell: (s) => s.mtu, by: (s) => s.mtu, right: true },
-    {
-      name: "", right: true,
-      cell: (s) => <Menu kind="plain" label={`Actions of ${s.name}`} actions={[
-        { text: "Edit", icon: "edit", run: () => openDialog(<SwitchDialog system={system} info={info} old={s} />) },
-        { text: "Delete", icon: "trash", danger: true, run: () => removeSwitch(system, s) },
-      ]} />,
-    },
   ];
-  return <Table label="Switches" noun="switch" rows={info.vswitch ?? []} columns={columns} keyOf={(s) => s.name}
+  const actions = (s: HostVirtualSwitch): Action[] => [
+    { text: "Edit", icon: "edit", run: () => openDialog(<SwitchDialog system={system} info={info} old={s} />) },
+    { text: "Delete", icon: "trash", danger: true, run: () => removeSwitch(system, s) },
+  ];
+  return <Table label="Switches" noun="switch" rows={info.vswitch ?? []} columns={columns} keyOf={(s) => s.name} actions={actions}
     tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<SwitchDialog system={system} info={info} />)}>Add switch</Button>} />;
 }

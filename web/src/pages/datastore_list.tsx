@@ -3,9 +3,9 @@
 import { href } from "../shell/route";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
+import { Usage } from "../ui/card";
 import { bytes } from "../ui/format";
 import { Icon } from "../ui/icon";
-import { Menu } from "../ui/menu";
 import { Empty, Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
 import { request } from "../vim/client";
@@ -20,9 +20,12 @@ const columns: Column<DatastoreRecord>[] = [
   { name: "Type", cell: (d) => (d.summary?.type === "OTHER" ? "Local folder" : d.summary?.type), by: (d) => d.summary?.type },
   { name: "Capacity", cell: (d) => bytes(d.summary?.capacity), by: (d) => d.summary?.capacity, right: true },
   { name: "Free", cell: (d) => bytes(d.summary?.freeSpace), by: (d) => d.summary?.freeSpace, right: true },
+  { name: "Used", cell: (d) => <Usage name={`Used of ${d.name}`} used={usedOf(d)} total={d.summary?.capacity ?? 0} />, by: (d) => usedOf(d) / (d.summary?.capacity || 1) },
   { name: "Virtual machines", cell: (d) => d.vm?.length ?? 0, by: (d) => d.vm?.length, right: true },
-  { name: "", right: true, cell: (d) => <Menu kind="plain" label={`Actions of ${d.name}`} actions={datastoreActions(d)} /> },
 ];
+function usedOf(d: DatastoreRecord): number {
+  return (d.summary?.capacity ?? 0) - (d.summary?.freeSpace ?? 0);
+}
 
 export function DatastoreState({ d }: { d: DatastoreRecord }) {
   return d.summary?.accessible === false
@@ -52,9 +55,9 @@ export function DatastoreList() {
   return (
     <>
       <Head current="datastores" />
-      <Table label="Datastores" noun="datastore" rows={datastores()} columns={columns} keyOf={(d) => d.ref.value}
+      <Table label="Datastores" noun="datastore" rows={datastores()} columns={columns} keyOf={(d) => d.ref.value} actions={datastoreActions}
         tools={<Button kind="primary" icon="plus" because={cannotCreate()} onClick={openNewDatastore}>New datastore</Button>}
-        empty={<Empty title="No datastores" icon="database">Virtual machines need a place for their files.</Empty>} />
+        empty={<Empty title="No datastores" icon="database" actions={<Button kind="primary" icon="plus" because={cannotCreate()} onClick={openNewDatastore}>New datastore</Button>}>Virtual machines need a place for their files: a folder on one of the host's disks.</Empty>} />
     </>
   );
 }
@@ -66,7 +69,7 @@ export function DeviceList() {
   return (
     <>
       <Head current="devices" />
-      <Table label="Devices" noun="device" rows={info?.scsiLun ?? []} columns={deviceColumns} keyOf={(l) => l.uuid}
+      <Table label="Devices" noun="device" rows={system ? info && (info.scsiLun ?? []) : []} columns={deviceColumns} keyOf={(l) => l.uuid}
         tools={<Button icon="reset" because={!system && "This host has no storage to manage."} onClick={rescan}>Rescan</Button>}
         empty={<Empty title="No devices" icon="disk">In hosted mode the machine's disks are its owner's. Folders on them can be datastores.</Empty>} />
     </>

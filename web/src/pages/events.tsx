@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of events, of one object or of all; new ones come by themselves.
+import { pageOf } from "../shell/route";
 import { Icon, type IconName } from "../ui/icon";
 import { time } from "../ui/format";
 import { Table, type Column } from "../ui/table";
@@ -17,20 +18,28 @@ function tone(e: Event): Tone {
 }
 const icons: { [T in Tone]: IconName } = { danger: "alert", warning: "warning", info: "info" };
 
+function targetOf(e: Event) {
+  const [ref, name] = e.vm ? [e.vm.vm, e.vm.name] : e.ds ? [e.ds.datastore, e.ds.name] : e.net ? [e.net.network, e.net.name] : [e.host?.host, e.host?.name];
+  const to = pageOf(ref?.type, ref?.value);
+  return to ? <a href={to}>{name}</a> : name ?? "–";
+}
+
 const columns: Column<Event>[] = [
   { name: "Event", cell: (e) => <span class="status wrap"><Icon name={icons[tone(e)]} tone={tone(e)} />{e.fullFormattedMessage ?? e._typeName}</span>, by: (e) => e.fullFormattedMessage },
-  { name: "Time", cell: (e) => time(e.createdTime), by: (e) => e.createdTime },
-  { name: "Target", cell: (e) => e.vm?.name ?? e.ds?.name ?? e.net?.name ?? e.host?.name ?? "–", by: (e) => e.vm?.name ?? e.host?.name },
+  { name: "Time", cell: (e) => <span class="when">{time(e.createdTime)}</span>, by: (e) => e.createdTime },
+  { name: "Target", cell: targetOf, by: (e) => e.vm?.name ?? e.host?.name },
   { name: "User", cell: (e) => e.userName || "–", by: (e) => e.userName },
 ];
 
-export function Events({ of }: { of?: AnyRef | undefined }) {
+/** `recent`: the last few, without the tools of a list. */
+export function Events({ of, recent }: { of?: AnyRef | undefined; recent?: number }) {
   const events = useHistory<Event>(() => {
     const filter = { _typeName: "EventFilterSpec", ...(of && { entity: { _typeName: "EventFilterSpecByEntity", entity: of, recursion: "all" as const } }) };
     return on<EventManager>(content.value!.eventManager!).CreateCollectorForEvents({ filter });
   }, of?.value);
+  const rows = recent && events ? [...events].sort((a, b) => b.key - a.key).slice(0, recent) : events;
   return (
-    <Table label="Events" noun="event" rows={events ?? []} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards
+    <Table label={recent ? "Recent events" : "Events"} noun="event" rows={rows} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards filter={!recent} bare={Boolean(recent)}
       empty={<p class="subtle">Nothing has happened yet.</p>} />
   );
 }

@@ -5,6 +5,7 @@ import { Button } from "../ui/button";
 import { TextField } from "../ui/field";
 import { VimFault } from "../vim/client";
 import { content, expired, login } from "../vim/session";
+import { Mark } from "../shell/brand";
 
 function reason(e: unknown): string {
   if (!(e instanceof VimFault)) return String(e);
@@ -28,16 +29,14 @@ export function Login() {
   return (
     <div class="login">
       <form onSubmit={submit} aria-label="Log in">
-        <div>
-          <h1>Socle</h1>
-          <p class="subtle">{content.value ? `${content.value.about.fullName} on ${location.hostname}` : location.hostname}</p>
-        </div>
+        <header><Mark /><div><h1>Socle</h1><p class="subtle">{location.hostname}</p></div></header>
         {expired.value && !failed && <Alert kind="info" title="Your session has ended.">Log in again to go on where you were.</Alert>}
         {failed && <Alert kind="danger" title={failed} />}
         <TextField label="User name" value={name} onValue={setName} autoFocus autoComplete="username" required />
         <TextField label="Password" type="password" value={password} onValue={setPassword} autoComplete="current-password" />
         <Button kind="primary" submit busy={busy}>Log in</Button>
       </form>
+      <footer class="subtle">{content.value?.about.fullName}<br />Free software under the Apache License 2.0</footer>
     </div>
   );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processor, memory, disk and network of the host or a VM: the last hour as it goes on, or longer ago.
 import { useEffect, useState } from "preact/hooks";
+import { Loading } from "../ui/button";
 import { bytes, hertz } from "../ui/format";
 import { Select } from "../ui/field";
 import { Plot, type Line } from "../ui/plot";
@@ -12,17 +13,17 @@ const ranges = [["Last hour", 20, 3600], ["Last day", 300, 86400], ["Last week",
 
 const kilobytes = (v: number) => bytes(v * 1024);
 const rate = (v: number) => `${kilobytes(v)}/s`;
-const percent = (v: number) => `${v.toFixed(0)} %`;
+const percent = (v: number) => `${Number(v.toFixed(1))} %`;
 
-interface Chart { title: string; lines: readonly (readonly [CounterName, string])[]; text: (v: number) => string; scale?: number; top?: number }
+interface Chart { title: string; lines: readonly (readonly [CounterName, string])[]; text: (v: number) => string; scale?: number; top?: number; binary?: boolean }
 
 const charts = (vm: boolean): Chart[] => [
   { title: "CPU", lines: [["cpu.usage", "Usage"]], text: percent, scale: 0.01, top: 100 },
-  { title: "CPU in MHz", lines: [["cpu.usagemhz", "Usage"]], text: hertz },
-  { title: "Memory", lines: vm ? [["mem.consumed", "Consumed"], ["mem.active", "Active"], ["mem.overhead", "Overhead"]] : [["mem.consumed", "Consumed"], ["mem.swapused", "Swap"]], text: kilobytes },
-  { title: "Disk", lines: [["disk.read", "Read"], ["disk.write", "Write"]], text: rate },
+  { title: "CPU clock", lines: [["cpu.usagemhz", "Usage"]], text: hertz },
+  { title: "Memory", lines: vm ? [["mem.consumed", "Consumed"], ["mem.active", "Active"], ["mem.overhead", "Overhead"]] : [["mem.consumed", "Consumed"], ["mem.swapused", "Swap"]], text: kilobytes, binary: true },
+  { title: "Disk", lines: [["disk.read", "Read"], ["disk.write", "Write"]], text: rate, binary: true },
   { title: "Disk latency", lines: [["disk.maxTotalLatency", "Highest"]], text: (v) => `${v} ms` },
-  { title: "Network", lines: [["net.received", "Received"], ["net.transmitted", "Sent"]], text: rate },
+  { title: "Network", lines: [["net.received", "Received"], ["net.transmitted", "Sent"]], text: rate, binary: true },
 ];
 
 export function Performance({ of, only }: { of: AnyRef; only?: readonly string[] }) {
@@ -51,12 +52,13 @@ export function Performance({ of, only }: { of: AnyRef; only?: readonly string[]
           <Select label="Time" value={String(range)} onValue={(i) => setRange(Number(i))} choices={ranges.map(([text], i) => [String(i), text] as const)} />
         </div>
       )}
+      {!data && <Loading />}
       {data && !data.times.length && <Empty title="Nothing has been measured yet" icon="activity">{of.type === "VirtualMachine" ? "A virtual machine is measured every 20 seconds while it runs." : "The first values come after 20 seconds."}</Empty>}
       {data && data.times.length > 0 && (
         <div class="plots">
           {shown.map((c) => {
             const lines: Line[] = c.lines.map(([name, text]) => ({ name: text, values: data.of.get(name)!.map((v) => (v === null ? null : v * (c.scale ?? 1))) }));
-            return <Plot key={c.title} title={c.title} times={data.times} lines={lines} text={c.text} span={seconds} {...(c.top !== undefined && { top: c.top })} />;
+            return <Plot key={c.title} title={c.title} times={data.times} lines={lines} text={c.text} span={seconds} {...(c.binary && { binary: true })} {...(c.top !== undefined && { top: c.top })} />;
           })}
         </div>
       )}

@@ -20,5 +20,5 @@ const columns: Column<TaskInfo>[] = taskColumns.map((c) => (c.name === "Result" 
 
 export function TaskList({ of }: { of?: AnyRef }) {
   const history = useHistory<TaskInfo>(create(of), of?.value);
-  return <Table label="Tasks" noun="task" rows={history ?? []} columns={columns} keyOf={(i) => i.key} sortBy={3} downwards empty={<p class="subtle">Nothing has been done yet.</p>} />;
+  return <Table label="Tasks" noun="task" rows={history} columns={columns} keyOf={(i) => i.key} sortBy={3} downwards empty={<p class="subtle">Nothing has been done yet.</p>} />;
 }

@@ -5,7 +5,7 @@ import { Icon } from "../ui/icon";
 import { Menu } from "../ui/menu";
 import { Tabs } from "../ui/tabs";
 import { Empty } from "../ui/table";
-import { vmHref } from "../shell/route";
+import { go, vmHref } from "../shell/route";
 import { find, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
 import { VmState } from "../vm/state";
@@ -36,8 +36,8 @@ function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
 
 export function VmPage({ id, tab }: { id: string; tab: string }) {
   const vm = find<VmRecord>("VirtualMachine", id);
-  if (!vm) return <Empty title="This virtual machine is gone" icon="vm">It was deleted or unregistered, or you may not see it.</Empty>;
-  const on = powerOn([vm]), off = powerOff([vm]);
+  if (!vm) return <Empty title="This virtual machine is gone" icon="vm" actions={<Button onClick={() => go("host", "vms")}>Virtual machines</Button>}>It was deleted or unregistered, or you may not see it.</Empty>;
+  const on = powerOn([vm]), off = powerOff([vm]), settings = vmActions([vm]).find((a) => a.text === "Edit settings")!;
   return (
     <>
       <div class="page-head">
@@ -46,7 +46,9 @@ export function VmPage({ id, tab }: { id: string; tab: string }) {
         <div class="tools">
           {!on.because && <Button kind="primary" icon="play" onClick={on.run}>Power on</Button>}
           {!off.because && <Button icon="stop" onClick={off.run}>Power off</Button>}
-          <Menu label="Actions" actions={vmActions([vm])}>Actions</Menu>
+          {tab !== "console" && <Button icon="terminal" onClick={() => go("host", "vms", id, "console")}>Console</Button>}
+          <Button icon="settings" because={settings.because} onClick={settings.run}>Edit settings</Button>
+          <Menu label="Actions" actions={() => vmActions([vm])}>Actions</Menu>
         </div>
       </div>
       <VmQuestion vm={vm} />

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that the VM has, what people look for first.
-import { attempt } from "../ui/alert";
-import { Button } from "../ui/button";
 import { Icon, type IconName } from "../ui/icon";
 import { bytes } from "../ui/format";
 import { Table, type Column } from "../ui/table";
 import type { VmRecord } from "../vim/inventory";
 import type { VirtualDevice, VirtualDeviceFileBackingInfo, VirtualMachineVideoCard } from "../vim/types.gen";
 import { capacityOf, CARD_TYPES, CONTROLLERS, isCard, isCdrom, isDisk, isPort, labelOf, MODES, networkOf, placeText } from "../vm/devices";
-import { openEditVm } from "../vm/edit";
 import { flatOf } from "../vm/edit_form";
 
 const kinds: readonly [is: (d: VirtualDevice) => boolean, icon: IconName][] = [
@@ -34,6 +31,5 @@ export function VmHardware({ vm }: { vm: VmRecord }) {
     { name: "Place", cell: (d) => (isDisk(d) || isCdrom(d) ? placeText(d, devices) : "–"), by: (d) => placeText(d, devices) },
     { name: "Connected", cell: (d) => (d.connectable ? (d.connectable.connected ? "Yes" : d.connectable.startConnected ? "At power on" : "No") : "–"), by: (d) => String(d.connectable?.connected) },
   ];
-  return <Table label="Devices" noun="device" rows={devices} columns={columns} keyOf={(d) => String(d.key)}
-    tools={<Button icon="settings" onClick={() => void attempt("The settings can not be read", () => openEditVm(vm))}>Edit settings</Button>} />;
+  return <Table label="Devices" noun="device" rows={devices} columns={columns} keyOf={(d) => String(d.key)} />;
 }

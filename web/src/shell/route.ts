@@ -25,3 +25,15 @@ export function go(...parts: string[]): void {
 }
 
 export const vmHref = (id: string, tab?: string) => href("host", "vms", id, ...(tab ? [tab] : []));
+
+/** The page of an object, where it has one. */
+export function pageOf(type: string | undefined, id: string | undefined): string | undefined {
+  if (!id) return undefined;
+  switch (type) {
+    case "VirtualMachine": return vmHref(id);
+    case "Datastore": return href("host", "datastores", id);
+    case "Network": return href("host", "networking", id);
+    case "HostSystem": case "Folder": case "ResourcePool": case "ComputeResource": return href("host");
+    default: return undefined;
+  }
+}

@@ -3,17 +3,18 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { Button, Spinner } from "../ui/button";
+import { Button, Loading } from "../ui/button";
 import { Sayings } from "../ui/alert";
 import { Dialogs } from "../ui/dialog";
 import { Icon, type IconName } from "../ui/icon";
-import { Menu } from "../ui/menu";
+import { ContextMenu, Menu } from "../ui/menu";
 import { loaded, run, vms, datastores, networks } from "../vim/inventory";
 import { connected } from "../vim/live";
-import { content, logout, user } from "../vim/session";
+import { logout, user } from "../vim/session";
 import { Login } from "../pages/login";
 import { ConsoleWindow } from "../pages/vm_console";
-import { openHelp } from "./about";
+import { openAbout, openHelp } from "./about";
+import { Mark, release } from "./brand";
 import { Page } from "./page";
 import { Search } from "./search";
 import { Tasks } from "./tasks";
@@ -22,7 +23,7 @@ import { href, route } from "./route";
 import { dark, toggleTheme } from "./theme";
 
 export function Shell() {
-  if (user.value === undefined) return <div class="login"><Spinner /></div>;
+  if (user.value === undefined) return <div class="login"><Loading /></div>;
   return (
     <>
       {user.value === null ? <Login /> : <Frame />}
@@ -42,24 +43,26 @@ function Frame() {
   useEffect(() => void (navigator.value = false), [route.value]);
   useEffect(() => document.querySelector("main")?.scrollTo(0, 0), [route.value.join("/")]);
 
-  if (route.value[0] === "console") return loaded.value ? <ConsoleWindow id={route.value[1] ?? ""} /> : <Spinner />;
+  if (route.value[0] === "console") return loaded.value ? <ConsoleWindow id={route.value[1] ?? ""} /> : <Loading />;
   return (
     <div class="shell">
       <header>
         <span class="only-narrow"><Button kind="plain" icon="menu" label="Navigator" onClick={() => (navigator.value = !navigator.value)} /></span>
-        <a class="brand" href={href("host")}><Icon name="host" tone="info" />Socle</a>
-        <span class="subtle only-wide">{content.value?.about.version}</span>
+        <a class="brand" href={href("host")}><Mark />Socle</a>
+        <span class="subtle only-wide">{release()}</span>
         <span class="grow" />
         <Search />
         <Button kind="plain" icon={dark.value ? "sun" : "moon"} label={dark.value ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
-        <Menu label="User" kind="plain" actions={[{ text: "Help", icon: "help", run: openHelp }, { text: "Log out", icon: "logout", run: () => void logout() }]}>
-          <Icon name="user" /> <span class="wide-text">{user.value?.userName}</span>
+        <Menu label="Help" kind="plain" icon="help" actions={[{ text: "Help", icon: "help", run: openHelp }, { text: "About", icon: "info", run: openAbout }]} />
+        <Menu label="User" kind="plain" actions={[{ text: "Log out", icon: "logout", run: () => void logout() }]}>
+          <Icon name="user" /> <span class="only-read-narrow">{user.value?.userName}</span>
         </Menu>
         {!connected.value && <p class="offline" role="status">The host does not answer. Trying again …</p>}
       </header>
       <Navigator open={navigator.value} />
-      <main tabIndex={-1}>{loaded.value ? <Page /> : <Spinner />}</main>
+      <main tabIndex={-1}>{loaded.value ? <Page /> : <Loading />}</main>
       <div class="foot"><Transfers /><Tasks /></div>
+      <ContextMenu />
     </div>
   );
 }

@@ -10,6 +10,7 @@ import { Table, type Column } from "../ui/table";
 import { on } from "../vim/client";
 import { tasks } from "../vim/inventory";
 import { taskName } from "../vim/task";
+import { pageOf } from "./route";
 import type { Task, TaskInfo, TaskReasonUser } from "../vim/types.gen";
 
 export function TaskResult({ info }: { info: TaskInfo }) {
@@ -30,12 +31,17 @@ export function TaskResult({ info }: { info: TaskInfo }) {
   }
 }
 
+function targetOf(t: TaskInfo) {
+  const to = pageOf(t.entity?.type, t.entity?.value);
+  return to && t.entityName ? <a href={to}>{t.entityName}</a> : t.entityName ?? "–";
+}
+
 export const taskColumns: Column<TaskInfo>[] = [
   { name: "Task", cell: (t) => taskName(t), by: (t) => taskName(t) },
-  { name: "Target", cell: (t) => t.entityName ?? "–", by: (t) => t.entityName },
+  { name: "Target", cell: targetOf, by: (t) => t.entityName },
   { name: "Initiator", cell: (t) => (t.reason as TaskReasonUser).userName ?? "host", by: (t) => (t.reason as TaskReasonUser).userName },
-  { name: "Queued", cell: (t) => recent(t.queueTime), by: (t) => t.queueTime },
-  { name: "Started", cell: (t) => recent(t.startTime), by: (t) => t.startTime },
+  { name: "Queued", minor: true, cell: (t) => recent(t.queueTime), by: (t) => t.queueTime },
+  { name: "Started", minor: true, cell: (t) => recent(t.startTime), by: (t) => t.startTime },
   { name: "Completed", cell: (t) => recent(t.completeTime), by: (t) => t.completeTime },
   { name: "Result", cell: (t) => <TaskResult info={t} />, by: (t) => t.state },
 ];
@@ -55,8 +61,8 @@ export function Tasks() {
         <span class={open.value ? "open" : ""}><Icon name="right" /></span>Recent tasks
         {running > 0 && <span class="subtle">{plural(running, "task")} running</span>}
       </button>
-      {open.value && <Table label="Recent tasks" noun="task" rows={all} columns={taskColumns} keyOf={(t) => t.key} sortBy={3} downwards filter={false}
-        empty={<p class="subtle">Nothing has been done lately.</p>} />}
+      {open.value && <Table label="Recent tasks" noun="task" rows={all} columns={taskColumns} keyOf={(t) => t.key} sortBy={3} downwards filter={false} bare
+        empty={<p class="subtle">Nothing has been done lately. What you and others do is listed here while it goes on.</p>} />}
     </section>
   );
 }

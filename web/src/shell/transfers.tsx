@@ -26,7 +26,7 @@ export function Transfers() {
   if (!transfers.value.length) return null;
   return (
     <section class="tasks" aria-label="Uploads">
-      <ul>{transfers.value.map((t) => <Line key={t.id} of={t} />)}</ul>
+      <ul class="transfers">{transfers.value.map((t) => <Line key={t.id} of={t} />)}</ul>
     </section>
   );
 }

@@ -26,7 +26,7 @@ let last = 0;
 export function say(kind: Kind, title: string, text?: string): void {
   const id = ++last;
   shown.value = [...shown.value.slice(-4), { id, kind, title, text }];
-  if (kind !== "danger") setTimeout(() => take(id), 6000);
+  if (kind !== "danger") setTimeout(() => take(id), kind === "success" ? 3000 : 6000);
 }
 const take = (id: number) => (shown.value = shown.value.filter((s) => s.id !== id));
 
@@ -38,6 +38,9 @@ export async function attempt(what: string, doing: () => Promise<unknown>): Prom
     say("danger", what, e instanceof Error ? e.message : String(e));
   }
 }
+
+/** Puts a name or command where it can be pasted from. */
+export const copy = (text: string) => attempt("Copy", async () => (await navigator.clipboard.writeText(text), say("success", "Copied")));
 
 export function Sayings() {
   return (

@@ -37,6 +37,9 @@ export function Button({ kind = "secondary", icon, because, busy, label, small, 
   );
 }
 
+/** In the place of what has not come yet. */
+export const Loading = () => <div class="loading"><Spinner /></div>;
+
 export function Spinner({ small }: { small?: boolean }) {
   return (
     <svg class={`pf-v6-c-spinner pf-m-${small ? "md" : "xl"}`} role="progressbar" viewBox="0 0 100 100" aria-label="Loading">

@@ -3,6 +3,7 @@
 // what the button sends; `socle` and govc are shown where they can do all of it.
 import { useState } from "preact/hooks";
 import { curl, type Request } from "../vim/client";
+import { copy } from "./alert";
 import { Button } from "./button";
 
 export interface Commands {
@@ -15,8 +16,8 @@ function Line({ by, text }: { by: string; text: string }) {
   return (
     <div class="as-command-text">
       <span class="subtle">{by}</span>
-      <pre>{text}</pre>
-      <Button kind="plain" small icon="copy" label={`Copy the command for ${by}`} onClick={() => void navigator.clipboard.writeText(text)} />
+      <pre tabIndex={0}>{text}</pre>
+      <Button kind="plain" small icon="copy" label={`Copy the command for ${by}`} onClick={() => void copy(text)} />
     </div>
   );
 }

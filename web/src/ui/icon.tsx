@@ -6,6 +6,7 @@ import alert from "lucide-static/icons/circle-alert.svg";
 import camera from "lucide-static/icons/camera.svg";
 import check from "lucide-static/icons/circle-check.svg";
 import close from "lucide-static/icons/x.svg";
+import columns from "lucide-static/icons/columns-3.svg";
 import copy from "lucide-static/icons/copy.svg";
 import cpu from "lucide-static/icons/cpu.svg";
 import database from "lucide-static/icons/database.svg";
@@ -34,7 +35,6 @@ import reset from "lucide-static/icons/rotate-cw.svg";
 import right from "lucide-static/icons/chevron-right.svg";
 import search from "lucide-static/icons/search.svg";
 import settings from "lucide-static/icons/settings.svg";
-import sort from "lucide-static/icons/chevrons-up-down.svg";
 import sortdown from "lucide-static/icons/arrow-down.svg";
 import sortup from "lucide-static/icons/arrow-up.svg";
 import stop from "lucide-static/icons/square.svg";
@@ -48,8 +48,8 @@ import vm from "lucide-static/icons/monitor.svg";
 import warning from "lucide-static/icons/triangle-alert.svg";
 
 const icons = {
-  activity, alert, camera, check, close, copy, cpu, database, disc, disk, down, download, edit, file, folder, help, host, info, logout,
-  lock, memory, menu, moon, more, network, pause, play, plus, power, reset, right, search, settings, sort, sortdown, sortup, stop, sun, terminal, trash, upload,
+  activity, alert, camera, check, close, columns, copy, cpu, database, disc, disk, down, download, edit, file, folder, help, host, info, logout,
+  lock, memory, menu, moon, more, network, pause, play, plus, power, reset, right, search, settings, sortdown, sortup, stop, sun, terminal, trash, upload,
   user, users, vm, warning,
 };
 export type IconName = keyof typeof icons;

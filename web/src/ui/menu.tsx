@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A button that opens a list of actions. Arrow keys move, Escape closes, a click elsewhere too.
+// Lists of actions: below a button, or where the other mouse button was pressed. Arrow keys move, letters find, Escape
+// closes, a click elsewhere too.
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icon";
@@ -16,95 +18,131 @@ export interface Action {
   apart?: boolean;
 }
 
-interface Props {
-  actions: Action[];
-  label: string;
-  children?: ComponentChildren; // on the button; without: three dots
-  kind?: "secondary" | "plain" | "primary";
-}
+type Actions = readonly Action[] | (() => readonly Action[]);
 
-/** Below the button, or above it where there is more room: whole on the screen, over whatever scrolls around it. */
-function place(list: HTMLElement, button: DOMRect): void {
-  const below = innerHeight - button.bottom, up = below < Math.min(list.scrollHeight + 12, 320) && button.top > below;
+/** Below the place, or above it where there is more room: whole on the screen, over whatever scrolls around it. */
+function place(list: HTMLElement, at: DOMRect): void {
+  const below = innerHeight - at.bottom, up = below < Math.min(list.scrollHeight + 12, 320) && at.top > below;
+  const width = list.offsetWidth, left = at.width ? at.right - width : at.left + width > innerWidth ? at.left - width : at.left;
   Object.assign(list.style, {
-    position: "fixed", insetInlineEnd: "auto", ...(button.right > 300 ? { right: `${innerWidth - button.right}px` } : { left: "8px" }), maxHeight: `${(up ? button.top : below) - 12}px`, overflowY: "auto",
-    ...(up ? { bottom: `${innerHeight - button.top + 4}px` } : { top: `${button.bottom + 4}px`, marginBlockStart: 0 }),
+    left: `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`, maxHeight: `${(up ? at.top : below) - 12}px`,
+    ...(up ? { bottom: `${innerHeight - at.top + 4}px` } : { top: `${at.bottom + 4}px` }),
   });
 }
 
-export function Menu({ actions, label, children, kind = "secondary" }: Props) {
-  const [open, setOpen] = useState(false);
-  const root = useRef<HTMLDivElement>(null);
+const itemsIn = (list: HTMLElement | null) => [...(list?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
 
-  useEffect(() => {
-    if (!open) return;
-    const elsewhere = (e: Event) => root.current?.contains(e.target as Node) || setOpen(false);
-    document.addEventListener("pointerdown", elsewhere);
-    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus({ preventScroll: true });
-    return () => document.removeEventListener("pointerdown", elsewhere);
-  }, [open]);
+function moveIn(list: HTMLElement | null, key: string): boolean {
+  const items = itemsIn(list), at = items.indexOf(document.activeElement as HTMLElement);
+  const starts = (i: number) => items[i % items.length]?.textContent?.trim().toLowerCase().startsWith(key.toLowerCase());
+  const letter = /^\p{L}$/u.test(key) ? items.map((_, i) => at + 1 + i).find(starts) : undefined;
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1 + items.length, Home: 0, End: items.length - 1 }[key] ?? letter;
+  if (to === undefined) return false;
+  items[to % items.length]?.focus();
+  return true;
+}
+
+function List({ actions, label, at, onClose }: { actions: readonly Action[]; label: string; at: () => DOMRect; onClose: (focus: boolean) => void }) {
+  const list = useRef<HTMLDivElement>(null);
 
   useLayoutEffect(() => {
-    const list = root.current?.querySelector<HTMLElement>(".menu-list");
-    if (!list) return;
-    place(list, root.current!.querySelector("button")!.getBoundingClientRect());
-    const close = (e: Event) => list.contains(e.target as Node) || setOpen(false);
-    addEventListener("scroll", close, true);
-    addEventListener("resize", close);
-    return () => {
-      removeEventListener("scroll", close, true);
-      removeEventListener("resize", close);
-    };
-  }, [open]);
+    place(list.current!, at());
+    itemsIn(list.current)[0]?.focus({ preventScroll: true });
+    const elsewhere = (e: Event) => list.current?.contains(e.target as Node) || onClose(false);
+    const events = ["pointerdown", "scroll", "resize"];
+    events.forEach((event) => addEventListener(event, elsewhere, true));
+    return () => events.forEach((event) => removeEventListener(event, elsewhere, true));
+  }, []);
 
   const onKey = (e: KeyboardEvent) => {
-    const items = [...(root.current?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
-    const at = items.indexOf(document.activeElement as HTMLElement);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1 + items.length, Home: 0, End: items.length - 1 }[e.key];
-    if (e.key === "Escape") {
-      setOpen(false);
-      root.current?.querySelector("button")?.focus();
-    } else if (e.key === "Tab" && open) return setOpen(false);
-    else if (!open && e.key === "ArrowDown") setOpen(true);
-    else if (open && to !== undefined) items[to % items.length]?.focus();
-    else return;
+    if (e.key === "Tab") return onClose(false);
+    if (e.key === "Escape") onClose(true);
+    else if (!moveIn(list.current, e.key)) return;
     e.preventDefault();
     e.stopPropagation();
   };
 
   return (
-    <div class="menu" ref={root} onKeyDown={onKey}>
-      <button type="button" class={`pf-v6-c-menu-toggle pf-m-${kind}${open ? " pf-m-expanded" : ""}`} aria-haspopup="menu"
-        aria-expanded={open} aria-label={children ? undefined : label} title={children ? undefined : label}
-        onClick={() => setOpen(!open)}>
-        {children ? <span class="pf-v6-c-menu-toggle__text">{children}</span> : <span class="pf-v6-c-menu-toggle__icon"><Icon name="more" /></span>}
-        {children && <span class="pf-v6-c-menu-toggle__controls"><Icon name="down" /></span>}
-      </button>
-      {open && (
-        <div class="pf-v6-c-menu menu-list">
-          <div class="pf-v6-c-menu__content">
-            <ul class="pf-v6-c-menu__list" role="menu" aria-label={label}>
-              {actions.map((a, i) => (
-                <>
-                  {a.apart && <li class="pf-v6-c-divider" role="separator" />}
-                  <li key={a.text} role="none"
-                    class={`pf-v6-c-menu__list-item${a.danger && !a.because ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
-                    <button type="button" role={a.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={a.checked} tabIndex={i ? -1 : 0} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
-                      title={a.because || undefined} onClick={() => a.because || (setOpen(false), a.run())}>
-                      <span class="pf-v6-c-menu__item-main">
-                        {a.icon && <span class="pf-v6-c-menu__item-icon"><Icon name={a.icon} /></span>}
-                        <span class="pf-v6-c-menu__item-text">{a.text}</span>
-                        {a.checked && <span class="pf-v6-c-menu__item-icon"><Icon name="check" /></span>}
-                      </span>
-                      {a.because && <span class="pf-v6-c-menu__item-description">{a.because}</span>}
-                    </button>
-                  </li>
-                </>
-              ))}
-            </ul>
-          </div>
-        </div>
-      )}
+    <div class="pf-v6-c-menu menu-list" ref={list} onKeyDown={onKey}>
+      <div class="pf-v6-c-menu__content">
+        <ul class="pf-v6-c-menu__list" role="menu" aria-label={label}>
+          {actions.map((a, i) => (
+            <>
+              {a.apart && <li class="pf-v6-c-divider" role="separator" />}
+              <li key={a.text} role="none"
+                class={`pf-v6-c-menu__list-item${a.danger && !a.because ? " pf-m-danger" : ""}${a.because ? " pf-m-aria-disabled" : ""}`}>
+                <button type="button" role={a.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={a.checked} tabIndex={i ? -1 : 0} class="pf-v6-c-menu__item" aria-disabled={Boolean(a.because)}
+                  title={a.because || undefined} onClick={() => a.because || (a.checked === undefined && onClose(true), a.run())}>
+                  <span class="pf-v6-c-menu__item-main">
+                    {a.icon && <span class="pf-v6-c-menu__item-icon"><Icon name={a.icon} /></span>}
+                    <span class="pf-v6-c-menu__item-text">{a.text}</span>
+                    {a.checked && <span class="pf-v6-c-menu__item-icon"><Icon name="check" /></span>}
+                  </span>
+                  {a.because && <span class="pf-v6-c-menu__item-description">{a.because}</span>}
+                </button>
+              </li>
+            </>
+          ))}
+        </ul>
+      </div>
     </div>
   );
+}
+
+interface Props {
+  actions: Actions;
+  label: string;
+  children?: ComponentChildren; // on the button; without: the icon alone
+  icon?: IconName;
+  kind?: "secondary" | "plain" | "primary";
+}
+
+export function Menu({ actions, label, children, icon = "more", kind = "secondary" }: Props) {
+  const [open, setOpen] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
+  const close = (focus: boolean) => {
+    setOpen(false);
+    if (focus) button.current?.focus();
+  };
+  // A press on the button itself closes by the list's listener before the click would open it again.
+  const wasOpen = useRef(false);
+  const onKey = (e: KeyboardEvent) => {
+    if (open || e.key !== "ArrowDown") return;
+    e.preventDefault();
+    setOpen(true);
+  };
+  return (
+    <div class="menu">
+      <button type="button" ref={button} class={`pf-v6-c-menu-toggle pf-m-${kind}${open ? " pf-m-expanded" : ""}`} aria-haspopup="menu" aria-expanded={open}
+        aria-label={children ? undefined : label} title={children ? undefined : label}
+        onPointerDown={() => (wasOpen.current = open)} onKeyDown={onKey} onClick={() => (setOpen(!wasOpen.current), (wasOpen.current = false))}>
+        {children ? <span class="pf-v6-c-menu-toggle__text">{children}</span> : <span class="pf-v6-c-menu-toggle__icon"><Icon name={icon} /></span>}
+        {children && <span class="pf-v6-c-menu-toggle__controls"><Icon name="down" /></span>}
+      </button>
+      {open && <List actions={typeof actions === "function" ? actions() : actions} label={label} at={() => button.current!.getBoundingClientRect()} onClose={close} />}
+    </div>
+  );
+}
+
+/* --- where the other mouse button was pressed --- */
+
+const shown = signal<{ id: number; label: string; actions: readonly Action[]; at: DOMRect; from: HTMLElement | null } | undefined>(undefined);
+
+/** On a link or in a selection the browser's own menu is of more use; with the Shift key it always comes. */
+export function openContextMenu(e: MouseEvent, label: string, actions: readonly Action[]): void {
+  const on = e.target as HTMLElement;
+  if (!actions.length || e.shiftKey || on.closest("input, textarea, .menu") || getSelection()?.toString()) return;
+  e.preventDefault();
+  shown.value = { id: Date.now(), label, actions, at: new DOMRect(e.clientX, e.clientY, 0, 0), from: document.activeElement as HTMLElement | null };
+}
+
+export function ContextMenu() {
+  const menu = shown.value;
+  useEffect(() => () => void (shown.value = undefined), []);
+  if (!menu) return null;
+  const close = (focus: boolean) => {
+    shown.value = undefined;
+    if (focus) menu.from?.focus();
+  };
+  return <div class="menu"><List key={menu.id} label={menu.label} actions={menu.actions} at={() => menu.at} onClose={close} /></div>;
 }

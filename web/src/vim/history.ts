@@ -6,7 +6,9 @@ import { useProperties } from "./inventory";
 import { user } from "./session";
 import type { EventHistoryCollector, TaskHistoryCollector } from "./types.gen";
 
+/** undefined until the first page has come. */
 export function useHistory<T>(create: () => Promise<AnyRef>, by: string | undefined): T[] | undefined {
+  const [barred, setBarred] = useState(false);
   const [collector, setCollector] = useState<AnyRef>();
   useEffect(() => {
     let mine: AnyRef | undefined, gone = false;
@@ -14,11 +16,12 @@ export function useHistory<T>(create: () => Promise<AnyRef>, by: string | undefi
     create().then((c) => {
       mine = c;
       gone ? destroy(c) : setCollector(c);
-    }, () => {}); // who may not see it has an empty list
+    }, () => setBarred(true)); // who may not see it has an empty list
     return () => {
       gone = true;
       if (mine && user.value) destroy(mine);
     };
   }, [by]);
-  return useProperties<EventHistoryCollector, "latestPage">(collector, ["latestPage"])?.latestPage as T[] | undefined;
+  const page = useProperties<EventHistoryCollector, "latestPage">(collector, ["latestPage"]);
+  return page ? (page.latestPage as T[] | undefined) ?? [] : barred ? [] : undefined;
 }

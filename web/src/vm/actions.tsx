@@ -136,6 +136,16 @@ function template(vm: VmRecord | undefined): Action {
   };
 }
 
+/** For a line of the list: all that there is. */
+export function rowActions(vms: readonly VmRecord[]): Action[] {
+  const one = vms.length === 1 ? vms[0]! : undefined, [first, ...rest] = vmActions(vms);
+  return [
+    powerOn(vms), powerOff(vms),
+    { text: "Open console", icon: "terminal", because: !one && "One virtual machine at a time.", run: () => go("host", "vms", one!.ref.value, "console") },
+    { ...first!, apart: true }, ...rest,
+  ];
+}
+
 export function vmActions(vms: readonly VmRecord[]): Action[] {
   const one = vms.length === 1 ? vms[0] : undefined;
   const single = one ? false : "One virtual machine at a time.";

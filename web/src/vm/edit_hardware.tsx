@@ -139,7 +139,7 @@ export function Hardware({ e }: { e: Editing }) {
     <>
       <div class="columns">
         <TextField label="CPUs" type="number" min={1} max={768} value={f.cpus} onValue={(cpus) => put({ cpus })} because={fixed} />
-        <TextField label="Cores of a socket" type="number" min={1} value={f.cores} onValue={(cores) => put({ cores })} because={fixed}
+        <TextField label="Cores per socket" type="number" min={1} value={f.cores} onValue={(cores) => put({ cores })} because={fixed}
           help={Number(f.cpus) % Number(f.cores) === 0 && `${Number(f.cpus) / Number(f.cores)} sockets`} />
         <TextField label="Memory" type="number" min={4} step={4} unit="MB" value={f.memory} onValue={(memory) => put({ memory })} because={fixed} />
       </div>
