@@ -22,7 +22,8 @@ bool dspath_normalize(const char *text, char rel[DSPATH_MAX])
     while (*text) {
         size_t n = strcspn(text, "/");
         bool dots = (n == 1 && text[0] == '.') || (n == 2 && text[0] == '.' && text[1] == '.');
-        if (dots || len + n + 2 > DSPATH_MAX)
+        bool ours = !strncmp(text, DSPATH_OWN, sizeof DSPATH_OWN - 1);
+        if (dots || ours || len + n + 2 > DSPATH_MAX)
             return false;
         if (n && len)
             rel[len++] = '/';

@@ -6,7 +6,7 @@
  *   /folder/dir/file?dsName=datastore1   HTTP
  *
  * All of them become a name relative to the datastore's folder: no leading '/', no empty, "." or
- * ".." element; "" is the folder itself. Opening never follows a symbolic link and never leaves the
+ * ".." element, and none that begins as the host's own marks do; "" is the folder itself. Opening never follows a symbolic link and never leaves the
  * folder (openat2, RESOLVE_BENEATH): what stands on a datastore is foreign. */
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#define DSPATH_OWN ".socle-"
 enum { DSPATH_MAX = 1024, DSPATH_NAME_MAX = 80 };
 
 struct dspath {

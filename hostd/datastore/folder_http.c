@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "base/utf8.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/folder_page.h"
 #include "hostd/datastore/upload.h"
@@ -233,6 +234,15 @@ static int check_condition(struct http_stream *stream, struct transfer *t)
     return http_condition(http_stream_request(stream), there ? &st : NULL);
 }
 
+/* A file whose name the API could not say would be seen by nobody. */
+static bool sayable(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == '\x7f')
+            return false;
+    return utf8_valid(name);
+}
+
 static void put(struct http_stream *stream, struct transfer *t)
 {
     struct upload upload = {0};
@@ -242,7 +252,9 @@ static void put(struct http_stream *stream, struct transfer *t)
         (void)http_stream_head(stream, status, NULL, NULL, 0);
         return;
     }
-    int rc = *t->rel ? upload_store(stream, t->datastore, t->dir_fd, t->rel, &upload) : -EACCES;
+    int rc = !*t->rel           ? -EACCES
+             : !sayable(t->rel) ? -EINVAL
+                                : upload_store(stream, t->datastore, t->dir_fd, t->rel, &upload);
 
     if (rc == -ERANGE || (rc == 0 && !upload.whole))
         answer_part(stream, rc, &upload);
@@ -317,7 +329,7 @@ static void start(struct hostd *hostd, struct http_exchange *x, const char *user
     char name[DSPATH_NAME_MAX + 1];
 
     if (!http_query(x->head.query, "dsName", name, sizeof name)) {
-        if (reads)
+        if (reads && (!strcmp(x->head.path, "/folder") || !strcmp(x->head.path, "/folder/")))
             list_datastores(hostd, x, user);
         else
             http_answer_text(x, 400, "dsName is missing");

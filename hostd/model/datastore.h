@@ -47,7 +47,7 @@ void datastore_real_path(const struct datastore *datastore, const char *rel, cha
                          size_t size);
 /* Each folder carries its datastore's id in a file of this name, so that another one of the same
  * name, such as the folder that a file system was mounted on, is not taken for it. */
-#define DATASTORE_MARK ".socle-datastore"
+#define DATASTORE_MARK DSPATH_OWN "datastore"
 /* What the mark in a folder says, "" without one; any thread. */
 void datastore_read_mark(int folder_fd, char id[ENTITY_ID_MAX]);
 

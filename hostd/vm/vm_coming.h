@@ -9,7 +9,7 @@
 
 #include "hostd/model/virtual_machine.h"
 
-#define VM_COMING_MARK ".socle-coming"
+#define VM_COMING_MARK DSPATH_OWN "coming"
 
 /* Makes the folder, marked from the first: under another name (VM_COMING_MARK and a number), then
  * renamed. -EEXIST. */

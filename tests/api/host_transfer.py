@@ -152,6 +152,29 @@ def conditions(tap, host, folder):
     tap.check("written in place is another", folder.ask("HEAD", "c")[1]["ETag"] != tag)
 
 
+def names(tap, host, folder):
+    """What can be no name, and what is the host's own, is neither written, read nor removed."""
+    folder.ask("PUT", "plain", b"x")
+    os.symlink("/etc", host.path("link"))
+    os.symlink("plain", host.path("other"))
+    before = sorted(os.listdir(host.path()))
+    for name, want in ((".socle-datastore", 400), ("a/.socle-coming", 400), ("line\nbreak", 400), (b"caf\xe9", 400), ("link/x", 403),
+                       ("other", 403), ("x" * 256, 400), ("%2e%2e/x", None), ("", 403)):
+        status = folder.ask("PUT", name, b"y")[0]
+        tap.check(f"PUT {name!r}", status == (want or status), status)
+    tap.equal("DELETE of the datastore's mark", folder.ask("DELETE", ".socle-datastore")[0], 400)
+    tap.equal("of the datastore", folder.ask("DELETE", "")[0], 405)
+    tap.equal("of a link", folder.ask("DELETE", "other")[0], 403)
+    tap.equal("GET of the mark", folder.ask("GET", ".socle-datastore")[0], 400)
+    tap.equal("nothing came of it", [n for n in sorted(os.listdir(host.path())) if n != "%2e%2e"], before)
+    connection = folder.connection()
+    connection.request("GET", "/folder/plain", headers=folder.headers)
+    tap.equal("a file of no datastore", connection.getresponse().status, 400)
+    connection.close()
+    os.unlink(host.path("link"))
+    os.unlink(host.path("other"))
+
+
 class Links(html.parser.HTMLParser):
     def __init__(self, page):
         super().__init__()
@@ -206,7 +229,7 @@ def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
         folder = Folder(host)
-        tap.run([whole, parts, ranges, conditions, browsed, nbdkit], host, folder)
+        tap.run([whole, parts, ranges, conditions, names, browsed, nbdkit], host, folder)
 
 
 if __name__ == "__main__":
