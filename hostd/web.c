@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "hostd/api/sdk.h"
@@ -109,6 +110,16 @@ static const char *method_name(enum http_method method)
     return method == HTTP_POST ? "POST" : method == HTTP_GET ? "GET" : "";
 }
 
+/* A browser sends our cookie with what a page of another server on this machine, at another port,
+ * makes it ask (RFC 6265, 8.5); whose page it is stands in Origin. */
+static bool is_from_elsewhere(const struct http_exchange *x)
+{
+    const char *origin = http_header(&x->head, "Origin"), *host = http_header(&x->head, "Host");
+    const char *at = origin ? strstr(origin, "://") : NULL;
+
+    return origin && (!at || !host || strcasecmp(at + strlen("://"), host) != 0);
+}
+
 /* The session that a request names; NULL: none. */
 static const char *session_secret(const struct http_exchange *x, char secret[SESSION_SECRET_TEXT])
 {
@@ -116,8 +127,10 @@ static const char *session_secret(const struct http_exchange *x, char secret[SES
 
     if (header && strlen(header) < SESSION_SECRET_TEXT)
         return header;
-    return http_cookie(&x->head, "vmware_soap_session", secret, SESSION_SECRET_TEXT) ? secret
-                                                                                     : NULL;
+    return http_cookie(&x->head, "vmware_soap_session", secret, SESSION_SECRET_TEXT) &&
+                   !is_from_elsewhere(x)
+               ? secret
+               : NULL;
 }
 
 static void api_serve(struct hostd *hostd, struct http_exchange *x)
@@ -155,14 +168,10 @@ static void api_serve(struct hostd *hostd, struct http_exchange *x)
 
 struct session *web_session(struct hostd *hostd, const struct http_exchange *x)
 {
-    const char *header = http_header(&x->head, "vmware-api-session-id");
-    char secret[SESSION_SECRET_TEXT];
+    char text[SESSION_SECRET_TEXT];
+    const char *secret = session_secret(x, text);
 
-    if (header)
-        return session_find(hostd->sessions, header);
-    if (http_cookie(&x->head, "vmware_soap_session", secret, sizeof secret))
-        return session_find(hostd->sessions, secret);
-    return NULL;
+    return secret ? session_find(hostd->sessions, secret) : NULL;
 }
 
 static const char welcome[] =

@@ -134,6 +134,14 @@ def pour(host, head, part, most):
             return sent, str(error).encode()
 
 
+def elsewhere(tap, host, client):
+    """A page of another server makes a browser ask: the cookie that comes along counts nothing."""
+    plain = ENVELOPE.format(dtd="", more="").replace("RetrieveServiceContent", "CurrentTime")
+    for origin, want in (("https://x", 200), ("https://X", 200), ("https://x:8080", 500), ("https://evil.example", 500), ("null", 500), ("x", 500)):
+        status, answer = post(host, plain.encode(), f"{cookie(client)}Origin: {origin}\r\n")
+        tap.check(f"asked by {origin}: {want}", status == want and (want == 200 or b"NotAuthenticated" in answer), answer[-300:])
+
+
 def endless(tap, host, client):
     """Chunks without end, and heads without end."""
     head = "POST /sdk HTTP/1.1\r\nHost: x\r\n{}Transfer-Encoding: chunked\r\n\r\n"
@@ -231,7 +239,7 @@ def guessing(tap, host, client):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([bodies, endless, slow, thousand, guessing], host, client)
+        Tap().run([bodies, elsewhere, endless, slow, thousand, guessing], host, client)
 
 
 main()
