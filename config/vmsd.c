@@ -406,6 +406,19 @@ int vmsd_rename(struct vmsd *vmsd, uint32_t uid, const char *name, const char *d
     return rc;
 }
 
+int vmsd_set_disk(struct vmsd *vmsd, uint32_t uid, const char *node, const char *file)
+{
+    int slot = slot_of(vmsd, uid);
+    char key[KEY_MAX];
+
+    for (unsigned i = 0; slot >= 0 && i < VMSD_DISKS_MAX; i++) {
+        const char *there = vmxfile_get(vmsd->dict, disk_key(key, (unsigned)slot, i, "node"));
+        if (there && !strcmp(there, node))
+            return vmxfile_set(vmsd->dict, disk_key(key, (unsigned)slot, i, "fileName"), file);
+    }
+    return -ENOENT;
+}
+
 static int give_away(struct vmsd *vmsd, uint32_t uid, uint32_t parent)
 {
     int rc = 0;

@@ -63,6 +63,8 @@ uint32_t vmsd_next_uid(const struct vmsd *vmsd);
  * -EINVAL for what a file cannot hold. On failure nothing has changed. */
 int vmsd_add(struct vmsd *vmsd, const struct vmsd_snapshot *snapshot, uint32_t *ret_uid);
 int vmsd_rename(struct vmsd *vmsd, uint32_t uid, const char *name, const char *description);
+/* The snapshot's disk at `node` is another file from now on. -ENOENT: it has none there. */
+int vmsd_set_disk(struct vmsd *vmsd, uint32_t uid, const char *node, const char *file);
 /* Its children become its parent's; if it was the current one, its parent is. */
 int vmsd_remove(struct vmsd *vmsd, uint32_t uid);
 

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/range.h"
 
-enum { NUMBER_MAX = 999999, CHAIN_MAX = DISK_CHAIN_MAX };
+enum { NUMBER_MAX = 999999 };
 
 /* --- the VM's own disks --- */
 
@@ -85,7 +85,7 @@ const char *snapshot_disks_get(const struct snapshot_files *files, const char *n
     return file ? snapshot_local_name(files, file) : NULL;
 }
 
-/* --- disks and their parents --- */
+/* --- children --- */
 
 /* "a-000003.vmdk" and "a.vmdk" both have the children a-000001.vmdk and so on: the first that is
  * not there. */
@@ -112,79 +112,6 @@ int snapshot_disk_make_child(struct snapshot_files *files, const char *parent, c
     struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = parent};
 
     return disk_create(&files->dir.host, child, &spec, files->aio, NULL, NULL, err);
-}
-
-static int look_at(struct snapshot_files *files, const char *file, struct disk_info *ret_info)
-{
-    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
-    struct disk *disk;
-    int rc = disk_open(&files->dir.host, file, &options, files->aio, &disk, NULL);
-
-    if (rc < 0)
-        return rc;
-    disk_get_info(disk, ret_info);
-    disk_close(disk);
-    return 0;
-}
-
-int snapshot_disk_parent(struct snapshot_files *files, const char *file, char parent[DISK_NAME_MAX])
-{
-    struct disk_info info;
-    int rc = look_at(files, file, &info);
-
-    if (rc == 0)
-        (void)snprintf(parent, DISK_NAME_MAX, "%s", info.parent);
-    return rc;
-}
-
-/* A linked clone stands there, too, or it can not be known. */
-bool snapshot_disk_is_shared(struct snapshot_files *files, const char *file)
-{
-    struct disk_info info;
-
-    return look_at(files, file, &info) < 0 || info.shared;
-}
-
-/* Is `wanted` the file, or one of those that it stands on? */
-static bool stands_on(struct snapshot_files *files, const char *file, const char *wanted)
-{
-    char at[DISK_NAME_MAX], next[DISK_NAME_MAX];
-
-    (void)snprintf(at, sizeof at, "%s", file);
-    for (unsigned i = 0; i < CHAIN_MAX && *at; i++) {
-        if (!strcmp(at, wanted))
-            return true;
-        if (snapshot_disk_parent(files, at, next) < 0)
-            return true; /* it can not be known: nothing is taken away */
-        (void)snprintf(at, sizeof at, "%s", next);
-    }
-    return false;
-}
-
-/* Does a snapshot that is still listed need this file? */
-bool snapshot_disk_is_listed(struct snapshot_files *files, const char *file)
-{
-    cleanup_free struct vmsd_snapshot *snapshot = malloc(sizeof *snapshot);
-
-    for (unsigned i = 0; i < vmsd_count(files->vmsd); i++) {
-        if (!snapshot || vmsd_get(files->vmsd, vmsd_uid(files->vmsd, i), snapshot) < 0)
-            return true;
-        for (unsigned d = 0; d < snapshot->disk_count; d++)
-            if (stands_on(files, snapshot->disk[d].file, file))
-                return true;
-    }
-    return false;
-}
-
-bool snapshot_disk_is_used(struct snapshot_files *files, const char *file)
-{
-    struct snapshot_disks *disks = calloc(1, sizeof *disks);
-    bool used = !disks || snapshot_disks_list(files, files->vmx, disks, NULL) < 0;
-
-    for (unsigned i = 0; !used && i < disks->count; i++)
-        used = stands_on(files, disks->disk[i].file, file);
-    free(disks);
-    return used || snapshot_disk_is_listed(files, file);
 }
 
 void snapshot_disk_remove(struct snapshot_files *files, const char *file)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disks of a VM that snapshots take part in, what they stand on, and who needs them: looked up
- * in the .vmx, the .vmsd and the disks themselves. `files` is open (snapshot_files_open). */
+/* The disks of a VM that snapshots take part in, as a .vmx names them, and children of these.
+ * `files` is open (snapshot_files_open). snapshot_tree.h has what stands on what. */
 #pragma once
 
 #include "hostd/snapshot/snapshot_files.h"
@@ -30,11 +30,3 @@ int snapshot_disk_name_child(const struct snapshot_files *files, const char *par
 int snapshot_disk_make_child(struct snapshot_files *files, const char *parent, const char *child,
                              struct err *err);
 void snapshot_disk_remove(struct snapshot_files *files, const char *file);
-
-int snapshot_disk_parent(struct snapshot_files *files, const char *file,
-                         char parent[DISK_NAME_MAX]); /* "": none */
-/* A linked clone stands there, too, or it can not be known. */
-bool snapshot_disk_is_shared(struct snapshot_files *files, const char *file);
-/* Does a snapshot that is listed need this file? Does it, or does the VM? In doubt: yes. */
-bool snapshot_disk_is_listed(struct snapshot_files *files, const char *file);
-bool snapshot_disk_is_used(struct snapshot_files *files, const char *file);

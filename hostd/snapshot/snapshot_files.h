@@ -18,7 +18,7 @@
 /* A disk whose parents, from the next below `top` on, nobody needs for themselves: what `top` and
  * the `layers` - 1 below it hold goes into `into`. */
 struct snapshot_merge {
-    char node[16];
+    char node[16]; /* where the VM has `top`; "" in `fold` */
     char top[DISK_NAME_MAX], into[DISK_NAME_MAX];
     unsigned layers;
 };
@@ -35,8 +35,11 @@ struct snapshot_files {
     int state_fd;           /* the same, owned; -1 */
     struct snapshot_merge merge[VMSD_DISKS_MAX];
     unsigned merge_count;
-    struct snapshot_plan *plan; /* owned; as it was saved last */
-    uint32_t uid;               /* create: what the snapshot's is going to be */
+    struct snapshot_merge *fold; /* owned; between snapshots that stay: who stands on `top`, and the
+                                    snapshots that have it, get `into` instead */
+    unsigned fold_count, folded; /* folded: so many are done */
+    struct snapshot_plan *plan;  /* owned; as it was saved last */
+    uint32_t uid;                /* create: what the snapshot's is going to be */
 
     /* While open. */
     struct vmsd *vmsd;
@@ -79,14 +82,20 @@ bool snapshot_files_is_listed(const struct snapshot_files *files, uint32_t uid);
 int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory,
                           bool *ret_running, struct err *err);
 
-/* --- remove, consolidate: unlist; find; then either merge, or (of a VM that runs) divert, merge
- * --- live, any number of times, and land; at the end settle --- */
+/* --- remove, consolidate: unlist; find; fold; then either merge, or (of a VM that runs) divert,
+ * --- merge live, any number of times, and land; at the end settle --- */
 
 /* uid VMSD_NONE: all of them. */
 int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool children,
                           struct err *err);
 /* Which disks are to be merged; they are in the plan then. */
 int snapshot_files_find(struct snapshot_files *files, struct err *err);
+/* Layers between snapshots that stay, one after the other. `live`: a VM that runs has them open,
+ * and reads on from what has gone then until it opens its disks anew. */
+int snapshot_files_fold(struct snapshot_files *files, bool live, disk_progress_fn *progress,
+                        void *ctx, struct err *err);
+/* Whether the disks that files->vmx names can be opened. */
+int snapshot_files_check_disks(struct snapshot_files *files, struct err *err);
 int snapshot_files_merge(struct snapshot_files *files, bool live, disk_progress_fn *progress,
                          void *ctx, struct err *err);
 /* files->vmx has new children of what is merged next, so that nobody writes to that. */
@@ -101,6 +110,8 @@ int snapshot_files_land(struct snapshot_files *files, struct err *err);
 int snapshot_files_rename(struct snapshot_files *files, uint32_t uid, const char *name,
                           const char *description, struct err *err);
 
-/* Path of the .vmsd, and of the .vmx that snapshot `uid` has kept. */
-void snapshot_files_list_path(const struct snapshot_files *files, char path[PATH_MAX]);
-void snapshot_files_vmx_path(const struct snapshot_files *files, uint32_t uid, char path[PATH_MAX]);
+/* NAME.vmsd and the like, `suffix` ".vmsd"; NAME-SnapshotN.vmx and what else snapshot `uid` has. */
+void snapshot_files_path(const struct snapshot_files *files, const char *suffix,
+                         char path[PATH_MAX]);
+void snapshot_files_kept_path(const struct snapshot_files *files, uint32_t uid, const char *suffix,
+                              char path[PATH_MAX]);

@@ -91,6 +91,20 @@ static int read_files(struct snapshot_plan *plan, const struct vmxfile *dict)
     return rc;
 }
 
+static int read_fold(struct snapshot_plan *plan, const struct vmxfile *dict)
+{
+    const char *from = vmxfile_get(dict, "fold.from"), *into = vmxfile_get(dict, "fold.into");
+
+    if (!from && !into)
+        return 0;
+    if (!from || !into || !is_local(from) || !is_local(into) || !strcmp(from, into) ||
+        strlen(from) >= DISK_NAME_MAX || strlen(into) >= DISK_NAME_MAX)
+        return -EBADMSG;
+    memcpy(plan->fold_from, from, strlen(from) + 1);
+    memcpy(plan->fold_into, into, strlen(into) + 1);
+    return 0;
+}
+
 int snapshot_plan_parse(const char *name, const void *data, size_t len,
                         struct snapshot_plan **ret_plan, struct err *err)
 {
@@ -108,7 +122,9 @@ int snapshot_plan_parse(const char *name, const void *data, size_t len,
     if (rc < 0)
         return rc;
     plan->nvram = nvram;
-    rc = read_disks(plan, dict);
+    rc = read_fold(plan, dict);
+    if (rc == 0)
+        rc = read_disks(plan, dict);
     if (rc == 0)
         rc = read_files(plan, dict);
     if (rc < 0)
@@ -155,6 +171,10 @@ int snapshot_plan_save(const struct snapshot_plan *plan, const char *path, struc
         rc = vmxfile_set_bool(dict, "list", plan->list);
     if (rc == 0)
         rc = vmxfile_set_u64(dict, "nvram", plan->nvram);
+    if (rc == 0 && *plan->fold_from)
+        rc = vmxfile_set(dict, "fold.from", plan->fold_from);
+    if (rc == 0 && *plan->fold_from)
+        rc = vmxfile_set(dict, "fold.into", plan->fold_into);
     if (rc == 0)
         rc = write_names(plan, dict);
     return rc < 0 ? err_sys(err, rc, "%s", path) : vmxfile_save(dict, path, err);

@@ -7,8 +7,9 @@
  *   1  Is it done? It is when `done` is set, or when the .vmx has all of `disk`. That .vmx is
  *      written by one rename, by hostd or by the keeper, and is the moment at which the operation
  *      becomes true; before it the operation is undone by 3 alone.
- *   2  If so: NAME.vmsd.next becomes NAME.vmsd (one rename), and firmware's variables those of
- *      snapshot `nvram`.
+ *   2  If so: what stands on the layer `fold.from` becomes a child of `fold.into`, which has all
+ *      that the other has, and kept .vmx files name that; NAME.vmsd.next becomes NAME.vmsd (one
+ *      rename), and firmware's variables those of snapshot `nvram`.
  *   3  Each `file` that nothing needs goes: a disk that neither the .vmx nor a listed snapshot
  *      stands on, a kept file of a snapshot that is not listed.
  *
@@ -33,6 +34,7 @@ struct snapshot_plan {
     bool done;
     bool list;      /* there is a new list, NAME.vmsd.next */
     uint32_t nvram; /* VMSD_NONE: the variables stay */
+    char fold_from[DISK_NAME_MAX], fold_into[DISK_NAME_MAX]; /* ""; names in the VM's folder */
     struct snapshot_plan_disk {
         char node[16], file[DISK_NAME_MAX];
     } disk[VMSD_DISKS_MAX];

@@ -164,7 +164,7 @@ void vm_snapshots_refresh(struct virtual_machine *vm)
     char path[PATH_MAX];
 
     vm_snapshots_locate(vm, &files);
-    snapshot_files_list_path(&files, path);
+    snapshot_files_path(&files, ".vmsd", path);
     if (vmsd_load(path, &vmsd, NULL) < 0)
         vmsd = NULL;
     vmsd_destroy(vm->vmsd);
@@ -296,7 +296,7 @@ int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err)
     char path[PATH_MAX];
 
     vm_snapshots_locate(s->vm, &files);
-    snapshot_files_vmx_path(&files, s->uid, path);
+    snapshot_files_kept_path(&files, s->uid, ".vmx", path);
     return vmxfile_load(path, ret_vmx, err);
 }
 
@@ -380,9 +380,17 @@ void vm_revert_to_current(struct mo *mo, struct call *call)
         snapshot_revert(call, vm, uid, args->suppressPowerOn.set && args->suppressPowerOn.v);
 }
 
+/* Disks are merged unless the caller says that they shall not be. */
+static unsigned keeping(struct vim_opt_bool consolidate)
+{
+    return consolidate.set && !consolidate.v ? SNAPSHOT_KEEP_DISKS : 0;
+}
+
 void vm_remove_all_snapshots(struct mo *mo, struct call *call)
 {
-    snapshot_remove(call, vm_of(mo), VMSD_NONE, false);
+    const struct vim_RemoveAllSnapshots_Task_args *args = call->args;
+
+    snapshot_remove(call, vm_of(mo), VMSD_NONE, keeping(args->consolidate));
 }
 
 void vm_consolidate_disks(struct mo *mo, struct call *call)
@@ -403,7 +411,8 @@ static void remove_snapshot(struct mo *mo, struct call *call)
     const struct vim_RemoveSnapshot_Task_args *args = call->args;
     struct vm_snapshot *s = container_of(mo, struct vm_snapshot, mo);
 
-    snapshot_remove(call, s->vm, s->uid, args->removeChildren);
+    snapshot_remove(call, s->vm, s->uid,
+                    keeping(args->consolidate) | (args->removeChildren ? SNAPSHOT_CHILDREN : 0));
 }
 
 static void rename_snapshot(struct mo *mo, struct call *call)

@@ -6,8 +6,8 @@
  *
  * Order on the datastore, so that a crash never lets a VM write to a disk that a snapshot has: new
  * children first, then the .vmx that uses them, then the list. A disk that nobody lists any more is
- * merged down when it is the VM's own, and removed when nothing stands on it; what must stay for
- * another branch's sake stays. Before any of it a plan is written, by which the next hostd brings
+ * merged down, and removed when nothing stands on it; what more than one other stands on stays.
+ * Before any of it a plan is written, by which the next hostd brings
  * to an end what this one could not (snapshot_plan.h). snapshot.needConsolidate says that a merge
  * is due, or was broken off.
  *

@@ -34,6 +34,7 @@ struct snapshot_work {
     bool memory, created;     /* create */
     bool suppress, restored;  /* revert */
     bool children, keep_list; /* remove; consolidate keeps the list */
+    bool keep_disks;          /* remove: nothing is merged */
     bool again;               /* remove: the VM has written much meanwhile */
     unsigned rounds;
     uint64_t stood_us;
@@ -297,8 +298,14 @@ static int run_unlist(struct haul *haul)
 
     if (rc == 0 && !w->keep_list)
         rc = snapshot_files_unlist(&w->files, w->uid, w->children, &haul->err);
+    if (rc == 0 && w->keep_disks)
+        return 0;
     if (rc == 0)
         rc = snapshot_files_find(&w->files, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_fold(&w->files, w->live, haul_progress, haul, &haul->err);
+    if (rc == 0 && w->live)
+        rc = snapshot_files_check_disks(&w->files, &haul->err);
     if (rc == 0 && w->files.merge_count && w->live)
         rc = snapshot_files_divert(&w->files, &haul->err);
     if (rc == 0 && !w->live)
@@ -313,6 +320,8 @@ static int run_find_and_merge(struct haul *haul)
 
     if (rc == 0)
         rc = snapshot_files_find(&w->files, &haul->err);
+    if (rc == 0)
+        rc = snapshot_files_fold(&w->files, false, haul_progress, haul, &haul->err);
     return rc < 0 ? rc : snapshot_files_merge(&w->files, false, haul_progress, haul, &haul->err);
 }
 
@@ -336,6 +345,24 @@ static void landed(void *ctx, int rc, const struct err *why, uint64_t stood_us)
         conclude(w, 0, NULL);
     else if (rc != -EPIPE || !has_ended(w))
         conclude(w, rc, why);
+}
+
+/* What has been folded is gone when the VM opens its disks anew, and gives its room back then. A
+ * keeper of an older build does that with the next snapshot, or when the VM ends. */
+static unsigned reopening(const struct snapshot_work *w)
+{
+    return w->files.fold_count && w->vm->keeper_version >= KEEPER_REOPENS ? VM_CHANGE_REOPEN : 0;
+}
+
+/* All is done as it was wanted, whatever comes of this. */
+static void reopened(void *ctx, int rc, const struct err *why, uint64_t stood_us)
+{
+    struct snapshot_work *w = ctx;
+
+    w->stood_us = MAX(w->stood_us, stood_us);
+    if (rc < 0)
+        log_info("VM %s: its disks are not opened anew: %s", w->vm->e.id, why->text);
+    conclude(w, 0, NULL);
 }
 
 static int run_merge(struct haul *haul)
@@ -374,38 +401,46 @@ static void merged(struct snapshot_work *w)
     if (w->again)
         change(w, VM_CHANGE_CHILDREN, diverted);
     else
-        change(w, VM_CHANGE_MERGE, landed);
+        change(w, VM_CHANGE_MERGE | reopening(w), landed);
 }
 
 static void divert(struct snapshot_work *w)
 {
-    if (!w->live || !w->files.merge_count)
+    if (w->live && w->files.merge_count) {
+        if (!has_ended(w))
+            change(w, VM_CHANGE_CHILDREN, diverted);
+    } else if (w->live && w->vm->power == VM_ON && reopening(w)) {
+        change(w, VM_CHANGE_REOPEN, reopened);
+    } else {
         conclude(w, 0, NULL);
-    else if (!has_ended(w))
-        change(w, VM_CHANGE_CHILDREN, diverted);
+    }
 }
 
-static void remove_some(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children,
-                        bool listed)
+static void start_removal(struct snapshot_work *w)
+{
+    w->live = w->vm->power == VM_ON;
+    if (take_vmx(w))
+        do_piece(w, run_unlist, divert);
+}
+
+void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, unsigned flags)
 {
     struct snapshot_work *w = begin(call, vm);
 
     if (!w)
         return;
     w->uid = uid;
-    w->children = children;
-    w->keep_list = !listed;
-    w->live = vm->power == VM_ON;
-    if (take_vmx(w))
-        do_piece(w, run_unlist, divert);
-}
-
-void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children)
-{
-    remove_some(call, vm, uid, children, true);
+    w->children = flags & SNAPSHOT_CHILDREN;
+    w->keep_disks = flags & SNAPSHOT_KEEP_DISKS;
+    start_removal(w);
 }
 
 void snapshot_consolidate(struct call *call, struct virtual_machine *vm)
 {
-    remove_some(call, vm, VMSD_NONE, false, false);
+    struct snapshot_work *w = begin(call, vm);
+
+    if (!w)
+        return;
+    w->keep_list = true;
+    start_removal(w);
 }

@@ -11,6 +11,10 @@ void snapshot_create(struct call *call, struct virtual_machine *vm, const char *
  * `suppress_power_on`: then it is suspended. */
 void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid,
                      bool suppress_power_on);
+enum {
+    SNAPSHOT_CHILDREN = 1,   /* those that come from it go, too */
+    SNAPSHOT_KEEP_DISKS = 2, /* nothing is merged: that is left to consolidate */
+};
 /* uid VMSD_NONE: all. */
-void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, bool children);
+void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid, unsigned flags);
 void snapshot_consolidate(struct call *call, struct virtual_machine *vm);

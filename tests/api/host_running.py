@@ -22,7 +22,7 @@ from client import connect, device, devices, reconnect, vm_spec, vmm_of, wait  #
 from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
 from host import eventually  # noqa: E402
-from pyVmomi import vim  # noqa: E402
+from pyVmomi import vim, vmodl  # noqa: E402
 
 
 ROUNDS = int(os.environ.get("SOCLE_CRASH_ROUNDS", "3"))
@@ -134,10 +134,9 @@ def numbers(data):
 
 def check_disk(tap, one, name, count, text):
     """All that was acknowledged is there: sector n % 4096 has the last such n up to count."""
-    data = content(one, name)
+    got = numbers(content(one, name)[:4096 * 512])
     want = [max((n for n in range(s or 4096, count + 1, 4096)), default=0) for s in range(4096)]
-    tap.check(text, numbers(data[:4096 * 512]) == want,
-              [(s, g, w) for s, (g, w) in enumerate(zip(numbers(data), want)) if g != w][:5])
+    tap.check(text, got == want, [(s, g, w) for s, (g, w) in enumerate(zip(got, want)) if g != w][:5])
 
 
 def content(one, name):
@@ -233,6 +232,115 @@ def hot(tap, host, client):
     one.remove()
 
 
+def remove_named(one, name, children=False, consolidate=None):
+    wait(snapshots(one)[name].RemoveSnapshot_Task(children, consolidate))
+
+
+def snapshots(one):
+    """By name."""
+    found, left = {}, list(one.vm.snapshot.rootSnapshotList) if one.vm.snapshot else []
+    while left:
+        entry = left.pop()
+        found[entry.name] = entry.snapshot
+        left += entry.childSnapshotList
+    return found
+
+
+def room(one):
+    """What the disks take on the host, KiB."""
+    return sum(os.stat(one.path(n)).st_blocks for n in os.listdir(one.host.path(one.name)) if n.endswith(".vmdk")) // 2
+
+
+def held(host):
+    """Disks that have gone and that a VM's processes still have open."""
+    pids = [pid for name in ("socle-vmx", "socle-keeper") for pid in host.processes(name)]
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in pids for fd in os.listdir(f"/proc/{pid}/fd")]
+    return [link for link in links if link.endswith(".vmdk (deleted)")]
+
+
+def md5(one):
+    return hashlib.md5(content(one, one.vmx["scsi0:0.fileName"])).hexdigest()
+
+
+def check_snapshots(tap, one, sums):
+    """Each that is there, gone back to, has what it froze."""
+    for name, snapshot in sorted(snapshots(one).items()):
+        wait(snapshot.RevertToSnapshot_Task(suppressPowerOn=True))
+        if one.state() == "suspended":
+            wait(one.vm.PowerOff())
+        tap.equal(f"{name} has what it froze", md5(one), sums[name])
+    check_images(tap, one)
+
+
+def between(tap, host, client):
+    """Snapshots between others that stay are removed, of a VM that writes, is suspended, is off; layers go with them."""
+    one, sums = Guest(host, client, "between").boot(), {}
+    for i in range(1, 7):
+        one.command(f"dd if=/dev/urandom of=/dev/vda bs=64k seek={16 * i + 32} count=40 conv=fsync,notrunc 2>/dev/null")
+        sums[f"s{i}"] = one.command("echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/vda")[:32]
+        take(one, f"s{i}", memory=i == 3)
+    writing(one)
+    layers, before = len(images(one)), room(one)
+    for name, first in (("s2", "disk-000001.vmdk"), ("s1", "disk.vmdk")):
+        remove_named(one, name)
+        layers -= 1
+        tap.equal(f"{name} removed while it runs: a layer less", len(images(one)), layers)
+        listed = read_text(one.path("between.vmsd"))
+        tap.check("s3 stands further down", f'fileName = "{first}"' in listed, listed)
+    tap.check("room has been given back", room(one) < before - 2048, (before, room(one)))
+    tap.equal("also by the VM", held(host), [])
+    tap.equal("nothing to consolidate", one.vm.runtime.consolidationNeeded, False)
+    remove_named(one, "s4", consolidate=False)
+    tap.equal("s4 without merging: all layers stay", len(images(one)), layers)
+    tap.equal("and that can be seen", one.vm.runtime.consolidationNeeded, True)
+    wait(one.vm.ConsolidateVMDisks_Task())
+    layers -= 1
+    tap.equal("consolidated while it runs", (len(images(one)), one.vm.runtime.consolidationNeeded), (layers, False))
+    tap.equal("and given back", held(host), [])
+    count = stop_writing(one)
+    tap.equal("no write failed", one.command("cat /tmp/failed 2>/dev/null"), "(1)")
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    wait(one.vm.Suspend())
+    remove_named(one, "s5")
+    layers -= 1
+    tap.equal("s5 removed while it is suspended", len(images(one)), layers)
+    wait(one.vm.PowerOn())
+    one.attach()
+    now = one.command("echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/vda")[:32]
+    wait(one.vm.PowerOff())
+    check_disk(tap, one, one.vmx["scsi0:0.fileName"], count, f"every write that was acknowledged is there ({count})")
+    tap.equal("it reads what is on its disk", now, md5(one))
+    check_snapshots(tap, one, sums)
+    tap.equal("what is left: two snapshots, and the VM", (sorted(snapshots(one)), len(images(one))), (["s3", "s6"], 3))
+    tap.equal("nothing else", left_over(one), [])
+    one.remove()
+
+
+def branches(tap, host, client):
+    """Two branches; a layer that both stand on stays until there is but one."""
+    one, sums = Guest(host, client, "branches").boot(), {}
+    for name, seek, back in (("root", 0, None), ("a1", 1, None), ("a2", 2, None), ("b1", 3, "root"), ("b2", 4, None)):
+        if back:
+            wait(snapshots(one)[back].RevertToSnapshot_Task())
+            one.boot()
+        one.command(f"dd if=/dev/urandom of=/dev/vda bs=1M seek={seek} count=2 conv=fsync,notrunc 2>/dev/null")
+        sums[name] = one.command("echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/vda")[:32]
+        take(one, name)
+    layers = len(images(one))
+    remove_named(one, "root")
+    tap.equal("where two branches begin all stays", (len(images(one)), one.vm.runtime.consolidationNeeded),
+              (layers, False))
+    remove_named(one, "a1", children=True)
+    tap.equal("one branch gone: a layer of its own and the common one less", sorted(snapshots(one)), ["b1", "b2"])
+    tap.equal("what is left", (len(images(one)), held(host)), (3, []))
+    wait(one.vm.PowerOff())
+    check_snapshots(tap, one, sums)
+    tap.equal("nothing else is left", left_over(one), [])
+    wait(one.vm.RemoveAllSnapshots_Task())
+    tap.equal("on its first disk", images(one), ["disk.vmdk"])
+    one.remove()
+
+
 def acknowledged(one):
     """The number of the last sector whose writing the guest has reported."""
     end = time.monotonic() + 1  # it reports more without end
@@ -258,13 +366,22 @@ def churn(one, seconds):
     while time.monotonic() < end:
         n += 1
         try:
-            task = (one.vm.RemoveAllSnapshots_Task() if n % 4 == 0 else
+            task = (one.vm.RemoveAllSnapshots_Task() if n % 9 == 0 else
+                    remove_any(one) if n % 3 == 0 else
                     one.vm.CreateSnapshot_Task(f"s{n}", "", n % 4 == 3, False))
-        except (vim.fault.TaskInProgress, vim.fault.InvalidState):  # its keeper is at what the hostd before has asked for
+        # The keeper may be at what the hostd before has asked for.
+        except (vim.fault.TaskInProgress, vim.fault.InvalidState, vmodl.fault.ManagedObjectNotFound):
             time.sleep(0.02)
             continue
         while task.info.state in ("queued", "running") and time.monotonic() < end:
             time.sleep(0.005)
+
+
+def remove_any(one):
+    """One of them, wherever it stands."""
+    there = sorted(snapshots(one).items())
+    return (MOMENTS.choice(there)[1].RemoveSnapshot_Task(False) if there else
+            one.vm.CreateSnapshot_Task("first", "", False, False))
 
 
 def keeper_crash(tap, host, client):
@@ -588,7 +705,7 @@ def killed(tap, host, client):
 
 
 GROUPS = {
-    "running": [suspend, discard, hot, memory, suspended, changes, killed],
+    "running": [suspend, discard, hot, between, branches, memory, suspended, changes, killed],
     "crashes": [keeper_crash, hostd_crash], "machines": [deep, large, firmware],
 }
 

@@ -4,7 +4,7 @@
  * must be good as it stands, must be settled by the next one, also when that is cut off at each of
  * its own steps, and can then be gone on with. The keeper's part is done in the same process as it
  * does it (vm/process/change.c): so a cut there is hostd and the VM killed at once, and one at the
- * first step after it hostd alone. */
+ * first step after it hostd alone. Or the disk is full from step N on, and nobody is killed. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 
 #include "base/file.h"
 #include "base/range.h"
-#include "hostd/snapshot/snapshot_disks.h"
 #include "hostd/snapshot/snapshot_files.h"
+#include "hostd/snapshot/snapshot_tree.h"
 #include "tests/disk/folder.h"
 #include "tests/tap.h"
 
@@ -31,6 +31,7 @@ struct content {
 static struct model {
     struct content now, then[UIDS]; /* then: by uid, what the snapshot froze */
     uint32_t stamp;
+    bool was_full; /* something found no room */
 } * model;
 
 static struct folder folder;
@@ -40,24 +41,31 @@ static bool alive = true; /* the VM runs: it writes between the pieces */
 /* --- the knife --- */
 
 static unsigned step, cut_at; /* 0: not cut */
-static bool counting;
+static bool counting, fills;  /* fills: the disk is full from there on */
 
-static void count(void)
+static bool count(void)
 {
-    if (counting && ++step == cut_at)
+    if (counting && ++step == cut_at && !fills)
         _exit(CUT);
+    return counting && fills && cut_at && step >= cut_at;
+}
+
+static int no_room(void)
+{
+    model->was_full = true;
+    errno = ENOSPC;
+    return -1;
 }
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
-    count();
-    return syscall(SYS_pwritev, fd, iov, n, at, 0);
+    return count() ? no_room() : syscall(SYS_pwritev, fd, iov, n, at, 0);
 }
 
 ssize_t write(int fd, const void *data, size_t len)
 {
-    if (fd > 2)
-        count();
+    if (fd > 2 && count())
+        return no_room();
     return syscall(SYS_write, fd, data, len);
 }
 
@@ -73,10 +81,14 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
+int fallocate(int fd, int mode, off_t at, off_t len)
+{
+    return count() ? no_room() : (int)syscall(SYS_fallocate, fd, mode, at, len);
+}
+
 int ftruncate(int fd, off_t len)
 {
-    count();
-    return (int)syscall(SYS_ftruncate, fd, len);
+    return count() ? no_room() : (int)syscall(SYS_ftruncate, fd, len);
 }
 
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
@@ -277,14 +289,16 @@ static int merge_live(struct err *err)
     return rc;
 }
 
-static int drop(uint32_t uid, bool listed, bool live, struct err *err)
+static int drop_some(uint32_t uid, bool children, bool listed, bool live, struct err *err)
 {
     int rc = snapshot_files_open(&files, err);
 
     if (rc == 0 && listed)
-        rc = snapshot_files_unlist(&files, uid, false, err);
+        rc = snapshot_files_unlist(&files, uid, children, err);
     if (rc == 0)
         rc = snapshot_files_find(&files, err);
+    if (rc == 0)
+        rc = snapshot_files_fold(&files, live, NULL, NULL, err);
     bool some = files.merge_count;
     if (rc == 0 && some && live)
         rc = snapshot_files_divert(&files, err);
@@ -294,6 +308,11 @@ static int drop(uint32_t uid, bool listed, bool live, struct err *err)
     if (rc == 0 && some && live)
         rc = merge_live(err);
     return rc < 0 ? rc : settle(err);
+}
+
+static int drop(uint32_t uid, bool listed, bool live, struct err *err)
+{
+    return drop_some(uid, false, listed, live, err);
 }
 
 static int go_back(uint32_t uid, struct err *err)
@@ -339,6 +358,18 @@ static int drop_all_live(struct err *err)
 {
     return drop(VMSD_NONE, true, true, err);
 }
+static int drop_first_live(struct err *err)
+{
+    return drop(1, true, true, err);
+}
+static int drop_second(struct err *err)
+{
+    return drop(2, true, false, err);
+}
+static int drop_second_live(struct err *err)
+{
+    return drop(2, true, true, err);
+}
 static int consolidate(struct err *err)
 {
     return drop(VMSD_NONE, false, false, err);
@@ -350,6 +381,19 @@ static int consolidate_live(struct err *err)
 static int back_to_second(struct err *err)
 {
     return go_back(2, err);
+}
+static int back_to_first(struct err *err)
+{
+    return go_back(1, err);
+}
+/* The second, and all that come after it. */
+static int drop_branch(struct err *err)
+{
+    return drop_some(2, true, true, false, err);
+}
+static int drop_branch_live(struct err *err)
+{
+    return drop_some(2, true, true, true, err);
 }
 
 /* --- what must be so --- */
@@ -368,6 +412,20 @@ static const char *vm_disk(const struct vmxfile *vmx, unsigned d)
 
     (void)snprintf(key, sizeof key, "%s.fileName", disk_node[d]);
     return vmxfile_get(vmx, key);
+}
+
+/* What a snapshot would be gone back to by. */
+static void check_kept(const struct vmsd_snapshot *s)
+{
+    cleanup_vmxfile struct vmxfile *kept = NULL;
+    char name[40];
+
+    (void)snprintf(name, sizeof name, "vm-Snapshot%u.vmx", s->uid);
+    if (vmxfile_load(path_of(name), &kept, NULL) < 0)
+        problem("a snapshot without its .vmx", name);
+    for (unsigned d = 0; kept && d < DISKS; d++)
+        if (!holds(vm_disk(kept, d), d, &model->then[s->uid]))
+            problem("a snapshot's .vmx names what it was not", vm_disk(kept, d));
 }
 
 /* The VM and every listed snapshot have what they should. A revert is true from its .vmx on. */
@@ -392,18 +450,20 @@ static void check_content(uint32_t back_to)
         for (unsigned d = 0; d < s->disk_count; d++)
             if (!holds(s->disk[d].file, d, &model->then[s->uid]))
                 problem("a snapshot is not what it was", s->disk[d].file);
+        check_kept(s);
     }
 }
 
 /* After settling: nothing is there that nobody needs. */
 static void check_files(void)
 {
+    cleanup_snapshot_tree struct snapshot_tree tree = {0};
     struct err err = ERR_INIT;
     const struct dirent *entry;
     DIR *dir = opendir(folder.path);
 
     begin();
-    if (snapshot_files_open(&files, &err) < 0)
+    if (snapshot_files_open(&files, &err) < 0 || snapshot_tree_read(&files, &tree, &err) < 0)
         problem(err.text, "");
     while (dir && (entry = readdir(dir))) {
         const char *name = entry->d_name;
@@ -413,7 +473,7 @@ static void check_files(void)
         (void)snprintf(vmdk, sizeof vmdk, "%s", name);
         if (len > 10 && !strcmp(name + len - 10, "-flat.vmdk"))
             (void)snprintf(vmdk + len - 10, 6, ".vmdk");
-        if (len > 5 && !strcmp(name + len - 5, ".vmdk") && !snapshot_disk_is_used(&files, vmdk))
+        if (len > 5 && !strcmp(name + len - 5, ".vmdk") && !snapshot_tree_is_used(&tree, vmdk))
             problem("nobody needs", name);
         if (sscanf(name, "vm-Snapshot%u.", &uid) == 1 && !snapshot_files_is_listed(&files, uid))
             problem("of a snapshot that is not there", name);
@@ -441,7 +501,7 @@ static int in_child(int (*what)(struct err *err), unsigned at)
         begin();
         int rc = what(&err);
         counting = false;
-        if (rc < 0)
+        if (rc < 0 && !fills)
             (void)printf("# %s\n", err.text);
         (void)fflush(stdout);
         _exit(rc < 0);
@@ -559,12 +619,59 @@ static void check_end(uint32_t back_to)
     snapshot_files_free(&files);
 }
 
-static void cut_everywhere(const char *name, int (*what)(struct err *err), unsigned snapshots,
-                           bool unlisted, uint32_t back_to)
+/* Brought together as far as it can be: no layer is left that only its child needs, and none that
+ * was needed has gone. */
+static void check_folded(uint32_t back_to)
+{
+    cleanup_snapshot_tree struct snapshot_tree tree = {0};
+
+    if (in_child(consolidate, 0) != 0)
+        problem("it can not be consolidated", "");
+    check_content(back_to);
+    check_files();
+    begin();
+    if (snapshot_files_open(&files, NULL) < 0 || snapshot_tree_read(&files, &tree, NULL) < 0)
+        problem("the disks can not be read", "");
+    for (uint32_t i = 0; i < tree.count; i++)
+        if (snapshot_tree_is_passed(&tree, &tree.image[i]))
+            problem("only its child needs", tree.image[i].name);
+    if (files.vmsd && vmsd_needs_consolidation(files.vmsd))
+        problem("there should be nothing left to consolidate", "");
+    snapshot_files_free(&files);
+}
+
+/* The disk is full from each step on. */
+static void fill_everywhere(const char *name, int (*what)(struct err *err), uint32_t back_to)
 {
     unsigned cuts = 0;
 
-    prepare(snapshots, unlisted);
+    problems = 0;
+    for (unsigned at = 1; problems < 10; at++, cuts++) {
+        restore();
+        fills = true;
+        int status = in_child(what, at);
+        bool was_full = model->was_full;
+        fills = false;
+        cut_at = at;
+        check_content(back_to);
+        check_settling(false, back_to);
+        if (at % 2)
+            check_end(back_to);
+        else
+            check_folded(back_to);
+        if (status == CUT || (status != 0 && !was_full))
+            problem("it failed", name);
+        if (!was_full)
+            break;
+    }
+    (void)printf("# %s, full: %u times\n", name, cuts);
+    CHECK_EQ(problems, 0);
+}
+
+static void cut_prepared(const char *name, int (*what)(struct err *err), uint32_t back_to)
+{
+    unsigned cuts = 0;
+
     save();
     problems = 0;
     for (unsigned at = 1; problems < 10; at++, cuts++) {
@@ -575,6 +682,8 @@ static void cut_everywhere(const char *name, int (*what)(struct err *err), unsig
         check_settling(at % 6 == 0, back_to);
         if (at % 2)
             check_end(back_to);
+        else
+            check_folded(back_to);
         if (status == 0)
             break;
         if (status != CUT)
@@ -583,6 +692,13 @@ static void cut_everywhere(const char *name, int (*what)(struct err *err), unsig
     (void)printf("# %s: %u cuts\n", name, cuts);
     CHECK_EQ(problems, 0);
     CHECK(cuts > 5);
+}
+
+static void cut_everywhere(const char *name, int (*what)(struct err *err), unsigned snapshots,
+                           bool unlisted, uint32_t back_to)
+{
+    prepare(snapshots, unlisted);
+    cut_prepared(name, what, back_to);
 }
 
 static void taken(void)
@@ -600,6 +716,95 @@ static void removed(void)
     cut_everywhere("remove the last, running", drop_last_live, 3, false, 0);
     cut_everywhere("remove all", drop_all, 3, false, 0);
     cut_everywhere("remove all, running", drop_all_live, 3, false, 0);
+}
+
+/* base <- 1 <- 2 <- 3 and a second branch above the base; `snapshots`: of the second branch. */
+static void prepare_branches(unsigned snapshots)
+{
+    prepare(3, false);
+    folder_require(in_child(back_to_first, 0) == 0, "back to the first");
+    model->now = model->then[1];
+    for (unsigned i = 0; i < snapshots; i++) {
+        guest_writes(0x11U << i);
+        folder_require(in_child(take_off, 0) == 0, "a snapshot of the second branch");
+    }
+    guest_writes(0x40);
+}
+
+/* Layers between snapshots that stay. */
+static void folded(void)
+{
+    cut_everywhere("remove the first, running", drop_first_live, 3, false, 0);
+    cut_everywhere("remove the second", drop_second, 4, false, 0);
+    cut_everywhere("remove the second, running", drop_second_live, 4, false, 0);
+    prepare_branches(2);
+    cut_prepared("remove where two branches begin", drop_first, 0);
+    restore();
+    folder_require(in_child(drop_first, 0) == 0, "the first");
+    cut_prepared("remove one of the branches", drop_branch, 0);
+    restore(); /* as it was before that */
+    cut_prepared("remove one of the branches, running", drop_branch_live, 0);
+    prepare_branches(0);
+    folder_require(in_child(drop_first, 0) == 0, "the first");
+    cut_prepared("remove the branch that the VM is not on", drop_branch, 0);
+}
+
+static void filled(void)
+{
+    prepare(3, false);
+    save();
+    fill_everywhere("remove the first", drop_first, 0);
+    fill_everywhere("remove the first, running", drop_first_live, 0);
+    fill_everywhere("remove all", drop_all, 0);
+    fill_everywhere("take", take_off, 0);
+}
+
+static bool is_there(const char *name)
+{
+    return access(path_of(name), F_OK) == 0;
+}
+
+/* A clone in another folder has its files by second names: what they share stays as it is. */
+static void shared_with_a_clone(void)
+{
+    cleanup_aio struct aio *aio = NULL;
+    static struct folder clone;
+
+    prepare(3, false);
+    folder_make(&clone);
+    folder_require(aio_create(AIO_PLAIN, &aio, NULL) == 0, "aio");
+    CHECK_EQ(disk_share(&folder.dir.host, "a-000001.vmdk", &clone.dir.host, aio, NULL), 0);
+    problems = cut_at = 0;
+    CHECK_EQ(in_child(drop_first, 0), 0);
+    CHECK(is_there("a.vmdk") && is_there("a-000001.vmdk"));
+    CHECK(is_there("b.vmdk") && !is_there("b-000001.vmdk"));
+    check_content(0);
+    check_files();
+    CHECK(holds("a-000001.vmdk", 0, &model->then[2]));
+    folder_remove(&clone);
+    check_folded(0);
+    CHECK(is_there("a.vmdk") && !is_there("a-000001.vmdk"));
+    CHECK_EQ(problems, 0);
+}
+
+/* An image that is nobody's stands there: so does what it stands on. */
+static void with_a_stranger(void)
+{
+    cleanup_aio struct aio *aio = NULL;
+    struct disk_spec spec = {.format = DISK_VMDK_SPARSE, .parent = "a.vmdk"};
+
+    prepare(3, false);
+    folder_require(aio_create(AIO_PLAIN, &aio, NULL) == 0, "aio");
+    CHECK_EQ(disk_create(&folder.dir.host, "stranger.vmdk", &spec, aio, NULL, NULL, NULL), 0);
+    problems = cut_at = 0;
+    CHECK_EQ(in_child(drop_first, 0), 0);
+    CHECK(is_there("a.vmdk") && is_there("a-000001.vmdk") && !is_there("b-000001.vmdk"));
+    CHECK(holds("stranger.vmdk", 0, &model->then[1]));
+    check_content(0);
+    CHECK_EQ(unlinkat(folder.dir.fd, "stranger.vmdk", 0), 0);
+    check_folded(0);
+    CHECK(!is_there("a-000001.vmdk"));
+    CHECK_EQ(problems, 0);
 }
 
 static void consolidated(void)
@@ -629,5 +834,6 @@ static void teardown(void)
     folder_remove(&saved);
 }
 
-TAP_MAIN(TAP_CASE(setup), TAP_CASE(taken), TAP_CASE(removed), TAP_CASE(consolidated),
+TAP_MAIN(TAP_CASE(setup), TAP_CASE(taken), TAP_CASE(removed), TAP_CASE(folded), TAP_CASE(filled),
+         TAP_CASE(shared_with_a_clone), TAP_CASE(with_a_stranger), TAP_CASE(consolidated),
          TAP_CASE(reverted), TAP_CASE(teardown))

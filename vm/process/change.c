@@ -178,7 +178,7 @@ static int prepare(struct work *w, unsigned place)
 
     if (w->grow[place] && was)
         return grow(w, place);
-    if (!flags || !was || !becomes)
+    if (!flags || !was || !becomes || same_file(was, becomes))
         return 0;
     int rc = open_folder(becomes, was, &dir, &name, &old, w->err);
     if (rc < 0)
@@ -210,6 +210,7 @@ static void unmake(const char *path)
 static bool stays(const struct work *w, unsigned place)
 {
     return w->now[place] && w->next[place] && !w->grow[place] &&
+           !(w->change->flags & VM_CHANGE_REOPEN && !w->now[place]->readonly) &&
            same_file(w->now[place]->file, w->next[place]->file);
 }
 

@@ -7,7 +7,8 @@
  *   1  vmm and vmx stand still (LINK_PAUSE), disks are flushed
  *   2  the state is written to state_fd (savefile.h)
  *   3  disks that are to change are closed in vmx and opened anew by name here: after
- *      VM_CHANGE_CHILDREN has made the new ones, or VM_CHANGE_MERGE has brought down the old ones
+ *      VM_CHANGE_CHILDREN has made the new ones, or VM_CHANGE_MERGE has brought down the old ones.
+ *      With VM_CHANGE_REOPEN that happens to all, for what they stand on is named otherwise now
  *   4  `commit`: the .vmx on the datastore says the same as the VM does
  *   5  vmx and vmm go on, or end (VM_CHANGE_END); what has come is inserted into its slot
  *

@@ -42,8 +42,8 @@
 enum { KEEPER_FD_CONFIG = 3 };
 
 /* 0: what there was before keepers said a version. 1: the first message has it, and KEEPER_BUSY;
- * UNKNOWN. 2: NO_SPACE and RETRY; disks and cards that come and go. */
-enum { KEEPER_VERSION = 2, KEEPER_BUSY = 1 };
+ * UNKNOWN. 2: NO_SPACE and RETRY; disks and cards that come and go. 3: VM_CHANGE_REOPEN */
+enum { KEEPER_VERSION = 3, KEEPER_REOPENS = 3, KEEPER_BUSY = 1 };
 
 enum keeper_kind {
     /* keeper -> client; one of the first four comes at once. Of the first three: token: the

@@ -35,7 +35,8 @@ enum vm_change_flags {
     /* Each disk that changes becomes an ancestor of what it was, into which goes what it held by
      * itself; what stands between has been brought there before. */
     VM_CHANGE_MERGE = 4,
-    VM_CHANGE_FLAGS = 7,
+    VM_CHANGE_REOPEN = 8, /* disks that stay what they are, too, are closed and opened by name */
+    VM_CHANGE_FLAGS = 15,
 };
 
 struct vm;
