@@ -72,7 +72,13 @@ static int cmd_help(int argc, char **argv)
         return EXIT_OK;
     }
     const struct command *command = find_command(argv[1]);
-    return command ? command->run(2, (char *[]){argv[1], help, NULL}) : EXIT_USAGE;
+    if (!command)
+        return EXIT_USAGE;
+    /* "help vm list" is "vm list --help". */
+    for (int i = 1; i < argc; i++)
+        argv[i - 1] = argv[i];
+    argv[argc - 1] = help;
+    return command->run(argc, argv);
 }
 
 /* What was printed must have arrived: a full disk behind `>` is a failure. */

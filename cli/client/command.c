@@ -69,39 +69,66 @@ static const char *verb_word(const void *ctx, unsigned i)
     return i < noun->verb_count ? noun->verbs[i].name : NULL;
 }
 
+/* "snapshot" of "snapshot take". */
+static bool in_group(const struct verb *verb, const char *group)
+{
+    size_t len = strlen(group);
+
+    return !len || (!strncmp(verb->name, group, len) && verb->name[len] == ' ');
+}
+
+static bool is_group(const struct noun *noun, const char *word)
+{
+    for (unsigned i = 0; i < noun->verb_count && *word; i++)
+        if (in_group(&noun->verbs[i], word))
+            return true;
+    return false;
+}
+
 static int unknown_verb(const struct noun *noun, int argc, char **argv)
 {
+    bool group = is_group(noun, argv[0]);
     char words[64];
 
+    if (argv[0][0] == '-') {
+        (void)fprintf(stderr, "socle %s: options come after the command: socle %s COMMAND %s ...\n",
+                      noun->name, noun->name, argv[0]);
+        return CLIENT_USAGE;
+    }
     (void)snprintf(words, sizeof words, "%s%s%s", argv[0], argc > 1 ? " " : "",
                    argc > 1 ? argv[1] : "");
-    const char *near = nearest_word(argv[0], verb_word, noun);
+    const char *near = group ? NULL : nearest_word(argv[0], verb_word, noun);
     if (!near)
         near = nearest_word(words, verb_word, noun);
-    (void)fprintf(stderr, "socle %s: unknown command \"%s\"; ", noun->name, argv[0]);
+    (void)fprintf(stderr, "socle %s: unknown command \"%s\"; ", noun->name,
+                  group ? words : argv[0]);
     if (near)
         (void)fprintf(stderr, "did you mean %s?\n", near);
     else
-        (void)fprintf(stderr, "\"socle %s --help\" lists all\n", noun->name);
+        (void)fprintf(stderr, "\"socle %s%s%s --help\" lists all\n", noun->name, group ? " " : "",
+                      group ? argv[0] : "");
     return CLIENT_USAGE;
 }
 
 /* --- help --- */
 
-static void noun_help(const struct noun *noun, FILE *out)
+/* `group`: of its verbs only; "": of all. */
+static void noun_help(const struct noun *noun, const char *group, FILE *out)
 {
-    (void)fprintf(out, "Usage: socle %s COMMAND [OPTION]... [OPERAND]...\n%s\n\n", noun->name,
-                  noun->about);
+    (void)fprintf(out, "Usage: socle %s %s%sCOMMAND [OPTION]... [OPERAND]...\n%s\n\n", noun->name,
+                  group, *group ? " " : "", noun->about);
     for (unsigned i = 0; i < noun->verb_count; i++) {
         const struct verb *verb = &noun->verbs[i];
+        if (!in_group(verb, group))
+            continue;
         int used = fprintf(out, "  %s %s", verb->name, verb->operands);
         (void)fprintf(out, "%s%*s%s\n", used > 38 ? "\n" : "", used > 38 ? 40 : 40 - used, "",
                       verb->about);
     }
     (void)fprintf(out,
-                  "\n\"socle %s COMMAND --help\" shows a command's options; socle-%s(1) is "
+                  "\n\"socle %s %s%sCOMMAND --help\" shows a command's options; socle-%s(1) is "
                   "the manual.\n",
-                  noun->name, noun->name);
+                  noun->name, group, *group ? " " : "", noun->name);
 }
 
 void verb_help(const struct noun *noun, const struct verb *verb, FILE *out)
@@ -187,9 +214,9 @@ static int check_operands(const struct command *command, struct err *err)
         return err_set(err, -EINVAL, "something is missing: socle %s %s %s", command->noun->name,
                        verb->name, verb->operands);
     if (count > max)
-        return err_set(err, -EINVAL, "\"%s\" is too much: socle %s %s %s",
+        return err_set(err, -EINVAL, "\"%s\" is too much: socle %s %s%s%s",
                        command->options.operands[max], command->noun->name, verb->name,
-                       verb->operands);
+                       *verb->operands ? " " : "", verb->operands);
     return 0;
 }
 
@@ -283,9 +310,11 @@ int command_main(int argc, char **argv)
 
     if (!command.noun)
         return CLIENT_USAGE;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-        noun_help(command.noun, argc < 2 ? stderr : stdout);
-        return argc < 2 ? CLIENT_USAGE : CLIENT_OK;
+    const char *group = argc > 1 && is_group(command.noun, argv[1]) ? argv[1] : "";
+    int rest = *group ? 2 : 1;
+    if (argc <= rest || !strcmp(argv[rest], "--help") || !strcmp(argv[rest], "-h")) {
+        noun_help(command.noun, group, argc <= rest ? stderr : stdout);
+        return argc <= rest ? CLIENT_USAGE : CLIENT_OK;
     }
     command.verb = find_verb(command.noun, argc - 1, argv + 1, &used);
     if (!command.verb)

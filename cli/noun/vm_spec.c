@@ -68,7 +68,7 @@ int vm_spec(const struct command *command, json_t **ret_spec, struct err *err)
 
     if (rc == 0)
         rc = command_size(command, "memory", (uint64_t)1 << 20, &memory, err);
-    if (rc == 0 && memory % ((uint64_t)4 << 20))
+    if (rc == 0 && command_value(command, "memory") && (!memory || memory % ((uint64_t)4 << 20)))
         rc = err_set(err, -EINVAL, "--memory: give a multiple of 4 MB");
     if (rc == 0)
         rc = add_firmware(command, spec, err);
