@@ -2,8 +2,10 @@
 #include "hostd/snapshot/vm_snapshot_work.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -179,15 +181,27 @@ static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm
     return w;
 }
 
+/* What can be known not to go, before the VM is stopped or its files are touched. */
+static int can_write(const struct snapshot_work *w, struct err *err)
+{
+    int rc = w->vm->datastore->lost                                              ? -ENOENT
+             : faccessat(AT_FDCWD, w->files.folder, W_OK | X_OK, AT_EACCESS) < 0 ? -errno
+                                                                                 : 0;
+
+    return rc < 0 ? err_sys(err, rc, "\"%s\"", w->files.folder) : 0;
+}
+
 /* files.vmx is what the VM's is; false: the work has ended. */
 static bool take_vmx(struct snapshot_work *w)
 {
     struct err err = ERR_INIT;
 
     vmxfile_destroy(TAKE_PTR(w->files.vmx));
-    int rc = vm_copy_vmx(w->vm, &w->files.vmx);
+    int rc = can_write(w, &err);
+    if (rc == 0 && (rc = vm_copy_vmx(w->vm, &w->files.vmx)) < 0)
+        (void)err_sys(&err, rc, "the VM's configuration");
     if (rc < 0)
-        conclude(w, err_sys(&err, rc, "the VM's configuration"), &err);
+        conclude(w, rc, &err);
     return rc == 0;
 }
 
@@ -281,12 +295,17 @@ static void revert_files(void *ctx)
 void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid, bool suppress)
 {
     struct snapshot_work *w = begin(call, vm);
+    struct err err = ERR_INIT;
 
     if (!w)
         return;
     w->uid = uid;
     w->suppress = suppress;
-    vm_stop_for_task(vm, revert_files, w);
+    int rc = can_write(w, &err);
+    if (rc < 0)
+        conclude(w, rc, &err);
+    else
+        vm_stop_for_task(vm, revert_files, w);
 }
 
 /* --- remove, consolidate --- */
