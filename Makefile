@@ -59,8 +59,9 @@ crash-replay: all ## cut the power at STATES=20000 moments of a disk workload, c
 pictures: packages all ## pictures of the host client's pages, light, dark and narrow, in build/pictures
 	SOCLE_PICTURES=$(CURDIR)/build/pictures node tests/web/pictures.mjs $(CURDIR)/build/release $(CURDIR)/web
 
-crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, SEED=1; nothing may be lost
+crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, SEED=1, and at each step of those on VMs; nothing may be lost
 	tests/api/host_crash.py build/release --kills $(KILLS) --seed $(SEED)
+	/usr/bin/python3 -B tests/api/host_steps.py build/release 0
 	for seed in 1 2 3 4 5 6 7 8 9 10; do SOCLE_CRASH_SEED=$$seed /usr/bin/python3 -B tests/api/host_running.py build/release crashes || exit; done
 
 bench: packages all ## one table of figures, with the peers measured in the same run

@@ -20,12 +20,13 @@
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/vm/vm_identity.h"
 
 enum { TEXT_MAX = 2 * (DSPATH_MAX + ENTITY_ID_MAX) + 64, FIELDS = 7 };
 
-static const char *const words[UNFINISHED_WHATS] = {"file", "disk", "parts",
-                                                    "home", "move", "rename"};
+static const char *const words[UNFINISHED_WHATS] = {"file", "disk",   "parts", "home",
+                                                    "move", "rename", "under"};
 
 /* --- records --- */
 
@@ -64,6 +65,33 @@ static void digest(const char *text, char name[UNFINISHED_NAME])
         (void)snprintf(name + 2 * i, 3, "%02x", sum[i]);
 }
 
+static int replace(int records, const char *name, const char *text)
+{
+    char beside[UNFINISHED_NAME + 8];
+
+    (void)snprintf(beside, sizeof beside, ".%s", name);
+    (void)unlinkat(records, beside, 0);
+    if (symlinkat(text, records, beside) < 0 || renameat(records, beside, records, name) < 0)
+        return -errno;
+    return 0;
+}
+
+/* One that an earlier process has left is taken over: what is done there now counts. */
+static bool is_ours(int records, const char *name)
+{
+    char text[TEXT_MAX];
+    uint64_t by;
+    ssize_t len = readlinkat(records, name, text, sizeof text - 1);
+
+    if (len < 0)
+        return false;
+    text[len] = '\0';
+    char *rest = text;
+    (void)strsep(&rest, "\n");
+    const char *process_text = strsep(&rest, "\n");
+    return process_text && parse_u64(process_text, 0, UINT64_MAX, &by) == 0 && by == this_process();
+}
+
 /* WHAT PROCESS FOLDERS, then DATASTORE and REL of one or two places, a line each. */
 static int begin(struct unfinished *record, enum unfinished_what what, unsigned folders,
                  const char *places)
@@ -79,10 +107,12 @@ static int begin(struct unfinished *record, enum unfinished_what what, unsigned 
         return -ENAMETOOLONG;
     char name[UNFINISHED_NAME];
     digest(places, name);
-    if (symlinkat(text, records, name) < 0)
-        return errno == EEXIST ? -EBUSY : -errno;
-    memcpy(record->name, name, sizeof name);
-    return 0;
+    int rc = symlinkat(text, records, name) < 0 ? -errno : 0;
+    if (rc == -EEXIST)
+        rc = is_ours(records, name) ? -EBUSY : replace(records, name, text);
+    if (rc == 0)
+        memcpy(record->name, name, sizeof name);
+    return rc;
 }
 
 int unfinished_begin(struct unfinished *record, enum unfinished_what what, const char *datastore,
@@ -101,7 +131,7 @@ int unfinished_begin_move(struct unfinished *record, enum unfinished_what what,
     char places[TEXT_MAX];
 
     (void)snprintf(places, sizeof places, "%s\n%s\n%s\n%s", to_datastore, to, from_datastore, from);
-    return begin(record, what, 0, places);
+    return begin(record, what, what == UNFINISHED_UNDER, places);
 }
 
 void unfinished_end(struct unfinished *record)
@@ -110,6 +140,23 @@ void unfinished_end(struct unfinished *record)
 
     if (records >= 0)
         (void)unlinkat(records, record->name, 0);
+    *record = (struct unfinished){0};
+}
+
+/* WHAT, a line; its process, a line; the rest. */
+void unfinished_leave(struct unfinished *record)
+{
+    cleanup_fd int records = *record->name ? open_records() : -1;
+    char text[TEXT_MAX], left[TEXT_MAX + 8];
+    ssize_t len = records < 0 ? -1 : readlinkat(records, record->name, text, sizeof text - 1);
+    char *rest = text, *what;
+
+    text[MAX(len, (ssize_t)0)] = '\0';
+    what = strsep(&rest, "\n");
+    if (len > 0 && strsep(&rest, "\n") && rest) {
+        (void)snprintf(left, sizeof left, "%s\n0\n%s", what, rest);
+        (void)replace(records, record->name, left);
+    }
     *record = (struct unfinished){0};
 }
 
@@ -185,6 +232,32 @@ static bool parse(struct inventory *inventory, struct left *left)
     return left->what < UNFINISHED_WHATS && *left->rel && (!left->from || *left->from);
 }
 
+/* Is it known what each VM has? */
+static bool are_known(struct inventory *inventory)
+{
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        const struct virtual_machine *vm = vm_of(&e->mo);
+        if (!vm->vmx || vm->keeper_busy || vm->task)
+            return false;
+    }
+    return true;
+}
+
+static bool is_own(const struct virtual_machine *vm, const char *rel)
+{
+    size_t len = strlen(vm->rel);
+
+    len -= len > 4 && !strcasecmp(vm->rel + len - 4, ".vmx") ? 4 : 0;
+    return !strcmp(rel, vm->rel) || (!strncmp(rel, vm->rel, len) && !strcmp(rel + len, ".nvram"));
+}
+
+static bool has_file(const struct virtual_machine *vm, const struct datastore *datastore,
+                     const char *rel)
+{
+    return (vm->datastore == datastore && is_own(vm, rel)) || vm_names_file(vm, datastore, rel);
+}
+
 static bool lives_in(const struct virtual_machine *vm, const struct datastore *datastore,
                      const char *rel)
 {
@@ -235,6 +308,7 @@ static void move_back(struct inventory *inventory, const struct left *left)
         datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
         (void)vmxfile_save(vm->vmx, path, NULL);
     }
+    vm_snapshots_recover(vm); /* and what the .vmx was just to become */
 }
 
 static void remove_disk(int fd, const char *rel)
@@ -260,21 +334,25 @@ static void take_away(struct inventory *inventory, const struct left *left)
 {
     int fd = left->datastore->fd;
 
-    if (left->what >= UNFINISHED_MOVE) {
-        if (left->what == UNFINISHED_MOVE)
-            move_back(inventory, left);
-        else
-            end_rename(left);
+    if (left->what == UNFINISHED_MOVE) {
+        move_back(inventory, left);
+        return;
+    }
+    if (left->what == UNFINISHED_RENAME) {
+        end_rename(left);
         return;
     }
     if ((left->what == UNFINISHED_HOME &&
          find_vm(inventory, lives_in, left->datastore, left->rel)) ||
         (left->what == UNFINISHED_DISK &&
-         find_vm(inventory, vm_names_file, left->datastore, left->rel)))
+         find_vm(inventory, has_file, left->datastore, left->rel)) ||
+        (left->what == UNFINISHED_UNDER &&
+         (find_vm(inventory, has_file, left->datastore, left->rel) ||
+          find_vm(inventory, has_file, left->from_datastore, left->from))))
         return;
-    log_info("\"%s\" on %s was being made when hostd was killed: it goes", left->rel,
+    log_info("\"%s\" on %s is of what was under way when hostd was killed: it goes", left->rel,
              left->datastore->e.name);
-    if (left->what == UNFINISHED_DISK) {
+    if (left->what == UNFINISHED_DISK || left->what == UNFINISHED_UNDER) {
         remove_disk(fd, left->rel);
     } else if (left->what == UNFINISHED_PARTS) {
         remove_named(fd, left->rel, "", ".part");
@@ -293,6 +371,9 @@ static void sweep_one(struct inventory *inventory, int records, const char *name
     if (len < 0)
         return;
     bool good = parse(inventory, left);
+    bool of_vms = left->what == UNFINISHED_DISK || left->what == UNFINISHED_UNDER;
+    if (good && of_vms && !are_known(inventory))
+        return;
     if (good && (left->ours || !left->datastore || left->datastore->lost ||
                  (left->from && (!left->from_datastore || left->from_datastore->lost))))
         return;
@@ -303,7 +384,7 @@ static void sweep_one(struct inventory *inventory, int records, const char *name
 
 void unfinished_sweep(struct inventory *inventory)
 {
-    DIR *dir = opendir(UNFINISHED_FOLDER);
+    DIR *dir = inventory->complete ? opendir(UNFINISHED_FOLDER) : NULL;
     struct left *left = malloc(sizeof *left);
     const struct dirent *entry;
 

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is being made on datastores just now, and would be nobody's if hostd were killed: uploads,
- * copies, disks without a VM, folders that move. Each has a record from before its first byte until
- * it is done or undone; a hostd that starts takes away what its predecessors' records name.
+ * copies, folders that move, disks that VMs get or lose. Each has a record from before its first
+ * byte until it is done or undone; a hostd that starts takes away what its predecessors' records
+ * name.
  *
  * A record is a symbolic link in UNFINISHED_FOLDER, since a link is there as a whole or not at all.
  * It leads nowhere; its target says what to do, its name is a digest of the place, so that no two
- * make the same thing at once (-EBUSY). It is not synced: what a power cut can leave is a file, not
- * a loss. What new VMs and snapshots are made of has marks and plans of its own (vm/vm_coming.h,
- * snapshot/snapshot_plan.h). */
+ * make the same thing at once (-EBUSY; one that was left is taken over). It is not synced: what a
+ * power cut can leave is a file, not a loss. The folder of a new VM has a mark, what is done to
+ * snapshots a plan (vm/vm_coming.h, snapshot/snapshot_plan.h).
+ *
+ * What VMs have is known when all their keepers have said that they are at nothing, and no
+ * operation is under way: until then records of disks wait (a keeper may just be writing the .vmx
+ * that names the disk). */
 #pragma once
 
 #include "hostd/hostd.h"
@@ -22,6 +27,8 @@ enum unfinished_what {
     UNFINISHED_HOME,   /* a folder, unless a VM lives there */
     UNFINISHED_MOVE,   /* a VM's folder gets another place: back, if the VM is not there yet */
     UNFINISHED_RENAME, /* a disk gets another name: one of the two goes, the old one if it can */
+    UNFINISHED_UNDER,  /* the disk `to`, on which `from` stands: goes when no VM has either, and
+                          its folder with it, if nothing else is there */
     UNFINISHED_WHATS
 };
 
@@ -39,6 +46,8 @@ int unfinished_begin_move(struct unfinished *record, enum unfinished_what what,
                           const char *to);
 /* Done or undone. Also without a record. */
 void unfinished_end(struct unfinished *record);
+/* Nobody here knows what has become of it: the next sweep finds out. */
+void unfinished_leave(struct unfinished *record);
 
 /* How many of the folders that `rel` is in are not there. */
 unsigned unfinished_folders(int dir_fd, const char *rel);
@@ -46,6 +55,7 @@ unsigned unfinished_folders(int dir_fd, const char *rel);
 void unfinished_remove_folders(int dir_fd, const char *rel, unsigned folders);
 
 /* What earlier processes have left on the datastores that are there; the others' records stay. On
- * the loop's thread, when all VMs are known, and when a datastore has come back. */
+ * the loop's thread, when all VMs are known, when a datastore has come back, and when a keeper has
+ * said what has become of its VM; before all VMs are known it does nothing. */
 struct inventory;
 void unfinished_sweep(struct inventory *inventory);

@@ -72,9 +72,12 @@ int file_place_check_free(const struct file_place *place, struct err *err)
 int file_place_begin_disk(const struct file_place *place, struct unfinished *record,
                           struct err *err)
 {
-    int rc = unfinished_begin(record, UNFINISHED_DISK, place->datastore, place->rel,
-                              unfinished_folders(place->fd, place->rel));
+    int rc = file_place_check_free(place, err); /* a record of what is somebody's would remove it */
 
+    if (rc < 0)
+        return rc;
+    rc = unfinished_begin(record, UNFINISHED_DISK, place->datastore, place->rel,
+                          unfinished_folders(place->fd, place->rel));
     if (rc < 0)
         return err_sys(err, rc, "%s can not be made now", place->text);
     rc = file_place_check_free(place, err);

@@ -30,6 +30,7 @@ struct inventory {
     struct single *singles;
     unsigned single_count;
     unsigned next_vm, next_pool;
+    bool complete; /* all that the file names has been looked at */
 };
 
 /* A managed object of which the host has exactly one and which is nothing but its methods. */

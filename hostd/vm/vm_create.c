@@ -322,6 +322,8 @@ static int remove_files(struct haul *haul)
     size_t len = strlen(plan->rel);
 
     int rc = plan_may_remove(plan);
+    if (rc == 0)
+        rc = plan_record(plan);
     if (rc < 0)
         return rc;
     file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
@@ -594,6 +596,8 @@ static void changed_hot(void *ctx, int rc, const struct err *why, uint64_t stood
     } else if (rc == 0 && plan_removes_disks(&work->plan)) {
         post(work, remove_disks, reconfigured_hot);
     } else {
+        if (unknown)
+            plan_leave(&work->plan);
         work->haul.rc = rc;
         reconfigured_hot(&work->haul);
     }
@@ -613,6 +617,8 @@ static void change_hot(struct haul *haul)
     }
     if (haul_is_cancelled(haul)) /* when it was too late for `run` */
         rc = err_set(&err, -ECANCELED, "cancelled");
+    else if ((rc = plan_record(&work->plan)) < 0)
+        err = work->plan.err;
     else
         rc = vm_change_send(work->vm, &order, changed_hot, work, &err);
     if (rc < 0)

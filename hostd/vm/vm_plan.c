@@ -33,6 +33,9 @@ int plan_init(struct plan *plan, struct datastore *datastore, const char *rel)
 
 void plan_free(struct plan *plan)
 {
+    for (unsigned i = 0; i < plan->records; i++)
+        unfinished_end(&plan->record[i]);
+    free(plan->record);
     for (unsigned i = 0; i < plan->disk_count; i++) {
         file_place_free(&plan->disk[i].at);
         file_place_free(&plan->disk[i].from);
@@ -208,6 +211,117 @@ int plan_new_vmx(struct plan *plan, const char *name)
         rc = vmxfile_set(plan->vmx, keys[i][0], keys[i][1]);
     rc = rc < 0 ? rc : plan_new_uuids(plan->vmx);
     return rc < 0 ? rc : vmxfile_set(plan->vmx, "displayName", name);
+}
+
+static bool is_new(const struct plan_disk *disk)
+{
+    return disk->what < PLAN_REMOVE && disk->what != PLAN_GROW;
+}
+
+/* --- records --- */
+
+static struct unfinished *new_record(struct plan *plan)
+{
+    struct unfinished *more = reallocarray(plan->record, plan->records + 1, sizeof *more);
+
+    if (!more)
+        return NULL;
+    plan->record = more;
+    more[plan->records] = (struct unfinished){0};
+    return &more[plan->records++];
+}
+
+static int record(struct plan *plan, enum unfinished_what what, const struct file_place *at)
+{
+    struct unfinished *r = new_record(plan);
+
+    return r ? unfinished_begin(r, what, at->datastore, at->rel, 0) : -ENOMEM;
+}
+
+/* The disk beside `at` that is called so. */
+static void beside(const struct file_place *at, const char *name, char rel[DSPATH_MAX])
+{
+    const char *slash = strrchr(at->rel, '/');
+
+    (void)snprintf(rel, DSPATH_MAX, "%.*s%s", slash ? (int)(slash + 1 - at->rel) : 0, at->rel,
+                   name);
+}
+
+/* What `disk` stands on goes with `top`, in whose folder it is. */
+static int record_chain(struct plan *plan, const struct file_place *disk,
+                        const struct file_place *top)
+{
+    cleanup_placed struct placed_disk at = {.dir.fd = -1};
+    struct disk_options options = {.flags = DISK_READONLY | DISK_NOLOCK, .format = "vmdk"};
+    int rc = placed_disk_open(&at, disk, options.flags, NULL);
+    struct disk_info info = {0};
+
+    if (rc == 0)
+        disk_get_info(at.disk, &info);
+    for (unsigned i = 0; rc == 0 && *info.parent && i < DISK_CHAIN_MAX; i++) {
+        struct disk *parent = NULL;
+        struct unfinished *r = new_record(plan);
+        char rel[DSPATH_MAX];
+        beside(top, info.parent, rel);
+        rc = r ? unfinished_begin_move(r, UNFINISHED_UNDER, top->datastore, top->rel,
+                                       top->datastore, rel)
+               : -ENOMEM;
+        if (rc < 0 || disk_open(&at.dir.host, info.parent, &options, at.aio, &parent, NULL) < 0)
+            break;
+        disk_get_info(parent, &info);
+        disk_close(parent);
+    }
+    return rc == -ENOMEM || rc == -EBUSY ? rc : 0; /* of one that is damaged it is not known */
+}
+
+static bool is_planned_before(const struct plan *plan, unsigned i)
+{
+    const struct file_place *at = &plan->disk[i].at;
+
+    for (unsigned k = 0; k < i; k++)
+        if (!strcmp(plan->disk[k].at.rel, at->rel) &&
+            !strcmp(plan->disk[k].at.datastore, at->datastore))
+            return true;
+    return false;
+}
+
+static int record_disk(struct plan *plan, const struct plan_disk *disk)
+{
+    struct unfinished *r;
+    int rc;
+
+    if (is_new(disk)) {
+        r = new_record(plan);
+        rc = r ? file_place_begin_disk(&disk->at, r, &plan->err) : -ENOMEM;
+        return rc == 0 && disk->what == PLAN_LINK ? record_chain(plan, &disk->from, &disk->at) : rc;
+    }
+    rc = record(plan, disk->what == PLAN_GROW ? UNFINISHED_PARTS : UNFINISHED_DISK, &disk->at);
+    if (rc == 0 && disk->what == PLAN_REMOVE)
+        rc = record_chain(plan, &disk->at, &disk->at);
+    return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc; /* what makes room is not to fail for it */
+}
+
+int plan_record(struct plan *plan)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < plan->disk_count && rc == 0 && !plan->recorded; i++) {
+        rc = is_planned_before(plan, i) ? 0 : record_disk(plan, &plan->disk[i]);
+        if (rc < 0) {
+            (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s",
+                           plan->disk[i].at.text);
+            if (!plan->err.code)
+                (void)err_sys(&plan->err, rc, "%s", plan->disk[i].at.text);
+        }
+    }
+    plan->recorded = rc == 0;
+    return rc;
+}
+
+void plan_leave(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->records; i++)
+        unfinished_leave(&plan->record[i]);
 }
 
 /* --- carrying it out, on a thread --- */
@@ -392,11 +506,6 @@ static int do_disk(struct plan_disk *disk, struct progress *p, struct err *err)
     }
 }
 
-static bool is_new(const struct plan_disk *disk)
-{
-    return disk->what < PLAN_REMOVE && disk->what != PLAN_GROW;
-}
-
 bool plan_makes_disks(const struct plan *plan)
 {
     for (unsigned i = 0; i < plan->disk_count; i++)
@@ -438,7 +547,9 @@ static int do_disks(struct plan *plan, bool grow, disk_progress_fn *progress, vo
 
 int plan_make_disks(struct plan *plan, disk_progress_fn *progress, void *ctx)
 {
-    return do_disks(plan, false, progress, ctx);
+    int rc = plan_record(plan);
+
+    return rc < 0 ? rc : do_disks(plan, false, progress, ctx);
 }
 
 void plan_undo_disks(struct plan *plan)
@@ -519,10 +630,26 @@ static int save_vmx(struct plan *plan)
     return vmxfile_save(plan->vmx, path, &plan->err);
 }
 
+/* A new VM in a folder that was there has no mark. */
+static int record_own(struct plan *plan)
+{
+    struct file_place own = plan->vmx_place;
+    int rc = record(plan, UNFINISHED_DISK, &own);
+
+    nvram_of(plan, own.rel);
+    if (rc == 0 && plan->nvram_from.fd >= 0)
+        rc = record(plan, UNFINISHED_DISK, &own);
+    return rc < 0 ? err_sys(&plan->err, rc, "%s", plan->vmx_place.text) : 0;
+}
+
 static int run_all(struct plan *plan, disk_progress_fn *progress, void *ctx, bool *ret_folder)
 {
     int rc = plan->make_folder ? make_folder(plan, ret_folder) : 0;
 
+    if (rc == 0 && plan->make_folder && !*ret_folder)
+        rc = record_own(plan);
+    if (rc == 0)
+        rc = plan_record(plan);
     if (rc == 0)
         rc = do_disks(plan, true, progress, ctx);
     if (rc < 0)

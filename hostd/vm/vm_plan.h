@@ -3,10 +3,13 @@
  * down; plan_run carries it out on a thread, with progress, and undoes what it did when a part
  * fails or it is cancelled: then nothing has changed but for disks that have grown already.
  *
- * Order: the folder, new disks, the .vmx; last what goes. So a crash leaves files that no VM has,
- * never a VM without its files. */
+ * Order: the folder, new disks, the .vmx; last what goes. All of it is recorded before
+ * (datastore/unfinished.h), from plan_run or plan_record to plan_free, which comes when the VM is
+ * in the inventory's file: so whenever hostd is killed, the VM is as before or as wanted, and the
+ * next hostd takes away what no VM has. */
 #pragma once
 
+#include "hostd/datastore/unfinished.h"
 #include "hostd/model/file_place.h"
 #include "hostd/model/virtual_machine.h"
 
@@ -41,6 +44,9 @@ struct plan {
     struct plan_disk *disk;      /* owned; room for PLAN_DISKS_MAX */
     unsigned disk_count;
     struct file_place nvram_from; /* fd -1: none. Its copy becomes the VM's */
+    struct unfinished *record;    /* owned; of what it makes and removes */
+    unsigned records;
+    bool recorded;
     struct err err;
     char failed_file[DSPATH_MAX + DSPATH_NAME_MAX + 4];
 };
@@ -70,6 +76,13 @@ void plan_file_name(const struct plan *plan, const struct datastore *datastore, 
  * name, or NAME_1 ... where another VM has that. */
 void plan_folder_on(const struct plan *plan, const struct datastore *datastore,
                     char folder[DSPATH_MAX]);
+
+/* From here on a hostd that is killed leaves nothing that nobody has; plan_run and plan_make_disks
+ * do it first. Twice is once. -errno with err and failed_file. */
+int plan_record(struct plan *plan);
+/* Nobody knows what has become of it, for the VM's keeper runs and does not say: that is looked at
+ * when it does. */
+void plan_leave(struct plan *plan);
 
 /* On a thread. -errno with err and failed_file. `progress` may be NULL. */
 int plan_run(struct plan *plan, disk_progress_fn *progress, void *ctx);

@@ -17,6 +17,7 @@
 #include "config/vmcfg.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/event/event.h"
 #include "hostd/model/host_maintenance.h"
 #include "hostd/perf/perf.h"
@@ -274,13 +275,12 @@ static void take_state(struct virtual_machine *vm, const struct keeper_message *
     (void)vm_snapshots_settle(vm, NULL);
 }
 
-static void on_keeper(void *ctx, uint32_t events)
+/* One message; the last may end what was listened to. */
+static void hear(struct virtual_machine *vm)
 {
-    struct virtual_machine *vm = ctx;
     struct keeper_message m;
     int fd = -1, rc = keeper_receive(vm->keeper.fd, &m, &fd);
 
-    (void)events;
     if (rc == 0 && m.kind == KEEPER_USAGE)
         perf_vm_on(vm, &m, TAKE_FD(fd));
     (void)close_fd(fd);
@@ -306,6 +306,18 @@ static void on_keeper(void *ctx, uint32_t events)
         vm_change_answered(vm, &m);
     else if (m.kind == KEEPER_UNKNOWN)
         log_error("VM %s: its keeper does not know request %u", vm->e.id, m.value);
+}
+
+static void on_keeper(void *ctx, uint32_t events)
+{
+    struct virtual_machine *vm = ctx;
+    struct inventory *inventory = vm->e.hostd->inventory;
+    bool was_busy = vm->keeper_busy;
+
+    (void)events;
+    hear(vm);
+    if (was_busy && !vm->keeper_busy)
+        unfinished_sweep(inventory);
 }
 
 static int listen_to_keeper(struct virtual_machine *vm)
@@ -342,6 +354,7 @@ void vm_adopt(struct virtual_machine *vm)
     if (rc == -ECONNREFUSED || keeper_last_words(vm->keeper_path, &m) == 0) {
         vm->power = VM_ON;
         keeper_gone(vm);
+        vm_read_again(vm); /* it may have written the .vmx after that was read */
     }
 }
 
