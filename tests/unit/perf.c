@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statistics without hostd: series, rollups, perf.db, what is made of two looks at a VM. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hostd/perf/history.h"
@@ -249,23 +252,40 @@ static void of_a_vm(void)
     perf_values_free(&values);
 }
 
-/* This process, as if it were a VM. */
-static void of_ourselves(void)
+/* Works until it has used some processor time, says so, and stays. */
+static void work(int done)
 {
-    const struct perf_vm vm = {.keeper = getpid(), .vmm = getpid(), .memory = 1 << 20};
+    while (clock() < CLOCKS_PER_SEC / 5)
+        continue;
+    (void)!write(done, "", 1);
+    (void)pause();
+}
+
+/* A process of ours, as if it were a VM. */
+static void of_a_process(void)
+{
     struct perf_vm_raw raw;
     struct perf_host_raw *host = malloc(sizeof *host);
+    int done[2];
+    char byte;
 
-    for (volatile unsigned i = 0; i < 100000000; i++)
-        continue;
-    perf_vm_read(&vm, &raw);
-    CHECK(raw.used_ns > 0 && raw.used_ns < UINT64_C(3600000000000));
-    CHECK(raw.memory_known && raw.overhead > 0 && raw.guest <= vm.memory);
+    CHECK(pipe(done) == 0);
+    pid_t child = fork();
+    if (!child)
+        work(done[1]);
+    CHECK(child > 0 && read(done[0], &byte, 1) == 1);
+    perf_vm_read(&(struct perf_vm){.keeper = child, .vmm = child, .memory = 1 << 20}, &raw);
+    CHECK(raw.used_ns > 100000000 && raw.used_ns < UINT64_C(3600000000000));
+    CHECK(raw.memory_known && raw.overhead > 0 && raw.guest <= 1 << 20);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
     perf_host_read(host);
     CHECK(host->cpus > 0 && host->all.busy_ms > 0 && host->memory > host->available);
     CHECK(host->uptime_s > 0);
     free(host);
+    (void)close(done[0]);
+    (void)close(done[1]);
 }
 
 TAP_MAIN(TAP_CASE(counters_are_sorted), TAP_CASE(an_hour), TAP_CASE(an_hour_in_a_file),
-         TAP_CASE(rollups), TAP_CASE(a_history), TAP_CASE(of_a_vm), TAP_CASE(of_ourselves))
+         TAP_CASE(rollups), TAP_CASE(a_history), TAP_CASE(of_a_vm), TAP_CASE(of_a_process))
