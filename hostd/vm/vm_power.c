@@ -72,9 +72,20 @@ static bool begin(struct call *call, struct virtual_machine *vm, struct task **r
     return *ret_task;
 }
 
+/* One that runs since before this hostd, and whose keeper has not said a word: nobody knows yet
+ * what it is at. */
+static bool is_silent(struct call *call, struct virtual_machine *vm)
+{
+    return vm->power == VM_ON && vm->keeper.loop && !vm->keeper_heard &&
+           vm_fault_busy(call, vm,
+                         "The VM's processes have not answered since the host's management service "
+                         "was restarted.");
+}
+
 bool vm_begin(struct call *call, struct virtual_machine *vm, struct task **ret_task)
 {
-    return (vm->task || !vm_question_pending(call, vm)) && begin(call, vm, ret_task);
+    return !is_silent(call, vm) && (vm->task || !vm_question_pending(call, vm)) &&
+           begin(call, vm, ret_task);
 }
 
 void vm_end(struct virtual_machine *vm)

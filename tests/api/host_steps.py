@@ -10,9 +10,11 @@ usage: host_steps.py BUILD [CUTS [SCENARIO...]]      CUTS: at most so many of ea
 import mmap
 import os
 import re
+import signal
 import struct
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -213,6 +215,39 @@ def change_on(_tap, steps):
     wait(steps.vm("on").PowerOff())
 
 
+def silent(tap, steps):
+    """A keeper that says nothing when a new hostd asks may be at anything: what it is at counts when it speaks."""
+    host = steps.host
+    wait(steps.vm("on").PowerOn())
+    for name, sent in (("a change that the keeper has got", True), ("one that it has not", False)):
+        keeper, before = host.processes("socle-keeper")[0], disks_of(steps, "on")
+        os.kill(keeper, signal.SIGSTOP)
+        if sent:
+            task = add(steps, "on")()
+            tap.check(f"{name}: both disks are there", eventually(lambda: os.path.exists(real(host, "[second] other-flat.vmdk"))))
+            tap.check("and wait for it", eventually(lambda: steps.vm("on").config and task.info.state == "running"))
+            time.sleep(0.3)  # the last of its messages
+            os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
+        else:
+            steps.knife.left = 8  # the second disk is being made
+            try:
+                wait(add(steps, "on")())
+            except Exception:  # noqa: BLE001 - the connection ends
+                pass
+        steps.back()
+        files = there(host)
+        tap.check(f"{name}: records wait", records(host), records(host))
+        tap.raises("no snapshot meanwhile", vim.fault.InvalidState,
+                   lambda: wait(steps.vm("on").CreateSnapshot_Task("s", "", False, False)))
+        tap.equal("nothing is taken away", there(host), files)
+        os.kill(keeper, signal.SIGCONT)
+        tap.check(f"{name}: settled when it speaks", steps.settled(), (there(host), named(host, steps.client), records(host)))
+        tap.equal("as the keeper did it", len(disks_of(steps, "on")), 3 if sent else 1)
+        remove_added(steps, "on")
+        tap.equal("and back", disks_of(steps, "on"), before)
+    wait(steps.vm("on").PowerOff())
+
+
 def move(_tap, steps):
     def to(name):
         store = next(d for d in steps.client.datacenter.datastore if d.name == name)
@@ -249,7 +284,7 @@ def copies(_tap, steps):
     wait(steps.vm("off").RemoveAllSnapshots_Task())
 
 
-SCENARIOS = [make, change_off, change_on, move, copies]
+SCENARIOS = [make, change_off, change_on, silent, move, copies]
 
 
 def main():
