@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request of any bytes: its head, its cookies and query, its body in pieces. However a body is
- * cut into pieces, the same payload comes out of it. */
+/* A request of any bytes: its head, its cookies and query, its conditions, the handshake of a
+ * ticket's path, its body in pieces. However a body is cut into pieces, the same payload comes out
+ * of it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "fuzz/fuzz.h"
+#include "hostd/http/condition.h"
+#include "hostd/http/handshake.h"
 #include "hostd/http/parse.h"
 
 /* Returns the bytes used, negative when refused. */
@@ -43,6 +46,33 @@ static void check_body(const struct http_head *head, const uint8_t *data, size_t
     FUZZ_CHECK(!whole.len || !memcmp(whole.data, pieces.data, whole.len));
 }
 
+/* Of a file that the seeds know. */
+static void check_conditions(const struct http_head *head)
+{
+    const struct stat st = {.st_ino = 1, .st_size = 10, .st_mtim.tv_sec = 1000000000};
+    bool reads = head->method == HTTP_GET || head->method == HTTP_HEAD;
+    char lines[HTTP_VALIDATORS_MAX];
+    int status = http_condition(head, &st), none = http_condition(head, NULL);
+
+    FUZZ_CHECK(!status || status == 412 || (status == 304 && reads));
+    FUZZ_CHECK(!none || none == 412);
+    (void)http_range_counts(head, &st);
+    http_validators(&st, lines);
+    FUZZ_CHECK(!strcmp(lines + strlen(lines) - 2, "\r\n"));
+}
+
+/* /ticket/T: what is answered is headers, whole, of one line each. */
+static void check_ticket(const struct http_head *head)
+{
+    char headers[HTTP_HANDSHAKE_MAX];
+
+    if (!http_handshake(head, headers))
+        return;
+    size_t len = strlen(headers);
+    FUZZ_CHECK(head->method == HTTP_GET && len > 2 && !strcmp(headers + len - 2, "\r\n"));
+    FUZZ_CHECK(!strstr(headers, "\r\n\r\n"));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct http_head head;
@@ -61,6 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)http_query(head.query, "dsName", value, sizeof value);
         if (http_range(http_header(&head, "Range"), 1000, &first, &length) == 0)
             FUZZ_CHECK(length && first < 1000 && length <= 1000 - first);
+        check_conditions(&head);
+        check_ticket(&head);
         check_body(&head, data + rc, size - (size_t)rc);
     }
     free(text);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Console tickets, and the WebSocket that one is good for. */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/parse_num.h"
@@ -13,6 +11,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
+#include "hostd/http/handshake.h"
 #include "hostd/session/session.h"
 #include "hostd/task/worker.h"
 #include "hostd/up/cert.h"
@@ -21,7 +20,7 @@
 
 #define INTERACT "VirtualMachine.Interact.ConsoleInteract"
 
-enum { BOUND_MAX = 32, WEBSOCKET_KEY_TEXT = 24, ACCEPT_TEXT = 32 };
+enum { BOUND_MAX = 32 };
 
 /* --- acquiring --- */
 
@@ -93,62 +92,12 @@ void vm_acquire_mks_ticket(struct mo *mo, struct call *call)
     call_return(call, vim_any_data(out));
 }
 
-/* --- the handshake: RFC 6455, 4.2 --- */
-
-/* One of a header's words, separated by commas. */
-static bool has_word(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (; list && *list; list += strcspn(list, ",")) {
-        list += strspn(list, ", \t");
-        if (!strncasecmp(list, word, len) && strchr(", \t", list[len]))
-            return true;
-    }
-    return false;
-}
-
-static bool accept_of(const char *key, char accept[ACCEPT_TEXT])
-{
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char digest[EVP_MAX_MD_SIZE], plain[WEBSOCKET_KEY_TEXT];
-    char text[WEBSOCKET_KEY_TEXT + sizeof guid];
-    unsigned len;
-
-    if (!key || strlen(key) != WEBSOCKET_KEY_TEXT || strcmp(key + 22, "==") != 0 ||
-        EVP_DecodeBlock(plain, (const unsigned char *)key, WEBSOCKET_KEY_TEXT) < 0)
-        return false;
-    (void)snprintf(text, sizeof text, "%s%s", key, guid);
-    if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha1(), NULL) != 1)
-        return false;
-    (void)EVP_EncodeBlock((unsigned char *)accept, digest, (int)len);
-    return true;
-}
-
-/* The headers of the answer; false: it is no such handshake. */
-static bool handshake(const struct http_head *head, char *headers, size_t size)
-{
-    const char *protocols = http_header(head, "Sec-WebSocket-Protocol");
-    const char *version = http_header(head, "Sec-WebSocket-Version");
-    bool binary = has_word(protocols, "binary");
-    char accept[ACCEPT_TEXT];
-
-    if (head->method != HTTP_GET || !has_word(http_header(head, "Upgrade"), "websocket") ||
-        !version || strcmp(version, "13") != 0 || (protocols && !binary) ||
-        !accept_of(http_header(head, "Sec-WebSocket-Key"), accept))
-        return false;
-    (void)snprintf(headers, size,
-                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s",
-                   accept, binary ? "Sec-WebSocket-Protocol: binary\r\n" : "");
-    return true;
-}
-
 /* --- opening --- */
 
 /* The serial port is asked for on a worker: its keeper has to answer. */
 struct serial_job {
     struct http_exchange *x; /* NULL: the client has gone */
-    char keeper_path[40], headers[192];
+    char keeper_path[40], headers[HTTP_HANDSHAKE_MAX];
     int console, stream, rc;
 };
 
@@ -235,10 +184,10 @@ void vm_ticket_serve(struct hostd *hostd, struct http_exchange *x)
 {
     const char *ticket = x->head.path + strlen("/ticket/");
     bool serial = false;
-    char headers[192];
+    char headers[HTTP_HANDSHAKE_MAX];
     int console;
 
-    if (!handshake(&x->head, headers, sizeof headers)) {
+    if (!http_handshake(&x->head, headers)) {
         http_answer_text(x, 400, "not a WebSocket handshake");
         return;
     }
