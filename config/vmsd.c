@@ -84,19 +84,33 @@ static int read_slot(struct vmsd *vmsd, unsigned i, struct err *err)
     return 0;
 }
 
-/* Every way up ends within as many steps as there are snapshots. */
+/* The way up from slot i ends, at a root or where another way did. `way`: i + 1 of those that have
+ * come by. */
+static int check_way_up(const struct vmsd *vmsd, unsigned i, uint16_t *way, struct err *err)
+{
+    unsigned at = i;
+
+    while (!way[at]) {
+        way[at] = (uint16_t)(i + 1);
+        if (vmsd->slot[at].parent == VMSD_NONE)
+            return 0;
+        int parent = slot_of(vmsd, vmsd->slot[at].parent);
+        if (parent < 0)
+            return broken(vmsd, err, at, "parent", "there is no such snapshot");
+        at = (unsigned)parent;
+    }
+    return way[at] != i + 1 ? 0
+                            : broken(vmsd, err, i, "parent", "the snapshot is its own ancestor");
+}
+
 static int check_forest(const struct vmsd *vmsd, struct err *err)
 {
+    uint16_t way[VMSD_SNAPSHOTS_MAX] = {0};
+
     for (unsigned i = 0; i < vmsd->count; i++) {
-        uint32_t at = vmsd->slot[i].parent;
-        for (unsigned steps = 0; at != VMSD_NONE; steps++) {
-            int slot = slot_of(vmsd, at);
-            if (slot < 0)
-                return broken(vmsd, err, i, "parent", "there is no such snapshot");
-            if (steps == vmsd->count)
-                return broken(vmsd, err, i, "parent", "the snapshot is its own ancestor");
-            at = vmsd->slot[slot].parent;
-        }
+        int rc = way[i] ? 0 : check_way_up(vmsd, i, way, err);
+        if (rc)
+            return rc;
     }
     if (vmsd->current != VMSD_NONE && slot_of(vmsd, vmsd->current) < 0)
         return vmxfile_complain(vmsd->dict, "snapshot.current", err, -EBADMSG,
@@ -340,27 +354,31 @@ static int put_all(struct vmsd *vmsd, unsigned slot, const struct vmsd_snapshot 
     return rc ? rc : put_disks(vmsd, slot, s);
 }
 
-/* The slot's keys, all of them, go or (to != slot) move. A key's name is copied first: it goes with
- * its line. */
+/* All keys of the slot go. */
+static void drop_slot(struct vmsd *vmsd, unsigned slot)
+{
+    char prefix[KEY_MAX];
+
+    vmxfile_remove_prefixed(vmsd->dict, slot_key(prefix, slot, ""));
+}
+
+/* All of them become those of slot `to`, which has none. */
 static int move_slot(struct vmsd *vmsd, unsigned slot, unsigned to)
 {
     char prefix[KEY_MAX], old[VMXFILE_KEY_MAX + 1], new[VMXFILE_KEY_MAX + 32];
-    size_t at = 0, len;
+    size_t at = 0, len = strlen(slot_key(prefix, slot, ""));
     const char *key;
     int rc = 0;
 
-    len = strlen(slot_key(prefix, slot, ""));
     while (!rc && (key = vmxfile_next_key(vmsd->dict, &at))) {
         if (strncasecmp(key, prefix, len))
             continue;
         (void)snprintf(old, sizeof old, "%s", key);
         (void)snprintf(new, sizeof new, "snapshot%u.%s", to, old + len);
-        if (to != slot)
-            rc = vmxfile_set(vmsd->dict, new, vmxfile_get(vmsd->dict, old));
-        if (!rc)
-            vmxfile_remove(vmsd->dict, old);
-        at = 0;
+        rc = vmxfile_set(vmsd->dict, new, vmxfile_get(vmsd->dict, old));
     }
+    if (!rc)
+        drop_slot(vmsd, slot);
     return rc;
 }
 
@@ -382,10 +400,10 @@ int vmsd_add(struct vmsd *vmsd, const struct vmsd_snapshot *snapshot, uint32_t *
         return -E2BIG;
     if (snapshot->parent != VMSD_NONE && slot_of(vmsd, snapshot->parent) < 0)
         return -ENOENT;
-    (void)move_slot(vmsd, slot, slot); /* leftovers behind the last one */
+    drop_slot(vmsd, slot); /* leftovers behind the last one */
     rc = put_all(vmsd, slot, snapshot, uid);
     if (rc) {
-        (void)move_slot(vmsd, slot, slot);
+        drop_slot(vmsd, slot);
         return rc;
     }
     vmsd->slot[slot] = (struct slot){uid, snapshot->parent};
@@ -445,8 +463,10 @@ int vmsd_remove(struct vmsd *vmsd, uint32_t uid)
         return slot;
     parent = vmsd->slot[slot].parent;
     rc = give_away(vmsd, uid, parent);
-    rc = rc ? rc : move_slot(vmsd, (unsigned)slot, (unsigned)slot);
-    if (!rc && (unsigned)slot != last)
+    if (rc)
+        return rc;
+    drop_slot(vmsd, (unsigned)slot);
+    if ((unsigned)slot != last)
         rc = move_slot(vmsd, last, (unsigned)slot);
     if (rc)
         return rc;

@@ -28,10 +28,22 @@ struct line {
     size_t key_len;
 };
 
+/* Where keys stand: for each hash, in open addressing, 1 + the last line that has the key. It is
+ * made when somebody looks for a key in a file that is long enough for that (most are not), and
+ * made anew after lines have gone. */
+struct index {
+    uint32_t *slot; /* owned; NULL: none */
+    size_t count;   /* a power of two, at least twice as many as there are lines */
+    bool twice;     /* some key stands twice */
+};
+
+enum { INDEXED_LINES = 128 };
+
 struct vmxfile {
     char *name;
     struct line *lines;
     size_t count, cap;
+    struct index index;
     size_t size; /* of all raw lines */
     bool crlf;   /* how new lines end */
 };
@@ -64,6 +76,7 @@ void vmxfile_destroy(struct vmxfile *vmx)
     for (size_t i = 0; i < vmx->count; i++)
         line_free(&vmx->lines[i]);
     free(vmx->lines);
+    free(vmx->index.slot);
     free(vmx->name);
     free(vmx);
 }
@@ -373,15 +386,73 @@ int vmxfile_load(const char *path, struct vmxfile **ret_vmx, struct err *err)
 
 /* Looking up. */
 
+static bool has_key(const struct line *line, const char *key, size_t len)
+{
+    return line->key && line->key_len == len && !strcasecmp(line->key, key);
+}
+
+static size_t hash(const char *key)
+{
+    uint32_t h = 2166136261;
+
+    for (; *key; key++)
+        h = (h ^ (uint32_t)(*key >= 'A' && *key <= 'Z' ? *key + 32 : (unsigned char)*key)) *
+            16777619;
+    return h;
+}
+
+/* Where the key is in the index, or would be. */
+static uint32_t *slot_of(const struct vmxfile *vmx, const char *key, size_t len)
+{
+    const struct index *index = &vmx->index;
+    size_t at = hash(key) & (index->count - 1);
+
+    while (index->slot[at] && !has_key(&vmx->lines[index->slot[at] - 1], key, len))
+        at = (at + 1) & (index->count - 1);
+    return &index->slot[at];
+}
+
+static void index_line(struct vmxfile *vmx, size_t i)
+{
+    const struct line *line = &vmx->lines[i];
+    uint32_t *slot = line->key ? slot_of(vmx, line->key, line->key_len) : NULL;
+
+    if (!slot)
+        return;
+    vmx->index.twice |= *slot != 0;
+    *slot = (uint32_t)i + 1;
+}
+
+static void index_drop(struct vmxfile *vmx)
+{
+    free(TAKE_PTR(vmx->index.slot));
+}
+
+/* Without memory for it keys are found as in short files. */
+static void index_make(struct vmxfile *vmx)
+{
+    size_t count = 2 * INDEXED_LINES;
+
+    while (count < 2 * vmx->cap)
+        count *= 2;
+    vmx->index = (struct index){.slot = calloc(count, sizeof(uint32_t)), .count = count};
+    for (size_t i = 0; vmx->index.slot && i < vmx->count; i++)
+        index_line(vmx, i);
+}
+
 static struct line *find(const struct vmxfile *vmx, const char *key)
 {
     size_t len = strlen(key);
 
-    for (size_t i = vmx->count; i-- > 0;) {
-        struct line *line = &vmx->lines[i];
-        if (line->key && line->key_len == len && !strcasecmp(line->key, key))
-            return line;
+    if (vmx->count >= INDEXED_LINES && !vmx->index.slot)
+        index_make((struct vmxfile *)(uintptr_t)vmx); /* it is no part of what the file says */
+    if (vmx->index.slot) {
+        uint32_t line = *slot_of(vmx, key, len);
+        return line ? &vmx->lines[line - 1] : NULL;
     }
+    for (size_t i = vmx->count; i-- > 0;)
+        if (has_key(&vmx->lines[i], key, len))
+            return &vmx->lines[i];
     return NULL;
 }
 
@@ -487,21 +558,25 @@ static bool key_valid(const char *key)
     return len > 0 && len <= VMXFILE_KEY_MAX && utf8_valid(key);
 }
 
-/* Takes out the entries of `key`, but not the line `keep` (NULL: all of them). */
-static void drop(struct vmxfile *vmx, const char *key, const struct line *keep)
+/* Takes out the entries of `key`, or with `prefix` of all that begin so, but not the line `keep`
+ * (NULL: all of them). */
+static void drop(struct vmxfile *vmx, const char *key, bool prefix, const struct line *keep)
 {
     size_t kept = 0, len = strlen(key);
 
     for (size_t i = 0; i < vmx->count; i++) {
         struct line line = vmx->lines[i];
-        if (&vmx->lines[i] != keep && line.key && line.key_len == len &&
-            !strcasecmp(line.key, key)) {
+        bool goes =
+            prefix ? line.key && !strncasecmp(line.key, key, len) : has_key(&line, key, len);
+        if (goes && &vmx->lines[i] != keep) {
             vmx->size -= line.raw_len;
             line_free(&line);
         } else {
             vmx->lines[kept++] = line;
         }
     }
+    if (kept < vmx->count)
+        index_drop(vmx);
     vmx->count = kept;
 }
 
@@ -558,6 +633,10 @@ static int append_line(struct vmxfile *vmx, const char *key, const char *value)
     rc = line->key ? change_line(vmx, line, value) : -ENOMEM;
     if (rc < 0)
         line_free(&vmx->lines[--vmx->count]);
+    else if (vmx->index.slot && vmx->index.count >= 2 * vmx->cap)
+        index_line(vmx, vmx->count - 1);
+    else
+        index_drop(vmx);
     return rc;
 }
 
@@ -567,8 +646,10 @@ static int set(struct vmxfile *vmx, const char *key, const char *value)
 
     if (!line)
         return append_line(vmx, key, value);
-    drop(vmx, key, line);
-    line = find(vmx, key);
+    if (!vmx->index.slot || vmx->index.twice) {
+        drop(vmx, key, false, line);
+        line = find(vmx, key);
+    }
     return strcmp(line->value, value) ? change_line(vmx, line, value) : 0;
 }
 
@@ -601,7 +682,13 @@ int vmxfile_set_u64(struct vmxfile *vmx, const char *key, uint64_t v)
 
 void vmxfile_remove(struct vmxfile *vmx, const char *key)
 {
-    drop(vmx, key, NULL);
+    if (find(vmx, key))
+        drop(vmx, key, false, NULL);
+}
+
+void vmxfile_remove_prefixed(struct vmxfile *vmx, const char *prefix)
+{
+    drop(vmx, prefix, true, NULL);
 }
 
 /* Writing. */

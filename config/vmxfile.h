@@ -69,6 +69,8 @@ int vmxfile_set(struct vmxfile *vmx, const char *key, const char *value);
 int vmxfile_set_bool(struct vmxfile *vmx, const char *key, bool v);
 int vmxfile_set_u64(struct vmxfile *vmx, const char *key, uint64_t v);
 void vmxfile_remove(struct vmxfile *vmx, const char *key);
+/* All keys that begin so; "" is all of them. */
+void vmxfile_remove_prefixed(struct vmxfile *vmx, const char *prefix);
 
 /* The file's bytes. Check out->failed. */
 void vmxfile_write(const struct vmxfile *vmx, struct buf *out);

@@ -14,14 +14,14 @@
 
 /* --- the list --- */
 
-/* The uids to go, children after their parents; returns how many. */
+/* The uids to go; returns how many. */
 static unsigned collect(const struct vmsd *vmsd, uint32_t uid, bool children, uint32_t *uids)
 {
     unsigned count = 0;
 
     if (uid != VMSD_NONE)
         uids[count++] = uid;
-    for (unsigned i = 0; uid == VMSD_NONE && i < vmsd_count(vmsd); i++)
+    for (unsigned i = vmsd_count(vmsd); uid == VMSD_NONE && i-- > 0;) /* the last is cheapest */
         uids[count++] = vmsd_uid(vmsd, i);
     for (unsigned at = 0; uid != VMSD_NONE && children && at < count; at++)
         for (unsigned i = 0; i < vmsd_count(vmsd); i++)

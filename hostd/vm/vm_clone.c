@@ -117,20 +117,6 @@ static bool is_cdrom(const struct vmxfile *vmx, const char *slot)
     return type && strcasestr(type, "cdrom");
 }
 
-static void drop_prefixed(struct vmxfile *vmx, const char *prefix)
-{
-    char found[VMXFILE_KEY_MAX + 1];
-    const char *key;
-    size_t at = 0;
-
-    while ((key = vmxfile_next_key(vmx, &at)))
-        if (!strncasecmp(key, prefix, strlen(prefix))) {
-            (void)snprintf(found, sizeof found, "%s", key);
-            vmxfile_remove(vmx, found);
-            at = 0;
-        }
-}
-
 /* What belongs to the one VM alone. */
 static void forget_identity(struct vmxfile *vmx)
 {
@@ -139,7 +125,7 @@ static void forget_identity(struct vmxfile *vmx)
         "sched.swap.",   "vmci0.id",           TEMPLATE_KEY,  "nvram"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++)
-        drop_prefixed(vmx, prefixes[i]);
+        vmxfile_remove_prefixed(vmx, prefixes[i]);
 }
 
 /* The name of the clone's next disk: NAME.vmdk, NAME_1.vmdk; beside shared disks, which keep their

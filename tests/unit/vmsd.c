@@ -179,6 +179,17 @@ static void many(void)
     other = again(vmsd);
     REQUIRE(other);
     CHECK_EQ(vmsd_count(other), VMSD_SNAPSHOTS_MAX);
+    CHECK_EQ(vmsd_set_disk(other, uid, "nvme0:0", "b.vmdk"), 0);
+    CHECK_EQ(vmsd_set_disk(other, uid, "nvme0:1", "b.vmdk"), -ENOENT);
+    CHECK_EQ(vmsd_set_disk(other, 5000, "nvme0:0", "b.vmdk"), -ENOENT);
+    CHECK_EQ(vmsd_get(other, uid, &snapshot), 0);
+    CHECK_STR(snapshot.disk[0].file, "b.vmdk");
+    for (uint32_t i = 1; i <= VMSD_SNAPSHOTS_MAX / 2; i++) /* from the front: slots move */
+        CHECK_EQ(vmsd_remove(other, i), 0);
+    CHECK_EQ(vmsd_get(other, uid, &snapshot), 0);
+    CHECK_STR(snapshot.disk[0].file, "b.vmdk");
+    CHECK_EQ(snapshot.parent, uid - 1);
+    CHECK_EQ(vmsd_count(other), VMSD_SNAPSHOTS_MAX / 2);
 }
 
 TAP_MAIN(TAP_CASE(reads), TAP_CASE(nothing), TAP_CASE(rules), TAP_CASE(changes), TAP_CASE(many))

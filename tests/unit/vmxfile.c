@@ -268,8 +268,47 @@ static void saves_atomically(void)
     CHECK_EQ(vmxfile_load("/dev/null", &back, &err), -EBADMSG);
 }
 
+/* A file that is long enough for an index says the same as the lines one after the other do. */
+static void long_files(void)
+{
+    static const char twice[] = "Twice = \"1\"\ntwice = \"2\"\n";
+    cleanup_vmxfile struct vmxfile *vmx = NULL;
+    char key[40], value[40];
+
+    REQUIRE(!vmxfile_parse("vm.vmx", twice, sizeof twice - 1, &vmx, NULL));
+    for (unsigned i = 0; i < 3000; i++) {
+        (void)snprintf(key, sizeof key, "%s%u.key%u", i % 2 ? "Slot" : "slot", i / 10, i % 10);
+        (void)snprintf(value, sizeof value, "%u", i);
+        CHECK_EQ(vmxfile_set(vmx, key, value), 0);
+    }
+    CHECK_STR(vmxfile_get(vmx, "TWICE"), "2");
+    CHECK_EQ(vmxfile_set(vmx, "twice", "3"), 0); /* the first of the two goes */
+    CHECK_EQ(vmxfile_set(vmx, "sLOT7.key3", "other"), 0);
+    vmxfile_remove(vmx, "slot8.KEY4");
+    vmxfile_remove(vmx, "slot8.none");
+    vmxfile_remove_prefixed(vmx, "SLOT9.");
+    unsigned found = 0, wrong = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        (void)snprintf(key, sizeof key, "SLOT%u.KEY%u", i / 10, i % 10);
+        (void)snprintf(value, sizeof value, i == 73 ? "other" : "%u", i);
+        const char *got = vmxfile_get(vmx, key);
+        found += got != NULL;
+        wrong += got && strcmp(got, value) != 0;
+    }
+    CHECK_EQ(found, 3000 - 1 - 10);
+    CHECK_EQ(wrong, 0);
+    CHECK_STR(vmxfile_get(vmx, "twice"), "3");
+    size_t at = 0, keys = 0;
+    while (vmxfile_next_key(vmx, &at))
+        keys++;
+    CHECK_EQ(keys, 3000 - 1 - 10 + 1);
+    vmxfile_remove_prefixed(vmx, "");
+    CHECK(!vmxfile_get(vmx, "twice"));
+}
+
 TAP_MAIN(TAP_CASE(reads_what_people_write), TAP_CASE(walks_keys_in_order),
          TAP_CASE(last_duplicate_counts), TAP_CASE(changes_one_line_only),
          TAP_CASE(first_foreign_text_makes_it_utf8), TAP_CASE(refuses_with_line),
          TAP_CASE(has_limits), TAP_CASE(size_limit_holds_while_setting), TAP_CASE(reads_types),
-         TAP_CASE(keeps_golden_files_byte_for_byte), TAP_CASE(saves_atomically))
+         TAP_CASE(long_files), TAP_CASE(keeps_golden_files_byte_for_byte),
+         TAP_CASE(saves_atomically))
