@@ -51,6 +51,22 @@ static struct vim_HostNumericSensorInfo *sensor_info(struct arena *arena, const 
     return info;
 }
 
+/* The worst of all, under the name that monitoring looks for. */
+static struct vim_HostNumericSensorInfo *rollup(struct arena *arena, const struct sensors *sensors)
+{
+    struct vim_HostNumericSensorInfo *info = VIM_NEW(arena, HostNumericSensorInfo);
+    enum sensor_state worst = SENSOR_UNKNOWN;
+
+    for (size_t i = 0; i < sensors->count; i++)
+        worst = MAX(worst, sensors->items[i].state);
+    info->name = "VMware Rollup Health State";
+    info->healthState = describe(arena, worst);
+    info->baseUnits = "";
+    info->sensorType = "system";
+    info->id = arena_printf(arena, "%zu", sensors->count);
+    return info;
+}
+
 struct vim_HealthSystemRuntime *host_health(struct arena *arena)
 {
     struct vim_HealthSystemRuntime *runtime = VIM_NEW(arena, HealthSystemRuntime);
@@ -61,6 +77,7 @@ struct vim_HealthSystemRuntime *host_health(struct arena *arena)
     for (size_t i = 0; i < sensors.count; i++)
         VIM_ADD(arena, &runtime->systemHealthInfo->numericSensorInfo,
                 sensor_info(arena, &sensors.items[i], i));
+    VIM_ADD(arena, &runtime->systemHealthInfo->numericSensorInfo, rollup(arena, &sensors));
     return runtime;
 }
 

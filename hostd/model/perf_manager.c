@@ -38,6 +38,7 @@ static struct vim_ElementDescription *describe_unit(struct arena *arena, const c
         {"number", "num", "Number"},
         {"millisecond", "ms", "Milliseconds"},
         {"second", "s", "Seconds"},
+        {"microsecond", "\u00b5s", "Microseconds"},
         {"kiloBytesPerSecond", "KBps", "Kilobytes per second"},
         {"watt", "W", "Watt"},
         {"joule", "J", "Joule"},
@@ -52,8 +53,18 @@ static struct vim_ElementDescription *describe_unit(struct arena *arena, const c
 static struct vim_ElementDescription *describe_group(struct arena *arena, const char *group)
 {
     static const char *const groups[][2] = {
-        {"cpu", "CPU"},     {"mem", "Memory"}, {"disk", "Disk"},   {"virtualDisk", "Virtual disk"},
-        {"net", "Network"}, {"sys", "System"}, {"power", "Power"},
+        {"cpu", "CPU"},
+        {"mem", "Memory"},
+        {"disk", "Disk"},
+        {"virtualDisk", "Virtual disk"},
+        {"net", "Network"},
+        {"sys", "System"},
+        {"power", "Power"},
+        {"datastore", "Datastore"},
+        {"storageAdapter", "Storage adapter"},
+        {"storagePath", "Storage path"},
+        {"rescpu", "Resource group CPU"},
+        {"managementAgent", "Management agent"},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
@@ -69,13 +80,14 @@ static enum vim_PerfSummaryType rollup_type(enum perf_rollup rollup)
                                     : VIM_PerfSummaryType_average;
 }
 
-static struct vim_PerfCounterInfo *counter_info(struct arena *arena, unsigned i)
+static struct vim_PerfCounterInfo *counter_info(struct arena *arena,
+                                                const struct perf_counter_info *c)
 {
-    const struct perf_counter_info *c = &perf_counters[i];
     struct vim_PerfCounterInfo *info = VIM_NEW(arena, PerfCounterInfo);
+    const char *label = c->label ? c->label : text_words(arena, c->name);
 
     info->key = c->key;
-    info->nameInfo = describe(arena, c->name, c->label, c->text);
+    info->nameInfo = describe(arena, c->name, label, c->text ? c->text : label);
     info->groupInfo = describe_group(arena, c->group);
     info->unitInfo = describe_unit(arena, c->unit);
     info->rollupType = rollup_type(c->rollup);
@@ -98,9 +110,13 @@ static struct vim_any counters_up_to(struct arena *arena, int level)
 {
     counter_list list = {0};
 
-    for (unsigned i = 0; i < PERF_COUNTERS; i++)
-        if (perf_counters[i].level <= level)
-            VIM_ADD(arena, &list, counter_info(arena, i));
+    for (unsigned i = 0, n = 0; i < PERF_COUNTERS || n < perf_named_count;) {
+        bool ours = n == perf_named_count ||
+                    (i < PERF_COUNTERS && perf_counters[i].key < perf_named[n].key);
+        const struct perf_counter_info *c = ours ? &perf_counters[i++] : &perf_named[n++];
+        if (c->level <= level)
+            VIM_ADD(arena, &list, counter_info(arena, c));
+    }
     return counters_value(&list);
 }
 
@@ -128,12 +144,12 @@ static void query_counters(struct mo *mo, struct call *call)
 
     (void)mo;
     for (size_t i = 0; i < args->counterId.count; i++) {
-        int at = perf_counter_find(args->counterId.items[i]);
-        if (at < 0) {
+        const struct perf_counter_info *c = perf_counter_info(args->counterId.items[i]);
+        if (!c) {
             call_fault_argument(call, "counterId");
             return;
         }
-        VIM_ADD(call->arena, &list, counter_info(call->arena, (unsigned)at));
+        VIM_ADD(call->arena, &list, counter_info(call->arena, c));
     }
     call_return(call, counters_value(&list));
 }

@@ -549,8 +549,21 @@ static struct vim_VirtualMachineQuickStats *quick_stats(struct arena *arena,
     q->overallCpuDemand = vim_int(perf ? perf_series_last(perf, PERF_cpu_demand) : 0);
     q->guestMemoryUsage = vim_int(perf ? perf_series_last(perf, PERF_mem_active) >> 10 : 0);
     q->hostMemoryUsage = vim_int((consumed + overhead) >> 10);
-    q->privateMemory = vim_int(consumed >> 10);
+    q->privateMemory = q->grantedMemory = vim_int(consumed >> 10);
+    q->activeMemory = q->guestMemoryUsage;
+    q->overallCpuReadiness = vim_int(perf ? perf_series_last(perf, PERF_cpu_readiness) / 100 : 0);
     q->consumedOverheadMemory = vim_int(overhead >> 10);
+    /* Nothing balloons, shares or compresses guests' memory; of swap Linux tells how much there is,
+     * not whose. */
+    const struct perf_series *host = perf_find(vm->e.hostd->perf, "ha-host");
+    q->balloonedMemory = q->sharedMemory = vim_int(0);
+    q->compressedMemory = q->ssdSwappedMemory = vim_long(0);
+    if (!perf || (host && perf_series_last(host, PERF_mem_swapused) == 0))
+        q->swappedMemory = vim_int(0);
+    q->distributedCpuEntitlement = q->distributedMemoryEntitlement = vim_int(0);
+    q->staticCpuEntitlement = q->staticMemoryEntitlement = vim_int(0);
+    q->ftLogBandwidth = q->ftSecondaryLatency = vim_int(-1);
+    q->ftLatencyStatus = VIM_ManagedEntityStatus_gray;
     q->uptimeSeconds =
         vim_int(vm->power == VM_ON ? (int32_t)((now_us() - vm->boot_us) / 1000000) : 0);
     return q;

@@ -163,6 +163,7 @@ static void cpu_values(const struct perf_vm *vm, const struct perf_vm_raw *a,
         perf_add(values, PERF_cpu_run, name, run / 1e6);
         perf_add(values, PERF_cpu_ready, name, ready / 1e6);
         perf_add(values, PERF_cpu_wait, name, (ns - run - ready) / 1e6);
+        perf_add(values, PERF_cpu_costop, name, 0);
         all_run += run;
         all_ready += ready;
     }
@@ -173,6 +174,9 @@ static void cpu_values(const struct perf_vm *vm, const struct perf_vm_raw *a,
     perf_add(values, PERF_cpu_run, "", all_run / 1e6);
     perf_add(values, PERF_cpu_ready, "", all_ready / 1e6);
     perf_add(values, PERF_cpu_readiness, "", all_ready / ns / vcpus * 10000);
+    perf_add(values, PERF_cpu_latency, "",
+             all_ready > 0 ? all_ready / (all_run + all_ready) * 10000 : 0);
+    perf_add(values, PERF_cpu_costop, "", 0);
     perf_add(values, PERF_cpu_wait, "", (ns * vcpus - all_run - all_ready) / 1e6);
     perf_add(values, PERF_cpu_demand, "", (used + all_ready) / ns * vm->cpu_mhz);
 }
@@ -184,6 +188,7 @@ static void memory_values(const struct perf_vm *vm, const struct perf_vm_raw *no
     perf_add(values, PERF_mem_consumed, "", (double)(now->guest >> 10));
     perf_add(values, PERF_mem_active, "", (double)(now->guest >> 10));
     perf_add(values, PERF_mem_overhead, "", (double)(now->overhead >> 10));
+    perf_add(values, PERF_mem_vmmemctl, "", 0);
     if (vm->memory)
         perf_add(values, PERF_mem_usage, "", (double)now->guest / (double)vm->memory * 10000);
 }
@@ -206,6 +211,8 @@ static void disk_values(const struct perf_vm_raw *before, const struct perf_vm_r
         perf_add(values, PERF_virtualDisk_totalReadLatency, name, perf_latency(s.read_ms, s.reads));
         perf_add(values, PERF_virtualDisk_totalWriteLatency, name,
                  perf_latency(s.write_ms, s.writes));
+        perf_add(values, PERF_virtualDisk_readOIO, name, s.read_ms / 1e3 / seconds);
+        perf_add(values, PERF_virtualDisk_writeOIO, name, s.write_ms / 1e3 / seconds);
         slowest = MAX(slowest, perf_latency(s.read_ms + s.write_ms, s.reads + s.writes));
         sum.reads += s.reads;
         sum.writes += s.writes;

@@ -16,5 +16,7 @@ bool vm_edit_devices(struct call *call, const struct virtual_machine *vm, struct
 
 /* Generated MAC addresses become those of this VM's uuid. */
 void vm_edit_new_addresses(struct plan *plan);
+/* Cards without any get one. */
+void vm_edit_missing_addresses(struct plan *plan);
 /* A key that extraConfig may not change: it is about a device or names a file. */
 bool vm_edit_is_reserved(const char *key);

@@ -438,19 +438,40 @@ static void generate_mac(const struct vmxfile *vmx, int number, char text[VMCFG_
     vmcfg_mac_format(mac, text);
 }
 
+static const char *card_get(const struct plan *plan, int number, const char *what)
+{
+    char key[40];
+
+    (void)snprintf(key, sizeof key, "ethernet%d.%s", number, what);
+    return vmxfile_get(plan->vmx, key);
+}
+
+static void set_generated(struct plan *plan, int number)
+{
+    char key[40], text[VMCFG_MAC_TEXT];
+
+    generate_mac(plan->vmx, number, text);
+    (void)snprintf(key, sizeof key, "ethernet%d.addressType", number);
+    (void)vmxfile_set(plan->vmx, key, "generated");
+    (void)snprintf(key, sizeof key, "ethernet%d.generatedAddress", number);
+    (void)vmxfile_set(plan->vmx, key, text);
+}
+
 void vm_edit_new_addresses(struct plan *plan)
 {
     for (int number = 0; number < VMCFG_NICS_MAX; number++) {
-        char key[40], text[VMCFG_MAC_TEXT];
-        (void)snprintf(key, sizeof key, "ethernet%d.addressType", number);
-        const char *type = vmxfile_get(plan->vmx, key);
-        if (!type || !strcasecmp(type, "static"))
-            continue;
-        generate_mac(plan->vmx, number, text);
-        (void)vmxfile_set(plan->vmx, key, "generated");
-        (void)snprintf(key, sizeof key, "ethernet%d.generatedAddress", number);
-        (void)vmxfile_set(plan->vmx, key, text);
+        const char *type = card_get(plan, number, "addressType");
+        if (type && strcasecmp(type, "static") != 0)
+            set_generated(plan, number);
     }
+}
+
+void vm_edit_missing_addresses(struct plan *plan)
+{
+    for (int number = 0; number < VMCFG_NICS_MAX; number++)
+        if (card_get(plan, number, "present") && !card_get(plan, number, "address") &&
+            !card_get(plan, number, "generatedAddress"))
+            set_generated(plan, number);
 }
 
 /* A card keeps the network that it has, whoever edits it. */

@@ -94,7 +94,10 @@ static void rewrite(struct virtual_machine *vm, bool copied, void (*go)(struct v
         rc = vm_identity_set(id->plan.vmx, vm->datastore, vm->rel);
     if (rc == 0 && copied && (rc = plan_new_uuids(id->plan.vmx)) == 0)
         vm_edit_new_addresses(&id->plan);
+    if (rc == 0)
+        rc = plan_missing_uuids(id->plan.vmx);
     if (rc == 0) {
+        vm_edit_missing_addresses(&id->plan);
         id->vm = vm;
         id->go = go;
         id->copied = copied;

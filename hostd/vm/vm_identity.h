@@ -4,6 +4,9 @@
  * and then gets a uuid and MAC addresses of its own. Nobody knows but who did it: he is asked, as
  * ESXi asks (msg.uuid.altered), or has answered beforehand (uuid.action "keep", "create").
  *
+ * A .vmx that somebody wrote by hand gets the uuids and MAC addresses that it lacks at its first
+ * start, and keeps them.
+ *
  * A place is a datastore and a name on it. A VM whose place another product wrote has come from
  * there and stays who it is. */
 #pragma once

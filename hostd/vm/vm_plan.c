@@ -174,7 +174,7 @@ bool plan_place(struct call *call, struct plan *plan, const char *path, const ch
     return false;
 }
 
-int plan_new_uuids(struct vmxfile *vmx)
+static int set_uuids(struct vmxfile *vmx, bool only_missing)
 {
     static const char *const keys[] = {"uuid.bios", "vc.uuid"};
     int rc = 0;
@@ -182,6 +182,8 @@ int plan_new_uuids(struct vmxfile *vmx)
     for (unsigned i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++) {
         char text[VMCFG_UUID_TEXT];
         uint8_t uuid[16];
+        if (only_missing && vmxfile_get(vmx, keys[i]))
+            continue;
         if (getrandom(uuid, sizeof uuid, 0) != sizeof uuid)
             return -errno;
         uuid[6] = (uuid[6] & 0x0f) | 0x40;
@@ -190,6 +192,16 @@ int plan_new_uuids(struct vmxfile *vmx)
         rc = vmxfile_set(vmx, keys[i], text);
     }
     return rc;
+}
+
+int plan_new_uuids(struct vmxfile *vmx)
+{
+    return set_uuids(vmx, false);
+}
+
+int plan_missing_uuids(struct vmxfile *vmx)
+{
+    return set_uuids(vmx, true);
 }
 
 int plan_new_vmx(struct plan *plan, const char *name)

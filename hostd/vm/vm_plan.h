@@ -62,6 +62,7 @@ bool plan_place(struct call *call, struct plan *plan, const char *path, const ch
 /* Keys every new VM has, and a uuid of its own. -errno. */
 int plan_new_vmx(struct plan *plan, const char *name);
 int plan_new_uuids(struct vmxfile *vmx);
+int plan_missing_uuids(struct vmxfile *vmx); /* the same where it has none */
 
 /* NULL: there are too many. */
 struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,

@@ -56,6 +56,33 @@ def counters(tap, host, client, perf):
     tap.equal("a folder does not", perf.manager.QueryPerfProviderSummary(client.folder).currentSupported, False)
 
 
+# What monitoring looks up by name before it asks for anything (Prometheus' vmware_exporter, Telegraf, Zabbix).
+LOOKED_UP = """cpu.costop.summation cpu.demand.average cpu.idle.summation cpu.latency.average cpu.maxlimited.summation
+cpu.ready.summation cpu.swapwait.summation cpu.usage.average cpu.usagemhz.average cpu.used.summation cpu.wait.summation
+datastore.totalReadLatency.average datastore.totalWriteLatency.average disk.deviceReadLatency.average
+disk.kernelReadLatency.average disk.maxTotalLatency.latest disk.read.average disk.usage.average disk.write.average
+mem.active.average mem.compressed.average mem.consumed.average mem.latency.average mem.shared.average mem.swapin.average
+mem.swapinRate.average mem.swapout.average mem.swapped.average mem.usage.average mem.vmmemctl.average
+net.broadcastRx.summation net.broadcastTx.summation net.bytesRx.average net.droppedRx.summation net.multicastRx.summation
+net.multicastTx.summation net.pnicBytesRx.average net.received.average net.transmitted.average net.usage.average
+power.power.average power.powerCap.average rescpu.actav1.latest storageAdapter.read.average storagePath.read.average
+sys.heartbeat.latest sys.uptime.latest virtualDisk.readOIO.latest virtualDisk.totalReadLatency.average
+virtualDisk.writeOIO.latest""".split()
+
+
+def looked_up(tap, host, client, perf):
+    """A name that is described and not measured is asked for all the same: what is measured is answered."""
+    tap.equal("every name that monitoring knows", [n for n in LOOKED_UP if n not in perf.key], [])
+    Id, Spec = vim.PerformanceManager.MetricId, vim.PerformanceManager.QuerySpec
+    ids = [Id(counterId=perf.key[n], instance="") for n in LOOKED_UP]
+    answer = perf.manager.QueryPerf([Spec(entity=client.host, metricId=ids, maxSample=1, intervalId=20)])
+    names = {perf.name[v.id.counterId] for v in answer[0].value}
+    tap.check("what is measured is answered", {"cpu.usage.average", "mem.consumed.average", "net.usage.average"} <= names, names)
+    tap.check("and nothing else", "mem.compressed.average" not in names, names)
+    available = {perf.name[m.counterId] for m in perf.manager.QueryAvailablePerfMetric(client.host, None, None, 20)}
+    tap.equal("and that is what is available", names - available, set())
+
+
 def machine(tap, host, client, perf):
     there = perf.manager.QueryAvailablePerfMetric(client.host, None, None, 20)
     names = {perf.name[m.counterId] for m in there}
@@ -185,7 +212,7 @@ def main():
         eventually(lambda: perf.last(client.host, "cpu.usage.average") is not None
                    and len(perf.query(client.host, "cpu.usage.average").sampleInfo) > 1
                    and perf.last(vm, "cpu.run.summation") is not None, 70)
-        Tap().run([lambda tap, *_: counters(tap, host, client, perf), lambda tap, *_: machine(tap, host, client, perf),
+        Tap().run([lambda tap, *_: counters(tap, host, client, perf), lambda tap, *_: looked_up(tap, host, client, perf), lambda tap, *_: machine(tap, host, client, perf),
                    lambda tap, *_: formats(tap, host, client, perf), lambda tap, *_: guest(tap, host, client, perf, vm),
                    lambda tap, *_: killed(tap, host, client, perf, vm),
                    lambda tap, *_: off(tap, host, client, perf, vm), lambda tap, *_: history(tap, host, client, perf)])

@@ -20,6 +20,11 @@ static void counters_are_sorted(void)
         CHECK(i == 0 || perf_counters[i].key > perf_counters[i - 1].key);
     }
     CHECK_EQ(perf_counter_find(7), -1);
+    for (unsigned i = 0; i < perf_named_count; i++) {
+        CHECK(i == 0 || perf_named[i].key > perf_named[i - 1].key);
+        CHECK_EQ(perf_counter_find(perf_named[i].key), -1); /* one or the other */
+        CHECK(perf_counter_info(perf_named[i].key) == &perf_named[i]);
+    }
 }
 
 static void put(struct perf_series *series, uint64_t column, int32_t usage)
