@@ -5,7 +5,7 @@ import { Button } from "../ui/button";
 import { Card, Facts } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
-import { time } from "../ui/format";
+import { capital, time } from "../ui/format";
 import { Empty } from "../ui/table";
 import { on, request, type AnyRef } from "../vim/client";
 import { host, useProperties } from "../vim/inventory";
@@ -58,7 +58,7 @@ export function Security() {
   return (
     <div class="cards">
       <Card title="Certificate">
-        <Facts of={[["Subject", info?.subject], ["Issuer", info?.issuer], ["From", time(info?.notBefore)], ["Until", time(info?.notAfter)], ["Status", info?.status]]} />
+        <Facts of={[["Subject", info?.subject], ["Issuer", info?.issuer], ["From", time(info?.notBefore)], ["Until", time(info?.notAfter)], ["Status", info?.status && capital(info.status)]]} />
         <div class="table-tools spaced">
           <Button onClick={() => void request().catch((e) => say("danger", "Signing request", String(e.message)))}>Signing request</Button>
           <Button onClick={() => openDialog(<Install manager={manager} />)}>Install a certificate</Button>

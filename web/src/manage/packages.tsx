@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the host is made of, and under which licence it may be used.
 import { Card, Facts } from "../ui/card";
+import { capital } from "../ui/format";
 import { Table, type Column } from "../ui/table";
 import { get, on } from "../vim/client";
 import { host } from "../vim/inventory";
@@ -12,7 +13,7 @@ const columns: Column<SoftwarePackage>[] = [
   { name: "Package", cell: (p) => p.name, by: (p) => p.name },
   { name: "Version", cell: (p) => p.version, by: (p) => p.version },
   { name: "Vendor", cell: (p) => p.vendor, by: (p) => p.vendor },
-  { name: "Accepted as", cell: (p) => p.acceptanceLevel, by: (p) => p.acceptanceLevel },
+  { name: "Accepted as", cell: (p) => capital(p.acceptanceLevel), by: (p) => p.acceptanceLevel },
   { name: "What it is", cell: (p) => p.summary, by: (p) => p.summary },
 ];
 
@@ -24,7 +25,7 @@ export function Packages() {
   return (
     <>
       <div class="cards">
-        <Card title="Licence"><Facts of={[["Licence", licences?.map((l) => l.name).join(", ")], ["Version", content.value?.about.fullName], ["Acceptance level", level]]} /></Card>
+        <Card title="Licence"><Facts of={[["Licence", licences?.map((l) => l.name).join(", ")], ["Version", content.value?.about.fullName], ["Acceptance level", level && capital(level)]]} /></Card>
       </div>
       <Table label="Packages" noun="package" rows={packages ?? []} columns={columns} keyOf={(p) => p.name} />
     </>

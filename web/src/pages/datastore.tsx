@@ -63,6 +63,12 @@ function Transport({ at, file, copy }: { at: Place; file: FileInfo; copy: boolea
   );
 }
 
+/** VMs whose folder these files are in, or are. */
+function users(at: Place, names: readonly string[]): VmRecord[] {
+  const folderOf = (v: VmRecord) => (v["summary.config"]?.vmPathName ?? "").replace(/[^/]*$/, "");
+  return vms().filter((v) => folderOf(v) && names.some((name) => folderOf(v).startsWith(`${pathOf(at, name)}/`) || `${pathOf(at, name)}`.startsWith(folderOf(v))));
+}
+
 function removeFiles(at: Place, files: FileInfo[]) {
   const names = files.map((f) => f.path), removals = names.map((name) => manager().DeleteDatastoreFile_Task({ name: pathOf(at, name), datacenter }));
   openDialog(
@@ -72,6 +78,7 @@ function removeFiles(at: Place, files: FileInfo[]) {
         at.again();
       }}
       commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: `govc datastore.rm -ds ${quoted(at.store)} ${names.map(quoted).join(" ")}`, request: removals }}>
+      {users(at, names).map((v) => <p key={v.ref.value} class="wrong">{`It belongs to the virtual machine “${v.name}”, which cannot run without it.`}</p>)}
       <p>{files.some(isFolder) ? "Folders are deleted with all that is in them. " : ""}There is no way back.</p>
     </Dialog>);
 }
@@ -128,8 +135,9 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
     { name: "Modified", cell: (f) => time(f.modification), by: (f) => f.modification },
   ];
   return (
-    <div class={`drop${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={() => setOver(false)}
+    <div class={`drop${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={(e) => setOver(e.currentTarget.contains(e.relatedTarget as Node | null))}
       onDrop={(e) => (e.preventDefault(), setOver(false), send(at, e.dataTransfer?.files))}>
+      {over && <p class="drop-here">Drop files here to upload them to {pathOf(at, "")}</p>}
       <Crumbs id={id} store={at.store} folder={folder} />
       <Table label="Files" noun="file" rows={files ?? []} columns={columns} keyOf={(f) => f.path} chosen={chosen} onChoose={setChosen}
         tools={

@@ -4,7 +4,7 @@ import { href } from "../shell/route";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Usage } from "../ui/card";
-import { bytes } from "../ui/format";
+import { bytes, capital } from "../ui/format";
 import { Icon } from "../ui/icon";
 import { Empty, Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
@@ -37,7 +37,7 @@ const isDisk = (l: ScsiLun): l is HostScsiDisk => l._typeName === "HostScsiDisk"
 const sizeOf = (l: ScsiLun) => (isDisk(l) ? l.capacity.block * l.capacity.blockSize : undefined);
 const deviceColumns: Column<ScsiLun>[] = [
   { name: "Name", cell: (l) => l.displayName ?? l.canonicalName, by: (l) => l.displayName ?? l.canonicalName },
-  { name: "Kind", cell: (l) => l.lunType, by: (l) => l.lunType },
+  { name: "Kind", cell: (l) => capital(l.lunType), by: (l) => l.lunType },
   { name: "Capacity", cell: (l) => bytes(sizeOf(l)), by: sizeOf, right: true },
   { name: "Vendor", cell: (l) => l.vendor, by: (l) => l.vendor },
   { name: "Model", cell: (l) => l.model, by: (l) => l.model },

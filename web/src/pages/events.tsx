@@ -26,7 +26,7 @@ function targetOf(e: Event) {
 
 const columns: Column<Event>[] = [
   { name: "Event", cell: (e) => <span class="status wrap"><Icon name={icons[tone(e)]} tone={tone(e)} />{e.fullFormattedMessage ?? e._typeName}</span>, by: (e) => e.fullFormattedMessage },
-  { name: "Time", cell: (e) => <span class="when">{time(e.createdTime)}</span>, by: (e) => e.createdTime },
+  { name: "Time", cell: (e) => <span class="line">{time(e.createdTime)}</span>, by: (e) => e.createdTime },
   { name: "Target", cell: targetOf, by: (e) => e.vm?.name ?? e.host?.name },
   { name: "User", cell: (e) => e.userName || "–", by: (e) => e.userName },
 ];

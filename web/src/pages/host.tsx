@@ -57,7 +57,7 @@ function System({ h }: { h: HostRecord }) {
         ["Version", `Socle ${release()}`], ["API", `vim25 ${content.value?.about.apiVersion ?? ""}`],
         ["State", runtime?.inMaintenanceMode ? "Maintenance mode" : runtime?.connectionState === "connected" ? "Normal" : runtime?.connectionState],
         ["Uptime", duration(h["summary.quickStats"]?.uptime)],
-        ["Virtual machines", <a href={href("host", "vms")}>{`${all.length}, ${on} powered on`}</a>],
+        ["Virtual machines", <a href={href("host", "vms")}>{all.length ? `${all.length}, ${on} powered on` : "None"}</a>],
         ["Datastores", <a href={href("host", "datastores")}>{datastores().length}</a>],
       ]} />
     </Card>

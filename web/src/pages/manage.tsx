@@ -14,8 +14,8 @@ import { Services } from "../manage/services";
 import { Time } from "../manage/time";
 import { Users } from "../manage/users";
 
-const tabs = [["hardware", "Hardware"], ["services", "Services"], ["time", "Time"], ["autostart", "Autostart"], ["advanced", "Advanced"],
-  ["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["security", "Security"], ["packages", "Packages"]] as const;
+export const manageTabs = [["hardware", "Hardware"], ["services", "Services"], ["time", "Time & date"], ["autostart", "Autostart"], ["advanced", "Advanced settings"],
+  ["users", "Users"], ["roles", "Roles"], ["permissions", "Permissions"], ["security", "Security"], ["packages", "Packages & licence"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
@@ -36,7 +36,7 @@ export function ManagePage({ tab }: { tab: string }) {
   return (
     <>
       <div class="page-head"><h1><Icon name="settings" />Manage</h1></div>
-      <Tabs label="Manage" tabs={tabs} current={tabs.some(([id]) => id === tab) ? tab : "hardware"} href={(t) => href("host", "manage", t)} />
+      <Tabs label="Manage" tabs={manageTabs} current={manageTabs.some(([id]) => id === tab) ? tab : "hardware"} href={(t) => href("host", "manage", t)} />
       <Body tab={tab} />
     </>
   );

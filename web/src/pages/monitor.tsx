@@ -10,7 +10,7 @@ import { Performance } from "./performance";
 import { Sensors } from "./sensors";
 import { TaskList } from "./task_list";
 
-const tabs = [["performance", "Performance"], ["sensors", "Sensors"], ["events", "Events"], ["tasks", "Tasks"], ["logs", "Logs"]] as const;
+export const monitorTabs = [["performance", "Performance"], ["sensors", "Sensors"], ["events", "Events"], ["tasks", "Tasks"], ["logs", "Logs"]] as const;
 
 function Body({ tab }: { tab: string }) {
   switch (tab) {
@@ -31,7 +31,7 @@ export function MonitorPage({ tab }: { tab: string }) {
   return (
     <>
       <div class="page-head"><h1><Icon name="activity" />Monitor</h1></div>
-      <Tabs label="Monitor" tabs={tabs} current={tab} href={(t) => href("host", "monitor", t)} />
+      <Tabs label="Monitor" tabs={monitorTabs} current={tab} href={(t) => href("host", "monitor", t)} />
       <Body tab={tab} />
     </>
   );

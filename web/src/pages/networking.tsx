@@ -12,7 +12,7 @@ import { PortGroups } from "../network/port_groups";
 import { Stacks } from "../network/stacks";
 import { Switches } from "../network/switches";
 
-const tabs = [["portgroups", "Port groups"], ["switches", "Virtual switches"], ["pnics", "Physical NICs"], ["vnics", "VMkernel NICs"], ["stacks", "TCP/IP stacks"], ["firewall", "Firewall rules"]] as const;
+export const networkingTabs = [["portgroups", "Port groups"], ["switches", "Virtual switches"], ["pnics", "Physical NICs"], ["vnics", "VMkernel NICs"], ["stacks", "TCP/IP stacks"], ["firewall", "Firewall rules"]] as const;
 
 const cards: Column<PhysicalNic>[] = [
   { name: "Name", cell: (n) => n.device, by: (n) => n.device },
@@ -47,7 +47,7 @@ export function NetworkingPage({ tab }: { tab: string }) {
   return (
     <>
       <div class="page-head"><h1><Icon name="network" />Networking</h1></div>
-      <Tabs label="Networking" tabs={tabs} current={tabs.some(([id]) => id === tab) ? tab : "portgroups"} href={(t) => href("host", "networking", t)} />
+      <Tabs label="Networking" tabs={networkingTabs} current={networkingTabs.some(([id]) => id === tab) ? tab : "portgroups"} href={(t) => href("host", "networking", t)} />
       {body()}
     </>
   );

@@ -27,7 +27,7 @@ export function VmHardware({ vm }: { vm: VmRecord }) {
   const devices = vm["config.hardware.device"] ?? [];
   const columns: Column<VirtualDevice>[] = [
     { name: "Device", cell: (d) => <span class="status"><Icon name={kinds[rank(d)]?.[1] ?? "cpu"} />{labelOf(d)}</span>, by: (d) => rank(d) * 1e6 + d.key },
-    { name: "Details", cell: detailOf, by: detailOf },
+    { name: "Details", cell: (d) => (detailOf(d) === labelOf(d) ? "–" : detailOf(d)), by: detailOf },
     { name: "Place", cell: (d) => (isDisk(d) || isCdrom(d) ? placeText(d, devices) : "–"), by: (d) => placeText(d, devices) },
     { name: "Connected", cell: (d) => (d.connectable ? (d.connectable.connected ? "Yes" : d.connectable.startConnected ? "At power on" : "No") : "–"), by: (d) => String(d.connectable?.connected) },
   ];

@@ -20,7 +20,7 @@ const columns: Column<VmRecord>[] = [
   { name: "Name", cell: (v) => <a class="name" href={vmHref(v.ref.value)}>{v.name}</a>, by: (v) => v.name },
   { name: "Status", cell: (v) => <VmState vm={v} />, by: powerOf },
   { name: "Used space", cell: (v) => bytes(v["summary.storage"]?.committed), by: (v) => v["summary.storage"]?.committed, right: true },
-  { name: "Guest OS", cell: (v) => v["summary.config"]?.guestFullName, by: (v) => v["summary.config"]?.guestFullName, minor: true },
+  { name: "Guest OS", cell: (v) => <span class="line">{v["summary.config"]?.guestFullName}</span>, by: (v) => v["summary.config"]?.guestFullName, minor: true },
   { name: "Host name", cell: (v) => v["summary.guest"]?.hostName ?? "–", by: (v) => v["summary.guest"]?.hostName, optional: true },
   { name: "IP address", cell: (v) => v["summary.guest"]?.ipAddress ?? "–", by: (v) => v["summary.guest"]?.ipAddress },
   { name: "CPU", cell: (v) => whileOn(v, hertz(v["summary.quickStats"]?.overallCpuUsage ?? 0)), by: (v) => v["summary.quickStats"]?.overallCpuUsage ?? 0, right: true },

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page an address is.
 import { route } from "./route";
+import { useEffect } from "preact/hooks";
 import { Empty } from "../ui/table";
+import { ref } from "../vim/client";
+import { host, nameOf } from "../vim/inventory";
 import { HostPage } from "../pages/host";
 import { VmList } from "../pages/vm_list";
 import { VmPage } from "../pages/vm";
@@ -12,7 +15,19 @@ import { NetworkingPage } from "../pages/networking";
 import { ManagePage } from "../pages/manage";
 import { MonitorPage } from "../pages/monitor";
 
+const SECTIONS: { [section: string]: string } = { vms: "Virtual machines", datastores: "Storage", networking: "Networking", manage: "Manage", monitor: "Monitor" };
+const KINDS: { [section: string]: string } = { vms: "VirtualMachine", datastores: "Datastore", networking: "Network" };
+
+/** What stands on the browser's tab: the object's name, or the section's. */
+function title(): string {
+  const [, section = "", id] = route.value, kind = KINDS[section];
+  const name = kind && id ? nameOf(ref(kind, id)) : undefined;
+  return [name ?? SECTIONS[section] ?? host()?.name, "Socle"].filter(Boolean).join(" – ");
+}
+
 export function Page() {
+  const text = title();
+  useEffect(() => void (document.title = text), [text]);
   const [, section, id, tab] = route.value;
   switch (section) {
     case undefined:

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds any object by a part of its name, while one types. Ctrl-K or / goes there.
+// Finds any object or page by a part of its name, while one types. Ctrl-K or / goes there.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../ui/icon";
 import { datastores, networks, vms } from "../vim/inventory";
-import { href } from "./route";
+import { manageTabs } from "../pages/manage";
+import { monitorTabs } from "../pages/monitor";
+import { networkingTabs } from "../pages/networking";
+import { href, vmHref } from "./route";
 
-interface Found { name: string; icon: IconName; to: string }
+interface Found { name: string; kind: string; icon: IconName; to: string }
+
+const pagesOf = (kind: string, icon: IconName, section: string, tabs: readonly (readonly [id: string, text: string])[]): Found[] =>
+  tabs.map(([id, name]) => ({ name, kind, icon, to: href("host", section, id) }));
 
 function everything(): Found[] {
   return [
-    ...vms().map((v) => ({ name: v.name ?? "", icon: "vm" as const, to: href("host", "vms", v.ref.value) })),
-    ...datastores().map((d) => ({ name: d.name ?? "", icon: "database" as const, to: href("host", "datastores", d.ref.value) })),
-    ...networks().map((n) => ({ name: n.name ?? "", icon: "network" as const, to: href("host", "networking", n.ref.value) })),
+    ...vms().map((v): Found => ({ name: v.name ?? "", kind: "Virtual machine", icon: "vm", to: vmHref(v.ref.value) })),
+    ...datastores().map((d): Found => ({ name: d.name ?? "", kind: "Datastore", icon: "database", to: href("host", "datastores", d.ref.value) })),
+    ...networks().map((n): Found => ({ name: n.name ?? "", kind: "Port group", icon: "network", to: href("host", "networking", n.ref.value) })),
+    ...pagesOf("Manage", "settings", "manage", manageTabs), ...pagesOf("Monitor", "activity", "monitor", monitorTabs),
+    ...pagesOf("Networking", "network", "networking", networkingTabs), { name: "Devices", kind: "Storage", icon: "disk", to: href("host", "datastores", "devices") },
   ];
 }
 
@@ -57,7 +65,7 @@ export function Search() {
               <li key={f.to} class={`pf-v6-c-menu__list-item${i === at ? " pf-m-focus" : ""}`} role="option" aria-selected={i === at}>
                 <a class="pf-v6-c-menu__item" href={f.to} onClick={leave}>
                   <span class="pf-v6-c-menu__item-main"><span class="pf-v6-c-menu__item-icon"><Icon name={f.icon} /></span>
-                    <span class="pf-v6-c-menu__item-text">{f.name}</span></span>
+                    <span class="pf-v6-c-menu__item-text">{f.name}</span><span class="subtle">{f.kind}</span></span>
                 </a>
               </li>
             ))}

@@ -5,6 +5,7 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "./button";
+import { Icon } from "./icon";
 import { Alert } from "./alert";
 import { AsCommand, type Commands } from "./command";
 
@@ -68,7 +69,8 @@ export function Dialog({ title, confirm, danger, because, wide, only, onConfirm,
         <Button kind="plain" icon="close" label="Close" onClick={closeDialog} />
       </div>
       <header class="pf-v6-c-modal-box__header">
-        <h1 class={`pf-v6-c-modal-box__title${danger ? " pf-m-icon pf-m-warning" : ""}`}>
+        <h1 class="pf-v6-c-modal-box__title">
+          {danger && <span class="pf-v6-c-modal-box__title-icon"><Icon name="warning" tone="danger" /></span>}
           <span class="pf-v6-c-modal-box__title-text">{title}</span>
         </h1>
       </header>
@@ -80,6 +82,7 @@ export function Dialog({ title, confirm, danger, because, wide, only, onConfirm,
       <footer class="pf-v6-c-modal-box__footer">
         <Button kind={danger ? "danger" : "primary"} submit busy={busy} because={because}>{confirm}</Button>
         {!only && <Button kind="link" onClick={closeDialog}>Cancel</Button>}
+        {because && !busy && <span class="why" role="status">{because}</span>}
       </footer>
     </form>
   );

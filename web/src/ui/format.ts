@@ -10,7 +10,7 @@ export function bytes(n: number | undefined): string {
   if (n === undefined) return "–";
   const units = ["B", "KB", "MB", "GB", "TB", "PB"];
   let unit = 0;
-  for (; n >= 1024 && unit < units.length - 1; unit++) n /= 1024;
+  for (; n >= 1023.5 && unit < units.length - 1; unit++) n /= 1024;
   return `${short(n)} ${units[unit]}`;
 }
 
@@ -40,6 +40,8 @@ export function recent(iso: string | undefined): string {
 }
 
 export const plural = (n: number, one: string, many = one + "s") => `${n} ${n === 1 ? one : many}`;
+
+export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** A file's or VM's name as an argument of a shell. */
 export function quoted(text: string): string {

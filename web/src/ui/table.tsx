@@ -3,7 +3,7 @@
 // with a row is in the menu at its end and at a click of the other mouse button. Only the rows that fit on a page are drawn.
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
-import { Loading } from "./button";
+import { Button, Loading } from "./button";
 import { Icon } from "./icon";
 import { plural } from "./format";
 import { kept, type Kept } from "./kept";
@@ -75,6 +75,12 @@ export function Table<T>(p: Props<T>) {
     for (const k of keys) yes ? next.add(k) : next.delete(k);
     onChoose?.(next);
   };
+  /** What is out of sight is not chosen: nothing is done to what nobody sees. */
+  const narrow = (text: string) => {
+    mine.put({ filter: text });
+    const left = new Set(matching(rows ?? [], p.columns, text).map(keyOf));
+    if (chosen) onChoose?.(new Set([...chosen].filter((k) => left.has(k))));
+  };
   const box = (title: string, keys: string[]) => (
     <td class={`${CELL} pf-v6-c-table__check`}>
       <input type="checkbox" aria-label={title} checked={keys.length > 0 && keys.every((k) => chosen?.has(k))} onChange={(e) => choose(keys, e.currentTarget.checked)} />
@@ -86,11 +92,13 @@ export function Table<T>(p: Props<T>) {
       {(p.tools || filter) && (
         <div class="table-tools">
           {p.tools}<span class="grow" />
-          {filter && <Filter label={label} mine={mine} />}
+          {filter && <Filter label={label} text={mine.value.filter} onText={narrow} />}
           {p.choosable && <Chooser columns={p.columns} mine={mine} />}
         </div>
       )}
-      {!rows ? <Loading /> : rows.length === 0 && p.empty ? p.empty : (
+      {!rows ? <Loading /> : rows.length === 0 && p.empty ? p.empty : rows.length > 0 && !found.length ? (
+        <Empty title={`No ${noun} matches “${mine.value.filter}”`} icon="search" actions={<Button onClick={() => narrow("")}>Clear the filter</Button>} />
+      ) : (
         <div class="table-scroll">
           <table class="pf-v6-c-table pf-m-compact" aria-label={label}>
             <thead class="pf-v6-c-table__thead">
@@ -141,10 +149,10 @@ function Head<T>({ column: c, mine }: { column: Column<T>; mine: Kept }) {
   );
 }
 
-function Filter({ label, mine }: { label: string; mine: Kept }) {
+function Filter({ label, text, onText }: { label: string; text: string; onText: (text: string) => void }) {
   return (
     <span class="pf-v6-c-form-control table-filter">
-      <input id={useId()} type="search" placeholder="Filter" aria-label={`Filter ${label}`} value={mine.value.filter} onInput={(e) => mine.put({ filter: e.currentTarget.value })} />
+      <input id={useId()} type="search" placeholder="Filter" aria-label={`Filter ${label}`} value={text} onInput={(e) => onText(e.currentTarget.value)} />
     </span>
   );
 }

@@ -54,12 +54,12 @@ function carryOut(vms: readonly VmRecord[], d: Deed): void {
 }
 
 /** Asks first: `loss` says what is lost by it. */
-function confirm(vms: readonly VmRecord[], d: Deed, loss: ComponentChildren, commands: Commands): void {
+function confirm(vms: readonly VmRecord[], d: Deed, loss: ComponentChildren, commands: (names: string) => Commands): void {
+  const concerned = requestsOf(vms, d), of = concerned.map((c) => c.vm);
   openDialog(
-    <Dialog title={`${d.what} ${titleOf(vms)}?`} confirm={d.what} danger onConfirm={() => carryOut(vms, d)}
-      commands={{ ...commands, request: requestsOf(vms, d).map((r) => r.request) }}>
+    <Dialog title={`${d.what} ${titleOf(of)}?`} confirm={d.what} danger onConfirm={() => carryOut(of, d)} commands={{ ...commands(names(of)), request: concerned.map((c) => c.request) }}>
       {loss}
-      {vms.length > 1 && <ul class="pf-v6-c-list">{vms.map((v) => <li key={v.ref.value}>{v.name}</li>)}</ul>}
+      {of.length > 1 && <ul class="pf-v6-c-list">{of.map((v) => <li key={v.ref.value}>{v.name}</li>)}</ul>}
     </Dialog>);
 }
 
@@ -81,7 +81,7 @@ export const powerOff = (vms: readonly VmRecord[]): Action => ({
   run: () => confirm(vms, POWER_OFF,
     <p>{vms.every((v) => powerOf(v) === "suspended") ? "The memory that was kept when it was suspended is lost, and with it what the guest had not written to its disks."
       : "This is like pulling the plug: what the guest has not written to its disks yet is lost. “Shut down guest” lets it end by itself."}</p>,
-    { socle: `socle vm stop ${names(vms)}`, govc: `govc vm.power -off ${names(vms)}` }),
+    (of) => ({ socle: `socle vm stop ${of}`, govc: `govc vm.power -off ${of}` })),
 });
 
 const suspend = (vms: readonly VmRecord[]): Action => ({ text: "Suspend", icon: "pause", because: whyNot(vms, SUSPEND), run: () => carryOut(vms, SUSPEND) });
@@ -89,7 +89,7 @@ const suspend = (vms: readonly VmRecord[]): Action => ({ text: "Suspend", icon: 
 const reset = (vms: readonly VmRecord[]): Action => ({
   text: "Reset", icon: "reset", danger: true, because: whyNot(vms, RESET),
   run: () => confirm(vms, RESET, <p>The guest starts anew at once: what it has not written to its disks yet is lost.</p>,
-    { socle: `socle vm reset ${names(vms)}`, govc: `govc vm.power -reset ${names(vms)}` }),
+    (of) => ({ socle: `socle vm reset ${of}`, govc: `govc vm.power -reset ${of}` })),
 });
 
 const shutDown = (vms: readonly VmRecord[]): Action => ({ text: "Shut down guest", icon: "power", because: whyNot(vms, SHUT_DOWN), run: () => carryOut(vms, SHUT_DOWN) });
@@ -104,13 +104,13 @@ const restart = (vms: readonly VmRecord[]): Action => ({
 const destroy = (vms: readonly VmRecord[]): Action => ({
   text: "Delete", icon: "trash", danger: true, apart: true, because: whyNot(vms, DESTROY),
   run: () => confirm(vms, DESTROY, <p>Its folder is deleted: configuration, disks and snapshots. They can not be brought back.</p>,
-    { socle: `socle vm delete ${names(vms)}`, govc: `govc vm.destroy ${names(vms)}` }),
+    (of) => ({ socle: `socle vm delete ${of}`, govc: `govc vm.destroy ${of}` })),
 });
 
 const unregister = (vms: readonly VmRecord[]): Action => ({
   text: "Unregister", because: whyNot(vms, UNREGISTER),
   run: () => confirm(vms, UNREGISTER, <p>It is taken off this list, its place in autostart and its permissions are lost. Its files stay on the datastore and can be registered again.</p>,
-    { socle: `socle vm unregister ${names(vms)}`, govc: `govc vm.unregister ${names(vms)}` }),
+    (of) => ({ socle: `socle vm unregister ${of}`, govc: `govc vm.unregister ${of}` })),
 });
 
 function RenameDialog({ vm }: { vm: VmRecord }) {

@@ -56,7 +56,6 @@ function EditVm({ vm, config }: { vm: VmRecord; config: VirtualMachineConfigInfo
     <Dialog title={`Edit “${vm.name}”`} confirm="Save" wide because={wrong || same} onConfirm={() => perform(save!)}
       {...(typeof spec !== "string" && { commands: { socle: socleOf(name, spec), govc: govcOf(name, spec), request: save } })}>
       <PaneTabs label="Settings" tabs={tabs} current={tab} onCurrent={setTab} />
-      {wrong && <p class="wrong" role="status">{wrong}</p>}
       <div role="tabpanel" aria-label={tabs.find(([id]) => id === tab)![1]} class="pane">
         {tab === "hardware" ? <Hardware e={e} /> : tab === "resources" ? <Resources e={e} /> : tab === "options" ? <Options e={e} /> : <Advanced e={e} />}
       </div>

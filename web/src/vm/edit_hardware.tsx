@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../ui/button";
 import { CheckField, SelectField, TextField } from "../ui/field";
-import { bytes } from "../ui/format";
+import { bytes, plural } from "../ui/format";
 import { Icon, type IconName } from "../ui/icon";
 import { datastores, networks } from "../vim/inventory";
 import { CARD_TYPES, CONTROLLERS, MODES, placeText, PROVISIONING } from "./devices";
@@ -140,7 +140,7 @@ export function Hardware({ e }: { e: Editing }) {
       <div class="columns">
         <TextField label="CPUs" type="number" min={1} max={768} value={f.cpus} onValue={(cpus) => put({ cpus })} because={fixed} />
         <TextField label="Cores per socket" type="number" min={1} value={f.cores} onValue={(cores) => put({ cores })} because={fixed}
-          help={Number(f.cpus) % Number(f.cores) === 0 && `${Number(f.cpus) / Number(f.cores)} sockets`} />
+          help={Number(f.cpus) % Number(f.cores) === 0 && plural(Number(f.cpus) / Number(f.cores), "socket")} />
         <TextField label="Memory" type="number" min={4} step={4} unit="MB" value={f.memory} onValue={(memory) => put({ memory })} because={fixed} />
       </div>
       {f.disks.map((d, i) => <DiskLine key={`d${i}`} e={e} d={d} i={i} />)}

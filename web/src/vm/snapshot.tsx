@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
 import { CheckField, TextField } from "../ui/field";
-import { quoted } from "../ui/format";
+import { plural, quoted } from "../ui/format";
 import { request } from "../vim/client";
 import type { VmRecord } from "../vim/inventory";
 import { perform } from "../vim/task";
@@ -56,7 +56,7 @@ function RemoveSnapshot({ vm, node }: { vm: VmRecord; node: Node }) {
     <Dialog title={`Delete snapshot “${node.name}”?`} confirm="Delete" danger onConfirm={() => perform(remove)}
       commands={{ socle: `socle vm snapshot delete ${quoted(vm.name ?? "")} ${quoted(node.name)}${children ? " --children" : ""}`, govc: `govc snapshot.remove -vm ${quoted(vm.name ?? "")} -r=${children} ${quoted(node.name)}`, request: remove }}>
       <p>You can no longer go back to {children ? "these states" : "this state"}. What the virtual machine is now stays as it is.</p>
-      {below(node) > 0 && <CheckField label={`Delete the ${below(node)} below it as well`} checked={children} onValue={setChildren} />}
+      {below(node) > 0 && <CheckField label={`Delete the ${below(node) === 1 ? "snapshot" : plural(below(node), "snapshot")} below it as well`} checked={children} onValue={setChildren} />}
     </Dialog>
   );
 }
