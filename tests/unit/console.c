@@ -321,6 +321,45 @@ static void scrolling_text_is_copied(void)
     finish(&b);
 }
 
+static bool shows(const struct picture *p, const struct display_surface *s)
+{
+    for (uint32_t y = 0; y < s->height; y++)
+        for (uint32_t x = 0; x < s->width; x++)
+            if (p->pixels[(size_t)y * p->width + x] !=
+                (le32_load(video + (size_t)y * s->stride + (size_t)x * 4) & 0xffffff))
+                return false;
+    return true;
+}
+
+/* With lines above and below that stay: whichever of them the picture moves, it is the surface. */
+static void what_moves_is_moved(void)
+{
+    enum { TOP = 20, LINES = 260, ALL = 300 };
+    struct display_surface s = screen(99, ALL);
+    struct picture *picture;
+    unsigned moved = 0, anew = 0;
+
+    fill(&s, (struct rect){0, 0, s.width, s.height}, 0);
+    CHECK_EQ(picture_create(&picture), 0);
+    CHECK_EQ(picture_look(picture, &s), 1);
+    for (unsigned i = 0; i < 100; i++) {
+        uint32_t by = 1 + dice(50), top = dice(2) ? TOP : 0, first = top * s.stride;
+        bool up = dice(8);
+        memmove(video + first + (up ? 0 : by * s.stride), video + first + (up ? by * s.stride : 0),
+                (size_t)(LINES - by) * s.stride);
+        fill(&s, (struct rect){0, top + (up ? LINES - by : 0), s.width, by}, 0);
+        uint32_t began = picture->begin;
+        CHECK_EQ(picture_look(picture, &s), 1);
+        moved += picture->scroll.height == LINES - by;
+        anew += picture->begin < began; /* at the end of the store */
+        if (!CHECK(shows(picture, &s)))
+            break;
+    }
+    CHECK_EQ(moved, 100);
+    CHECK(anew > 10 && anew < 50);
+    picture_destroy(picture);
+}
+
 /* A terminal full of words of 20 characters in 8 colours, from `left` on; bytes of it in Tight. */
 static size_t text_in_tight(uint32_t left)
 {
@@ -703,8 +742,9 @@ static void nothing_follows_a_farewell(void)
 
 TAP_MAIN(TAP_CASE(every_viewer_sees_the_picture), TAP_CASE(changes_within_an_update),
          TAP_CASE(nothing_new_costs_nothing), TAP_CASE(scrolling_text_is_copied),
-         TAP_CASE(text_goes_in_columns), TAP_CASE(what_is_no_colour_changes_nothing),
-         TAP_CASE(text_is_drawn), TAP_CASE(pixels_of_every_depth), TAP_CASE(a_screenshot_is_a_png),
+         TAP_CASE(what_moves_is_moved), TAP_CASE(text_goes_in_columns),
+         TAP_CASE(what_is_no_colour_changes_nothing), TAP_CASE(text_is_drawn),
+         TAP_CASE(pixels_of_every_depth), TAP_CASE(a_screenshot_is_a_png),
          TAP_CASE(keys_by_their_characters), TAP_CASE(keys_by_their_places), TAP_CASE(the_pointer),
          TAP_CASE(what_the_protocol_does_not_have), TAP_CASE(old_versions),
          TAP_CASE(fences_and_continuous_updates), TAP_CASE(web_sockets),

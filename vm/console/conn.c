@@ -14,7 +14,7 @@ enum { STATUS_GONE = 1001, KEEP = 64 << 10 };
 int conn_open(struct conn *conn, struct loop *loop, int fd, bool web,
               void (*ready)(void *ctx, uint32_t events), void *ctx)
 {
-    *conn = (struct conn){.web = web};
+    *conn = (struct conn){.web = web, .watched = EPOLLIN};
     int flags = fcntl(fd, F_GETFL);
     int rc = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 
@@ -71,7 +71,8 @@ void conn_end(struct conn *conn)
 
 static void watch(struct conn *conn, uint32_t events)
 {
-    (void)loop_mod_fd(&conn->source, events);
+    if (events != conn->watched && loop_mod_fd(&conn->source, events) == 0)
+        conn->watched = events;
 }
 
 void conn_listen(struct conn *conn, bool on)

@@ -18,7 +18,8 @@ struct conn {
     bool web, ended;           /* nothing more is read; closes when all is sent */
     struct websock ws;
     struct buf out;
-    size_t sent; /* of out */
+    size_t sent;      /* of out */
+    uint32_t watched; /* what the loop waits for (epoll's) */
 };
 
 /* Takes `fd`. A failure leaves it closed. */

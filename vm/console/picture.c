@@ -8,15 +8,15 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "vm/console/pixels.h"
 
 enum {
     SAMPLE = 8,         /* one line in so many is looked at by picture_same */
     SCROLL_LINES = 48,  /* fewer lines are not worth the search */
     SCROLL_PROBES = 24, /* lines whose old place is searched for */
+    SPARE = 4,          /* one line more in the store for so many */
     TABLE_BITS = 13,    /* of the table from hash to line; SURFACE_SIDE_MAX lines at most */
 };
-
-#define HASH_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
 int picture_create(struct picture **ret_picture)
 {
@@ -30,7 +30,7 @@ int picture_create(struct picture **ret_picture)
 
 static void free_pixels(struct picture *p)
 {
-    free(p->pixels);
+    free(p->store);
     free(p->hash);
     free(p->seen);
     free(p->room);
@@ -50,11 +50,13 @@ static int resize(struct picture *p, uint32_t width, uint32_t height)
 {
     struct picture next = {.width = width, .height = height};
 
-    next.pixels = calloc((size_t)width * height, sizeof *next.pixels);
+    next.spare = height / SPARE;
+    next.store = calloc((size_t)width * (height + next.spare), sizeof *next.store);
+    next.pixels = next.store;
     next.hash = calloc(height, sizeof *next.hash);
     next.seen = calloc(height, sizeof *next.seen);
     next.room = calloc(width, sizeof *next.room);
-    if (!next.pixels || !next.hash || !next.seen || !next.room ||
+    if (!next.store || !next.hash || !next.seen || !next.room ||
         damage_resize(&p->damage, width, height) < 0) {
         free_pixels(&next);
         return -ENOMEM;
@@ -70,33 +72,11 @@ static uint32_t *line_of(const struct picture *p, uint32_t y)
     return p->pixels + (size_t)y * p->width;
 }
 
-static uint64_t mix(uint64_t lane, const uint32_t *at)
+/* As the surface has it now. It is read once, and the picture, which may be in no cache any more,
+ * is not. */
+static uint64_t hash_of(struct picture *p, const struct display_surface *surface, uint32_t y)
 {
-    uint64_t word;
-
-    memcpy(&word, at, sizeof word);
-    lane = (lane ^ word) * HASH_FACTOR;
-    return lane ^ lane >> 29;
-}
-
-/* Four lanes, so that the multiplications overlap. Any odd factor serves. */
-static uint64_t hash_line(const uint32_t *line, uint32_t width)
-{
-    uint64_t a = 1, b = 2, c = 3, d = 4;
-    uint32_t x = 0;
-
-    for (; x + 8 <= width; x += 8) {
-        a = mix(a, line + x);
-        b = mix(b, line + x + 2);
-        c = mix(c, line + x + 4);
-        d = mix(d, line + x + 6);
-    }
-    uint64_t lane[4] = {a, b, c, d}, tail = 0;
-    for (; x < width; x++)
-        tail = (tail ^ line[x]) * HASH_FACTOR;
-    for (unsigned i = 0; i < 4; i++)
-        tail = (tail ^ lane[i]) * HASH_FACTOR ^ lane[i] >> 31;
-    return tail;
+    return pixels_hash(surface_look(surface, y, p->room), p->width);
 }
 
 bool picture_same(struct picture *picture, const struct display_surface *surface)
@@ -107,7 +87,7 @@ bool picture_same(struct picture *picture, const struct display_surface *surface
         return false;
     p->phase = (p->phase + 3) % SAMPLE; /* neighbours are not looked at one after the other */
     for (uint32_t y = p->phase; y < p->height; y += SAMPLE)
-        if (!surface_line_is(surface, y, line_of(p, y), p->room))
+        if (hash_of(p, surface, y) != p->hash[y])
             return false;
     return true;
 }
@@ -118,11 +98,7 @@ static uint32_t see(struct picture *p, const struct display_surface *surface)
     uint32_t changed = 0;
 
     for (uint32_t y = 0; y < p->height; y++) {
-        p->seen[y] = p->hash[y];
-        if (surface_line_is(surface, y, line_of(p, y), p->room))
-            continue;
-        surface_line(surface, y, p->room);
-        p->seen[y] = hash_line(p->room, p->width);
+        p->seen[y] = hash_of(p, surface, y);
         changed += p->seen[y] != p->hash[y];
     }
     return changed;
@@ -198,6 +174,32 @@ static struct picture_scroll longest(const struct picture *p, int32_t by)
     return best;
 }
 
+static void copy_lines(struct picture *p, uint32_t *to, const uint32_t *from, uint32_t lines)
+{
+    memmove(to, from, (size_t)lines * p->width * sizeof *to);
+}
+
+/* Upwards over most of the picture, as a console scrolls, it is the others that are moved: the
+ * picture begins further down in the store. */
+static void move_lines(struct picture *p, const struct picture_scroll *s)
+{
+    uint32_t by = s->from - s->y, below = s->y + s->height;
+
+    if (s->from < s->y || s->height < p->height / 2 || by > p->spare) {
+        copy_lines(p, line_of(p, s->y), line_of(p, s->from), s->height);
+        return;
+    }
+    if (p->begin + by > p->spare) {
+        copy_lines(p, p->store, p->pixels, p->height);
+        p->begin = 0;
+    }
+    uint32_t *old = p->store + (size_t)p->begin * p->width;
+    p->begin += by;
+    p->pixels = old + (size_t)by * p->width;
+    copy_lines(p, line_of(p, below), old + (size_t)below * p->width, p->height - below);
+    copy_lines(p, line_of(p, 0), old, s->y);
+}
+
 /* Moves lines that only changed their place. */
 static void scroll(struct picture *p)
 {
@@ -210,7 +212,7 @@ static void scroll(struct picture *p)
     struct picture_scroll s = longest(p, by);
     if (s.height < SCROLL_LINES)
         return;
-    memmove(line_of(p, s.y), line_of(p, s.from), (size_t)s.height * p->width * sizeof *p->pixels);
+    move_lines(p, &s);
     memmove(p->hash + s.y, p->hash + s.from, s.height * sizeof *p->hash);
     p->scroll = s;
 }
@@ -229,7 +231,7 @@ static void take_line(struct picture *p, const struct display_surface *surface, 
         damage_tile(&p->damage, x / DAMAGE_TILE, y / DAMAGE_TILE);
         memcpy(old + x, next + x, len);
     }
-    p->hash[y] = hash_line(next, p->width);
+    p->hash[y] = pixels_hash(next, p->width);
 }
 
 /* Of another size: all black, but nobody has been shown that. */
@@ -238,7 +240,7 @@ static int begin_anew(struct picture *p, uint32_t width, uint32_t height)
     int rc = resize(p, width, height);
 
     for (uint32_t y = 0; y < height && rc == 0; y++)
-        p->hash[y] = hash_line(line_of(p, y), width);
+        p->hash[y] = pixels_hash(line_of(p, y), width);
     return rc;
 }
 

@@ -16,7 +16,7 @@ struct picture_scroll {
 
 struct picture {
     uint32_t width, height;
-    uint32_t *pixels; /* width * height, 0x00rrggbb */
+    uint32_t *pixels; /* width * height, 0x00rrggbb; a look may move it */
 
     /* What the last look found. All is against the picture before it; damage goes on top of the
      * scroll. */
@@ -27,6 +27,8 @@ struct picture {
     /* private */
     uint64_t *hash, *seen; /* of each line: as it is in `pixels`, as the look sees it */
     uint32_t *room;        /* for one line */
+    uint32_t *store;       /* `pixels` begins at line `begin` of it, `spare` at most */
+    uint32_t begin, spare;
     unsigned phase;
 };
 

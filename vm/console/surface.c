@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/range.h"
+#include "vm/console/pixels.h"
 
 enum {
     CELLS_MAX = 512,
@@ -13,7 +14,6 @@ enum {
     CHARACTERS = 256,
     LINE_GRAPHICS_FIRST = 0xc0,
     LINE_GRAPHICS_LAST = 0xdf,
-    BLOCK = 16, /* pixels that are handled together */
 };
 
 /* Bytes of one line, or of one row of text. */
@@ -125,47 +125,6 @@ static uint32_t from_16(uint32_t pixel, bool rgb565)
                   : wide(pixel, 10, 5) << 16 | wide(pixel, 5, 5) << 8 | wide(pixel, 0, 5);
 }
 
-/* Four pixels at a time. The masks and pixels are little-endian, as all machines that we run on. */
-typedef uint32_t quad __attribute__((vector_size(16)));
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "pixels of a quad are compared as they lie");
-
-static quad quad_load(const void *at)
-{
-    quad q;
-
-    memcpy(&q, at, sizeof q);
-    return q;
-}
-
-static void xrgb_line(const uint8_t *from, uint32_t width, uint32_t *out)
-{
-    static const quad mask = {0xffffff, 0xffffff, 0xffffff, 0xffffff};
-    uint32_t x = 0;
-
-    for (; x + 4 <= width; x += 4) {
-        quad q = quad_load(from + (size_t)4 * x) & mask;
-        memcpy(out + x, &q, sizeof q);
-    }
-    for (; x < width; x++)
-        out[x] = le32_load(from + (size_t)4 * x) & 0xffffff;
-}
-
-static bool xrgb_is(const uint8_t *from, const uint32_t *pixels, uint32_t width)
-{
-    uint32_t x = 0, differs = 0;
-
-    for (; x + BLOCK <= width && !differs; x += BLOCK) {
-        quad d = {0};
-        for (unsigned i = 0; i < BLOCK; i += 4)
-            d |= quad_load(from + (size_t)4 * (x + i)) ^ quad_load(pixels + x + i);
-        differs = (d[0] | d[1] | d[2] | d[3]) & 0xffffff;
-    }
-    for (; x < width && !differs; x++)
-        differs = (le32_load(from + (size_t)4 * x) ^ pixels[x]) & 0xffffff;
-    return !differs;
-}
-
 void surface_line(const struct display_surface *surface, uint32_t y, uint32_t *out)
 {
     const struct display_surface *s = surface;
@@ -197,18 +156,17 @@ void surface_line(const struct display_surface *surface, uint32_t y, uint32_t *o
             out[x] = (uint32_t)from[2] << 16 | (uint32_t)from[1] << 8 | from[0];
         break;
     default:
-        xrgb_line(from, s->width, out);
+        pixels_copy(out, from, s->width);
         break;
     }
 }
 
-bool surface_line_is(const struct display_surface *surface, uint32_t y, const uint32_t *pixels,
-                     uint32_t *room)
+const void *surface_look(const struct display_surface *surface, uint32_t y, uint32_t *room)
 {
     const struct display_surface *s = surface;
 
     if (s->format == DISPLAY_XRGB8888)
-        return xrgb_is(s->memory + s->offset + (uint64_t)y * s->stride, pixels, s->width);
+        return s->memory + s->offset + (uint64_t)y * s->stride;
     surface_line(s, y, room);
-    return !memcmp(room, pixels, surface_width(s) * sizeof *pixels);
+    return room;
 }

@@ -25,7 +25,6 @@ uint32_t surface_width(const struct display_surface *surface);
 uint32_t surface_height(const struct display_surface *surface);
 /* surface_width pixels of line `y`. */
 void surface_line(const struct display_surface *surface, uint32_t y, uint32_t *out);
-/* Is line `y` as in `pixels`? `room`: for a line, overwritten. Where pixels need no conversion this
- * is but a comparison, up to the first difference. */
-bool surface_line_is(const struct display_surface *surface, uint32_t y, const uint32_t *pixels,
-                     uint32_t *room);
+/* The same, to be read at once: pixels (pixels.h) where they lie, when they need no conversion,
+ * else in `room`, which is for a line. */
+const void *surface_look(const struct display_surface *surface, uint32_t y, uint32_t *room);
