@@ -79,7 +79,7 @@ bench-api: packages all ## the API of a whole host with 1,024 VMs, vcsim beside 
 bench-page: packages all ## how long until the host client's page can be used, in Chromium; a minute
 	node bench/page.mjs build/release web
 
-bench-console: packages all ## what a screen of 1280x800 costs to show, beside QEMU's VNC server; 5 minutes
+bench-console: packages all ## what a screen of 1280x800 costs to show, beside QEMU's VNC server; 15 minutes
 	bench/console build/release
 
 format: ## clang-format on all C files

@@ -321,6 +321,27 @@ static void scrolling_text_is_copied(void)
     finish(&b);
 }
 
+/* Rows of 16 lines that are the same 20 again and again, as a log's. */
+static void text_that_repeats_is_copied(void)
+{
+    struct display_surface s = screen(640, 800);
+    struct picture *picture;
+
+    CHECK_EQ(picture_create(&picture), 0);
+    for (uint32_t first = 0; first < 25; first++) {
+        for (uint32_t y = 0; y < s.height; y++)
+            for (uint32_t x = 0; x < s.width; x++)
+                le32_store(video + y * s.stride + x * 4,
+                           x < 20 && y % 16 && y % 16 < 12
+                               ? ((first + y / 16) % 20 * 77 + y % 16) >> x % 9 & 1
+                               : 0);
+        CHECK_EQ(picture_look(picture, &s), 1);
+        CHECK(!first ||
+              (picture->scroll.from - picture->scroll.y == 16 && picture->scroll.height >= 700));
+    }
+    picture_destroy(picture);
+}
+
 static bool shows(const struct picture *p, const struct display_surface *s)
 {
     for (uint32_t y = 0; y < s->height; y++)
@@ -742,9 +763,9 @@ static void nothing_follows_a_farewell(void)
 
 TAP_MAIN(TAP_CASE(every_viewer_sees_the_picture), TAP_CASE(changes_within_an_update),
          TAP_CASE(nothing_new_costs_nothing), TAP_CASE(scrolling_text_is_copied),
-         TAP_CASE(what_moves_is_moved), TAP_CASE(text_goes_in_columns),
-         TAP_CASE(what_is_no_colour_changes_nothing), TAP_CASE(text_is_drawn),
-         TAP_CASE(pixels_of_every_depth), TAP_CASE(a_screenshot_is_a_png),
+         TAP_CASE(what_moves_is_moved), TAP_CASE(text_that_repeats_is_copied),
+         TAP_CASE(text_goes_in_columns), TAP_CASE(what_is_no_colour_changes_nothing),
+         TAP_CASE(text_is_drawn), TAP_CASE(pixels_of_every_depth), TAP_CASE(a_screenshot_is_a_png),
          TAP_CASE(keys_by_their_characters), TAP_CASE(keys_by_their_places), TAP_CASE(the_pointer),
          TAP_CASE(what_the_protocol_does_not_have), TAP_CASE(old_versions),
          TAP_CASE(fences_and_continuous_updates), TAP_CASE(web_sockets),

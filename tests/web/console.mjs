@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { check, confirm, createVm, dialog, eventually, logIn, main, openPage, picture, step, web } from "./rig.mjs";
+import { act, check, confirm, createVm, dialog, eventually, gone, logIn, main, openPage, picture, step, web } from "./rig.mjs";
 
 /** Clears the screen and shows what is typed, on a US keyboard; its BIOS writes the same to COM1. tests/lab/screen.py has the source. */
 const ECHO = Buffer.from("b80300cd10b83e0e31dbcd1030e4cd16b40e31dbcd10ebf4".padEnd(1020, "0") + "55aa", "hex");
@@ -38,6 +38,20 @@ const look = (page) =>
 const console_ = (page) => page.getByRole("link", { name: "Console", exact: true }).first().click();
 const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
 const serialText = (page) => page.locator(".xterm-rows").innerText().then((t) => t.replaceAll("\u00a0", " "));
+
+const ownWindow = (page) =>
+  Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "Own window" }).click()]).then(([own]) => own);
+
+/** Until the picture has been the same for a while. */
+async function settle(page) {
+  let last = {};
+  await eventually(async () => {
+    const now = await look(page), same = now.sum === last.sum && now.lit > 0;
+    last = now;
+    await page.waitForTimeout(700);
+    return same;
+  }, "the picture changes all the time");
+}
 
 async function typeText(page, text, layout) {
   await page.getByRole("button", { name: "Type text" }).click();
@@ -135,7 +149,7 @@ await main(async (host, browser) => {
     await eventually(async () => (await look(page)).lit > 500, "the screen stays dark", 40);
   });
   await step("a window of its own shows the same", async () => {
-    const [own] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: "Own window" }).click()]);
+    const own = await ownWindow(page);
     await connected(own);
     await eventually(async () => (await look(own)).lit > 500, "the screen stays dark", 40);
     check((await own.title()).startsWith("screen"), await own.title());
@@ -190,6 +204,64 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Power on" }).click();
     await connected(page);
     await eventually(async () => (await serialText(page)).trim().endsWith(">"), "it is silent", 40);
+  });
+  await step("suspended, it says so; then it goes on with the same picture", async () => {
+    await page.getByRole("radio", { name: "Screen" }).check();
+    await connected(page);
+    await page.locator(".screen canvas").click();
+    await settle(page);
+    const before = await look(page);
+    await page.keyboard.type("ab", { delay: 50 });
+    await eventually(async () => (await look(page)).sum !== before.sum, "it does not take keys");
+    await settle(page);
+    const typed = await look(page);
+    await act(page, "Actions", "Suspend");
+    await page.getByText("It is suspended").waitFor();
+    await page.getByRole("button", { name: "Power on" }).click();
+    await connected(page);
+    await eventually(async () => (await look(page)).sum === typed.sum, "it is another picture");
+  });
+  await step("a snapshot that is gone back to is what both viewers see", async () => {
+    const own = await ownWindow(page);
+    await connected(own);
+    await settle(own);
+    const before = await look(own);
+    await act(page, "Actions", "Take snapshot");
+    await dialog(page).getByLabel("Name").fill("typed");
+    await dialog(page).getByLabel("Include the memory").check();
+    await confirm(page, "Take snapshot");
+    await gone(page);
+    await page.getByRole("link", { name: "Snapshots" }).click();
+    await page.getByRole("button", { name: "Revert" }).waitFor();
+    await own.locator(".screen canvas").click();
+    await own.keyboard.type("cd", { delay: 50 });
+    await eventually(async () => (await look(own)).sum !== before.sum, "it does not take keys");
+    await page.getByRole("button", { name: "Revert" }).click();
+    await confirm(page, "Revert");
+    await eventually(async () => (await look(own)).sum === before.sum, "it is not the snapshot's picture");
+    await console_(page);
+    await connected(page);
+    await eventually(async () => (await look(page)).sum === before.sum, "the page shows something else");
+    await own.close();
+  });
+  await step("the serial port has a window of its own, which starts the machine, and ends with it", async () => {
+    await page.getByRole("radio", { name: "Serial port" }).check();
+    await connected(page);
+    const own = await ownWindow(page);
+    await connected(own);
+    check((await own.title()).startsWith("echo (serial port)"), await own.title());
+    await page.getByRole("button", { name: "Power off" }).click();
+    await confirm(page, "Power off");
+    await own.getByRole("button", { name: "Power on" }).click();
+    await connected(own);
+    await eventually(async () => (await serialText(own)).trim().endsWith(">"), "it is silent", 40);
+    await page.getByRole("button", { name: "Power off" }).click();
+    await confirm(page, "Power off");
+    await own.getByText("its serial port is silent").waitFor();
+    await act(page, "Actions", "Delete");
+    await confirm(page, "Delete");
+    await own.getByText("This virtual machine is gone").waitFor();
+    await own.close();
   });
   await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
 });

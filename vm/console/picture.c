@@ -14,6 +14,7 @@ enum {
     SAMPLE = 8,         /* one line in so many is looked at by picture_same */
     SCROLL_LINES = 48,  /* fewer lines are not worth the search */
     SCROLL_PROBES = 24, /* lines whose old place is searched for */
+    SCROLL_PLACES = 16, /* old places of one */
     SPARE = 4,          /* one line more in the store for so many */
     TABLE_BITS = 13,    /* of the table from hash to line; SURFACE_SIDE_MAX lines at most */
 };
@@ -33,6 +34,7 @@ static void free_pixels(struct picture *p)
     free(p->store);
     free(p->hash);
     free(p->seen);
+    free(p->next);
     free(p->room);
 }
 
@@ -55,8 +57,9 @@ static int resize(struct picture *p, uint32_t width, uint32_t height)
     next.pixels = next.store;
     next.hash = calloc(height, sizeof *next.hash);
     next.seen = calloc(height, sizeof *next.seen);
+    next.next = calloc(height, sizeof *next.next);
     next.room = calloc(width, sizeof *next.room);
-    if (!next.store || !next.hash || !next.seen || !next.room ||
+    if (!next.store || !next.hash || !next.seen || !next.next || !next.room ||
         damage_resize(&p->damage, width, height) < 0) {
         free_pixels(&next);
         return -ENOMEM;
@@ -104,56 +107,68 @@ static uint32_t see(struct picture *p, const struct display_surface *surface)
     return changed;
 }
 
-/* From hash to the line that had it; 0: none, 1: several. */
+/* From a hash to the lines that had it: the first of a chain, line + 1; picture->next has the rest.
+ */
 struct table {
-    uint16_t line[1 << TABLE_BITS]; /* + 2 */
+    uint16_t first[1 << TABLE_BITS];
 };
 
-static uint16_t *slot_of(struct table *t, const struct picture *p, uint64_t hash)
+static uint16_t *slot_of(struct table *t, uint64_t hash)
 {
-    size_t at = hash >> (64 - TABLE_BITS);
-
-    for (unsigned i = 0; i < 16; i++, at = (at + 1) % ARRAY_SIZE(t->line))
-        if (t->line[at] < 2 || p->hash[t->line[at] - 2] == hash)
-            return &t->line[at];
-    return NULL;
+    return &t->first[hash >> (64 - TABLE_BITS)];
 }
 
-static void fill_table(struct table *t, const struct picture *p)
+static void fill_table(struct table *t, struct picture *p)
 {
-    for (uint32_t y = 0; y < p->height; y++) {
-        uint16_t *slot = slot_of(t, p, p->hash[y]);
-        if (slot)
-            *slot = *slot ? 1 : (uint16_t)(y + 2);
+    for (uint32_t y = p->height; y-- > 0;) {
+        uint16_t *slot = slot_of(t, p->hash[y]);
+        p->next[y] = *slot;
+        *slot = (uint16_t)(y + 1);
     }
 }
 
-/* How far most of the probed lines have moved up (down: negative); 0: they have not. */
-static int32_t most_moved(struct table *t, const struct picture *p)
-{
-    struct {
+/* How often lines have moved up by so many (down: negative). */
+struct votes {
+    unsigned count;
+    struct vote {
         int32_t by;
         unsigned votes;
-    } vote[SCROLL_PROBES] = {0}, best = {0};
-    uint32_t step = MAX(p->height / SCROLL_PROBES / 2, 1u);
-    unsigned probes = 0;
+    } of[SCROLL_PROBES * SCROLL_PLACES];
+};
 
-    for (uint32_t y = step / 2; y < p->height && probes < SCROLL_PROBES; y += step) {
-        uint16_t *slot = p->seen[y] == p->hash[y] ? NULL : slot_of(t, p, p->seen[y]);
-        if (!slot || *slot < 2)
+static void vote(struct votes *v, int32_t by)
+{
+    unsigned i = 0;
+
+    while (i < v->count && v->of[i].by != by)
+        i++;
+    if (i == v->count)
+        v->of[v->count++] = (struct vote){.by = by};
+    v->of[i].votes++;
+}
+
+/* By what most of the probed lines may have moved; 0: they have not. Lines of text come more than
+ * once: each votes for all the places that it may come from, and one has the votes of all. */
+static int32_t most_moved(struct table *t, const struct picture *p)
+{
+    struct votes v = {0};
+    struct vote best = {.votes = 1};
+    uint32_t step = p->height / SCROLL_PROBES / 2 | 1; /* not always the same line of characters */
+
+    for (uint32_t y = step / 2, probes = 0; y < p->height && probes < SCROLL_PROBES; y += step) {
+        if (p->seen[y] == p->hash[y])
             continue;
-        probes++;
-        int32_t by = (int32_t)*slot - 2 - (int32_t)y;
-        unsigned i = 0;
-        while (vote[i].votes && vote[i].by != by)
-            i++;
-        vote[i].by = by;
-        if (++vote[i].votes > best.votes) {
-            best.by = by;
-            best.votes = vote[i].votes;
-        }
+        unsigned place = 0;
+        for (uint16_t at = *slot_of(t, p->seen[y]); at && place < SCROLL_PLACES;
+             at = p->next[at - 1], place++)
+            if (p->hash[at - 1] == p->seen[y])
+                vote(&v, (int32_t)at - 1 - (int32_t)y);
+        probes += place > 0;
     }
-    return best.votes >= 2 ? best.by : 0;
+    for (unsigned i = 0; i < v.count; i++)
+        if (v.of[i].votes > best.votes)
+            best = v.of[i];
+    return best.by;
 }
 
 /* The longest stretch of lines that stood `by` lines further down. */

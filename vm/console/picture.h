@@ -26,6 +26,7 @@ struct picture {
 
     /* private */
     uint64_t *hash, *seen; /* of each line: as it is in `pixels`, as the look sees it */
+    uint16_t *next;        /* for the search of what moved */
     uint32_t *room;        /* for one line */
     uint32_t *store;       /* `pixels` begins at line `begin` of it, `spare` at most */
     uint32_t begin, spare;

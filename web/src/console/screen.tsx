@@ -10,6 +10,7 @@ import { Menu } from "../ui/menu";
 import type { VmRecord } from "../vim/inventory";
 import { powerOf } from "../vm/state";
 import { stateText, useConnection } from "./connection";
+import { NotRunning, OwnWindow } from "./frame";
 import type { Stroke } from "./keyboards";
 import { ticketUrl } from "./ticket";
 import { TypeText, typeStrokes } from "./type_text";
@@ -90,27 +91,23 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
     const text = await navigator.clipboard.readText().catch(() => "");
     openDialog(<TypeText first={text} onType={(strokes, slow) => void type(strokes, slow)} />);
   };
-  /** Where the browser does not let us open one of that size, the link opens a tab. */
-  const ownWindow = (e: MouseEvent) => {
-    const { href, target } = e.currentTarget as HTMLAnchorElement;
-    if (window.open(href, target, "popup,width=1060,height=860")) e.preventDefault();
-  };
   const off = state !== "connected" && "The screen is not connected.";
   const mute = off || (viewOnly && "The screen is only looked at.");
   return (
     <div class={`console${whole ? " whole" : ""}`}>
       <div class="table-tools">
+        {whole && <strong>{vm.name}</strong>}
         <Button small because={mute} onClick={() => (rfb.current?.sendCtrlAltDel(), rfb.current?.focus())}>Ctrl-Alt-Del</Button>
         <Menu label="Send keys" actions={CHORDS.map(([text, ...codes]) => ({ text, because: mute, run: () => rfb.current && press(rfb.current, codes) }))}>Send keys</Menu>
         <Button small because={mute || (typed && "Text is being typed.")} onClick={() => void openType()}>Type text</Button>
         <Select label="Size" value={scale} onValue={(v) => changeScale(v as Scale)} choices={SCALES} />
         <CheckField label="View only" checked={viewOnly} onValue={changeViewOnly} />
         <Button small because={off} onClick={() => void place.current?.requestFullscreen()}>Full screen</Button>
-        {!whole && <a class="pf-v6-c-button pf-m-secondary pf-m-small" href={`#/console/${vm.ref.value}`} target={`console-${vm.ref.value}`} onClick={ownWindow}>Own window</a>}
+        {!whole && <OwnWindow vm={vm} />}
         <span class="subtle" role="status">{running ? stateText[state] : ""}</span>
         {typed && <span class="subtle">{typed.done} of {typed.all} keys typed <Button kind="link" small onClick={() => (stop.current = true)}>Stop</Button></span>}
       </div>
-      {!running && <p class="subtle">It is not running: there is nothing on its screen.</p>}
+      {!running && <NotRunning vm={vm} whole={whole}>there is nothing on its screen.</NotRunning>}
       {running && state === "ended" && (
         <Alert kind="warning" title="The screen is disconnected.">{reason} <Button kind="link" small onClick={connect}>Connect again</Button></Alert>
       )}

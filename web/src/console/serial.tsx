@@ -5,6 +5,7 @@ import { Button } from "../ui/button";
 import type { VmRecord } from "../vim/inventory";
 import { powerOf } from "../vm/state";
 import { stateText, useConnection } from "./connection";
+import { NotRunning, OwnWindow } from "./frame";
 import { ticketUrl } from "./ticket";
 
 interface Line {
@@ -43,7 +44,7 @@ async function open(place: HTMLElement, vm: VmRecord, up: () => void, down: () =
   };
 }
 
-export function Serial({ vm }: { vm: VmRecord }) {
+export function Serial({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
   const place = useRef<HTMLDivElement>(null), line = useRef<Line | undefined>(undefined);
   const running = powerOf(vm) === "poweredOn";
 
@@ -61,11 +62,13 @@ export function Serial({ vm }: { vm: VmRecord }) {
     line.current!.type(`stty rows ${rows} cols ${cols}\r`);
   };
 
-  if (!running) return <p class="subtle">It is not running: its serial port is silent.</p>;
+  if (!running) return <NotRunning vm={vm} whole={whole}>its serial port is silent.</NotRunning>;
   return (
-    <div class="console">
+    <div class={`console${whole ? " whole" : ""}`}>
       <div class="table-tools">
+        {whole && <strong>{vm.name}</strong>}
         <Button small because={state !== "connected" && "The serial port is not connected."} onClick={tellSize}>Tell a shell the size</Button>
+        {!whole && <OwnWindow vm={vm} serial />}
         <span class="subtle" role="status">{stateText[state]}{reason ? `: ${reason}` : ""}</span>
         {state === "ended" && <Button kind="link" small onClick={connect}>Connect again</Button>}
       </div>

@@ -4,7 +4,6 @@ import { Button } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { Menu } from "../ui/menu";
 import { Tabs } from "../ui/tabs";
-import { Empty } from "../ui/table";
 import { go, vmHref } from "../shell/route";
 import { find, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, vmActions } from "../vm/actions";
@@ -14,6 +13,7 @@ import { Events } from "./events";
 import { Performance } from "./performance";
 import { TaskList } from "./task_list";
 import { VmConsole } from "./vm_console";
+import { VmGone } from "./vm_gone";
 import { VmHardware } from "./vm_hardware";
 import { VmQuestion } from "./vm_question";
 import { VmSnapshots } from "./vm_snapshots";
@@ -36,7 +36,7 @@ function Body({ vm, tab }: { vm: VmRecord; tab: string }) {
 
 export function VmPage({ id, tab }: { id: string; tab: string }) {
   const vm = find<VmRecord>("VirtualMachine", id);
-  if (!vm) return <Empty title="This virtual machine is gone" icon="vm" actions={<Button onClick={() => go("host", "vms")}>Virtual machines</Button>}>It was deleted or unregistered, or you may not see it.</Empty>;
+  if (!vm) return <VmGone actions={<Button onClick={() => go("host", "vms")}>Virtual machines</Button>} />;
   const on = powerOn([vm]), off = powerOff([vm]), settings = vmActions([vm]).find((a) => a.text === "Edit settings")!;
   return (
     <>

@@ -3,6 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { Screen } from "../console/screen";
 import { Serial } from "../console/serial";
 import { find, type VmRecord } from "../vim/inventory";
+import { VmGone } from "./vm_gone";
+import { VmQuestion } from "./vm_question";
 
 export function VmConsole({ vm }: { vm: VmRecord }) {
   const [which, setWhich] = useState<"screen" | "serial">("screen");
@@ -17,9 +19,15 @@ export function VmConsole({ vm }: { vm: VmRecord }) {
   );
 }
 
-/** A window with nothing but the screen. */
-export function ConsoleWindow({ id }: { id: string }) {
+/** A window with nothing but the screen, or the serial port. */
+export function ConsoleWindow({ id, serial }: { id: string; serial: boolean }) {
   const vm = find<VmRecord>("VirtualMachine", id);
-  useEffect(() => void (document.title = vm ? `${vm.name} – Socle` : "Socle"), [vm?.name]);
-  return vm ? <Screen vm={vm} whole /> : null;
+  useEffect(() => void (document.title = vm ? `${vm.name}${serial ? " (serial port)" : ""} – Socle` : "Socle"), [vm?.name, serial]);
+  if (!vm) return <VmGone />;
+  return (
+    <div class="console-window">
+      <VmQuestion vm={vm} />
+      {serial ? <Serial vm={vm} whole /> : <Screen vm={vm} whole />}
+    </div>
+  );
 }

@@ -43,7 +43,7 @@ function Frame() {
   useEffect(() => void (navigator.value = false), [route.value]);
   useEffect(() => document.querySelector("main")?.scrollTo(0, 0), [route.value.join("/")]);
 
-  if (route.value[0] === "console") return loaded.value ? <ConsoleWindow id={route.value[1] ?? ""} /> : <Loading />;
+  if (route.value[0] === "console") return loaded.value ? <ConsoleWindow id={route.value[1] ?? ""} serial={route.value[2] === "serial"} /> : <Loading />;
   return (
     <div class="shell">
       <header>
