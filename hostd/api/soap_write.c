@@ -24,6 +24,12 @@
     "<soapenv:Body>\n"
 #define ENVELOPE_CLOSE "\n</soapenv:Body>\n</soapenv:Envelope>"
 
+/* U+FFFE and U+FFFF, which are UTF-8 and no characters of XML (2.2). */
+static bool is_no_character(const char *text)
+{
+    return !strncmp(text, "\xef\xbf", 2) && (text[2] == '\xbe' || text[2] == '\xbf');
+}
+
 /* Characters that XML cannot carry become '?'. */
 static void put_text(struct buf *out, const char *text)
 {
@@ -34,12 +40,14 @@ static void put_text(struct buf *out, const char *text)
     for (;; text++) {
         uint8_t c = (uint8_t)*text;
         bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x80 && !valid);
-        if (c && !control && !entity[c])
+        bool none = c == 0xef && is_no_character(text);
+        if (c && !control && !none && !entity[c])
             continue;
         buf_put(out, from, (size_t)(text - from));
         if (!c)
             return;
-        buf_put_str(out, control ? "?" : entity[c]);
+        buf_put_str(out, control || none ? "?" : entity[c]);
+        text += none ? 2 : 0;
         from = text + 1;
     }
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"
+#include "base/utf8.h"
 #include "config/vmcfg.h"
 #include "disk/disk.h"
 #include "hostd/api/call.h"
@@ -181,6 +182,8 @@ static void take_name(struct virtual_machine *vm)
     else if (!*vm->e.name)
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%.*s", ENTITY_NAME_MAX,
                        slash ? slash + 1 : vm->rel);
+    for (size_t len = strlen(vm->e.name); len && !utf8_valid(vm->e.name);)
+        vm->e.name[--len] = '\0'; /* cut within a character */
 }
 
 void vm_reload(struct virtual_machine *vm)
@@ -649,7 +652,7 @@ static struct vim_any get_datastores(struct mo *mo, struct call *call)
 
     for (struct entity *e = NULL;
          (e = inventory_next(hostd_of(call)->inventory, VIM_MANAGED(Datastore), e));)
-        if (vm_on_datastore(vm_of(mo), &e->mo))
+        if (vm_on_datastore(vm_of(mo), &e->mo) && entity_visible(call, &e->mo))
             VIM_ADD(call->arena, &list, mo_ref(&e->mo));
     return VIM_ANY_LIST(VIM_REF, VIM_M_Datastore, &list);
 }
@@ -660,7 +663,7 @@ static struct vim_any get_networks(struct mo *mo, struct call *call)
     struct inventory *inventory = hostd_of(call)->inventory;
 
     for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Network), e));)
-        if (vm_on_network(vm_of(mo), &e->mo))
+        if (vm_on_network(vm_of(mo), &e->mo) && entity_visible(call, &e->mo))
             VIM_ADD(call->arena, &list, mo_ref(&e->mo));
     if (!list.items)
         VIM_EMPTY(&list);

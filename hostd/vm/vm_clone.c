@@ -495,6 +495,9 @@ static bool may_come(struct call *call, const struct cloning *c)
         CALL_FAULT(call, NotSupported);
         return false;
     }
+    if (args->spec->config && args->spec->config->extraConfig.count &&
+        call_authorize(call, &c->vm->e.mo, "VirtualMachine.Config.AdvancedConfig"))
+        return false;
     return !c->power_on || !call_authorize(call, &folder->mo, "VirtualMachine.Interact.PowerOn");
 }
 

@@ -16,7 +16,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
 
-enum { ANNOTATION_MAX = 32 << 10 };
+enum { ANNOTATION_MAX = 32 << 10, BOOT_DELAY_MAX_MS = 10000 };
 
 static bool bad(struct call *call, const char *property)
 {
@@ -91,7 +91,8 @@ static bool edit_size(struct call *call, struct plan *plan,
 {
     if (spec->numCPUs.set && (spec->numCPUs.v < 1 || spec->numCPUs.v > VMCFG_CPUS_MAX))
         return bad(call, "configSpec.numCPUs");
-    if (spec->numCoresPerSocket.set && spec->numCoresPerSocket.v < 1)
+    if (spec->numCoresPerSocket.set &&
+        (spec->numCoresPerSocket.v < 1 || spec->numCoresPerSocket.v > VMCFG_CORES_PER_SOCKET_MAX))
         return bad(call, "configSpec.numCoresPerSocket");
     if (spec->memoryMB.set && (spec->memoryMB.v < 4 || spec->memoryMB.v % 4 ||
                                (uint64_t)spec->memoryMB.v > VMCFG_MEMORY_MAX >> 20))
@@ -119,6 +120,8 @@ static bool edit_boot(struct call *call, struct plan *plan,
         return true;
     if (boot->bootOrder.items && vm_boot_order_set(plan->vmx, boot) < 0)
         return bad(call, "configSpec.bootOptions.bootOrder");
+    if (boot->bootDelay.set && (boot->bootDelay.v < 0 || boot->bootDelay.v > BOOT_DELAY_MAX_MS))
+        return bad(call, "configSpec.bootOptions.bootDelay");
     return (!boot->bootDelay.set || set_number(call, plan, "bios.bootDelay", boot->bootDelay.v)) &&
            set_flag(call, plan, "bios.forceSetupOnce", boot->enterBIOSSetup) &&
            set_flag(call, plan, "uefi.secureBoot.enabled", boot->efiSecureBootEnabled);

@@ -271,13 +271,22 @@ static bool names_no_file(const char *name)
     return !end[strspn(end, " ")];
 }
 
+/* Bytes of what is said in KiB; more than a disk can have stays more. */
+static uint64_t capacity_of(const struct vim_VirtualDisk *disk)
+{
+    int64_t kib = MIN(MAX(disk->capacityInKB, (int64_t)0), INT64_MAX >> 10);
+
+    return (uint64_t)kib << 10;
+}
+
 static bool plan_new_disk(struct editing *e, const struct vim_VirtualDisk *disk,
                           const struct datastore *datastore, const char *rel,
                           const struct backing *backing)
 {
-    int64_t bytes = disk->capacityInBytes.set ? disk->capacityInBytes.v : disk->capacityInKB * 1024;
+    uint64_t kib = capacity_of(disk);
+    int64_t bytes = disk->capacityInBytes.set ? disk->capacityInBytes.v : (int64_t)kib;
 
-    if (disk->capacityInKB > INT64_MAX / 1024 || bytes <= 0 || (uint64_t)bytes > DISK_SIZE_MAX)
+    if (bytes <= 0 || kib > DISK_SIZE_MAX || (uint64_t)bytes > DISK_SIZE_MAX)
         return bad_device(e, "Its capacity can not be.");
     struct plan_disk *out = plan_add(e->plan, PLAN_MAKE, datastore, rel);
     if (!out)
@@ -668,6 +677,8 @@ static bool remove_device(struct editing *e, const struct vim_VirtualDeviceConfi
             return bad_device(e, "Devices are attached to it.");
     if (destroy && !plan_delete(e, device))
         return false;
+    if (!e->vm && get(e, device, "fileName"))
+        plan_drop(e->plan, get(e, device, "fileName"));
     forget(e, device);
     return true;
 }
@@ -736,7 +747,7 @@ static bool edit_mode(struct editing *e, const struct vim_VirtualDisk *disk, con
 
 static bool edit_disk(struct editing *e, const struct vim_VirtualDisk *disk, const char *slot)
 {
-    uint64_t size = (uint64_t)MAX(disk->capacityInKB, (int64_t)0) << 10;
+    uint64_t size = capacity_of(disk);
     uint64_t bytes = disk->capacityInBytes.set ? (uint64_t)disk->capacityInBytes.v : 0;
 
     if (!e->vm)

@@ -82,6 +82,27 @@ void plan_file_name(const struct plan *plan, const struct datastore *datastore, 
         (void)snprintf(name, size, "/vmfs/volumes/%s/%s", datastore->e.id, rel);
 }
 
+void plan_drop(struct plan *plan, const char *name)
+{
+    const char *slash = strrchr(plan->rel, '/');
+    size_t folder = slash ? (size_t)(slash - plan->rel) + 1 : 0;
+
+    for (unsigned i = 0; i < plan->disk_count; i++) {
+        struct plan_disk *disk = &plan->disk[i];
+        char full[DSPATH_MAX + 128];
+        (void)snprintf(full, sizeof full, "/vmfs/volumes/%s/%s", disk->at.datastore, disk->at.rel);
+        bool beside = !strcmp(disk->at.datastore, plan->datastore->e.id) &&
+                      !strncmp(disk->at.rel, plan->rel, folder) &&
+                      !strcmp(disk->at.rel + folder, name);
+        if (!beside && strcmp(full, name) != 0)
+            continue;
+        file_place_free(&disk->at);
+        file_place_free(&disk->from);
+        memmove(disk, disk + 1, (--plan->disk_count - i) * sizeof *disk);
+        i--;
+    }
+}
+
 /* `rel` without its last element. */
 static void parent_of(const char *rel, char folder[DSPATH_MAX])
 {

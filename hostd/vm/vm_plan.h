@@ -68,6 +68,9 @@ int plan_missing_uuids(struct vmxfile *vmx); /* the same where it has none */
 struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
                            const char *rel);
 
+/* What was planned for the disk that the new VM's dictionary calls so: it does not come. */
+void plan_drop(struct plan *plan, const char *name);
+
 /* Is it going to be there? */
 bool plan_has(const struct plan *plan, const struct datastore *datastore, const char *rel);
 /* How its .vmx names a file: beside it by its name alone, else by the volume. */

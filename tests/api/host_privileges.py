@@ -89,6 +89,42 @@ def settings(tap, host, client):
     wait(vm.Destroy())
 
 
+def foreign(tap, host, client):
+    """What a .vmx from elsewhere and a spec may say, and what comes of it."""
+    os.mkdir(host.path("odd"))
+    with open(host.path("odd/odd.vmx"), "w", encoding="utf-8") as file:
+        file.write('.encoding = "UTF-8"\nconfig.version = "8"\nvirtualHW.version = "19"\nguestOS = "other-64"\n'
+                   'displayName = "a\uffff|01b\ufffe"\nannotation = "q\uffffr"\nguestinfo.x = "\ufffe"\n')
+    odd = wait(client.folder.RegisterVM_Task("[datastore1] odd/odd.vmx", None, False, client.pool))
+    tap.equal("no character of XML, no end of all answers", (odd.name, odd.config.annotation), ("a??b?", "q?r"))
+    tap.raises("more cores than there can be", vmodl.fault.InvalidArgument, lambda: reconfigure(odd, numCoresPerSocket=1 << 30))
+    for delay in (-5, 10001):
+        tap.raises(f"a delay of {delay}", vmodl.fault.InvalidArgument,
+                   lambda d=delay: reconfigure(odd, bootOptions=vim.vm.BootOptions(bootDelay=d)))
+    reconfigure(odd, name="x")
+    odd.UnregisterVM()
+    with open(host.path("odd/odd.vmx"), "w", encoding="utf-8") as file:
+        file.write('.encoding = "UTF-8"\nconfig.version = "8"\nvirtualHW.version = "19"\ndisplayName = "a' + "\u00e9" * 80 + '"\n')
+    odd = wait(client.folder.RegisterVM_Task("[datastore1] odd/odd.vmx", None, False, client.pool))
+    tap.equal("a name that is too long is cut between characters", odd.name, "a" + "\u00e9" * 39)
+    odd.UnregisterVM()
+    one = create(client, "one")
+    for kib in (1 << 53, 1 << 54, (1 << 54) + 4, (1 << 62) + 1):
+        tap.raises(f"a disk of {kib} KiB", vim.fault.InvalidDeviceSpec, lambda k=kib: reconfigure(one, disk(-1, k, 1000, 1)))
+        larger = devices(one, vim.vm.device.VirtualDisk)[0]
+        larger.capacityInKB, larger.capacityInBytes = kib, None
+        tap.raises(f"or one that grows to {kib} KiB", vim.fault.InvalidDeviceSpec, lambda: reconfigure(one, device("edit", larger)))
+    reconfigure(one, disk(-1, 1024, 1000, 1))
+    less = device("remove", devices(one, vim.vm.device.VirtualDisk)[1])
+    spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False,
+                            config=vim.vm.ConfigSpec(deviceChange=[less]))
+    wait(one.CloneVM_Task(client.folder, "less", spec))
+    tap.equal("a clone without one of the disks has no file of it", sorted(n for n in os.listdir(host.path("less")) if "vmdk" in n),
+              ["less-flat.vmdk", "less.vmdk"])
+    for name in ("less", "one"):
+        wait(next(v for v in client.folder.childEntity if v.name == name).Destroy())
+
+
 def in_use(tap, host, client):
     """A VM that is off names the disk of another one that runs."""
     other = create(client, "b")
@@ -272,6 +308,8 @@ def networks(tap, host, client, vm, stub):
     tap.equal("a package's network that he does not see", mapped(client, stub, "Quiet", quiet), "Quiet")
     client.content.authorizationManager.RemoveEntityPermission(quiet, "carl", False)
     tap.equal("is as one that is not there", mapped(client, stub, "Quiet", quiet), "VM Network")
+    tap.equal("nor is it one of his VM's networks", list(his.network), [])
+    tap.equal("though it is", list(vm.network), [quiet])
     mine.backing.deviceName = usual.name
     reconfigure(vm, device("edit", mine))
     system.RemovePortGroup("Quiet")
@@ -367,7 +405,7 @@ def unseen(tap, client, stub):
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([settings, in_use, on_datastores], host, Client(connect(host)))
+        tap.run([settings, foreign, in_use, on_datastores], host, Client(connect(host)))
 
 
 main()
