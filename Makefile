@@ -67,7 +67,8 @@ crash: packages all ## kill -9 hostd KILLS=500 times in a stream of operations, 
 bench: packages all ## one table of figures, with the peers measured in the same run
 	bench/run
 
-bench-transfer: packages all ## files to and from a datastore, beside cp and a plain nginx
+bench-transfer: packages all ## files to and from a datastore, beside cp, a plain nginx and bare TLS
+	ninja -C build/release bench/bench-floor
 	/usr/bin/python3 -B bench/transfer.py build/release
 
 bench-engine: packages all ## the software engine against QEMU's TCG and the processor; some 15 minutes

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast files go to a datastore and come from it, beside `cp` and a plain nginx.
 
-Interleaved runs of the same bytes on the same file system, all through TLS on the loopback but for cp: the best of each.
-The bar: at least half of what plain nginx does, and half of cp where cp has to bring the bytes to stable storage too.
+Interleaved runs of the same bytes on the same file system: the best of each. The bar: at least half of cp's rate, which for uploads
+has to bring the bytes to stable storage, as the host does. `floor` (bench/floor.c) is two processes that do nothing but move the
+bytes over TCP, plain and with TLS: no server and no client can be faster.
 
 usage: transfer.py BUILD [MIB [ROUNDS]]
 """
@@ -102,9 +103,16 @@ def main():
         up = f"https://127.0.0.1:{host.port}/folder/up?dsName=datastore1"
         down = f"https://127.0.0.1:{host.port}/folder/file?dsName=datastore1"
         local = curl(host, "--unix-socket", f"{host.root}/run/local.sock")
+        socle = (f"{sys.argv[1]}/socle", "datastore")
+        floor = lambda how: (f"{sys.argv[1]}/bench/bench-floor", how, source, f"{folder}/got", *(certificate(host)[k] for k in ("cert", "key")))
         runs = {
             "cp": ("cp", source, f"{folder}/copy"),
             "cp and sync": ("sh", "-c", f"cp {source} {folder}/copy && sync {folder}/copy"),
+            "floor, TCP": floor("plain"),
+            "floor, TLS": floor("tls"),
+            "floor, TLS, not written": floor("discard"),
+            "download, socle": (*socle, "download", "--root", host.root, "[datastore1] file", f"{folder}/got"),
+            "upload, socle": (*socle, "upload", "--root", host.root, source, "[datastore1] cli"),
             "download, nginx": ("curl", "-sfk", "-o", f"{folder}/got", nginx.url("file")),
             "download, host": curl(host, "-o", f"{folder}/got", down),
             "download, local socket": (*local, "-o", f"{folder}/got", "http://host/folder/file?dsName=datastore1"),
@@ -118,7 +126,10 @@ def main():
         best, cpu = {}, {}
         for _ in range(rounds):
             for name, command in runs.items():
-                servers = ours if "host" in name or "local" in name else plain if "nginx" in name else []
+                for target in ("copy", "got"):
+                    if os.path.exists(f"{folder}/{target}"):
+                        os.unlink(f"{folder}/{target}")  # each makes its file anew
+                servers = ours if name.endswith(("host", "socket", "socle")) else plain if "nginx" in name else []
                 seconds, *used = timed(servers, command)
                 best[name] = min(best.get(name, 1e9), seconds)
                 cpu[name] = min(cpu.get(name, [1e9, 1e9]), used, key=sum)
@@ -127,7 +138,8 @@ def main():
         print(f"{size} MiB, best of {rounds}      MiB/s   processor ms per MiB of the server, of the client or cp")
         for name, value in rate.items():
             print(f"  {name:24} {value:8.0f}   {cpu[name][0] / size * 1000:8.2f} {cpu[name][1] / size * 1000:8.2f}")
-        for name, peer in (("download, host", "download, nginx"), ("upload, host", "upload, nginx and sync"),
+        for name, peer in (("download, socle", "cp"), ("upload, socle", "cp and sync"), ("floor, TCP", "cp"), ("floor, TLS", "cp"),
+                           ("download, host", "floor, TLS"), ("download, host", "download, nginx"), ("upload, host", "upload, nginx and sync"),
                            ("download, host", "cp"), ("upload, host", "cp and sync"), ("download, local socket", "cp"),
                            ("upload, local socket", "cp and sync")):
             print(f"  {name} / {peer}: {rate[name] / rate[peer]:.2f}")

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/range.h"
+#include "cli/client/descriptor.h"
 #include "cli/client/http.h"
 #include "cli/client/password.h"
 #include "cli/client/websocket.h"
@@ -225,7 +226,10 @@ static int file_status(const struct http_request *request, const char *path, str
     if (request->status / 100 == 2)
         return 0;
     if (request->status == 404)
-        return err_set(err, -ENOENT, "the host has no such file");
+        return err_set(err, -ENOENT, "the host has no such %s",
+                       memmem(request->answer.data, request->answer.len, "datastore", 9)
+                           ? "datastore"
+                           : "file");
     if (request->status == 401 || request->status == 403)
         return err_set(err, -EACCES, "the host does not allow that");
     if (request->status == 507)
@@ -281,7 +285,9 @@ int api_save_file(struct api *api, const char *path, const char *target,
     cleanup_fd int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set(err, -EIO, "cannot write \"%s\": %s", part, strerror(errno));
-    int rc = api_get_file(api, path, fd, progress, err);
+    int rc = descriptor_save(&api->http, path, fd, progress, err);
+    if (rc == -EOPNOTSUPP)
+        rc = api_get_file(api, path, fd, progress, err);
     if (rc == 0 && rename(part, target) < 0)
         rc = err_set(err, -EIO, "cannot write \"%s\": %s", target, strerror(errno));
     if (rc < 0)

@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file_copy.h"
 #include "base/range.h"
 #include "hostd/datastore/dspath.h"
 
-enum { DEPTH_MAX = 64, STEP = 16 << 20 };
+enum { DEPTH_MAX = 64 };
 
 static int open_in(int dir, const char *name, struct stat *ret_st)
 {
@@ -111,70 +112,11 @@ int file_tree_measure(int dir_fd, const char *rel, uint64_t *ret_bytes)
 
 /* --- copying --- */
 
-/* Between file systems of two kinds the kernel does not copy. */
-static ssize_t copy_by_hand(int in, int out, off_t at, size_t len)
+static int copy_file(struct file_copy *copy, int in, int out)
 {
-    enum { BUFFER = 1 << 20 };
-    cleanup_free uint8_t *bytes = malloc(BUFFER);
-    ssize_t n = bytes ? pread(in, bytes, MIN(len, (size_t)BUFFER), at) : -1, put = 0;
+    int rc = file_copy_data(copy, in, out);
 
-    for (ssize_t more = 0; put < n; put += more) {
-        more = pwrite(out, bytes + put, (size_t)(n - put), at + put);
-        if (more < 0)
-            return -1;
-    }
-    return n;
-}
-
-static ssize_t copy_some(int in, int out, off_t at, size_t len, bool *by_hand)
-{
-    off_t from = at, to = at;
-    ssize_t n = *by_hand ? -1 : copy_file_range(in, &from, out, &to, len, 0);
-
-    if (n < 0 &&
-        (*by_hand || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
-        *by_hand = true;
-        n = copy_by_hand(in, out, at, len);
-    }
-    return n;
-}
-
-static int copy_range(struct file_copy *copy, int in, int out, off_t from, off_t to)
-{
-    bool by_hand = false;
-
-    while (from < to) {
-        int rc = copy->progress ? copy->progress(copy->ctx, copy->done, copy->total) : 0;
-        if (rc)
-            return rc;
-        ssize_t n = copy_some(in, out, from, (size_t)MIN(to - from, (off_t)STEP), &by_hand);
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO; /* it has become shorter */
-        from += n;
-        copy->done += (uint64_t)n;
-    }
-    return 0;
-}
-
-int file_copy_data(struct file_copy *copy, int in, int out)
-{
-    struct stat st;
-    int rc = 0;
-
-    if (fstat(in, &st) < 0 || ftruncate(out, st.st_size) < 0)
-        return -errno;
-    for (off_t at = 0, end; at < st.st_size && rc == 0; at = end) {
-        at = lseek(in, at, SEEK_DATA);
-        if (at < 0) /* only a hole is left */
-            break;
-        end = lseek(in, at, SEEK_HOLE);
-        if (end < 0)
-            return -errno;
-        rc = copy_range(copy, in, out, at, end);
-    }
-    if (rc == 0 && fsync(out) < 0)
-        rc = -errno;
-    return rc;
+    return rc ? rc : fsync(out) < 0 ? -errno : 0;
 }
 
 struct copying {
@@ -191,7 +133,7 @@ static int copy_open(struct copying *c, int in, const struct stat *st, int to, c
     if (S_ISREG(st->st_mode)) {
         cleanup_fd int from = in;
         cleanup_fd int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        return out < 0 ? -errno : file_copy_data(&c->copy, from, out);
+        return out < 0 ? -errno : copy_file(&c->copy, from, out);
     }
     int rc = c->depth == DEPTH_MAX ? -ELOOP : mkdirat(to, name, 0755) < 0 ? -errno : 0;
     cleanup_fd int folder = rc < 0 ? -1 : openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

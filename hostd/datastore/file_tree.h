@@ -21,11 +21,3 @@ int file_tree_copy(int from_fd, const char *from, int to_fd, const char *to, con
                    bool replace, file_tree_progress *progress, void *ctx);
 /* A name for that, in the same folder; long names are cut. */
 void file_tree_beside(const char *to, char beside[DSPATH_MAX]);
-
-/* The data of one file; `done` counts on. Holes are skipped: `out` is new. */
-struct file_copy {
-    file_tree_progress *progress;
-    void *ctx;
-    uint64_t done, total;
-};
-int file_copy_data(struct file_copy *copy, int in, int out);

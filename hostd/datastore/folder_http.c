@@ -184,6 +184,15 @@ static void send_file(struct http_stream *stream, int fd, const struct stat *st)
         (void)http_stream_sendfile(stream, fd, first, length);
 }
 
+/* A program on this machine, with all rights, which says so: it can copy by itself. */
+static bool wants_descriptor(const struct http_stream *stream)
+{
+    const struct http_head *head = http_stream_request(stream);
+
+    return http_stream_local(stream) && head->method == HTTP_GET &&
+           http_header(head, FOLDER_DESCRIPTOR);
+}
+
 /* 304 has what the client's copy was found by, and no body. */
 static void send_unless(struct http_stream *stream, int fd, const struct stat *st)
 {
@@ -193,6 +202,8 @@ static void send_unless(struct http_stream *stream, int fd, const struct stat *s
     http_validators(st, headers);
     if (status)
         (void)http_stream_head(stream, status, NULL, headers, 0);
+    else if (wants_descriptor(stream))
+        (void)http_stream_give(stream, 200, FOLDER_DESCRIPTOR ": 1\r\n", fd);
     else
         send_file(stream, fd, st);
 }

@@ -85,6 +85,7 @@ void http_transfer(struct http_exchange *x, void (*run)(struct http_stream *stre
                    void (*drop)(void *arg), void *arg);
 
 /* On that thread, blocking. Negative errno when the client is gone or too slow. */
+bool http_stream_local(const struct http_stream *stream); /* of its exchange */
 const struct http_head *http_stream_request(const struct http_stream *stream);
 ssize_t http_stream_read(struct http_stream *stream, void *data, size_t len); /* 0: body's end */
 /* The same without a copy: the bytes are good until the next call. 0: body's end. */
@@ -96,6 +97,9 @@ int http_stream_head(struct http_stream *stream, int status, const char *content
                      const char *headers, uint64_t length);
 int http_stream_write(struct http_stream *stream, const void *data, size_t len);
 int http_stream_sendfile(struct http_stream *stream, int fd, uint64_t offset, uint64_t len);
+/* Only where the exchange is `local`: instead of a body the descriptor itself (SCM_RIGHTS), with
+ * the first byte of the head. */
+int http_stream_give(struct http_stream *stream, int status, const char *headers, int fd);
 int http_stream_answer(struct http_stream *stream, int status, const char *text);
 int http_stream_end(struct http_stream *stream); /* of a chunked body */
 /* It can not be brought to its end: `status` if nothing was said yet, else the connection breaks.

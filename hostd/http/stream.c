@@ -153,6 +153,44 @@ int http_stream_head(struct http_stream *stream, int status, const char *content
     return out.failed ? -ENOMEM : send_all(stream, out.data, out.len);
 }
 
+bool http_stream_local(const struct http_stream *stream)
+{
+    return stream->conn->x.local;
+}
+
+static ssize_t send_with(int socket, const void *data, size_t len, int fd)
+{
+    char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+int http_stream_give(struct http_stream *stream, int status, const char *headers, int fd)
+{
+    cleanup_buf struct buf out = {0};
+    int rc = 0;
+
+    drain(stream);
+    conn_put_head(stream->conn, &out, status, NULL, headers, 0);
+    stream->answered = true;
+    while (!out.failed && rc == 0) {
+        ssize_t n = send_with(stream->conn->fd, out.data, out.len, fd);
+        if (n > 0)
+            return send_all(stream, out.data + n, out.len - (size_t)n);
+        rc = errno == EAGAIN ? wait_for(stream, POLLOUT) : errno == EINTR ? 0 : -errno;
+    }
+    stream->broken = true;
+    return out.failed ? -ENOMEM : rc;
+}
+
 static int write_chunk(struct http_stream *stream, const void *data, size_t len)
 {
     char line[24];

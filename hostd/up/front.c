@@ -97,6 +97,7 @@ static void put_server(struct buf *conf)
                    "%s"
                    "      client_max_body_size 0;\n"
                    "      proxy_request_buffering off;\n"
+                   "      client_body_buffer_size 256k;\n" /* HTTP/2: how much may be under way */
                    "      proxy_max_temp_file_size 0;\n"
                    "      proxy_buffers 16 64k;\n"
                    "      proxy_busy_buffers_size 256k;\n"

@@ -12,6 +12,7 @@ import html.parser
 import http.client
 import os
 import random
+import socket
 import subprocess
 import sys
 import urllib.parse
@@ -152,6 +153,32 @@ def conditions(tap, host, folder):
     tap.check("written in place is another", folder.ask("HEAD", "c")[1]["ETag"] != tag)
 
 
+def by_descriptor(tap, host, folder):
+    """A program on this machine, with all rights, is given the file itself; nobody else is."""
+    data = random.Random(5).randbytes(MIB)
+    folder.ask("PUT", "d", data)
+    tap.check("through the front: bytes", folder.ask("GET", "d", Socle_Descriptor="1")[2] == data)
+
+    def ask(*headers):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"{host.root}/run/local.sock")
+            lines = [f"GET {folder.url('d')} HTTP/1.1", "Host: x", "Connection: close", "Socle-Descriptor: 1", *headers, "", ""]
+            s.sendall("\r\n".join(lines).encode())
+            return socket.recv_fds(s, 65536, 4)[:2]
+
+    login = f"Authorization: {folder.headers['Authorization']}"
+    answer, given = ask(login)
+    tap.check("on this machine: the descriptor", answer.startswith(b"HTTP/1.1 200 ") and len(given) == 1 and
+              b"Content-Length: 0" in answer, answer)
+    with open(given[0], "rb") as file:
+        tap.check("which is the file", file.read() == data)
+        tap.raises("to read only", OSError, lambda: os.write(file.fileno(), b"x"))
+    answer, given = ask()
+    tap.check("not without a login", answer.startswith(b"HTTP/1.1 401 ") and not given, answer)
+    answer, given = ask(login, 'If-Match: "other"')
+    tap.check("conditions hold", answer.startswith(b"HTTP/1.1 412 ") and not given, answer)
+
+
 def names(tap, host, folder):
     """What can be no name, and what is the host's own, is neither written, read nor removed."""
     folder.ask("PUT", "plain", b"x")
@@ -229,7 +256,7 @@ def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
         folder = Folder(host)
-        tap.run([whole, parts, ranges, conditions, names, browsed, nbdkit], host, folder)
+        tap.run([whole, parts, ranges, conditions, by_descriptor, names, browsed, nbdkit], host, folder)
 
 
 if __name__ == "__main__":

@@ -199,6 +199,12 @@ def files(tap, socle, host):
               and not os.path.exists(host.path("isos")) and not os.path.exists(host.path(name)))
     complains(tap, "a file that is not there", socle("datastore", "download", "nix", f"{host.folder}/x"), 3, "no such file")
     tap.check("and nothing is left of it", not [f for f in os.listdir(host.folder) if f.startswith("x")])
+    complains(tap, "a datastore that is not there", socle("datastore", "upload", f"{host.folder}/up", "[nix] x"), 3, "no such datastore")
+    with open(host.path("sparse"), "wb") as file:
+        file.truncate(1 << 33)
+    tap.check("a file of holes takes no room here either", socle("datastore", "download", "sparse", f"{host.folder}/sparse").status == 0
+              and os.path.getsize(f"{host.folder}/sparse") == 1 << 33 and os.stat(f"{host.folder}/sparse").st_blocks < 1000)
+    tap.check("a pipe gets its bytes", socle("datastore", "download", "web/web.vmx", "-").out.startswith(".encoding"))
     complains(tap, "out of the datastore", socle("datastore", "download", "../../../password", "-"), 3, "no such file")
     rows = socle.rows("datastore", "list")
     tap.check("datastore list", rows[0]["name"] == "datastore1" and rows[0]["capacity"] > rows[0]["free"] > 0, rows)
