@@ -2,16 +2,19 @@
 #include "hostd/datastore/nfc_http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/range.h"
 #include "hostd/model/nfc_lease.h"
 
-enum { CHUNK = 256 << 10, SNIFF = 4 };
+enum { CHUNK = 256 << 10, SNIFF = 4, NVRAM_MAX = 16 << 20 };
 _Static_assert((int)NFC_PATH_TOKEN == (int)NFC_TOKEN_TEXT, "one secret");
 
 /* One transfer, on its thread. */
@@ -138,6 +141,66 @@ static int fill(struct transfer *t, struct http_stream *stream, uint64_t *ret_po
     return rc;
 }
 
+/* --- in, byte by byte --- */
+
+static int open_file(struct transfer *t, int flags)
+{
+    const char *last;
+    cleanup_fd int parent = dspath_open_parent(t->device->place.fd, t->device->place.rel, &last);
+    int fd = parent < 0 ? parent : openat(parent, last, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    fd = parent >= 0 && fd < 0 ? -errno : fd;
+    return fd < 0 ? err_sys(&t->err, fd, "%s", t->device->place.text) : fd;
+}
+
+static int put_bytes(struct transfer *t, int fd, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t n = write(fd, t->out + at, len - at);
+        if (n < 0 && errno != EINTR)
+            return err_sys(&t->err, -errno, "%s", t->device->place.text);
+        at += n < 0 ? 0 : (size_t)n;
+    }
+    return 0;
+}
+
+static int take_bytes(struct transfer *t, struct http_stream *stream, int fd)
+{
+    uint64_t most = t->device->what == NFC_NVRAM ? NVRAM_MAX : INT64_MAX;
+    ssize_t n = 0;
+    int rc = 0;
+
+    while (rc == 0 && (n = http_stream_read(stream, t->out, CHUNK)) > 0) {
+        count(t, t->out, (size_t)n);
+        rc = t->bytes > most ? err_set(&t->err, -EFBIG, "%s: too large", t->device->place.text)
+                             : put_bytes(t, fd, (size_t)n);
+        if (rc == 0)
+            rc = nfc_transfer_progress(t->lease, t->device, t->bytes, 0);
+    }
+    rc = rc < 0 ? rc : n < 0 ? (int)n : 0;
+    if (rc == 0 && fsync(fd) < 0)
+        rc = err_sys(&t->err, -errno, "%s", t->device->place.text);
+    return rc;
+}
+
+/* Of another product: a VM starts with variables of its own then. */
+static bool is_foreign(int fd)
+{
+    uint8_t head[44];
+
+    return pread(fd, head, sizeof head, 0) != sizeof head || memcmp(head + 40, "_FVH", 4) != 0;
+}
+
+static int fill_file(struct transfer *t, struct http_stream *stream)
+{
+    cleanup_fd int fd = open_file(t, O_RDWR | O_CREAT | O_TRUNC);
+    int rc = fd < 0 ? fd : take_bytes(t, stream, fd);
+
+    if (fd >= 0 && (rc < 0 || (t->device->what == NFC_NVRAM && is_foreign(fd))))
+        (void)dspath_remove(t->device->place.fd, t->device->place.rel);
+    return rc;
+}
+
 static int status_of(int rc)
 {
     switch (-rc) {
@@ -161,7 +224,7 @@ static void receive(struct http_stream *stream, void *arg)
 {
     struct transfer *t = arg;
     uint64_t populated = 0;
-    int rc = fill(t, stream, &populated);
+    int rc = t->device->what == NFC_DISK ? fill(t, stream, &populated) : fill_file(t, stream);
     char text[ERR_TEXT_MAX + 2] = "";
 
     finish(t, rc == 0, populated);
@@ -234,13 +297,36 @@ static int send_disk(struct transfer *t, uint64_t *ret_populated)
     return rc;
 }
 
+static int send_file(struct transfer *t)
+{
+    cleanup_fd int fd = open_file(t, O_RDONLY | O_NONBLOCK);
+    struct stat st;
+    ssize_t n = 0;
+    int rc = fd < 0 ? fd : 0;
+
+    if (rc == 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+        rc = err_set(&t->err, -EACCES, "%s is not a file", t->device->place.text);
+    if (rc == 0)
+        rc = http_stream_head(t->stream, 200, "application/octet-stream", NULL,
+                              (uint64_t)st.st_size);
+    if (rc == 0 && http_stream_request(t->stream)->method == HTTP_HEAD)
+        return -ENODATA;
+    while (rc == 0 && (n = read(fd, t->out, CHUNK)) > 0) {
+        count(t, t->out, (size_t)n);
+        rc = http_stream_write(t->stream, t->out, (size_t)n);
+        if (rc == 0)
+            rc = nfc_transfer_progress(t->lease, t->device, t->bytes, t->bytes);
+    }
+    return rc < 0 ? rc : n < 0 ? err_sys(&t->err, -errno, "%s", t->device->place.text) : 0;
+}
+
 static void export(struct http_stream *stream, void *arg)
 {
     struct transfer *t = arg;
     uint64_t populated = 0;
 
     t->stream = stream;
-    int rc = send_disk(t, &populated);
+    int rc = t->device->what == NFC_DISK ? send_disk(t, &populated) : send_file(t);
     finish(t, rc == 0, populated);
     /* Without its last chunk the client sees that it is not whole. */
     if (rc == 0)

@@ -101,15 +101,18 @@ struct nfc_lease *nfc_lease_new(struct hostd *hostd, enum nfc_kind kind, struct 
     return lease;
 }
 
-bool nfc_lease_add(struct nfc_lease *lease, const char *key, const struct datastore *datastore,
-                   const char *rel, uint64_t capacity)
+bool nfc_lease_add(struct nfc_lease *lease, enum nfc_what what, const char *key,
+                   const struct datastore *datastore, const char *rel, uint64_t capacity)
 {
+    static const char *const ends[] = {"vmdk", "iso", "nvram"};
     struct nfc_device *device = &lease->device[lease->device_count];
 
     if (lease->device_count == NFC_DEVICES_MAX)
         return false;
     (void)snprintf(device->key, sizeof device->key, "%s", key);
-    (void)snprintf(device->target, sizeof device->target, "disk-%u.vmdk", lease->device_count);
+    device->what = what;
+    (void)snprintf(device->target, sizeof device->target, "disk-%u.%s", lease->device_count,
+                   ends[what]);
     file_place_set(&device->place, datastore, rel);
     device->capacity = capacity;
     lease->device_count++;
@@ -380,10 +383,13 @@ static struct vim_any get_info(struct mo *mo, struct call *call)
         url->importKey = lease->kind == NFC_IMPORT ? url->key : "";
         url->url = url_of(call, lease, device);
         url->sslThumbprint = arena_strdup(call->arena, thumbprint);
-        url->disk = vim_bool(true);
+        url->disk = vim_bool(device->what == NFC_DISK);
+        if (device->what != NFC_DISK && device->capacity)
+            url->fileSize = vim_long((int64_t)device->capacity);
         url->targetId = arena_strdup(call->arena, device->target);
         VIM_ADD(call->arena, &info->deviceUrl, url);
-        info->totalDiskCapacityInKB += (int64_t)(device->capacity >> 10);
+        info->totalDiskCapacityInKB +=
+            device->what == NFC_DISK ? (int64_t)(device->capacity >> 10) : 0;
     }
     return vim_any_data(info);
 }
@@ -460,9 +466,11 @@ static void get_manifest(struct mo *mo, struct call *call)
         e->checksum = arena_strdup(call->arena, device->sha256);
         e->checksumType = "sha256";
         e->size = (int64_t)device->bytes;
-        e->disk = true;
-        e->capacity = vim_long((int64_t)device->capacity);
-        e->populatedSize = vim_long((int64_t)device->populated);
+        e->disk = device->what == NFC_DISK;
+        if (e->disk) {
+            e->capacity = vim_long((int64_t)device->capacity);
+            e->populatedSize = vim_long((int64_t)device->populated);
+        }
         VIM_ADD(call->arena, &list, e);
     }
     (void)pthread_mutex_unlock(&lease->lock);

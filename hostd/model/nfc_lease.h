@@ -24,12 +24,16 @@ enum { NFC_TOKEN_TEXT = 33 };
 
 enum nfc_kind { NFC_IMPORT, NFC_EXPORT };
 
+/* The image of a CD and firmware's variables go over the wire byte by byte. */
+enum nfc_what { NFC_DISK, NFC_IMAGE, NFC_NVRAM };
+
 struct nfc_device {
     /* Set before the lease is ready, and then constant. */
+    enum nfc_what what;
     char key[160];   /* what a client knows it by */
     char target[24]; /* "disk-0.vmdk": the name in its URL */
     struct file_place place;
-    uint64_t capacity;
+    uint64_t capacity; /* bytes; of an image or nvram that comes: 0 */
 
     /* Of its transfer; the lease's lock. */
     bool busy, whole;
@@ -78,8 +82,8 @@ void nfc_leases_stop(struct nfc_leases *leases); /* accepts NULL */
 struct nfc_lease *nfc_lease_new(struct hostd *hostd, enum nfc_kind kind, struct task *task,
                                 void (*ended)(struct nfc_lease *lease, bool complete), void *ctx);
 /* False: there are too many. */
-bool nfc_lease_add(struct nfc_lease *lease, const char *key, const struct datastore *datastore,
-                   const char *rel, uint64_t capacity);
+bool nfc_lease_add(struct nfc_lease *lease, enum nfc_what what, const char *key,
+                   const struct datastore *datastore, const char *rel, uint64_t capacity);
 void nfc_lease_ready(struct nfc_lease *lease, struct entity *entity);
 /* Before it was ready: `ended` is not called. `fault` is copied. */
 void nfc_lease_fail(struct nfc_lease *lease, const struct vim_data *fault, const char *text);

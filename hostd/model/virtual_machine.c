@@ -15,6 +15,7 @@
 #include "base/range.h"
 #include "base/utf8.h"
 #include "config/vmcfg.h"
+#include "config/vmsd.h"
 #include "disk/disk.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -63,6 +64,21 @@ struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
     (void)snprintf(joined, sizeof joined, "%s/%s", folder, name);
     (void)snprintf(ret_path->datastore, sizeof ret_path->datastore, "%s", vm->datastore->e.name);
     return dspath_normalize(joined, ret_path->rel) ? vm->datastore : NULL;
+}
+
+struct datastore *vm_nvram(const struct virtual_machine *vm, uint32_t uid, struct dspath *ret_path)
+{
+    const char *named = vm->vmx ? vmxfile_get(vm->vmx, "nvram") : NULL;
+    const char *slash = strrchr(vm->rel, '/'), *base = slash ? slash + 1 : vm->rel;
+    size_t len = strlen(base);
+    char name[DSPATH_MAX], number[24] = "";
+
+    len -= len > 4 && !strcasecmp(base + len - 4, ".vmx") ? 4 : 0;
+    if (uid != VMSD_NONE)
+        (void)snprintf(number, sizeof number, "-Snapshot%u", uid);
+    (void)snprintf(name, sizeof name, "%.*s%s.nvram", (int)MIN(len, (size_t)DSPATH_MAX - 40), base,
+                   number);
+    return vm_file(vm, uid == VMSD_NONE && named && *named ? named : name, ret_path);
 }
 
 bool vm_names_file(const struct virtual_machine *vm, const struct datastore *datastore,

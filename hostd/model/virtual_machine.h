@@ -129,6 +129,9 @@ void vm_folder(const struct virtual_machine *vm, char folder[DSPATH_MAX]);
 /* What a file name in the .vmx means: "x.vmdk" beside it, "/vmfs/volumes/...", "[ds] ...". */
 struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
                           struct dspath *ret_path);
+/* Where firmware's variables are, if there are any: the VM's own, or what snapshot `uid` has kept
+ * of them (VMSD_NONE: the VM's own). */
+struct datastore *vm_nvram(const struct virtual_machine *vm, uint32_t uid, struct dspath *ret_path);
 /* Does its .vmx name this as the file of a device? Of one that can not be read: perhaps, so yes. */
 bool vm_names_file(const struct virtual_machine *vm, const struct datastore *datastore,
                    const char *rel);

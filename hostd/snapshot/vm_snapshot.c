@@ -194,6 +194,11 @@ struct virtual_machine *vm_of_snapshot(struct mo *mo)
     return container_of(mo, struct vm_snapshot, mo)->vm;
 }
 
+uint32_t vm_snapshot_uid(struct mo *mo)
+{
+    return container_of(mo, struct vm_snapshot, mo)->uid;
+}
+
 bool vm_needs_consolidation(const struct virtual_machine *vm)
 {
     return vm->vmsd && vmsd_needs_consolidation(vm->vmsd);

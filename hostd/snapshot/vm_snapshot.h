@@ -50,6 +50,7 @@ void vm_consolidate_disks(struct mo *mo, struct call *call);
 
 /* The VM that a snapshot object belongs to. */
 struct virtual_machine *vm_of_snapshot(struct mo *mo);
+uint32_t vm_snapshot_uid(struct mo *mo);
 /* What the VM's .vmx was then. */
 int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err);
 /* The VM as it was then, off, with its disks measured: to look at, and to give back. NULL: its

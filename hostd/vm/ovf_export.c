@@ -30,7 +30,7 @@ struct export
         int32_t key; /* of a controller */
         unsigned instance;
     } known[ITEMS_MAX];
-    unsigned known_count, instances, files, disks;
+    unsigned known_count, instances, files, disks, first_image; /* a file's number */
 };
 
 /* --- XML --- */
@@ -98,18 +98,27 @@ static struct item new_item(struct export *x, unsigned type, const char *name)
 
 /* --- files and disks --- */
 
-/* What the client calls the file that has this disk; NULL: it has none of it. */
-static const struct vim_OvfFile *file_of(struct export *x, const struct vim_VirtualDisk *disk)
+static const struct vim_OvfFile *file_named(const struct export *x, const char *id)
 {
-    char slot[16];
-
-    if (!vm_slot_of_key(disk->key, slot))
-        return NULL;
-    const char *id = ovf_device_id(x->call->arena, x->vm->e.name, x->vm->vmx, slot);
     for (size_t i = 0; i < x->params->ovfFiles.count; i++)
         if (!strcmp(x->params->ovfFiles.items[i]->deviceId, id))
             return x->params->ovfFiles.items[i];
     return NULL;
+}
+
+/* What the client calls the file that has this drive's content; NULL: it has none of it. */
+static const struct vim_OvfFile *file_of(struct export *x, int32_t key)
+{
+    char slot[16];
+
+    return vm_slot_of_key(key, slot)
+               ? file_named(x, ovf_device_id(x->call->arena, x->vm->e.name, x->vm->vmx, slot))
+               : NULL;
+}
+
+static const struct vim_OvfFile *nvram_of(struct export *x)
+{
+    return file_named(x, ovf_nvram_id(x->call->arena, x->vm->e.name));
 }
 
 #define EACH_DISK(x, disk)                                                            \
@@ -118,21 +127,30 @@ static const struct vim_OvfFile *file_of(struct export *x, const struct vim_Virt
             continue;                                                                 \
         else
 
+static void put_file(struct export *x, const struct vim_OvfFile *file)
+{
+    if (!file)
+        return;
+    buf_put_str(&x->out, "<File ovf:href=\"");
+    put_text(x, file->path);
+    buf_printf(&x->out, "\" ovf:id=\"file%u\" ovf:size=\"%" PRId64 "\"/>\n", ++x->files,
+               file->size);
+}
+
+/* Disks, then CDs, then variables: file1, file2 ... */
 static void put_references(struct export *x)
 {
+    struct vim_VirtualHardware *hardware = x->config->hardware;
     const struct vim_VirtualDisk *disk;
 
     buf_put_str(&x->out, "<References>\n");
     EACH_DISK(x, disk)
-    {
-        const struct vim_OvfFile *file = file_of(x, disk);
-        if (!file)
-            continue;
-        buf_put_str(&x->out, "<File ovf:href=\"");
-        put_text(x, file->path);
-        buf_printf(&x->out, "\" ovf:id=\"file%u\" ovf:size=\"%" PRId64 "\"/>\n", ++x->files,
-                   file->size);
-    }
+    put_file(x, file_of(x, disk->key));
+    x->first_image = x->files + 1;
+    for (size_t i = 0; i < hardware->device.count; i++)
+        if (VIM_AS(VirtualCdrom, hardware->device.items[i]))
+            put_file(x, file_of(x, hardware->device.items[i]->key));
+    put_file(x, nvram_of(x));
     buf_put_str(&x->out, "</References>\n");
 }
 
@@ -144,7 +162,7 @@ static void put_disks(struct export *x)
     buf_put_str(&x->out, "<DiskSection><Info>Virtual disk information</Info>\n");
     EACH_DISK(x, disk)
     {
-        const struct vim_OvfFile *file = file_of(x, disk);
+        const struct vim_OvfFile *file = file_of(x, disk->key);
         int64_t bytes =
             disk->capacityInBytes.set ? disk->capacityInBytes.v : disk->capacityInKB * 1024;
         buf_printf(&x->out,
@@ -272,8 +290,8 @@ static void put_drive(struct export *x, const struct vim_VirtualDevice *device, 
     item.unit = device->unitNumber.set ? device->unitNumber.v : -1;
     item.host = host;
     if (type == OVF_CD) {
-        item.connected = false;
-        item.sub_type = "vmware.cdrom.remotepassthrough";
+        item.connected = host && device->connectable ? device->connectable->startConnected : false;
+        item.sub_type = host ? "vmware.cdrom.iso" : "vmware.cdrom.remotepassthrough";
     }
     put_item(x, &item);
 }
@@ -281,7 +299,7 @@ static void put_drive(struct export *x, const struct vim_VirtualDevice *device, 
 static void put_devices(struct export *x)
 {
     struct vim_VirtualHardware *hardware = x->config->hardware;
-    unsigned disks = 0;
+    unsigned disks = 0, image = x->first_image;
 
     for (size_t i = 0; i < hardware->device.count; i++) {
         struct vim_VirtualDevice *device = hardware->device.items[i];
@@ -289,7 +307,10 @@ static void put_devices(struct export *x)
             put_drive(x, device, OVF_DISK,
                       arena_printf(x->call->arena, "ovf:/disk/vmdisk%u", ++disks));
         if (VIM_AS(VirtualCdrom, device))
-            put_drive(x, device, OVF_CD, NULL);
+            put_drive(x, device, OVF_CD,
+                      file_of(x, device->key)
+                          ? arena_printf(x->call->arena, OVF_FILE_REFERENCE "file%u", image++)
+                          : NULL);
         if (!network_of(device))
             continue;
         struct item item = new_item(x, OVF_ETHERNET, device->deviceInfo->label);
@@ -339,9 +360,12 @@ static void put_config(struct export *x)
     if (config->bootOptions && config->bootOptions->efiSecureBootEnabled.set &&
         config->bootOptions->efiSecureBootEnabled.v)
         put_pair(x, "Config", "bootOptions.efiSecureBootEnabled", "true");
+    if (nvram_of(x))
+        put_pair(x, "ExtraConfig", "nvram",
+                 arena_printf(x->call->arena, OVF_FILE_REFERENCE "file%u", x->files));
     for (size_t i = 0; wants_extra(x) && i < config->extraConfig.count; i++) {
         const struct vim_OptionValue *option = config->extraConfig.items[i];
-        if (option->value.shape.kind == VIM_STRING)
+        if (option->value.shape.kind == VIM_STRING && strcmp(option->key, "nvram") != 0)
             put_pair(x, "ExtraConfig", option->key, option->value.str);
     }
 }

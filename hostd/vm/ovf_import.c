@@ -15,6 +15,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/inventory.h"
 #include "hostd/model/network.h"
+#include "hostd/vm/ovf_device.h"
 #include "hostd/vm/vm_edit.h"
 
 enum { CONTROLLERS_MAX = 16, HARDWARE_MAX = 21, CIM_DISK = 17 };
@@ -194,21 +195,27 @@ static int place_on(struct controller *c, int wanted)
     return -1;
 }
 
-static void add_file(struct import *in, const struct controller *c, int unit,
+/* `create`: clients send it by PUT, as it is. */
+static void add_file(struct import *in, const char *device_id, int cim_type, bool create,
                      const struct ovf_file *file)
 {
     struct vim_OvfFileItem *out = VIM_NEW(in->arena, OvfFileItem);
 
-    out->deviceId = arena_printf(in->arena, "/%s/%s%d:%d", in->name, c->class, c->bus, unit);
+    out->deviceId = device_id;
     out->path = file->href;
     out->compressionMethod = *file->compression ? file->compression : NULL;
     if (file->chunk)
         out->chunkSize = vim_long((int64_t)file->chunk);
     if (file->size)
         out->size = vim_long((int64_t)file->size);
-    out->cimType = CIM_DISK;
-    out->create = false;
+    out->cimType = cim_type;
+    out->create = create;
     VIM_ADD(in->arena, &in->result->fileItem, out);
+}
+
+static const char *drive_id(struct import *in, const struct controller *c, int unit)
+{
+    return arena_printf(in->arena, "/%s/%s%d:%d", in->name, c->class, c->bus, unit);
 }
 
 static bool check_file(struct import *in, const struct ovf_item *item, const struct ovf_file *file)
@@ -252,29 +259,52 @@ static void read_disk(struct import *in, const struct ovf_item *item)
     out->backing = (struct vim_VirtualDeviceBackingInfo *)(void *)backing;
     add_device(in, out, true);
     if (file)
-        add_file(in, c, unit, file);
+        add_file(in, drive_id(in, c, unit), CIM_DISK, false, file);
+}
+
+/* "ovf:/file/ID", of 0.9 "file:/ID"; NULL: it is none of the package's. */
+static const struct ovf_file *file_of(const struct ovf *ovf, const char *reference)
+{
+    const char *slash = strrchr(reference, '/');
+
+    return slash ? ovf_find_file(ovf, slash + 1) : NULL;
+}
+
+static struct vim_VirtualDeviceBackingInfo *cdrom_backing(struct import *in, bool image)
+{
+    struct vim_VirtualCdromRemotePassthroughBackingInfo *none =
+        VIM_NEW(in->arena, VirtualCdromRemotePassthroughBackingInfo);
+    struct vim_VirtualCdromIsoBackingInfo *iso = VIM_NEW(in->arena, VirtualCdromIsoBackingInfo);
+
+    none->deviceName = iso->fileName = "";
+    return image ? (struct vim_VirtualDeviceBackingInfo *)(void *)iso
+                 : (struct vim_VirtualDeviceBackingInfo *)(void *)none;
 }
 
 static void read_cdrom(struct import *in, const struct ovf_item *item)
 {
+    const struct ovf_file *file = file_of(in->ovf, item->host);
     struct controller *c = controller_of(in, item);
     int unit = c ? place_on(c, item->unit) : -1;
     struct vim_VirtualCdrom *cd = VIM_NEW(in->arena, VirtualCdrom);
-    struct vim_VirtualCdromRemotePassthroughBackingInfo *backing =
-        VIM_NEW(in->arena, VirtualCdromRemotePassthroughBackingInfo);
 
-    if (unit < 0) {
-        unsupported(in, item, "there is no place for it");
+    if (unit < 0 || (*item->host && !file)) {
+        unsupported(in, item,
+                    unit < 0 ? "there is no place for it" : "its image is not in the package");
         return;
     }
-    if (*item->host)
-        warn(in, "Images of CDs are not taken over; the drive is empty.");
-    backing->deviceName = "";
+    if (file && !check_file(in, item, file))
+        return;
     cd->key = in->next_key--;
     cd->controllerKey = vim_int(c->key);
     cd->unitNumber = vim_int(unit);
-    cd->backing = (struct vim_VirtualDeviceBackingInfo *)(void *)backing;
-    add_device(in, cd, false);
+    cd->backing = cdrom_backing(in, file);
+    cd->connectable = VIM_NEW(in->arena, VirtualDeviceConnectInfo);
+    cd->connectable->startConnected = file && item->connected;
+    cd->connectable->allowGuestControl = true;
+    add_device(in, cd, file);
+    if (file)
+        add_file(in, drive_id(in, c, unit), (int)item->type, true, file);
 }
 
 /* --- network cards --- */
@@ -427,10 +457,25 @@ static void add_extra(struct import *in, const char *key, const char *value)
     VIM_ADD(in->arena, &in->spec->extraConfig, option);
 }
 
+/* Stays in the spec, so that ImportVApp knows that there is something to come. */
+static void read_nvram(struct import *in, const struct ovf_pair *pair)
+{
+    const struct ovf_file *file = file_of(in->ovf, pair->value);
+
+    if (!file) {
+        warn(in, "The variables of firmware are not in the package.");
+        return;
+    }
+    add_extra(in, pair->key, pair->value);
+    add_file(in, ovf_nvram_id(in->arena, in->name), OVF_OTHER, true, file);
+}
+
 static void read_extra(struct import *in)
 {
     for (const struct ovf_pair *pair = in->ovf->extra; pair; pair = pair->next)
-        if (*pair->key && *pair->value && !vm_edit_is_reserved(pair->key))
+        if (ovf_is_nvram(pair->key, pair->value))
+            read_nvram(in, pair);
+        else if (*pair->key && *pair->value && !vm_edit_is_reserved(pair->key))
             add_extra(in, pair->key, pair->value);
     if (in->ovf->properties)
         add_extra(in, "guestinfo.ovfEnv", ovf_environment(in->arena, in->ovf, in->params));

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
@@ -273,21 +274,13 @@ static bool plan_drives(struct cloning *c, struct call *call)
     return true;
 }
 
-static void plan_nvram(struct cloning *c)
+/* Of a snapshot: those that it has kept. */
+static void plan_nvram(struct cloning *c, struct mo *snapshot)
 {
-    const char *named = vmxfile_get(c->plan.vmx, "nvram");
-    char name[DSPATH_MAX];
     struct dspath path;
+    struct datastore *datastore =
+        vm_nvram(c->vm, snapshot ? vm_snapshot_uid(snapshot) : VMSD_NONE, &path);
 
-    if (named) {
-        (void)snprintf(name, sizeof name, "%s", named);
-    } else {
-        const char *slash = strrchr(c->vm->rel, '/'), *base = slash ? slash + 1 : c->vm->rel;
-        size_t len = strlen(base);
-        len -= len > 4 && !strcasecmp(base + len - 4, ".vmx") ? 4 : 0;
-        (void)snprintf(name, sizeof name, "%.*s.nvram", (int)len, base);
-    }
-    struct datastore *datastore = vm_file(c->vm, name, &path);
     if (datastore)
         file_place_set(&c->plan.nvram_from, datastore, path.rel);
 }
@@ -314,9 +307,10 @@ static bool take_dictionary(struct cloning *c, struct call *call, struct mo *sna
     return false;
 }
 
-static bool make_dictionary(struct cloning *c, struct call *call, const char *name)
+static bool make_dictionary(struct cloning *c, struct call *call, const char *name,
+                            struct mo *snapshot)
 {
-    plan_nvram(c);
+    plan_nvram(c, snapshot);
     forget_identity(c->plan.vmx);
     if (!plan_drives(c, call))
         return false;
@@ -481,7 +475,7 @@ static bool prepare(struct call *call, struct cloning *c, const char *name)
         !(datastore = vm_choose_datastore(call, c->vm, c->spec->location)) ||
         !plan_place(call, &c->plan, arena_printf(call->arena, "[%s]", datastore->e.name), name))
         return false;
-    return take_dictionary(c, call, snapshot) && make_dictionary(c, call, name) &&
+    return take_dictionary(c, call, snapshot) && make_dictionary(c, call, name, snapshot) &&
            vm_access_cards(call, c->plan.vmx);
 }
 

@@ -19,6 +19,7 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/ovf_device.h"
 #include "hostd/vm/vm_access.h"
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_clone.h"
@@ -27,7 +28,7 @@
 #include "hostd/vm/vm_hot.h"
 #include "hostd/vm/vm_suspend.h"
 
-enum { UIDS_MAX = 1024 };
+enum { UIDS_MAX = 1024, IMAGES_MAX = 8 };
 
 /* One piece of work with the datastore, from the method to the end of its task. */
 struct work {
@@ -41,6 +42,8 @@ struct work {
     int hot_rc;              /* reconfigure of a running VM: what became of it */
     uint32_t uids[UIDS_MAX]; /* of snapshots, to be destroyed with the VM */
     unsigned uid_count;
+    char image[IMAGES_MAX][64]; /* of CDs, likewise */
+    unsigned image_count;
 };
 
 static struct work *work_of(struct haul *haul)
@@ -310,6 +313,18 @@ void vm_unregister(struct mo *mo, struct call *call)
         CALL_FAULT_TEXT(call, SystemError, "%s", err.text);
 }
 
+/* Those that came with its package. */
+static void remove_images(const struct work *work)
+{
+    char rel[2 * DSPATH_MAX];
+
+    for (unsigned i = 0; i < work->image_count; i++) {
+        (void)snprintf(rel, sizeof rel, "%s%s%s", work->folder, *work->folder ? "/" : "",
+                       work->image[i]);
+        (void)dspath_remove(work->plan.vmx_place.fd, rel);
+    }
+}
+
 /* What belongs to the VM: its disks and .vmx, and what has its name. The folder goes if nothing
  * else is in it. */
 static int remove_files(struct haul *haul)
@@ -328,6 +343,7 @@ static int remove_files(struct haul *haul)
         return rc;
     file_place_set(&plan->vmx_place, plan->datastore, plan->rel);
     plan_remove_disks(plan);
+    remove_images(work);
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(len > 4 ? len - 4 : len), plan->rel);
     for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
         (void)snprintf(rel, sizeof rel, "%s%s", stem, suffixes[i]);
@@ -385,10 +401,26 @@ static void plan_snapshots(struct work *work)
     }
 }
 
+static void plan_images(struct work *work)
+{
+    char slot[16], key[40];
+    size_t at = 0;
+
+    while (work->vm->vmx && work->image_count < IMAGES_MAX &&
+           ovf_next_image(work->vm->vmx, &at, slot)) {
+        (void)snprintf(key, sizeof key, "%s.fileName", slot);
+        const char *file = vmxfile_get(work->vm->vmx, key);
+        if (file && ovf_is_own_image(file) && strlen(file) < sizeof *work->image)
+            (void)snprintf(work->image[work->image_count++], sizeof *work->image, "%s", file);
+    }
+}
+
 static void plan_all_disks(struct work *work)
 {
     struct virtual_machine *vm = work->vm;
     struct plan *plan = &work->plan;
+
+    plan_images(work);
 
     for (unsigned i = 0; vm->vmx && i < vm->disk_count; i++) {
         char key[40];

@@ -15,6 +15,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/guest_os.h"
+#include "hostd/vm/ovf_device.h"
 
 enum { ANNOTATION_MAX = 32 << 10, BOOT_DELAY_MAX_MS = 10000 };
 
@@ -197,6 +198,8 @@ static bool edit_extra(struct call *call, const struct virtual_machine *vm, stru
     for (size_t i = 0; i < spec->extraConfig.count; i++) {
         const struct vim_OptionValue *option = spec->extraConfig.items[i];
         const char *value = text_of(call, &option->value);
+        if (!vm && ovf_is_nvram(option->key, value))
+            continue; /* the lease's (vm_transfer.c) */
         bool reserved = vm_edit_is_reserved(option->key);
         if (!value || !*option->key || (reserved && !is_as_before(vm, plan, option->key, value)))
             return bad(call, "configSpec.extraConfig");

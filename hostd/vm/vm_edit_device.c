@@ -15,6 +15,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/network.h"
+#include "hostd/vm/ovf_device.h"
 #include "hostd/vm/vm_edit.h"
 
 enum { MAPPED_MAX = 64 };
@@ -407,8 +408,26 @@ static bool set_cdrom(struct editing *e, const struct vim_VirtualCdrom *cdrom, c
     return true;
 }
 
-static bool add_cdrom(struct editing *e, struct vim_VirtualCdrom *cdrom)
+/* Its image comes with the VM, which is new: a file of its folder that is not there yet. */
+static bool set_coming_image(struct editing *e, const char *slot)
 {
+    char other[16], name[64];
+    unsigned number = 0;
+    size_t at = 0;
+
+    while (ovf_next_image(e->plan->vmx, &at, other))
+        number++;
+    (void)snprintf(name, sizeof name, OVF_IMAGE_PREFIX "%u.iso", number);
+    set(e, slot, "deviceType", "cdrom-image");
+    set(e, slot, "fileName", name);
+    set(e, slot, "present", "TRUE");
+    return true;
+}
+
+static bool add_cdrom(struct editing *e, const struct vim_VirtualDeviceConfigSpec *change,
+                      struct vim_VirtualCdrom *cdrom)
+{
+    bool create = change->fileOperation == VIM_VirtualDeviceConfigSpecFileOperation_create;
     char slot[16];
 
     if (!place(e, (struct vim_VirtualDevice *)(void *)cdrom, slot))
@@ -418,6 +437,10 @@ static bool add_cdrom(struct editing *e, struct vim_VirtualCdrom *cdrom)
         set(e, slot, "fileName", "emptyBackingString");
     }
     map_key(e, cdrom->key, vm_key_of_slot(slot));
+    if (create && !e->vm && VIM_AS(VirtualCdromIsoBackingInfo, cdrom->backing)) {
+        set_connection(e, slot, cdrom->connectable);
+        return set_coming_image(e, slot);
+    }
     return set_cdrom(e, cdrom, slot);
 }
 
@@ -613,7 +636,7 @@ static bool add(struct editing *e, const struct vim_VirtualDeviceConfigSpec *cha
     if (VIM_AS(VirtualDisk, device))
         return add_disk(e, change, VIM_AS(VirtualDisk, device));
     if (VIM_AS(VirtualCdrom, device))
-        return add_cdrom(e, VIM_AS(VirtualCdrom, device));
+        return add_cdrom(e, change, VIM_AS(VirtualCdrom, device));
     if (VIM_AS(VirtualEthernetCard, device))
         return add_card(e, VIM_AS(VirtualEthernetCard, device));
     if (VIM_AS(VirtualSerialPort, device))

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
@@ -31,11 +33,51 @@ static int add_disks(struct nfc_lease *lease, const struct virtual_machine *vm)
         const char *file = vmxfile_get(vm->vmx, key);
         struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
         if (!datastore ||
-            !nfc_lease_add(lease, ovf_device_id(&arena, vm->e.name, vm->vmx, disk->slot), datastore,
-                           path.rel, disk->capacity))
+            !nfc_lease_add(lease, NFC_DISK, ovf_device_id(&arena, vm->e.name, vm->vmx, disk->slot),
+                           datastore, path.rel, disk->capacity))
             return -E2BIG;
     }
     return 0;
+}
+
+/* Images of CDs: what a drive has, or, of a VM that comes, what it is to have. */
+static int add_images(struct nfc_lease *lease, const struct virtual_machine *vm, bool comes)
+{
+    struct arena cleanup_arena arena = {0};
+    char slot[16], key[40];
+    struct dspath path;
+    size_t at = 0;
+
+    while (ovf_next_image(vm->vmx, &at, slot)) {
+        struct stat st = {0};
+        (void)snprintf(key, sizeof key, "%s.fileName", slot);
+        const char *file = vmxfile_get(vm->vmx, key);
+        struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
+        if (!datastore || (comes && !ovf_is_own_image(file)) ||
+            (!comes && dspath_stat(datastore->fd, path.rel, &st) < 0))
+            continue;
+        if (!nfc_lease_add(lease, NFC_IMAGE, ovf_device_id(&arena, vm->e.name, vm->vmx, slot),
+                           datastore, path.rel, (uint64_t)st.st_size))
+            return -E2BIG;
+    }
+    return 0;
+}
+
+/* Firmware's variables, as far as there are any. */
+static int add_nvram(struct nfc_lease *lease, const struct virtual_machine *vm, uint32_t snapshot,
+                     bool comes)
+{
+    struct arena cleanup_arena arena = {0};
+    struct dspath path;
+    struct datastore *datastore = vm_nvram(vm, snapshot, &path);
+    struct stat st = {0};
+
+    if (!datastore || (!comes && dspath_stat(datastore->fd, path.rel, &st) < 0))
+        return 0;
+    return nfc_lease_add(lease, NFC_NVRAM, ovf_nvram_id(&arena, vm->e.name), datastore, path.rel,
+                         (uint64_t)st.st_size)
+               ? 0
+               : -E2BIG;
 }
 
 /* --- import --- */
@@ -46,6 +88,7 @@ struct importing {
     struct resource_pool *pool;
     struct virtual_machine *vm; /* once it is there */
     struct nfc_lease *lease;
+    bool nvram; /* the package has some */
 };
 
 static struct importing *importing_of(struct haul *haul)
@@ -66,6 +109,11 @@ static int run_import(struct haul *haul)
 
 static int run_undo(struct haul *haul)
 {
+    const struct nfc_lease *lease = importing_of(haul)->lease;
+
+    for (unsigned i = 0; i < lease->device_count; i++)
+        if (lease->device[i].what != NFC_DISK)
+            (void)dspath_remove(lease->device[i].place.fd, lease->device[i].place.rel);
     plan_undo(&importing_of(haul)->plan);
     return 0;
 }
@@ -144,6 +192,10 @@ static void imported(struct haul *haul)
         vm->unfinished = true;
         vm->task = haul->task;
         haul->rc = add_disks(im->lease, vm);
+        if (haul->rc == 0)
+            haul->rc = add_images(im->lease, vm, true);
+        if (haul->rc == 0 && im->nvram)
+            haul->rc = add_nvram(im->lease, vm, VMSD_NONE, true);
         if (haul->rc < 0)
             vm_remove(vm);
     }
@@ -171,6 +223,7 @@ static struct importing *prepare_import(struct call *call, struct resource_pool 
     im->haul.run = run_import;
     im->haul.done = imported;
     im->pool = pool;
+    im->nvram = ovf_wants_nvram(spec);
     if (vm_plan_new(call, &im->plan, spec))
         return im;
     importing_free(im);
@@ -236,7 +289,7 @@ static void export_ended(struct nfc_lease *lease, bool complete)
 
 /* `then`: the VM as it is to be exported. */
 static void start_export(struct call *call, struct virtual_machine *vm,
-                         const struct virtual_machine *then)
+                         const struct virtual_machine *then, uint32_t snapshot)
 {
     struct exporting *ex = calloc(1, sizeof *ex);
     struct arena cleanup_arena arena = {0};
@@ -247,7 +300,8 @@ static void start_export(struct call *call, struct virtual_machine *vm,
     }
     ex->vm = vm;
     struct nfc_lease *lease = start_lease(call, NFC_EXPORT, ex->task, export_ended, ex);
-    if (lease && add_disks(lease, then) == 0) {
+    if (lease && add_disks(lease, then) == 0 && add_images(lease, then, false) == 0 &&
+        add_nvram(lease, then, snapshot, false) == 0) {
         nfc_lease_ready(lease, &vm->e);
         return;
     }
@@ -271,7 +325,7 @@ void vm_export(struct mo *mo, struct call *call)
         fault->requestedState = VIM_VirtualMachinePowerState_poweredOff;
         call_fault(call, &fault->self);
     } else {
-        start_export(call, vm, vm);
+        start_export(call, vm, vm, VMSD_NONE);
     }
 }
 
@@ -283,7 +337,7 @@ void vm_export_snapshot(struct mo *mo, struct call *call)
         return;
     then = vm_at_snapshot(mo);
     if (then)
-        start_export(call, vm, then);
+        start_export(call, vm, then, vm_snapshot_uid(mo));
     else
         CALL_FAULT(call, InvalidState);
     vm_at_snapshot_free(then);

@@ -328,10 +328,91 @@ def leases(tap, host, client):
     tap.equal("nothing of it afterwards", [v.name for v in again.folder.childEntity], ["small"])
 
 
+def store(text):
+    """A file that begins as a UEFI variable store does."""
+    return (bytes(40) + b"_FVH" + text).ljust(4096, b"\xff")
+
+
+def others(tap, host, client):
+    """What is not a disk: the image of a CD, and firmware's variables."""
+    CD = vim.vm.device.VirtualCdrom
+    image, variables = random.Random(5).randbytes(300000), store(b"mine")
+    vm = create(client, "more")
+    with open(host.path("install.iso"), "wb") as file:
+        file.write(image)
+    cds = [device("add", CD(key=-1 - n, controllerKey=200, unitNumber=n, backing=backing,
+                            connectable=vim.vm.device.VirtualDevice.ConnectInfo(startConnected=not n, allowGuestControl=True, connected=False)))
+           for n, backing in enumerate((CD.IsoBackingInfo(fileName="[datastore1] install.iso"),
+                                        CD.RemotePassthroughBackingInfo(deviceName="", exclusive=False)))]
+    wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=cds, firmware="efi")))
+    with open(host.path("more/more.nvram"), "wb") as file:
+        file.write(variables)
+    lease = vm.ExportVm()
+    assert ready(lease), lease.error
+    tap.equal("the lease offers all", [(u.key, u.targetId, u.disk, u.fileSize) for u in lease.info.deviceUrl], [
+        ("/more/ParaVirtualSCSIController0:0", "disk-0.vmdk", True, None), ("/more/VirtualIDEController0:0", "disk-1.iso", False, len(image)),
+        ("/more/nvram", "disk-2.nvram", False, len(variables))])
+    lease.HttpNfcLeaseAbort()
+    eventually(lambda: not [t for t in vm.recentTask if t.info.state == "running"])
+    text, files, manifest, keys, _ = export(client, vm)
+    tap.equal("it came byte by byte", (files["more-disk-1.iso"], files["more-disk-2.nvram"]), (image, variables))
+    tap.equal("and is in the manifest", [(manifest[keys[n]].checksum, manifest[keys[n]].disk) for n in ("more-disk-1.iso", "more-disk-2.nvram")],
+              [(hashlib.sha256(data).hexdigest(), False) for data in (image, variables)])
+    for want in ('ovf:href="more-disk-1.iso" ovf:id="file2"', "<rasd:HostResource>ovf:/file/file2</rasd:HostResource>", "vmware.cdrom.iso",
+                 '<vmw:ExtraConfig ovf:required="false" vmw:key="nvram" vmw:value="ovf:/file/file3"/>'):
+        tap.check(f"the descriptor has {want[:40]}", want in text, text)
+    os.unlink(host.path("install.iso"))
+    manager = client.content.ovfManager
+    spec = manager.CreateImportSpec(text, client.pool, client.datacenter.datastore[0], params("again"))
+    tap.equal("what is to be sent, and how", [(i.path, i.deviceId, i.create) for i in spec.fileItem],
+              [("more-disk-0.vmdk", "/again/ParaVirtualSCSIController0:0", False), ("more-disk-1.iso", "/again/VirtualIDEController0:0", True),
+               ("more-disk-2.nvram", "/again/nvram", True)])
+    tap.equal("without a warning", spec.warning, [])
+    again = load(client, text, "again", files)
+    tap.equal("the image is in its folder", [d.backing.fileName for d in devices(again, CD) if isinstance(d.backing, CD.IsoBackingInfo)],
+              ["[datastore1] again/_deviceImage-0.iso"])
+    tap.equal("connected as it was", [d.connectable.startConnected for d in devices(again, CD)], [True, False])
+    with open(host.path("again/_deviceImage-0.iso"), "rb") as iso, open(host.path("again/again.nvram"), "rb") as nvram:
+        tap.equal("both as they were", (iso.read(), nvram.read()), (image, variables))
+    tap.equal("the VM is EFI's", again.config.firmware, "efi")
+
+    wait(vm.CreateSnapshot_Task("then", "", False, False))
+    with open(host.path("more/more.nvram"), "wb") as file:
+        file.write(store(b"later"))
+    twin = wait(vm.CloneVM_Task(client.folder, "twin", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False,
+                                                                       snapshot=vm.snapshot.currentSnapshot)))
+    with open(host.path("twin/twin.nvram"), "rb") as file:
+        tap.equal("a clone of a snapshot has what that had", file.read(), variables)
+    lease = vm.snapshot.currentSnapshot.ExportSnapshot()
+    assert ready(lease), lease.error
+    tap.equal("and its export", get(urls(host, lease)["/more/nvram"]), variables)
+    lease.HttpNfcLeaseAbort()
+    eventually(lambda: not [t for t in vm.recentTask if t.info.state == "running"])
+    wait(vm.RevertToCurrentSnapshot_Task())
+    with open(host.path("more/more.nvram"), "rb") as file:
+        tap.equal("and the VM again when it goes back", file.read(), variables)
+
+    foreign = load(client, text, "foreign", {**files, "more-disk-2.nvram": b"MRVN" + bytes(8000)})
+    tap.check("variables of another product are left out", not os.path.exists(host.path("foreign/foreign.nvram")))
+    spec = manager.CreateImportSpec(text, client.pool, client.datacenter.datastore[0], params("broken"))
+    lease = client.pool.ImportVApp(spec.importSpec, client.folder)
+    assert ready(lease), lease.error
+    tap.equal("too many variables", put(urls(host, lease)["/broken/nvram"], bytes(17 << 20), "PUT"), 400)
+    tap.equal("half of an image", put(urls(host, lease)["/broken/VirtualIDEController0:0"], image[:1000], "PUT"), 201)
+    lease.HttpNfcLeaseAbort()
+    tap.check("nothing of it stays", eventually(lambda: not os.path.exists(host.path("broken"))))
+    bad = text.replace("ovf:/file/file2", "ovf:/file/file9")
+    spec = manager.CreateImportSpec(bad, client.pool, client.datacenter.datastore[0], params("bad"))
+    tap.check("an image that is not in the package is an error", spec.error and "image" in spec.error[0].msg, spec.error)
+    for one in (vm, again, twin, foreign):
+        wait(one.Destroy())
+    tap.equal("all goes with its VM", listing(host.path()), [])
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([round_trip, descriptor, leases], host, Client(connect(host)))
+        tap.run([others, round_trip, descriptor, leases], host, Client(connect(host)))
 
 
 main()
