@@ -32,6 +32,7 @@
 #include "hostd/perf/perf.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/store/state.h"
 #include "hostd/task/haul.h"
 #include "hostd/task/task.h"
@@ -40,8 +41,10 @@
 
 enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4 };
 
-static const struct api_ops ops = {
-    .authorize = entity_authorize, .visible = entity_visible, .rewrite = executer_rewrite};
+static const struct api_ops ops = {.authorize = entity_authorize,
+                                   .visible = entity_visible,
+                                   .rewrite = executer_rewrite,
+                                   .hold = vm_settle_hold};
 
 struct process {
     struct hostd hostd;

@@ -122,10 +122,18 @@ static mo_invoke *admit(struct call *call)
 void api_call(struct call *call)
 {
     mo_invoke *invoke = admit(call);
-    if (invoke)
+    if (invoke && !(call->api->ops->hold && call->api->ops->hold(call)))
         invoke(call->mo, call);
     if (!call->later)
         call_finish(call);
+}
+
+void api_resume(struct call *call)
+{
+    call->later = false;
+    call->cancel = NULL;
+    call->waiting = NULL;
+    api_call(call);
 }
 
 void call_return(struct call *call, struct vim_any result)

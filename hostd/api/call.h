@@ -66,6 +66,9 @@ struct api_ops {
     /* A SOAP request for a method that no table has: is it another way to call one that is there?
      * True: call->{method, target, args} say which. NULL: never. The tree goes with the request. */
     bool (*rewrite)(struct call *call, const struct xml_element *request);
+    /* Is the object not ready for this call, which may be handled? True: it has said call_later,
+     * and api_resume comes. NULL: never. */
+    bool (*hold)(struct call *call);
 };
 
 struct api {
@@ -79,6 +82,7 @@ struct api {
 };
 
 void api_call(struct call *call);
+void api_resume(struct call *call); /* of one that was held: all is looked at again */
 
 void call_return(struct call *call, struct vim_any result);
 void call_later(struct call *call, void (*cancel)(struct call *call), void *waiting);

@@ -20,7 +20,7 @@
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
-#include "hostd/snapshot/vm_snapshot.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/vm/vm_identity.h"
 
 enum { TEXT_MAX = 2 * (DSPATH_MAX + ENTITY_ID_MAX) + 64, FIELDS = 7 };
@@ -308,7 +308,7 @@ static void move_back(struct inventory *inventory, const struct left *left)
         datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
         (void)vmxfile_save(vm->vmx, path, NULL);
     }
-    vm_snapshots_recover(vm); /* and what the .vmx was just to become */
+    vm_settle(vm, true); /* and what the .vmx was just to become */
 }
 
 static void remove_disk(int fd, const char *rel)

@@ -23,6 +23,7 @@
 #include "hostd/model/guest_os.h"
 #include "hostd/model/network.h"
 #include "hostd/perf/perf.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/up/rootdir.h"
 #include "hostd/vm/vm_clone.h"
@@ -311,6 +312,7 @@ int vm_add(struct inventory *inventory, unsigned id, struct datastore *datastore
 void vm_remove(struct virtual_machine *vm)
 {
     vm_hang_up(vm);
+    vm_settle_forget(vm);
     vm_snapshots_forget(vm);
     task_forget_entity(vm->e.hostd, &vm->e);
     perf_forget(vm->e.id);
@@ -375,7 +377,7 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
         forget_destroyed(vm);
         return 0;
     }
-    vm_snapshots_recover(vm);
+    vm_settle(vm, true);
     return 0;
 }
 

@@ -52,6 +52,7 @@ struct virtual_machine {
     bool removing;     /* its files are going; kept in the inventory's file, for the next hostd */
     struct vmsd *vmsd; /* its snapshots; NULL: none */
     struct vm_snapshot *snapshots;
+    struct vm_settling *settling; /* vm_settle.h; NULL: nothing of that kind is under way */
 
     /* Capacities of its disks (bytes) by the device's name in the .vmx, "scsi0:0". */
     struct vm_disk {

@@ -47,73 +47,6 @@ void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files
     (void)snprintf(files->stem, sizeof files->stem, "%.*s", (int)MIN(len, (size_t)200), name);
 }
 
-/* *ret_changed: there was something, and it has been settled. */
-static int settle(struct virtual_machine *vm, bool sweep, bool *ret_changed, struct err *err)
-{
-    struct snapshot_files *files = malloc(sizeof *files);
-
-    *ret_changed = false;
-    if (!files)
-        return err_sys(err, -ENOMEM, "snapshots");
-    snapshot_files_init(files);
-    vm_snapshots_locate(vm, files);
-    bool has_plan = snapshot_files_has_plan(files);
-    int rc = has_plan || sweep ? snapshot_files_open(files, err) : 0;
-    if (rc == 0 && has_plan)
-        rc = snapshot_files_settle(files, err);
-    if (rc == 0 && sweep)
-        snapshot_files_sweep(files);
-    snapshot_files_free(files);
-    free(files);
-    if (rc < 0)
-        log_error("VM %s: what was begun on its snapshots: %s", vm->e.id, err->text);
-    else if (has_plan)
-        log_info("VM %s: what was begun on its snapshots has been settled", vm->e.id);
-    *ret_changed = rc == 0 && has_plan;
-    return rc;
-}
-
-static int refuse_if_planned(struct virtual_machine *vm, struct err *err)
-{
-    struct snapshot_files *files = calloc(1, sizeof *files);
-
-    if (!files)
-        return err_sys(err, -ENOMEM, "snapshots");
-    vm_snapshots_locate(vm, files);
-    bool busy = snapshot_files_has_plan(files);
-    free(files);
-    return busy ? err_set(err, -EBUSY,
-                          "The VM is still at what was begun before the host's management service "
-                          "was restarted.")
-                : 0;
-}
-
-int vm_snapshots_settle(struct virtual_machine *vm, struct err *err)
-{
-    struct err unheard = ERR_INIT;
-    bool changed;
-
-    if (vm->task || vm->datastore->lost)
-        return 0; /* the operation will, or a later one */
-    if (vm->keeper_busy)
-        return refuse_if_planned(vm, err);
-    int rc = settle(vm, false, &changed, err ? err : &unheard);
-    if (changed)
-        vm_read_again(vm);
-    return rc;
-}
-
-void vm_snapshots_recover(struct virtual_machine *vm)
-{
-    struct err err = ERR_INIT;
-    bool changed = false;
-
-    if (!vm->keeper_busy && !vm->task && !vm->datastore->lost)
-        (void)settle(vm, true, &changed, &err);
-    if (changed)
-        vm_read_again(vm);
-}
-
 static struct vm_snapshot *find(struct virtual_machine *vm, uint32_t uid)
 {
     struct vm_snapshot *s = vm->snapshots;
@@ -197,6 +130,13 @@ struct virtual_machine *vm_of_snapshot(struct mo *mo)
 uint32_t vm_snapshot_uid(struct mo *mo)
 {
     return container_of(mo, struct vm_snapshot, mo)->uid;
+}
+
+struct virtual_machine *vm_behind(struct mo *mo)
+{
+    return mo->class == &virtual_machine_class ? vm_of(mo)
+           : mo->class == &snapshot_class      ? vm_of_snapshot(mo)
+                                               : NULL;
 }
 
 bool vm_needs_consolidation(const struct virtual_machine *vm)
@@ -427,11 +367,12 @@ static void rename_snapshot(struct mo *mo, struct call *call)
     struct snapshot_files files = {0};
     struct err err = ERR_INIT;
 
-    if (s->vm->task || vm_snapshots_settle(s->vm, &err) < 0) {
-        (void)vm_fault_busy(call, s->vm, s->vm->task ? NULL : err.text);
+    vm_snapshots_locate(s->vm, &files);
+    bool planned = snapshot_files_has_plan(&files);
+    if (s->vm->task || planned) {
+        (void)vm_fault_busy(call, s->vm, planned ? "Its snapshots are being changed." : NULL);
         return;
     }
-    vm_snapshots_locate(s->vm, &files);
     int rc = snapshot_files_open(&files, &err);
     if (rc == 0)
         rc = snapshot_files_rename(&files, s->uid, args->name, args->description, &err);

@@ -7,9 +7,9 @@
  * Order on the datastore, so that a crash never lets a VM write to a disk that a snapshot has: new
  * children first, then the .vmx that uses them, then the list. A disk that nobody lists any more is
  * merged down, and removed when nothing stands on it; what more than one other stands on stays.
- * Before any of it a plan is written, by which the next hostd brings
- * to an end what this one could not (snapshot_plan.h). snapshot.needConsolidate says that a merge
- * is due, or was broken off.
+ * Before any of it a plan is written, by which the next hostd brings to an end what this one could
+ * not (snapshot_plan.h, vm_settle.h). snapshot.needConsolidate says that a merge is due, or was
+ * broken off.
  *
  * A running VM stands still for a moment while its disks become others (vm_change.h), and runs
  * while they are merged: what is merged then is frozen, the VM writes to a new child of it
@@ -26,13 +26,6 @@ struct snapshot_files;
 void vm_snapshots_refresh(struct virtual_machine *vm);
 void vm_snapshots_forget(struct virtual_machine *vm);
 void vm_snapshots_tell(struct virtual_machine *vm); /* watchers */
-
-/* What an operation that a crash cut off has left is completed or undone (snapshot_plan.h). Before
- * that is so no other may begin: it would write its plan over that one. -EBUSY: not now, the VM's
- * keeper is still at its part of it. On the loop's thread: a moment's work. */
-int vm_snapshots_settle(struct virtual_machine *vm, struct err *err);
-/* The same when hostd starts and when the VM has ended, and the VM's folder is swept. */
-void vm_snapshots_recover(struct virtual_machine *vm);
 
 /* Where its files are. */
 void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files *files);
@@ -51,6 +44,8 @@ void vm_consolidate_disks(struct mo *mo, struct call *call);
 /* The VM that a snapshot object belongs to. */
 struct virtual_machine *vm_of_snapshot(struct mo *mo);
 uint32_t vm_snapshot_uid(struct mo *mo);
+/* The same of any object, VMs themselves too; NULL: it is none of theirs. */
+struct virtual_machine *vm_behind(struct mo *mo);
 /* What the VM's .vmx was then. */
 int vm_snapshot_load(struct mo *mo, struct vmxfile **ret_vmx, struct err *err);
 /* The VM as it was then, off, with its disks measured: to look at, and to give back. NULL: its

@@ -13,6 +13,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/snapshot/snapshot_files.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
 #include "hostd/vm/vm_change.h"
@@ -28,6 +29,7 @@ struct snapshot_work {
     struct virtual_machine *vm;
     struct snapshot_files files;
     void (*next)(struct snapshot_work *w); /* after a piece that went well */
+    void (*go)(struct snapshot_work *w);   /* the operation itself */
     char *name, *description;
     uint32_t uid;
     int rc; /* what came of it, before the files were settled */
@@ -66,8 +68,8 @@ static void finish(struct snapshot_work *w)
     if (w->stood_us)
         log_info("VM %s stood still for %.1f ms", vm->e.id, (double)w->stood_us / 1000);
     vm_end(vm);
-    (void)vm_snapshots_settle(vm, NULL); /* where that could not be: the VM has ended meanwhile */
-    vm_read_again(vm); /* whatever came of it, what is on the datastore now is what counts */
+    vm_settle(vm, false); /* where that could not be: the VM has ended meanwhile */
+    vm_read_again(vm);    /* whatever came of it, what is on the datastore now is what counts */
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
     if (w->haul.rc == 0 && w->created)
         result = vim_any_ref(vm_snapshot_ref(vm, w->uid));
@@ -102,7 +104,7 @@ static int run_settle(struct haul *haul)
     return rc;
 }
 
-/* The VM is still at it: vm_snapshots_settle will, when it has done that. */
+/* The VM is still at it: vm_settle will, when it has done that. */
 static int run_nothing(struct haul *haul)
 {
     (void)haul;
@@ -157,20 +159,15 @@ static void change(struct snapshot_work *w, unsigned flags, vm_change_done *done
 static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm)
 {
     struct snapshot_work *w = calloc(1, sizeof *w);
-    struct err err = ERR_INIT;
+    bool must_wait = vm_settle_must_wait(vm);
 
     if (!w)
         CALL_FAULT(call, SystemError);
-    int rc = w ? vm_snapshots_settle(vm, &err) : 0;
-    if (rc == -EBUSY)
-        (void)vm_fault_busy(call, vm, err.text);
-    if (!w || rc == -EBUSY || !vm_begin(call, vm, &w->haul.task)) {
-        free(w);
-        return NULL;
-    }
-    if (rc < 0) {
-        vm_end(vm);
-        task_fail_errno(w->haul.task, rc, &err, NULL);
+    else if (must_wait)
+        (void)vm_fault_busy(call, vm,
+                            "The VM is still at what was begun before the host's management "
+                            "service was restarted.");
+    if (!w || must_wait || !vm_begin(call, vm, &w->haul.task)) {
         free(w);
         return NULL;
     }
@@ -179,6 +176,20 @@ static struct snapshot_work *begin(struct call *call, struct virtual_machine *vm
     w->vm = vm;
     vm_snapshots_locate(vm, &w->files);
     return w;
+}
+
+static int run_settle_first(struct haul *haul)
+{
+    struct snapshot_work *w = work_of(haul);
+    int rc = snapshot_files_open(&w->files, &haul->err);
+
+    return rc < 0 ? rc : snapshot_files_settle(&w->files, &haul->err);
+}
+
+static void settled_first(struct snapshot_work *w)
+{
+    vm_read_again(w->vm);
+    w->go(w);
 }
 
 /* What can be known not to go, before the VM is stopped or its files are touched. */
@@ -191,17 +202,30 @@ static int can_write(const struct snapshot_work *w, struct err *err)
     return rc < 0 ? err_sys(err, rc, "\"%s\"", w->files.folder) : 0;
 }
 
+/* What of an operation before could not be settled is settled first. */
+static void start(struct snapshot_work *w, void (*go)(struct snapshot_work *w))
+{
+    struct err err = ERR_INIT;
+    int rc = can_write(w, &err);
+
+    w->go = go;
+    if (rc < 0)
+        conclude(w, rc, &err);
+    else if (snapshot_files_has_plan(&w->files))
+        do_piece(w, run_settle_first, settled_first);
+    else
+        go(w);
+}
+
 /* files.vmx is what the VM's is; false: the work has ended. */
 static bool take_vmx(struct snapshot_work *w)
 {
     struct err err = ERR_INIT;
 
     vmxfile_destroy(TAKE_PTR(w->files.vmx));
-    int rc = can_write(w, &err);
-    if (rc == 0 && (rc = vm_copy_vmx(w->vm, &w->files.vmx)) < 0)
-        (void)err_sys(&err, rc, "the VM's configuration");
+    int rc = vm_copy_vmx(w->vm, &w->files.vmx);
     if (rc < 0)
-        conclude(w, rc, &err);
+        conclude(w, err_sys(&err, rc, "the VM's configuration"), &err);
     return rc == 0;
 }
 
@@ -242,6 +266,14 @@ static void freeze(struct snapshot_work *w)
     change(w, VM_CHANGE_CHILDREN, frozen);
 }
 
+static void prepare(struct snapshot_work *w)
+{
+    w->live = w->vm->power == VM_ON;
+    w->memory &= w->live;
+    if (take_vmx(w))
+        do_piece(w, run_prepare, w->live ? freeze : NULL);
+}
+
 void snapshot_create(struct call *call, struct virtual_machine *vm, const char *name,
                      const char *description, bool memory)
 {
@@ -251,10 +283,8 @@ void snapshot_create(struct call *call, struct virtual_machine *vm, const char *
         return;
     w->name = strdup(name);
     w->description = strdup(description);
-    w->live = vm->power == VM_ON;
-    w->memory = memory && w->live;
-    if (take_vmx(w))
-        do_piece(w, run_prepare, w->live ? freeze : NULL);
+    w->memory = memory;
+    start(w, prepare);
 }
 
 /* --- revert --- */
@@ -292,20 +322,20 @@ static void revert_files(void *ctx)
         do_piece(w, run_revert, reverted);
 }
 
+static void stop_and_revert(struct snapshot_work *w)
+{
+    vm_stop_for_task(w->vm, revert_files, w);
+}
+
 void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid, bool suppress)
 {
     struct snapshot_work *w = begin(call, vm);
-    struct err err = ERR_INIT;
 
     if (!w)
         return;
     w->uid = uid;
     w->suppress = suppress;
-    int rc = can_write(w, &err);
-    if (rc < 0)
-        conclude(w, rc, &err);
-    else
-        vm_stop_for_task(vm, revert_files, w);
+    start(w, stop_and_revert);
 }
 
 /* --- remove, consolidate --- */
@@ -435,7 +465,7 @@ static void divert(struct snapshot_work *w)
     }
 }
 
-static void start_removal(struct snapshot_work *w)
+static void remove_or_merge(struct snapshot_work *w)
 {
     w->live = w->vm->power == VM_ON;
     if (take_vmx(w))
@@ -451,7 +481,7 @@ void snapshot_remove(struct call *call, struct virtual_machine *vm, uint32_t uid
     w->uid = uid;
     w->children = flags & SNAPSHOT_CHILDREN;
     w->keep_disks = flags & SNAPSHOT_KEEP_DISKS;
-    start_removal(w);
+    start(w, remove_or_merge);
 }
 
 void snapshot_consolidate(struct call *call, struct virtual_machine *vm)
@@ -461,5 +491,5 @@ void snapshot_consolidate(struct call *call, struct virtual_machine *vm)
     if (!w)
         return;
     w->keep_list = true;
-    start_removal(w);
+    start(w, remove_or_merge);
 }

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/event/event.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/vm/vm_plan.h"
 
@@ -138,7 +139,7 @@ void vm_change_answered(struct virtual_machine *vm, const struct keeper_message 
         return;
     }
     vm->keeper_busy = false;
-    (void)vm_snapshots_settle(vm, NULL);
+    vm_settle(vm, false);
     vm_read_again(vm);
 }
 

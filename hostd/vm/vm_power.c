@@ -22,6 +22,7 @@
 #include "hostd/model/host_maintenance.h"
 #include "hostd/perf/perf.h"
 #include "hostd/session/session.h"
+#include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/worker.h"
 #include "hostd/up/rootdir.h"
@@ -51,7 +52,7 @@ bool vm_fault_busy(struct call *call, struct virtual_machine *vm, const char *te
     if (vm->task) {
         fault->task = mo_ref(&vm->task->mo);
         call_fault(call, &fault->self);
-    } else if (vm->identifying || text) {
+    } else if (vm->identifying || vm->settling || text) {
         CALL_FAULT(call, InvalidState); /* what is under way is the host's own, no task */
     } else {
         return false;
@@ -224,7 +225,7 @@ static void now_off(struct virtual_machine *vm, enum vm_end end, int code, const
         if (asked)
             succeed(vm);
     }
-    vm_snapshots_recover(vm);
+    vm_settle(vm, true);
     if (is_trouble(end))
         vm_read_again(vm); /* its last change may have been done, though nobody heard of it */
     changed(vm);
@@ -283,7 +284,7 @@ static void take_state(struct virtual_machine *vm, const struct keeper_message *
                    "%s on %s was started by an older build of Socle and runs on under it: "
                    "power it off and on to have all that this one can do",
                    vm->e.name, vm->e.hostd->inventory->host.name);
-    (void)vm_snapshots_settle(vm, NULL);
+    vm_settle(vm, false);
 }
 
 /* One message; the last may end what was listened to. */
@@ -576,6 +577,8 @@ void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *
 
 void vm_power_on_by_host(struct virtual_machine *vm)
 {
+    if (vm_settle_then(vm, vm_power_on_by_host))
+        return;
     if (vm->power == VM_OFF && !vm->task && !vm->question && !vm->identifying && may_start(vm))
         vm_identify(vm, begin_start);
 }

@@ -103,7 +103,7 @@ static void fail_suspend(struct suspending *s, int rc, const struct err *why)
                     fault_from_errno(&arena, rc, fault_named_file(&arena, why->text)), why->text,
                     "%s can not be suspended: %s", vm->e.name, why->text);
     /* One that runs and does not answer may still be at it: the file goes when it ends
-     * (vm_snapshots_recover). */
+     * (vm_settle). */
     bool unknown = rc == -EPIPE && vm->power != VM_OFF;
     if (*s->name && !unknown && !(s->vmx && vm_change_is_done(vm, s->vmx)))
         remove_state(vm, s->name);

@@ -11,6 +11,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
@@ -463,6 +464,33 @@ def hostd_crash(tap, host, client):
     one.remove()
 
 
+def settling(tap, host, client):
+    """A hostd that starts has much to settle: calls of that VM wait for it, nobody else does."""
+    one = Guest(host, client, "settle")
+    other = Guest(host, client, "other")
+    for name in ("s1", "s2"):
+        take(one, name)
+    host.stop(signal.SIGKILL)
+    orphans = [f"disk-{n:06}.vmdk" for n in range(100, 500)]
+    for name in orphans:
+        shutil.copy(one.path("disk-000002.vmdk"), one.path(name))
+    files = orphans + [f"settle-Snapshot{n}.vmsn" for n in range(1000, 8000)]
+    guest.write_vmx(one.path("settle.vmsd.plan"), {
+        "done": "TRUE", "list": "FALSE", "nvram": "0", **{f"file{i}": name for i, name in enumerate(files)}})
+    host.start()
+    client.__init__(eventually(lambda: reconnect(host)))
+    one.vm, other.vm = client.same(one.vm), client.same(other.vm)
+    task = one.vm.CreateSnapshot_Task("s3", "", False, False)  # waits
+    tap.check("the log says what was there", "has been settled" in host.log())
+    wait(task)
+    tap.equal("a call of it has waited, and does what it should", sorted(snapshots(one)), ["s1", "s2", "s3"])
+    wait(other.vm.Rename_Task("another"))
+    tap.equal("what nobody needs has gone", images(one), [f"disk-{n:06}.vmdk" for n in (1, 2, 3)] + ["disk.vmdk"])
+    check_images(tap, one)
+    for each in (one, other):
+        each.remove()
+
+
 def leave(one, state):
     """From what a snapshot has: its file and disk become others, and the VM is in that state."""
     one.command("echo now >/tmp/file; echo now | dd of=/dev/vda bs=512 conv=sync,fsync,notrunc 2>/dev/null")
@@ -706,7 +734,7 @@ def killed(tap, host, client):
 
 GROUPS = {
     "running": [suspend, discard, hot, between, branches, memory, suspended, changes, killed],
-    "crashes": [keeper_crash, hostd_crash], "machines": [deep, large, firmware],
+    "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, large, firmware],
 }
 
 
