@@ -17,13 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/range.h"
-#include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/file_tree.h"
@@ -32,25 +30,11 @@
 #include "hostd/model/file_place.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
-#include "hostd/vm/vm_clone.h"
 #include "hostd/vm/vm_event.h"
 #include "hostd/vm/vm_identity.h"
-#include "hostd/vm/vm_plan.h"
+#include "hostd/vm/vm_parting.h"
 
 enum { FILES_MAX = 4096 };
-
-/* A disk that does not simply go along with the folder. */
-struct parting {
-    char slot[16];
-    struct file_place from, to;
-    struct disk_wish wish;
-    char name[DSPATH_MAX + 128]; /* as the .vmx will name it */
-    bool stays;                  /* only the folder goes */
-    bool in_folder;              /* it is in the VM's folder now */
-    bool keep_old;               /* another VM has it, too */
-    unsigned folders;            /* made for it */
-    struct unfinished made, gone;
-};
 
 struct moving {
     struct haul haul;
@@ -63,8 +47,7 @@ struct moving {
     char prefix[2][DSPATH_MAX];  /* how the .vmx may name the old folder */
     bool copied;                 /* the old folder is still there */
     struct unfinished record[2]; /* of the folder that it is going to, and of the old one */
-    struct parting disk[VM_DISKS_MAX];
-    unsigned disk_count;
+    struct partings partings;
     /* Names in the old folder: of parting disks, and what was copied; owned. */
     char **own, **along;
     unsigned own_count, along_count;
@@ -84,10 +67,7 @@ static void names_free(char **names, unsigned count)
 
 static void moving_free(struct moving *m)
 {
-    for (unsigned i = 0; i < m->disk_count; i++) {
-        file_place_free(&m->disk[i].from);
-        file_place_free(&m->disk[i].to);
-    }
+    partings_free(&m->partings);
     file_place_free(&m->from);
     file_place_free(&m->to);
     names_free(m->own, m->own_count);
@@ -129,18 +109,6 @@ static int rename_files(const struct moving *m, struct vmxfile *vmx)
     return rc;
 }
 
-static int rename_disks(const struct moving *m, struct vmxfile *vmx)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < m->disk_count; i++) {
-        char key[40];
-        (void)snprintf(key, sizeof key, "%s.fileName", m->disk[i].slot);
-        rc = vmxfile_set(vmx, key, m->disk[i].name);
-    }
-    return rc;
-}
-
 /* Where the .vmx is to be in the end: there it is already, as it was. */
 static int rewrite(struct moving *m)
 {
@@ -154,7 +122,7 @@ static int rewrite(struct moving *m)
     if (rc < 0)
         return rc;
     rc = m->home ? rename_files(m, vmx) : 0;
-    rc = rc < 0 ? rc : rename_disks(m, vmx);
+    rc = rc < 0 ? rc : partings_rename(&m->partings, vmx);
     if (rc == 0 && m->home) /* nobody has to ask: it was moved */
         rc = vm_identity_set(vmx, m->datastore, rel);
     return rc < 0 ? err_sys(&m->haul.err, rc, "the configuration")
@@ -241,16 +209,9 @@ static void note_own(void *ctx, const char *name)
 static int read_own(struct moving *m)
 {
     m->haul.rc = 0;
-    for (unsigned i = 0; i < m->disk_count; i++) {
-        cleanup_placed struct placed_disk p = {.dir.fd = -1};
-        if (!m->disk[i].in_folder)
-            continue;
-        int rc = placed_disk_open(&p, &m->disk[i].from, DISK_READONLY, &m->haul.err);
-        if (rc < 0)
-            return rc;
-        disk_each_file(p.disk, true, note_own, m);
-    }
-    return m->haul.rc;
+    int rc = partings_each_file(&m->partings, note_own, m, &m->haul.err);
+
+    return rc < 0 ? rc : m->haul.rc;
 }
 
 static int copy_entry(struct moving *m, const char *name)
@@ -280,22 +241,13 @@ static int each_entry(struct moving *m, DIR *dir)
     return rc;
 }
 
-/* Does a disk stay in the old folder? */
-static bool leaves_some(const struct moving *m)
-{
-    for (unsigned i = 0; i < m->disk_count; i++)
-        if (m->disk[i].in_folder && (m->disk[i].stays || m->disk[i].keep_old))
-            return true;
-    return false;
-}
-
 /* The folder without the disks that part from it. */
 static int copy_rest(struct moving *m)
 {
     const char *last;
     int rc = unfinished_begin(&m->record[0], UNFINISHED_HOME, m->to.datastore, m->to.rel, 0);
 
-    if (rc == 0 && !leaves_some(m))
+    if (rc == 0 && !partings_leave_some(&m->partings))
         rc = unfinished_begin(&m->record[1], UNFINISHED_HOME, m->from.datastore, m->from.rel, 0);
     cleanup_fd int parent = rc < 0 ? rc : dspath_open_parent(m->to.fd, m->to.rel, &last);
 
@@ -313,80 +265,19 @@ static int copy_rest(struct moving *m)
     return rc;
 }
 
-static int convert(struct moving *m, struct parting *d)
-{
-    cleanup_placed struct placed_disk from = {.dir.fd = -1}, to = {.dir.fd = -1};
-    struct disk_spec spec = {.format = DISK_VMDK_FLAT, .provision = d->wish.provision};
-    struct disk_info info;
-    struct err *err = &m->haul.err;
-    int rc = placed_disk_open(&from, &d->from, DISK_READONLY, err);
-
-    if (rc == 0 && (rc = dspath_make_parents(d->to.fd, d->to.rel)) < 0)
-        (void)err_sys(err, rc, "the folder of %s", d->to.text);
-    if (rc == 0)
-        rc = placed_disk_prepare(&to, &d->to, err);
-    if (rc < 0)
-        return rc;
-    disk_get_info(from.disk, &info);
-    if (d->wish.as_source)
-        spec.provision = info.thin ? DISK_THIN : DISK_LAZY;
-    rc = disk_convert(from.disk, &to.dir.host, to.name, &spec, from.aio, haul_progress, &m->haul,
-                      err);
-    if (rc == 0 && *info.uuid) /* it is the same disk, elsewhere */
-        rc = disk_set_uuid(&to.dir.host, to.name, info.uuid, to.aio, err);
-    return rc;
-}
-
-static void remove_disk(const struct file_place *place, bool ancestors)
-{
-    cleanup_placed struct placed_disk p = {.dir.fd = -1};
-
-    if (placed_disk_prepare(&p, place, NULL) == 0)
-        (void)disk_remove(&p.dir.host, p.name, ancestors, p.aio, NULL);
-}
-
-static int go_apart(struct moving *m)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < m->disk_count; i++) {
-        struct parting *d = &m->disk[i];
-        if (d->stays)
-            continue;
-        haul_part(&m->haul, (int)(i * 100 / m->disk_count), (int)((i + 1) * 100 / m->disk_count));
-        d->folders = unfinished_folders(d->to.fd, d->to.rel);
-        rc = file_place_begin_disk(&d->to, &d->made, &m->haul.err);
-        if (rc == 0 && !d->keep_old)
-            rc = unfinished_begin(&d->gone, UNFINISHED_DISK, d->from.datastore, d->from.rel, 0);
-        rc = rc < 0 ? rc : convert(m, d);
-    }
-    return rc;
-}
-
-static void undo_apart(struct moving *m)
-{
-    for (unsigned i = 0; i < m->disk_count; i++) {
-        const struct parting *d = &m->disk[i];
-        if (!*d->made.name)
-            continue;
-        remove_disk(&d->to, false);
-        unfinished_remove_folders(d->to.fd, d->to.rel, d->folders);
-    }
-}
-
 static int run(struct haul *haul)
 {
     struct moving *m = moving_of(haul);
     int rc;
 
-    if (!m->disk_count)
+    if (!m->partings.count)
         return go_whole(m);
     rc = m->home ? read_own(m) : 0;
     rc = rc < 0 || !m->home ? rc : copy_rest(m);
-    rc = rc < 0 ? rc : go_apart(m);
+    rc = rc < 0 ? rc : partings_go(&m->partings, haul);
     rc = rc < 0 ? rc : rewrite(m);
     if (rc < 0)
-        undo_apart(m);
+        partings_undo(&m->partings);
     if (rc < 0 && m->copied)
         (void)dspath_remove(m->to.fd, m->to.rel);
     return rc;
@@ -396,15 +287,9 @@ static int run(struct haul *haul)
 static int run_tidy(struct haul *haul)
 {
     struct moving *m = moving_of(haul);
-    bool part = leaves_some(m);
+    bool part = partings_leave_some(&m->partings);
 
-    for (unsigned i = 0; i < m->disk_count; i++) {
-        const struct parting *d = &m->disk[i];
-        if (!d->stays && !d->keep_old)
-            remove_disk(&d->from, true);
-        if (!d->stays && !d->keep_old && !d->in_folder)
-            unfinished_remove_folders(d->from.fd, d->from.rel, strchr(d->from.rel, '/') ? 1 : 0);
-    }
+    partings_remove_old(&m->partings);
     for (unsigned i = 0; part && i < m->along_count; i++) {
         char rel[2 * DSPATH_MAX];
         (void)snprintf(rel, sizeof rel, "%s/%s", m->from.rel, m->along[i]);
@@ -421,10 +306,7 @@ static void end(struct haul *haul)
 {
     struct moving *m = moving_of(haul);
 
-    for (unsigned i = 0; i < m->disk_count; i++) {
-        unfinished_end(&m->disk[i].made);
-        unfinished_end(&m->disk[i].gone);
-    }
+    partings_end(&m->partings);
     for (unsigned i = 0; i < ARRAY_SIZE(m->record); i++)
         unfinished_end(&m->record[i]);
     vm_end(m->vm);
@@ -505,125 +387,6 @@ static void choose_folder(struct moving *m, const char *folder)
     file_place_set(&m->to, m->datastore, rel);
 }
 
-static bool is_shared(const struct virtual_machine *vm, const struct datastore *datastore,
-                      const char *rel)
-{
-    struct inventory *inventory = vm->e.hostd->inventory;
-
-    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
-        if (e != &vm->e && vm_names_file(vm_of(&e->mo), datastore, rel))
-            return true;
-    return false;
-}
-
-static bool same_kind(const struct disk_wish *wish, bool thin)
-{
-    return wish->as_source || (wish->provision == DISK_THIN && thin) ||
-           (wish->provision == DISK_LAZY && !thin);
-}
-
-static bool is_taken(const struct moving *m, const struct parting *d)
-{
-    struct stat st;
-
-    for (unsigned i = 0; i < m->disk_count; i++)
-        if (!m->disk[i].stays && !strcmp(m->disk[i].to.datastore, d->wish.datastore->e.id) &&
-            !strcmp(m->disk[i].to.rel, d->to.rel))
-            return true;
-    /* What goes along with the folder keeps its name there. */
-    size_t len = strlen(m->to.rel);
-    if (m->home && d->wish.datastore == m->datastore && !strncmp(d->to.rel, m->to.rel, len) &&
-        d->to.rel[len] == '/') {
-        char old[2 * DSPATH_MAX];
-        (void)snprintf(old, sizeof old, "%s%s", m->from.rel, d->to.rel + len);
-        if (dspath_stat(m->from.fd, old, &st) != -ENOENT)
-            return !d->in_folder || strcmp(old, d->from.rel) != 0;
-    }
-    return dspath_stat(d->wish.datastore->fd, d->to.rel, &st) != -ENOENT;
-}
-
-/* In the VM's folder on that datastore, under the name that it has, or NAME_1 ... */
-static void choose_name(struct moving *m, struct parting *d)
-{
-    struct plan at = {.datastore = m->home ? m->datastore : m->vm->datastore};
-    const char *slash = strrchr(d->from.rel, '/'), *name = slash ? slash + 1 : d->from.rel;
-    size_t stem = strlen(name);
-    char folder[DSPATH_MAX];
-
-    stem -= stem > 5 && !strcasecmp(name + stem - 5, ".vmdk") ? 5 : 0;
-    (void)snprintf(at.rel, sizeof at.rel, "%.700s/%.200s", m->home ? m->to.rel : m->from.rel,
-                   m->vmx);
-    plan_folder_on(&at, d->wish.datastore, folder);
-    for (unsigned n = 0; n < 1000; n++) {
-        char number[16] = "";
-        if (n)
-            (void)snprintf(number, sizeof number, "_%u", n);
-        (void)snprintf(d->to.rel, sizeof d->to.rel, "%.700s/%.*s%s.vmdk", folder,
-                       (int)MIN(stem, (size_t)200), name, number);
-        if (!is_taken(m, d))
-            break;
-    }
-    plan_file_name(&at, d->wish.datastore, d->to.rel, d->name, sizeof d->name);
-    char rel[DSPATH_MAX];
-    (void)snprintf(rel, sizeof rel, "%s", d->to.rel);
-    file_place_set(&d->to, d->wish.datastore, rel);
-}
-
-/* The fault is set, or it is one of those that part, or it goes along or stays as it is. */
-static bool sort_disk(struct call *call, struct moving *m,
-                      const struct vim_VirtualMachineRelocateSpec *spec, const struct vm_disk *disk)
-{
-    struct parting *d = &m->disk[m->disk_count];
-    char key[40], folder[DSPATH_MAX];
-    struct dspath path;
-
-    (void)snprintf(key, sizeof key, "%s.fileName", disk->slot);
-    const char *file = vmxfile_get(m->vm->vmx, key);
-    struct datastore *now = file ? vm_file(m->vm, file, &path) : NULL;
-    if (!now)
-        return true; /* it is not there: nothing can be done with it */
-    (void)snprintf(folder, sizeof folder, "%s", path.rel);
-    *(strrchr(folder, '/') ? strrchr(folder, '/') : folder) = '\0';
-    bool in_folder = now == m->vm->datastore && !strcmp(folder, m->from.rel);
-    bool shared = is_shared(m->vm, now, path.rel);
-    if (!vm_disk_wish(call, spec, vm_key_of_slot(disk->slot),
-                      spec->datastore.id && !shared ? m->datastore : now, &d->wish))
-        return false;
-    bool stays = d->wish.datastore == now && same_kind(&d->wish, disk->thin);
-    bool along = m->home && in_folder && d->wish.datastore == m->datastore && d->wish.as_source;
-    if (along || (stays && !(m->home && in_folder)))
-        return true;
-    if (call_authorize(call, &d->wish.datastore->e.mo, "Datastore.AllocateSpace"))
-        return false;
-    d->stays = stays;
-    d->in_folder = in_folder;
-    d->keep_old = shared;
-    d->to.fd = -1;
-    (void)snprintf(d->slot, sizeof d->slot, "%s", disk->slot);
-    file_place_set(&d->from, now, path.rel);
-    if (stays)
-        (void)snprintf(d->name, sizeof d->name, "/vmfs/volumes/%s/%s", now->e.id, path.rel);
-    else
-        choose_name(m, d);
-    m->disk_count++;
-    return true;
-}
-
-static bool sort_disks(struct call *call, struct moving *m,
-                       const struct vim_VirtualMachineRelocateSpec *spec)
-{
-    const struct virtual_machine *vm = m->vm;
-
-    for (unsigned i = 0; i < vm->disk_count; i++)
-        if (!sort_disk(call, m, spec, &vm->disk[i]))
-            return false;
-    if (!m->disk_count || !vm->vmsd || !vmsd_count(vm->vmsd))
-        return true;
-    CALL_FAULT_TEXT(call, NotSupported,
-                    "The disks of a virtual machine with snapshots move together, as they are.");
-    return false;
-}
-
 /* Where everything is, and will be. Without a folder that is the VM's alone its files can not be
  * told from others'. */
 static bool prepare(struct call *call, struct moving *m,
@@ -652,7 +415,12 @@ static bool prepare(struct call *call, struct moving *m,
                    folder);
     (void)snprintf(m->prefix[1], DSPATH_MAX, "/vmfs/volumes/%s/%.800s/", vm->datastore->e.name,
                    folder);
-    return sort_disks(call, m, spec);
+    m->partings.vm = vm;
+    m->partings.from = &m->from;
+    m->partings.to = m->home ? &m->to : NULL;
+    m->partings.datastore = m->datastore;
+    m->partings.vmx = m->vmx;
+    return partings_find(call, &m->partings, spec);
 }
 
 static void move_pool(struct call *call, struct virtual_machine *vm, struct resource_pool *pool)
@@ -721,7 +489,7 @@ void vm_relocate(struct mo *mo, struct call *call)
     m->home = datastore != vm->datastore;
     if (!prepare(call, m, args->spec)) {
         moving_free(m);
-    } else if (!m->home && !m->disk_count) {
+    } else if (!m->home && !m->partings.count) {
         moving_free(m);
         move_pool(call, vm, pool);
     } else if (!vm_begin(call, vm, &m->haul.task) ||
