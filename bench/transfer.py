@@ -114,12 +114,13 @@ def main():
             "download, socle": (*socle, "download", "--root", host.root, "[datastore1] file", f"{folder}/got"),
             "upload, socle": (*socle, "upload", "--root", host.root, source, "[datastore1] cli"),
             "download, nginx": ("curl", "-sfk", "-o", f"{folder}/got", nginx.url("file")),
-            "download, host": curl(host, "-o", f"{folder}/got", down),
+            "download, host": curl(host, "--http1.1", "-o", f"{folder}/got", down),
             "download, local socket": (*local, "-o", f"{folder}/got", "http://host/folder/file?dsName=datastore1"),
             "upload, local socket": (*local, "-T", source, "http://host/folder/local?dsName=datastore1"),
             "upload, nginx": ("curl", "-sfk", "-T", source, nginx.url("up")),
             "upload, nginx and sync": ("sh", "-c", f"curl -sfk -T {source} {nginx.url('up')} && sync {folder}/nginx/www/up"),
-            "upload, host": curl(host, "-T", source, up),
+            "upload, host": curl(host, "--http1.1", "-T", source, up),
+            "upload, host, HTTP/2": curl(host, "--http2", "-T", source, up),
         }
         plain = [nginx.process.pid, *children_of(nginx.process.pid)]
         ours = host.processes("socle-hostd") + host.processes("nginx")
@@ -129,7 +130,7 @@ def main():
                 for target in ("copy", "got"):
                     if os.path.exists(f"{folder}/{target}"):
                         os.unlink(f"{folder}/{target}")  # each makes its file anew
-                servers = ours if name.endswith(("host", "socket", "socle")) else plain if "nginx" in name else []
+                servers = ours if any(word in name for word in (", host", "socket", "socle")) else plain if "nginx" in name else []
                 seconds, *used = timed(servers, command)
                 best[name] = min(best.get(name, 1e9), seconds)
                 cpu[name] = min(cpu.get(name, [1e9, 1e9]), used, key=sum)

@@ -55,7 +55,7 @@ TABLES = [
 ]
 TS = ['export interface Sub extends Base {\n  any?: unknown;\n  owner?: Ref<"Thing">;\n}',
       'export type Kind = "a-b" | "c";', "Do_Task(args: Do_TaskRequestType): Promise<Ref<\"Task\">>;"]
-RBAC = ["Thing\tDo_Task\tThing.Do", "Thing\tUndo\t-"]
+RBAC = ["WITHOUT_PRIVILEGE(Undo) /* Thing */"]
 BAD = [
     ("data X vim.X 1.0\n    a  Nothing\n", "X.a: no type Nothing"),
     ("data X vim.X : Nothing 1.0\n", "Nothing"),

@@ -4,7 +4,7 @@
 Usage: vim.py KIND OUTPUT DEF...      KIND: header, tables, ts, rbac
 
 header, tables: C structs and const tables, explained in hostd/api/vim.h. ts: types for the web client.
-rbac: one line a method, its object and the privilege that it needs."""
+rbac: the methods that need no privilege, for tests/api/rbac.c."""
 
 import os
 import re
@@ -375,7 +375,8 @@ def write_ts(model, out):
 
 def write_rbac(model, out):
     for method in model.methods:
-        out(f"{method.owner.name}\t{method.name}\t{method.priv or '-'}")
+        if privilege(method) == "":
+            out(f"WITHOUT_PRIVILEGE({method.name}) /* {method.owner.name} */")
 
 
 WRITERS = {"header": write_header, "tables": write_tables, "ts": write_ts, "rbac": write_rbac}
@@ -391,8 +392,7 @@ def main(argv):
         print(f"vim.py: {why}", file=sys.stderr)
         return 1
     lines = []
-    comment = {"rbac": "# ", "ts": "// "}.get(argv[1], "// ")
-    lines.append(f"{comment}Made by tools/gen/vim.py from hostd/api/def; do not edit.")
+    lines.append("// Made by tools/gen/vim.py from hostd/api/def; do not edit.")
     WRITERS[argv[1]](model, lines.append)
     temporary = argv[2] + ".part"
     with open(temporary, "w", encoding="utf-8") as file:
