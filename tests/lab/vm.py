@@ -63,7 +63,7 @@ class Tap:
             started = time.monotonic()
             try:
                 scenario(self)
-            except (Failed, OSError, subprocess.SubprocessError, IndexError, ValueError) as error:
+            except (Failed, EOFError, OSError, subprocess.SubprocessError, IndexError, ValueError) as error:
                 self.check(scenario.__name__, False, f"{type(error).__name__}: {error}")
             finally:
                 Vm.kill_all()

@@ -519,15 +519,24 @@ def by_viewers(tap):
     gone(tap, vm)
 
 
+def wakeups(pid):
+    """How often it has waited for something."""
+    return int(read_file(f"/proc/{pid}/status").partition(b"\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
 def idle_viewer(tap):
     vm, port = echo_vm()
     viewer = look(port)
     viewer.wait_for(">", FIRMWARE_S)
     viewer.look(incremental=False)
+    pid = vm.only("rfb")
+    time.sleep(1)
+    before = wakeups(pid)
+    time.sleep(3)
+    tap.equal("while nobody waits for anything it sleeps", wakeups(pid) - before, 0)
     viewer.sock.sendall(bytes([3, 1, 0, 0, 0, 0, 255, 255, 255, 255]))
     time.sleep(1)
-    pid = vm.only("rfb")
-    before, began = cpu_seconds(pid), time.monotonic()
+    before, woken, began = cpu_seconds(pid), wakeups(pid), time.monotonic()
     viewer.sock.settimeout(IDLE_S)
     try:
         got = viewer.sock.recv(1)
@@ -536,10 +545,13 @@ def idle_viewer(tap):
     tap.equal("a screen that stands still costs no bytes", got, b"nothing")
     share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
     tap.check("and (almost) no CPU time", share < 0.02, share)
+    rate = (wakeups(pid) - woken) / (time.monotonic() - began)
+    tap.check("for two looks a second", 0 < rate < 3.5, rate)
     viewer.sock.settimeout(30)
     silent = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(40)]
     viewer.type("on")
     tap.match("others who say nothing are in nobody's way", "on", viewer.wait_for(">on"))
+    tap.match("nor is it full of them", "on", look(port).look().text())
     for other in silent:
         other.close()
     rude = look(port)
@@ -570,6 +582,8 @@ def with_password(tap):
     tap.match("may look", "^>", right.wait_for(">", FIRMWARE_S))
     wrong = look(port, password=lambda challenge: answer("sesame77", challenge))
     tap.equal("who does not may not", wrong.result, 1)
+    slow = look(port, password=lambda challenge: time.sleep(22) or answer("Sesame77", challenge))
+    tap.equal("there is time to type it", slow.result, 0)
     vm.kill(signal.SIGTERM)
     tap.equal("the VM ends", vm.end(), lab.STOPPED)
 

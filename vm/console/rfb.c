@@ -36,7 +36,7 @@ struct looker {
     struct conn conn;
     struct viewer *viewer;
     struct viewer_host host;
-    uint64_t deadline_ns; /* of the handshake; 0: it is done */
+    uint64_t began_ns, deadline_ns; /* of the handshake; the second is 0 when it is done */
     char password[VIEWER_PASSWORD_MAX + 1];
 };
 
@@ -307,6 +307,7 @@ static void on_viewer(void *ctx, uint32_t events)
 {
     struct looker *l = ctx;
     struct rfb *rfb = l->rfb;
+    enum viewer_state before = l->viewer->state;
     int rc = 0;
 
     if (!l->conn.ended && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
@@ -321,6 +322,8 @@ static void on_viewer(void *ctx, uint32_t events)
     }
     if (l->viewer->state == VIEWER_RUNNING)
         l->deadline_ns = 0;
+    else if (l->viewer->state == VIEWER_RESPONSE && before != VIEWER_RESPONSE)
+        l->deadline_ns = clock_now() + RFB_PASSWORD_S * 1000 * MS;
     /* Who asks gets what is, not what was when somebody last looked. */
     if (viewer_waits(l->viewer) && clock_now() - rfb->looked_at >= LOOK_MIN_MS * MS)
         refresh(rfb, true);
@@ -358,23 +361,38 @@ static int open_looker(struct looker *l, int fd, enum rfb_framing framing)
         rc = -EIO;
     if (rc == 0)
         rc = viewer_create(&l->host, l->rfb->picture, challenge, &l->viewer);
-    l->deadline_ns = clock_now() + RFB_HANDSHAKE_S * 1000 * MS;
+    l->began_ns = clock_now();
+    l->deadline_ns = l->began_ns + RFB_HANDSHAKE_S * 1000 * MS;
     on_hurry(l->rfb, 0);
     return rc < 0 ? rc : serve(l);
 }
 
+/* For one more. NULL: all are viewers. */
+static struct looker *free_place(struct rfb *rfb)
+{
+    struct looker *oldest = NULL;
+
+    for (unsigned i = 0; i < RFB_VIEWERS_MAX; i++) {
+        struct looker *l = &rfb->looker[i];
+        if (!l->rfb)
+            return l;
+        if (l->deadline_ns && (!oldest || l->began_ns < oldest->began_ns))
+            oldest = l;
+    }
+    if (oldest)
+        hang_up(oldest);
+    return oldest;
+}
+
 void rfb_add_viewer(struct rfb *rfb, int fd, enum rfb_framing framing, const char *password)
 {
-    unsigned i = 0;
+    struct looker *l = free_place(rfb);
 
-    while (i < RFB_VIEWERS_MAX && rfb->looker[i].rfb)
-        i++;
-    if (i == RFB_VIEWERS_MAX) {
+    if (!l) {
         (void)close_fd(fd);
         return;
     }
     (void)look(rfb); /* so that it is told the size that is */
-    struct looker *l = &rfb->looker[i];
     l->rfb = rfb;
     if (password)
         (void)strncpy(l->password, password, VIEWER_PASSWORD_MAX);

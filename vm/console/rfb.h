@@ -14,6 +14,7 @@
 enum {
     RFB_VIEWERS_MAX = 32,
     RFB_HANDSHAKE_S = 20, /* then a connection that is not a viewer yet is closed */
+    RFB_PASSWORD_S = 120, /* once it is asked for one: people type it */
     RFB_TYPED_MAX = 4096, /* keys waiting to be typed */
 };
 
@@ -33,8 +34,9 @@ struct rfb;
 int rfb_create(const struct rfb_config *config, struct rfb **ret_rfb, struct err *err);
 void rfb_destroy(struct rfb *rfb); /* accepts NULL */
 
-/* A connection that is made; taken in any case, and closed when it is one too many. `password`: up
- * to 8 characters, or NULL or "": none. */
+/* A connection that is made; taken in any case. When it is one too many, the oldest that is not a
+ * viewer yet goes for it, or there is none and it is closed. `password`: up to 8 characters, or
+ * NULL or "": none. */
 void rfb_add_viewer(struct rfb *rfb, int fd, enum rfb_framing framing, const char *password);
 /* A WebSocket whose messages are the bytes of a stream, both ways. Takes both descriptors. */
 void rfb_add_stream(struct rfb *rfb, int websocket, int stream);
