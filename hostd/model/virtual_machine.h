@@ -80,6 +80,7 @@ struct virtual_machine {
     struct vm_question *question; /* vm_question.h; NULL: none */
     bool identifying;             /* on its way to a start (vm_identity.h) */
     void (*when_identified)(struct virtual_machine *vm);
+    bool start_waits;  /* it runs; its start is over when its keeper has done what lets it go on */
     bool end_is_tasks; /* it is being stopped, and the task under way ends when it is off */
     void (*when_off)(void *ctx); /* vm_stop_for_task */
     void *when_off_ctx;
@@ -188,6 +189,8 @@ void vm_power_on_by_host(struct virtual_machine *vm); /* no task; what comes of 
 /* Within an operation: its task ends when the VM runs; and `off` is called, perhaps at once, when
  * it does not run (any more). */
 void vm_start_for_task(struct virtual_machine *vm);
+/* A VM that was suspended is let go on by a change (vm_suspend.c), and that is done. */
+void vm_gone_on(struct virtual_machine *vm);
 /* It is on its way to its end, which is the task's. */
 void vm_end_is_tasks(struct virtual_machine *vm);
 void vm_stop_for_task(struct virtual_machine *vm, void (*off)(void *ctx), void *ctx);

@@ -243,9 +243,20 @@ static void now_on(struct virtual_machine *vm, int64_t since)
     if (started) {
         EVENT_POST(vm->e.hostd, VmPoweredOnEvent, &vm->e, user_of(vm->task),
                    "%s on %s is powered on", vm->e.name, vm->e.hostd->inventory->host.name);
-        succeed(vm);
+        vm->start_waits = vm->change_done;
+        if (!vm->start_waits)
+            succeed(vm);
     }
     changed(vm);
+}
+
+void vm_gone_on(struct virtual_machine *vm)
+{
+    bool waits = vm->start_waits;
+
+    vm->start_waits = false;
+    if (waits)
+        succeed(vm);
 }
 
 static int listen_to_keeper(struct virtual_machine *vm);

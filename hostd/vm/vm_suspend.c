@@ -212,8 +212,10 @@ static void gone_on(void *ctx, int rc, const struct err *why, uint64_t stood_us)
     struct virtual_machine *vm = ctx;
 
     (void)stood_us;
-    if (rc == 0 || rc == -EPIPE)
-        return; /* RUNNING follows; or ENDED */
+    if (rc == 0 || rc == -EPIPE) {
+        vm_gone_on(vm); /* RUNNING has come or follows; or ENDED */
+        return;
+    }
     log_error("VM %s can not go on: %s", vm->e.id, why->text);
     (void)keeper_send(vm->keeper.fd, KEEPER_STOP);
 }
