@@ -87,5 +87,16 @@ await main(async (host, browser) => {
     await page.getByRole("table", { name: "Services" }).getByRole("row").nth(1).waitFor();
     await picture(page, "services");
   });
+  await step("root changes its own password, and logs in with it", async () => {
+    await page.getByRole("banner").getByRole("button", { name: "root" }).click();
+    await page.getByRole("menuitem", { name: "Change password" }).click();
+    for (const label of ["New password", "Once more"]) await dialog(page).getByLabel(label).fill("quite another 5 cups");
+    await checkCommand(page);
+    await confirm(page, "Change");
+    await gone(page);
+    const next = await openPage(browser);
+    await logIn(next, host, "root", "quite another 5 cups");
+    await next.getByRole("region", { name: "Capacity" }).waitFor();
+  });
   await step("the browser had nothing to complain about", () => check(!page.complaints.length, page.complaints.join("\n")));
 });

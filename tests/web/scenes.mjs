@@ -76,6 +76,7 @@ export const scenes = ({ vm, off, datastore }) => ({
   "certificate-install": ["host/manage/security", button("Install a certificate")],
   "help": ["host", header("Help", "Help")],
   "about": ["host", header("Help", "About")],
+  "password": ["host", header("root", "Change password")],
   "menu-user": ["host", header("root")],
   "menu-vm": [`host/vms/${vm}`, button("Actions")],
   "menu-row": ["host/vms", (page) => page.getByRole("main").getByRole("row").nth(2).click({ button: "right", position: { x: 300, y: 10 } })],

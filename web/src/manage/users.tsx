@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useState } from "preact/hooks";
+import { say } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
@@ -8,7 +9,9 @@ import { Icon } from "../ui/icon";
 import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { on, request } from "../vim/client";
-import { content } from "../vim/session";
+import { host } from "../vim/inventory";
+import { forbids } from "../vim/privilege";
+import { content, user } from "../vim/session";
 import { perform } from "../vim/task";
 import type { HostLocalAccountManager, UserDirectory, UserSearchResult } from "../vim/types.gen";
 import { useAnswer } from "../vim/use";
@@ -18,13 +21,41 @@ const accounts = () => request<HostLocalAccountManager>(content.value!.accountMa
 export const listUsers = (): Promise<UserSearchResult[]> =>
   on<UserDirectory>(content.value!.userDirectory!).RetrieveUserGroups({ searchStr: "", exactMatch: false, findUsers: true, findGroups: true });
 
+interface NewPassword { password: string; twice: string }
+const differs = (p: NewPassword) => p.password !== p.twice && "The passwords differ.";
+
+function PasswordFields({ value, onValue, label, help }: { value: NewPassword; onValue: (p: NewPassword) => void; label: string; help?: string | undefined }) {
+  return (
+    <>
+      <TextField label={label} type="password" value={value.password} onValue={(password) => onValue({ ...value, password })} autoComplete="new-password" help={help} />
+      <TextField label="Once more" type="password" value={value.twice} onValue={(twice) => onValue({ ...value, twice })} autoComplete="new-password" error={value.twice && differs(value)} />
+    </>
+  );
+}
+
+function OwnPassword({ id }: { id: string }) {
+  const [p, setP] = useState<NewPassword>({ password: "", twice: "" });
+  const save = accounts().UpdateUser({ user: { _typeName: "HostAccountSpec", id, password: p.password } });
+  return (
+    <Dialog title={`Change the password of ${id}`} confirm="Change" because={!p.password ? "A password is needed." : differs(p)}
+      onConfirm={async () => { await perform(save); say("success", "The password is changed"); }} commands={{ socle: `socle user password ${quoted(id)}`, request: save }}>
+      <p>Sessions that are open go on; the next log-in asks for the new one.</p>
+      <PasswordFields value={p} onValue={setP} label="New password" />
+    </Dialog>
+  );
+}
+
+/** Of whoever is logged in. */
+export const changeOwnPassword = (): Action => ({
+  text: "Change password", icon: "lock", because: forbids(host(), "Host.Local.ManageUserGroups"), run: () => openDialog(<OwnPassword id={user.value!.userName} />),
+});
+
 function UserDialog({ user, again }: { user?: UserSearchResult; again: () => void }) {
   const [id, setId] = useState(user?.principal ?? "");
   const [full, setFull] = useState(user?.fullName ?? "");
-  const [password, setPassword] = useState("");
-  const [twice, setTwice] = useState("");
+  const [p, setP] = useState<NewPassword>({ password: "", twice: "" }), password = p.password;
   const wrong = !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) ? "Up to 32 letters, digits, dots and dashes; a letter first."
-    : !user && !password ? "A password is needed." : password !== twice ? "The passwords differ." : undefined;
+    : !user && !password ? "A password is needed." : differs(p);
   const spec = { _typeName: "HostAccountSpec", id, description: full, ...(password && { password }) };
   const save = user ? accounts().UpdateUser({ user: spec }) : accounts().CreateUser({ user: spec });
   return (
@@ -32,8 +63,7 @@ function UserDialog({ user, again }: { user?: UserSearchResult; again: () => voi
       commands={{ socle: !user ? `socle user add ${quoted(id || "NAME")}${full ? ` --description ${quoted(full)}` : ""}` : password && full === user.fullName ? `socle user password ${quoted(id)}` : undefined, request: save }}>
       {!user && <TextField label="User name" value={id} onValue={setId} error={id && !/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(id) && wrong} autoFocus />}
       <TextField label="Description" value={full} onValue={setFull} />
-      <TextField label={user ? "New password" : "Password"} type="password" value={password} onValue={setPassword} autoComplete="new-password" help={user && "Empty: as it is."} />
-      <TextField label="Once more" type="password" value={twice} onValue={setTwice} autoComplete="new-password" error={twice && password !== twice && "The passwords differ."} />
+      <PasswordFields value={p} onValue={setP} label={user ? "New password" : "Password"} help={user && "Empty: as it is."} />
     </Dialog>
   );
 }

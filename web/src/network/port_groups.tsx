@@ -44,18 +44,21 @@ function removeGroup(system: AnyRef, group: HostPortGroup) {
     </Dialog>);
 }
 
+const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.name)?.vm?.length ?? 0;
+export const vlanText = (id: number) => (id === 4095 ? "All" : id || "None");
+
+export const portGroupActions = (system: AnyRef, info: HostNetworkInfo) => (g: HostPortGroup): Action[] => [
+  { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
+  { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
+];
+
 export function PortGroups({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
-  const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.name)?.vm?.length ?? 0;
   const columns: Column<HostPortGroup>[] = [
     { name: "Name", cell: (g) => <a href={href("host", "networking", networks().find((n) => n.name === g.spec.name)?.ref.value ?? "portgroups")}>{g.spec.name}</a>, by: (g) => g.spec.name },
-    { name: "VLAN", cell: (g) => (g.spec.vlanId === 4095 ? "All" : g.spec.vlanId || "None"), by: (g) => g.spec.vlanId, right: true },
+    { name: "VLAN", cell: (g) => vlanText(g.spec.vlanId), by: (g) => g.spec.vlanId, right: true },
     { name: "Switch", cell: (g) => g.spec.vswitchName, by: (g) => g.spec.vswitchName },
     { name: "Virtual machines", cell: machines, by: machines, right: true },
   ];
-  const actions = (g: HostPortGroup): Action[] => [
-    { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
-    { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
-  ];
-  return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name} actions={actions}
+  return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name} actions={portGroupActions(system, info)}
     tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<PortGroupDialog system={system} info={info} />)}>Add port group</Button>} />;
 }

@@ -115,7 +115,7 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [over, setOver] = useState(false);
   const path = folder.join("/"), id = store.ref.value;
-  const again = () => void attempt("The folder can not be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`)));
+  const again = () => void attempt("The folder cannot be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`)));
   useEffect(() => (setFiles(undefined), setChosen(new Set()), again()), [path]);
 
   const at: Place = { store: store.name ?? "", folder: path, again };
@@ -137,8 +137,7 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
   return (
     <div class={`drop${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={(e) => setOver(e.currentTarget.contains(e.relatedTarget as Node | null))}
       onDrop={(e) => (e.preventDefault(), setOver(false), send(at, e.dataTransfer?.files))}>
-      {over && <p class="drop-here">Drop files here to upload them to {pathOf(at, "")}</p>}
-      <Crumbs id={id} store={at.store} folder={folder} />
+      {over ? <p class="drop-here">Drop files here to upload them to {pathOf(at, "")}</p> : <Crumbs id={id} store={at.store} folder={folder} />}
       <Table label="Files" noun="file" rows={files ?? []} columns={columns} keyOf={(f) => f.path} chosen={chosen} onChoose={setChosen}
         tools={
           <>

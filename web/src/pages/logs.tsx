@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host's logs: their last lines, followed while the page is open, and all of them in one file for a report.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Select } from "../ui/field";
@@ -20,10 +20,21 @@ async function lastLines(key: string): Promise<string[]> {
   return (await manager().BrowseDiagnosticLog({ ...where(), key, start: Math.max(1, lineEnd - LINES + 1), lines: LINES })).lineText ?? [];
 }
 
+/** Keeps the end in sight as lines come, unless somebody has scrolled away from it. */
+function useEnd(lines: readonly string[]) {
+  const place = useRef<HTMLPreElement>(null), at = useRef(true);
+  useLayoutEffect(() => {
+    const log = place.current!;
+    if (at.current) log.scrollTop = log.scrollHeight;
+  }, [lines]);
+  return { ref: place, onScroll: () => void (at.current = place.current!.scrollTop + place.current!.clientHeight > place.current!.scrollHeight - 20) };
+}
+
 export function Logs() {
   const [logs] = useAnswer(() => manager().QueryDescriptions({ ...where() }));
   const [key, setKey] = useState("");
   const [lines, setLines] = useState<string[]>([]);
+  const [words, setWords] = useState("");
   const chosen = key || logs?.[0]?.key;
 
   useEffect(() => {
@@ -38,13 +49,16 @@ export function Logs() {
     };
   }, [chosen]);
 
+  const shown = useMemo(() => lines.filter((l) => l.toLowerCase().includes(words.toLowerCase())), [lines, words]), end = useEnd(shown);
   return (
     <>
       <div class="table-tools spaced">
         <Select label="Log" value={chosen ?? ""} onValue={setKey} choices={(logs ?? []).map((l) => [l.key, l.info?.label || l.key] as const)} />
         <Button icon="download" onClick={() => void attempt("Support bundle", saveBundle)}>Support bundle</Button>
+        <span class="grow" />
+        <span class="pf-v6-c-form-control table-filter"><input type="search" placeholder="Filter" aria-label="Filter the log" value={words} onInput={(e) => setWords(e.currentTarget.value)} /></span>
       </div>
-      <pre class="log" role="log" tabIndex={0} aria-label="Log">{lines.join("\n")}</pre>
+      <pre class="log" role="log" tabIndex={0} aria-label="Log" {...end}>{shown.join("\n")}</pre>
     </>
   );
 }

@@ -3,10 +3,12 @@
 import { href, vmHref } from "../shell/route";
 import { Card, Facts } from "../ui/card";
 import { Icon } from "../ui/icon";
+import { Menu } from "../ui/menu";
 import { Empty, Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
 import { find, host, useProperties, vms, type NetworkRecord, type VmRecord } from "../vim/inventory";
-import type { HostNetworkSystem, VirtualEthernetCard } from "../vim/types.gen";
+import type { HostNetworkInfo, HostNetworkSystem, HostPortGroup, VirtualEthernetCard } from "../vim/types.gen";
+import { portGroupActions, vlanText } from "../network/port_groups";
 import { Permissions } from "../manage/permissions";
 import { isCard, networkOf } from "../vm/devices";
 import { VmState } from "../vm/state";
@@ -15,9 +17,8 @@ import { Events } from "./events";
 
 const tabs = [["summary", "Summary"], ["events", "Events"], ["tasks", "Tasks"], ["permissions", "Permissions"]] as const;
 
-function Summary({ net }: { net: NetworkRecord }) {
-  const info = useProperties<HostNetworkSystem, "networkInfo">(host()?.configManager?.networkSystem, ["networkInfo"])?.networkInfo;
-  const group = info?.portgroup?.find((g) => g.spec.name === net.name), vswitch = info?.vswitch?.find((s) => s.name === group?.spec.vswitchName);
+function Summary({ net, info, group }: { net: NetworkRecord; info: HostNetworkInfo | undefined; group: HostPortGroup | undefined }) {
+  const vswitch = info?.vswitch?.find((s) => s.name === group?.spec.vswitchName);
   const security = group?.computedPolicy?.security, shaping = group?.computedPolicy?.shapingPolicy;
   const yes = (on: boolean | undefined) => (on === undefined ? undefined : on ? "Accepted" : "Rejected");
   const cards = (v: VmRecord) => (v["config.hardware.device"] ?? []).filter((d): d is VirtualEthernetCard => isCard(d) && networkOf(d) === net.name);
@@ -30,7 +31,7 @@ function Summary({ net }: { net: NetworkRecord }) {
   return (
     <>
       <div class="cards">
-        <Card title="Port group"><Facts of={[["Switch", group?.spec.vswitchName], ["VLAN", group?.spec.vlanId === 0 ? "None" : group?.spec.vlanId], ["MTU", vswitch?.mtu]]} /></Card>
+        <Card title="Port group"><Facts of={[["Switch", group?.spec.vswitchName], ["VLAN", group && vlanText(group.spec.vlanId)], ["MTU", vswitch?.mtu]]} /></Card>
         <Card title="Security"><Facts of={[["Promiscuous mode", yes(security?.allowPromiscuous)], ["MAC changes", yes(security?.macChanges)], ["Forged transmits", yes(security?.forgedTransmits)]]} /></Card>
         <Card title="Traffic shaping"><Facts of={[["Shaping", shaping?.enabled ? "On" : "Off"], shaping?.enabled && ["Average", `${(shaping.averageBandwidth ?? 0) / 1000} kbit/s`], shaping?.enabled && ["Peak", `${(shaping.peakBandwidth ?? 0) / 1000} kbit/s`]]} /></Card>
       </div>
@@ -41,13 +42,18 @@ function Summary({ net }: { net: NetworkRecord }) {
 }
 
 export function NetworkPage({ id, tab }: { id: string; tab: string }) {
-  const net = find<NetworkRecord>("Network", id);
+  const net = find<NetworkRecord>("Network", id), system = host()?.configManager?.networkSystem;
+  const info = useProperties<HostNetworkSystem, "networkInfo">(system, ["networkInfo"])?.networkInfo;
   if (!net) return <Empty title="This port group is gone" icon="network">It was deleted or has another name, or you may not see it.</Empty>;
+  const group = info?.portgroup?.find((g) => g.spec.name === net.name);
   return (
     <>
-      <div class="page-head"><h1><Icon name="network" />{net.name}</h1><a href={href("host", "networking")}>All port groups</a></div>
+      <div class="page-head">
+        <h1><Icon name="network" />{net.name}</h1>
+        {system && info && group && <div class="tools"><Menu label="Actions" actions={() => portGroupActions(system, info)(group)}>Actions</Menu></div>}
+      </div>
       <Tabs label={net.name ?? ""} tabs={tabs} current={tab} href={(t) => href("host", "networking", id, t)} />
-      {tab === "permissions" ? <Permissions of={net.ref} /> : tab === "events" ? <Events of={net.ref} /> : tab === "tasks" ? <TaskList of={net.ref} /> : <Summary net={net} />}
+      {tab === "permissions" ? <Permissions of={net.ref} /> : tab === "events" ? <Events of={net.ref} /> : tab === "tasks" ? <TaskList of={net.ref} /> : <Summary net={net} info={info} group={group} />}
     </>
   );
 }

@@ -2,6 +2,7 @@
 // Networking: port groups, switches, the machine's network cards, the host's own addresses.
 import { href } from "../shell/route";
 import { Spinner } from "../ui/button";
+import { Copied } from "../ui/card";
 import { Icon } from "../ui/icon";
 import { Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
@@ -14,17 +15,19 @@ import { Switches } from "../network/switches";
 
 export const networkingTabs = [["portgroups", "Port groups"], ["switches", "Virtual switches"], ["pnics", "Physical NICs"], ["vnics", "VMkernel NICs"], ["stacks", "TCP/IP stacks"], ["firewall", "Firewall rules"]] as const;
 
+const linkText = (n: PhysicalNic) => (!n.linkSpeed ? "Down" : n.linkSpeed.speedMb ? `${n.linkSpeed.speedMb} Mbit/s, ${n.linkSpeed.duplex ? "full" : "half"} duplex` : "Up");
+
 const cards: Column<PhysicalNic>[] = [
   { name: "Name", cell: (n) => n.device, by: (n) => n.device },
   { name: "Driver", cell: (n) => n.driver ?? "–", by: (n) => n.driver },
-  { name: "MAC address", cell: (n) => n.mac, by: (n) => n.mac },
-  { name: "Link", cell: (n) => (!n.linkSpeed ? "Down" : n.linkSpeed.speedMb ? `${n.linkSpeed.speedMb} Mbit/s, ${n.linkSpeed.duplex ? "full" : "half"} duplex` : "Up"), by: (n) => n.linkSpeed?.speedMb ?? 0 },
+  { name: "MAC address", cell: (n) => <Copied text={n.mac} />, by: (n) => n.mac },
+  { name: "Link", cell: (n) => <span class="status"><Icon name={n.linkSpeed ? "check" : "stop"} tone={n.linkSpeed ? "success" : "muted"} />{linkText(n)}</span>, by: (n) => n.linkSpeed?.speedMb ?? 0 },
 ];
 
 const addresses: Column<HostVirtualNic>[] = [
   { name: "Name", cell: (n) => n.device, by: (n) => n.device },
   { name: "Port group", cell: (n) => n.portgroup || "–", by: (n) => n.portgroup },
-  { name: "IPv4 address", cell: (n) => n.spec.ip?.ipAddress ?? "–", by: (n) => n.spec.ip?.ipAddress },
+  { name: "IPv4 address", cell: (n) => <Copied text={n.spec.ip?.ipAddress} />, by: (n) => n.spec.ip?.ipAddress },
   { name: "Mask", cell: (n) => n.spec.ip?.subnetMask ?? "–", by: (n) => n.spec.ip?.subnetMask },
   { name: "IPv6 addresses", cell: (n) => n.spec.ip?.ipV6Config?.ipV6Address?.map((a) => `${a.ipAddress}/${a.prefixLength}`).join(", ") ?? "–" },
   { name: "MTU", cell: (n) => n.spec.mtu ?? "–", by: (n) => n.spec.mtu, right: true },

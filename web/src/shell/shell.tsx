@@ -13,6 +13,7 @@ import { connected } from "../vim/live";
 import { logout, user } from "../vim/session";
 import { Login } from "../pages/login";
 import { ConsoleWindow } from "../pages/vm_console";
+import { changeOwnPassword } from "../manage/users";
 import { openAbout, openHelp } from "./about";
 import { Mark, release } from "./brand";
 import { Page } from "./page";
@@ -54,7 +55,7 @@ function Frame() {
         <Search />
         <Button kind="plain" icon={dark.value ? "sun" : "moon"} label={dark.value ? "Light colours" : "Dark colours"} onClick={toggleTheme} />
         <Menu label="Help" kind="plain" icon="help" actions={[{ text: "Help", icon: "help", run: openHelp }, { text: "About", icon: "info", run: openAbout }]} />
-        <Menu label="User" kind="plain" actions={[{ text: "Log out", icon: "logout", run: () => void logout() }]}>
+        <Menu label="User" kind="plain" actions={() => [changeOwnPassword(), { text: "Log out", icon: "logout", run: () => void logout() }]}>
           <Icon name="user" /> <span class="only-read-narrow">{user.value?.userName}</span>
         </Menu>
         {!connected.value && <p class="offline" role="status">The host does not answer. Trying again …</p>}

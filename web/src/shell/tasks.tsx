@@ -14,7 +14,7 @@ import { pageOf } from "./route";
 import type { Task, TaskInfo, TaskReasonUser } from "../vim/types.gen";
 
 export function TaskResult({ info }: { info: TaskInfo }) {
-  const cancel = () => void attempt("The task can not be cancelled", () => on<Task>(info.task).CancelTask({}));
+  const cancel = () => void attempt("The task cannot be cancelled", () => on<Task>(info.task).CancelTask({}));
   switch (info.state) {
     case "running":
     case "queued":

@@ -7,7 +7,7 @@ type Kind = "primary" | "secondary" | "tertiary" | "danger" | "warning" | "link"
 export interface ButtonProps {
   kind?: Kind;
   icon?: IconName;
-  /** Why it can not be used now: it is greyed out, and says so. */
+  /** Why it cannot be used now: it is greyed out, and says so. */
   because?: string | false | undefined;
   busy?: boolean;
   label?: string; // for a button without text

@@ -8,7 +8,7 @@ interface Common {
   label: string;
   help?: ComponentChildren;
   error?: string | false | undefined;
-  /** Why it can not be changed now. */
+  /** Why it cannot be changed now. */
   because?: string | false | undefined;
   /** The label is for those who do not see the place that says it. */
   quiet?: boolean;

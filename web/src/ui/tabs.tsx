@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tabs of a page are links: each has an address of its own. Those of a dialog have none.
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 export function Tabs({ label, tabs, current, href }:
   { label: string; tabs: readonly (readonly [id: string, text: string])[]; current: string; href: (id: string) => string }) {
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => list.current?.querySelector(".pf-m-current")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current]); // on a narrow screen they scroll
   return (
     <nav class="pf-v6-c-tabs" aria-label={label}>
-      <ul class="pf-v6-c-tabs__list">
+      <ul class="pf-v6-c-tabs__list" ref={list}>
         {tabs.map(([id, text]) => (
           <li key={id} class={`pf-v6-c-tabs__item${id === current ? " pf-m-current" : ""}`}>
             <a class="pf-v6-c-tabs__link" href={href(id)} aria-current={id === current ? "page" : undefined}>

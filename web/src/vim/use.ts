@@ -9,7 +9,7 @@ export function useAnswer<T>(ask: () => Promise<T>, by: readonly unknown[] = [])
   const [round, setRound] = useState(0);
   useEffect(() => {
     let here = true;
-    ask().then((a) => here && setAnswer(() => a), (e) => here && say("danger", "The page can not be filled", e instanceof Error ? e.message : String(e)));
+    ask().then((a) => here && setAnswer(() => a), (e) => here && say("danger", "The page cannot be filled", e instanceof Error ? e.message : String(e)));
     return () => void (here = false);
   }, [round, ...by]);
   return [answer, () => setRound((r) => r + 1)];

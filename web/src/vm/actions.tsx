@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be done with one VM or many at once. Each action says what it would lose, why it can not be done now,
+// What can be done with one VM or many at once. Each action says what it would lose, why it cannot be done now,
 // and how it is done as a command.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
@@ -11,7 +11,7 @@ import { TextField } from "../ui/field";
 import { plural, quoted } from "../ui/format";
 import type { Action } from "../ui/menu";
 import { request, type Request } from "../vim/client";
-import type { VmRecord } from "../vim/inventory";
+import { datastores, type VmRecord } from "../vim/inventory";
 import { forbids } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { VirtualMachine } from "../vim/types.gen";
@@ -103,7 +103,7 @@ const restart = (vms: readonly VmRecord[]): Action => ({
 
 const destroy = (vms: readonly VmRecord[]): Action => ({
   text: "Delete", icon: "trash", danger: true, apart: true, because: whyNot(vms, DESTROY),
-  run: () => confirm(vms, DESTROY, <p>Its folder is deleted: configuration, disks and snapshots. They can not be brought back.</p>,
+  run: () => confirm(vms, DESTROY, <p>Its folder is deleted: configuration, disks and snapshots. They cannot be brought back.</p>,
     (of) => ({ socle: `socle vm delete ${of}`, govc: `govc vm.destroy ${of}` })),
 });
 
@@ -125,7 +125,7 @@ function RenameDialog({ vm }: { vm: VmRecord }) {
   );
 }
 
-/** A template can not be changed or run, only be cloned. */
+/** A template cannot be changed or run, only be cloned. */
 function template(vm: VmRecord | undefined): Action {
   const is = vm !== undefined && templateOf(vm);
   return {
@@ -146,18 +146,26 @@ export function rowActions(vms: readonly VmRecord[]): Action[] {
   ];
 }
 
+/** To the folder of its files. */
+function browse(vm: VmRecord): void {
+  const [, store, folder = ""] = /^\[(.*?)\] (.*)\/[^/]*$/.exec(vm["summary.config"]?.vmPathName ?? "") ?? [];
+  const at = datastores().find((d) => d.name === store);
+  if (at) go("host", "datastores", at.ref.value, "files", ...folder.split("/").filter(Boolean));
+}
+
 export function vmActions(vms: readonly VmRecord[]): Action[] {
   const one = vms.length === 1 ? vms[0] : undefined;
   const single = one ? false : "One virtual machine at a time.";
   const may = (privilege: string) => single || forbids(one, privilege);
   return [
     shutDown(vms), restart(vms), suspend(vms), reset(vms),
-    { text: "Edit settings", icon: "settings", apart: true, because: single || (templateOf(one!) && "A template is not changed."), run: () => void attempt("The settings can not be read", () => openEditVm(one!)) },
+    { text: "Edit settings", icon: "settings", apart: true, because: single || (templateOf(one!) && "A template is not changed."), run: () => void attempt("The settings cannot be read", () => openEditVm(one!)) },
     { text: "Take snapshot", icon: "camera", because: may("VirtualMachine.State.CreateSnapshot"), run: () => openTakeSnapshot(one!) },
     { text: "Clone", icon: "copy", because: may("VirtualMachine.Provisioning.Clone"), run: () => openCloneVm(one!) },
     { text: "Export", icon: "download", because: may("VApp.Export") || (powerOf(one!) !== "poweredOff" && "It runs: power it off first, or export one of its snapshots."), run: () => openExportVm(one!) },
     { text: "Rename", icon: "edit", because: may("VirtualMachine.Config.Rename"), run: () => openDialog(<RenameDialog vm={one!} />) },
     upgradeCompatibility(one), template(one),
+    { text: "Browse files", icon: "folder", because: single, run: () => browse(one!) },
     { text: "Autostart", icon: "power", because: single, run: () => go("host", "manage", "autostart") },
     { text: "Permissions", icon: "lock", because: single, run: () => go("host", "vms", one!.ref.value, "permissions") },
     unregister(vms), destroy(vms),

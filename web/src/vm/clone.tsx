@@ -33,7 +33,7 @@ function CloneVm({ vm }: { vm: VmRecord }) {
       <TextField label="Name of the copy" value={name} onValue={setName} error={wrong} autoFocus />
       <SelectField label="Datastore" value={store} onValue={setStore} choices={datastores().map((d) => [d.ref.value, d.name ?? ""] as const)} />
       <CheckField label="Linked clone: it shares the disks of the current snapshot and keeps what it changes" checked={linked} onValue={setLinked}
-        because={!vm.snapshot?.currentSnapshot && "It has no snapshot whose disks could be shared."} help="Made in a moment. The snapshot can not be deleted as long as the clone is there." />
+        because={!vm.snapshot?.currentSnapshot && "It has no snapshot whose disks could be shared."} help="Made in a moment. The snapshot cannot be deleted as long as the clone is there." />
       <CheckField label="Power it on when it is there" checked={powerOn} onValue={setPowerOn} />
     </Dialog>
   );

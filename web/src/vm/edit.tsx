@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edit settings. What can not be changed now is grey and says why; only what was changed is sent, with the
+// Edit settings. What cannot be changed now is grey and says why; only what was changed is sent, with the
 // configuration's version that it was made from.
 import { useState } from "preact/hooks";
 import { Dialog, openDialog } from "../ui/dialog";
@@ -24,7 +24,7 @@ export interface Editing {
   store: string; // new disks go there
   put: (to: Partial<Form>) => void;
   at: <K extends Parts>(key: K, i: number, to: Partial<Form[K][number]>) => void;
-  /** Why hardware that stays in place as long as the VM runs can not be changed now. */
+  /** Why hardware that stays in place as long as the VM runs cannot be changed now. */
   fixed: string | false;
   /** The same of what can come and go meanwhile. */
   still: string | false;

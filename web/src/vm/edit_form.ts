@@ -104,10 +104,10 @@ function wrongAllocation(a: Allocation, name: string, unit: string): string | un
 function wrongDisk(d: Disk): string | undefined {
   if (d.existing) return /^\[.+\] .+\.vmdk$/i.test(d.file) ? undefined : `${d.label}: the name of a .vmdk file is needed.`;
   if (!(Number(d.size) > 0)) return `${d.label}: a size is needed.`;
-  return Number(d.size) < d.least ? `${d.label}: a disk can grow, it can not shrink.` : undefined;
+  return Number(d.size) < d.least ? `${d.label}: a disk can grow, it cannot shrink.` : undefined;
 }
 
-/** The first thing that can not be, or undefined. */
+/** The first thing that cannot be, or undefined. */
 export function wrongOf(f: Form): string | undefined {
   const cpus = Number(f.cpus), cores = Number(f.cores), memory = Number(f.memory);
   const there = <T extends Part>(parts: T[]) => parts.filter((p) => !p.gone);

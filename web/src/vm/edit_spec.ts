@@ -58,7 +58,7 @@ function portChange(was: Port | undefined, now: Port, key: number): Change[] {
   if (now.device && now.gone) return [remove(now.device)];
   if (now.gone) return [];
   if (!now.device) return [newPort(key, now.kind, now.target)];
-  if (now.kind === "host" && was!.kind !== "host") return [remove(now.device), newPort(key, "host", "")]; // an edit can not take a backing away
+  if (now.kind === "host" && was!.kind !== "host") return [remove(now.device), newPort(key, "host", "")]; // an edit cannot take a backing away
   return differs(was, now) ? [edit(now.device, { backing: portBacking(now.kind, now.target) })] : [];
 }
 

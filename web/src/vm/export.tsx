@@ -40,7 +40,7 @@ const fileName = (base: string, device: HttpNfcLeaseDeviceUrl, n: number) => (de
 async function packageOf(vm: VmRecord, lend: Request, base: string, tell: (text: string) => void): Promise<[string, Blob][]> {
   const lease = (await perform(lend)) as AnyRef;
   try {
-    const info = await leaseReady(lease, "The host can not lend it."), described: OvfFile[] = [], files: [string, Blob][] = [];
+    const info = await leaseReady(lease, "The host cannot lend it."), described: OvfFile[] = [], files: [string, Blob][] = [];
     for (const [n, device] of (info.deviceUrl ?? []).entries()) {
       const name = fileName(base, device, n);
       const data = await fetchFile(device.url, (got) => tell(`${name}: ${bytes(got)}`));

@@ -33,7 +33,7 @@ function sendDisk(url: string, item: OvfFileItem, data: Blob, tell: (sent: numbe
 }
 
 async function sendAll(lease: AnyRef, spec: OvfCreateImportSpecResult, pack: Package, tell: (share: number) => void): Promise<void> {
-  const info = await leaseReady(lease, "The host can not take it."), items = spec.fileItem ?? [];
+  const info = await leaseReady(lease, "The host cannot take it."), items = spec.fileItem ?? [];
   const all = items.reduce((sum, i) => sum + (pack.files.get(i.path)?.size ?? 0), 0) || 1;
   let before = 0, shown = -1;
   const progress = (sent: number) => {

@@ -27,7 +27,7 @@ function Upgrade({ vm }: { vm: VmRecord }) {
   return (
     <Dialog title={`Upgrade the compatibility of “${vm.name}”`} confirm="Upgrade" danger onConfirm={() => perform(upgrade)}
       commands={{ govc: `govc vm.upgrade -vm ${quoted(vm.name ?? "")} -version=${version.replace("vmx-", "")}`, request: upgrade }}>
-      <p>There is no way back, and hosts that know only {versionText(vm["config.version"])} can not run it any more. A snapshot or clone keeps what it is now.</p>
+      <p>There is no way back, and hosts that know only {versionText(vm["config.version"])} cannot run it any more. A snapshot or clone keeps what it is now.</p>
       <SelectField label="Compatible with" value={version} onValue={setVersion} choices={choices.map((n) => [`vmx-${String(n).padStart(2, "0")}`, versionText(`vmx-${String(n).padStart(2, "0")}`)!] as const)} />
     </Dialog>
   );
