@@ -29,6 +29,10 @@ struct vm_snapshot {
 
 static const struct mo_class snapshot_class;
 
+/* One behind the other. Disks are in chains of DISK_CHAIN_MAX at most, and what a client reads XML
+ * with may take 256 elements within one another for enough (libxml2). ESXi has 32. */
+enum { LEVELS_MAX = 240 };
+
 /* --- the objects --- */
 
 void vm_snapshots_locate(const struct virtual_machine *vm, struct snapshot_files *files)
@@ -166,7 +170,7 @@ static void add_trees(struct arena *arena, struct virtual_machine *vm, uint32_t 
 {
     cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
 
-    for (unsigned i = 0; s && depth < 64 && i < vmsd_count(vm->vmsd); i++) {
+    for (unsigned i = 0; s && depth < LEVELS_MAX && i < vmsd_count(vm->vmsd); i++) {
         if (vmsd_parent(vm->vmsd, i) != parent || vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) < 0)
             continue;
         struct vim_VirtualMachineSnapshotTree *tree = VIM_NEW(arena, VirtualMachineSnapshotTree);
@@ -283,6 +287,20 @@ static struct vim_any get_config(struct mo *mo, struct call *call)
 
 /* --- methods --- */
 
+static unsigned level_of_current(const struct vmsd *vmsd)
+{
+    uint32_t at = vmsd ? vmsd_current(vmsd) : VMSD_NONE;
+    unsigned level = 0;
+
+    while (at != VMSD_NONE && level++ < VMSD_SNAPSHOTS_MAX) {
+        unsigned i = 0;
+        while (vmsd_uid(vmsd, i) != at) /* vmsd.h: each parent is there */
+            i++;
+        at = vmsd_parent(vmsd, i);
+    }
+    return level;
+}
+
 static void create(struct call *call, struct virtual_machine *vm, const char *name,
                    const char *description, bool memory)
 {
@@ -290,6 +308,10 @@ static void create(struct call *call, struct virtual_machine *vm, const char *na
         struct vim_InvalidName *fault = VIM_NEW(call->arena, InvalidName);
         fault->name = name;
         call_fault(call, &fault->self);
+        return;
+    }
+    if (level_of_current(vm->vmsd) >= LEVELS_MAX) {
+        CALL_FAULT(call, TooManySnapshotLevels);
         return;
     }
     /* What takes room asks so; what is undone, merged or suspended does not. */

@@ -589,6 +589,22 @@ def deep(tap, host, client):
     one.remove()
 
 
+def levels(tap, host, client):
+    """As deep as it goes, which a client can read, and no deeper."""
+    vm = wait(client.folder.CreateVM_Task(config=vim.vm.ConfigSpec(
+        name="levels", memoryMB=64, files=vim.vm.FileInfo(vmPathName="[datastore1]")), pool=client.pool))
+    for n in range(240):
+        wait(vm.CreateSnapshot_Task(f"s{n}", "", False, False))
+    tap.raises("240 are enough", vim.fault.TooManySnapshotLevels, lambda: vm.CreateSnapshot_Task("no", "", False, False))
+    level, entries = 0, vm.snapshot.rootSnapshotList
+    while entries:
+        level, last, entries = level + 1, entries[0].name, entries[0].childSnapshotList
+    tap.equal("all of them are told", (level, last), (240, "s239"))
+    wait(vm.RemoveAllSnapshots_Task())
+    tap.equal("and gone", vm.snapshot, None)
+    wait(vm.Destroy())
+
+
 def large(tap, host, client):
     """A disk with so many tables that the C library sorts them with a system call of its own."""
     spec = vm_spec("large")
@@ -734,7 +750,7 @@ def killed(tap, host, client):
 
 GROUPS = {
     "running": [suspend, discard, hot, between, branches, memory, suspended, changes, killed],
-    "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, large, firmware],
+    "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, levels, large, firmware],
 }
 
 
