@@ -172,6 +172,25 @@ await main(async (host, browser) => {
     check(twice[0] && !twice[1], String(twice));
     page.complaints = []; // the refused one
   });
+  await step("a console that is open outlives the session that opened it", async () => {
+    const other = await openPage(browser);
+    await logIn(other, host);
+    await other.getByRole("region", { name: "Capacity" }).waitFor();
+    const [banner, answer] = await other.evaluate(async (id) => {
+      const call = (path, body) => fetch(`/sdk/vim25/8.0.3.0/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      const { ticket } = await (await call(`VirtualMachine/${id}/AcquireTicket`, { ticketType: "webmks" })).json();
+      const socket = new WebSocket(`wss://${location.host}/ticket/${ticket}`, ["binary"]);
+      const next = () => new Promise((r) => ((socket.onmessage = async (m) => r(await m.data.text())), (socket.onclose = () => r("closed")), setTimeout(r, 10_000, "nothing")));
+      const banner = await next();
+      const out = await call("SessionManager/ha-sessionmgr/Logout", {});
+      await new Promise((r) => setTimeout(r, 1000));
+      const types = next();
+      socket.send(banner);
+      return [banner, out.ok && (await types)];
+    }, id);
+    check(banner === "RFB 003.008\n" && answer === "\x01\x01", `${banner} ${JSON.stringify(answer)}`);
+    await other.context().close();
+  });
   await step("powered off, the console says so", async () => {
     await page.getByRole("radio", { name: "Screen" }).check();
     await page.getByRole("button", { name: "Power off" }).click();
