@@ -5,16 +5,21 @@
 usage: host_questions.py BUILD [SCENARIO...]
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import sys
+import threading
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
-from client import cancel, create, devices, disk, events_of, reconnect, wait  # noqa: E402
+from client import cancel, connect, create, devices, disk, events_of, reconnect, wait  # noqa: E402
 from guest import SLOTS, Guest  # noqa: E402
 from host import eventually  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
@@ -141,6 +146,60 @@ def copied(tap, host, client):
     wait(vm.PowerOff())
 
 
+def reset(host, one):
+    """As its keeper is asked for it: the API does not while there is a question."""
+    keeper, folder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET), os.getcwd()
+    os.chdir(host.root)
+    keeper.connect(f"run/vm/{one.vm._moId}.sock")
+    os.chdir(folder)
+    keeper.send(struct.pack("<IIqQQ512s", 7, 0, 0, 0, 0, b""))
+    keeper.close()
+
+
+@contextlib.contextmanager
+def answering(host, vm):
+    """Whatever is asked meanwhile is tried again."""
+    own, done = vim.VirtualMachine(vm._moId, connect(host)._stub), threading.Event()
+
+    def watch():
+        while not done.wait(0.2):
+            if question(own):
+                with contextlib.suppress(vmodl.fault.InvalidArgument):
+                    answer(own, "button.retry")
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def resets(tap, host, small, one, name):
+    """Resets before, while and after the guest stands still for room: in each it boots again, and its disk works."""
+    write = f"(cat /tmp/data; cat /tmp/data) | dd of=/dev/{name} bs=64k seek={{}} conv=fsync 2>/dev/null"
+    small.fill()
+    one.send(write.format(64) + "\n")
+    tap.check("for a reset it asks again", asked(one.vm))
+    reset(host, one)
+    reset(host, one)
+    tap.check("and goes on asking", question(one.vm) is not None)
+    small.empty()
+    answer(one.vm, "button.retry")
+    one.expect_commands(guest.BOOT_S)
+    tap.equal("then it boots again", one.command(f"dd if=/dev/{name} of=/dev/null bs=64k 2>/dev/null; echo $?"), "0")
+    for delay in ("", "sleep 0.05; ", "sleep 0.3; "):
+        one.command("seq 1 900000 | head -c 2097152 >/tmp/data")
+        small.fill()
+        one.send(f"({write.format(128)} &); {delay}echo b >/proc/sysrq-trigger\n")
+        time.sleep(1)
+        small.empty()
+        with answering(host, one.vm):
+            one.expect_commands(guest.BOOT_S)
+        tap.equal(f"its own reset ({delay or 'at once'}): it boots again", question(one.vm), None)
+    tap.equal("and its disk works", one.command(f"dd if=/dev/zero of=/dev/{name} bs=64k count=8 conv=fsync 2>/dev/null; echo $?"), "0")
+
+
 def space(tap, host, client):
     """The datastore is full while the guest writes: it sees nothing of it but time."""
     if not may_mount():
@@ -179,6 +238,7 @@ def space(tap, host, client):
                   one.command("cat /tmp/sum"))
         tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
         tap.check("nobody is asked", question(one.vm) is None)
+        resets(tap, host, small, one, name)
         slow_disk(host.path("slow.vmdk"))
         manager = client.content.virtualDiskManager
         copies = [manager.CopyVirtualDisk_Task("[datastore1] slow.vmdk", client.datacenter, f"[datastore1] copy{n}.vmdk",
