@@ -84,12 +84,31 @@ static struct space space_of(const struct datastore *datastore)
                           (int64_t)(fs.f_bavail * fs.f_frsize)};
 }
 
-static const char *url_of(struct arena *arena, const struct datastore *datastore)
+const char *datastore_url(struct arena *arena, const struct datastore *datastore)
 {
     char path[128];
 
     datastore_mount_path(datastore, path, sizeof path);
     return arena_printf(arena, "ds://%s/", path);
+}
+
+uint64_t datastore_capacity(const struct datastore *datastore)
+{
+    return (uint64_t)space_of(datastore).capacity;
+}
+
+static int64_t uncommitted(const struct datastore *datastore)
+{
+    struct inventory *inventory = datastore->e.hostd->inventory;
+    int64_t sum = 0;
+
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        const struct virtual_machine *vm = ENTITY_OF(virtual_machine, &e->mo);
+        if (vm->datastore == datastore)
+            sum += vm_uncommitted(vm);
+    }
+    return sum;
 }
 
 static struct vim_any get_summary(struct mo *mo, struct call *call)
@@ -100,9 +119,10 @@ static struct vim_any get_summary(struct mo *mo, struct call *call)
 
     s->datastore = mo_ref(mo);
     s->name = arena_strdup(call->arena, datastore->e.name);
-    s->url = url_of(call->arena, datastore);
+    s->url = datastore_url(call->arena, datastore);
     s->capacity = space.capacity;
     s->freeSpace = space.free;
+    s->uncommitted = vim_long(uncommitted(datastore));
     s->accessible = space.capacity > 0;
     s->multipleHostAccess = vim_bool(false);
     s->type = "OTHER";
@@ -118,7 +138,7 @@ static struct vim_any get_info(struct mo *mo, struct call *call)
 
     datastore_mount_path(datastore, path, sizeof path);
     info->name = arena_strdup(call->arena, datastore->e.name);
-    info->url = url_of(call->arena, datastore);
+    info->url = datastore_url(call->arena, datastore);
     info->path = arena_strdup(call->arena, path);
     info->freeSpace = space_of(datastore).free;
     info->maxFileSize = FILE_SIZE_MAX;

@@ -52,4 +52,6 @@ void datastore_real_path(const struct datastore *datastore, const char *rel, cha
 void datastore_read_mark(int folder_fd, char id[ENTITY_ID_MAX]);
 
 /* Where clients believe it is mounted. */
+const char *datastore_url(struct arena *arena, const struct datastore *datastore);
+uint64_t datastore_capacity(const struct datastore *datastore); /* 0: it can not be reached */
 void datastore_mount_path(const struct datastore *datastore, char *text, size_t size);

@@ -174,12 +174,22 @@ void datastore_destroy(struct mo *mo, struct call *call)
     remove_it(call, ENTITY_OF(datastore, mo));
 }
 
+static void no_volumes(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_HostUnresolvedVmfsVolume *) list = {0};
+
+    (void)mo;
+    VIM_EMPTY(&list);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostUnresolvedVmfsVolume, &list));
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(HostDatastoreSystem, datastore, inventory_get_datastores),
     MO_PROPERTY(HostDatastoreSystem, capabilities, get_capabilities),
 };
 static const struct mo_method methods[] = {
     MO_METHOD(QueryAvailableDisksForVmfs, query_disks),
+    MO_METHOD(QueryUnresolvedVmfsVolumes, no_volumes),
     MO_METHOD(CreateLocalDatastore, create_local),
     MO_METHOD(RemoveDatastore, remove_datastore),
 };

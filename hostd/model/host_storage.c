@@ -137,6 +137,27 @@ static void no_volumes(struct mo *mo, struct call *call)
     call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostUnresolvedVmfsVolume, &list));
 }
 
+static struct vim_HostFileSystemMountInfo *mount_info(struct arena *arena,
+                                                      const struct datastore *datastore)
+{
+    struct vim_HostFileSystemMountInfo *m = VIM_NEW(arena, HostFileSystemMountInfo);
+    struct vim_HostLocalFileSystemVolume *volume = VIM_NEW(arena, HostLocalFileSystemVolume);
+    char path[128];
+
+    datastore_mount_path(datastore, path, sizeof path);
+    volume->type = "OTHER";
+    volume->name = arena_strdup(arena, datastore->e.name);
+    volume->capacity = (int64_t)datastore_capacity(datastore);
+    volume->device = arena_strdup(arena, path);
+    m->volume = (struct vim_HostFileSystemVolume *)(void *)volume;
+    m->mountInfo = VIM_NEW(arena, HostMountInfo);
+    m->mountInfo->path = volume->device;
+    m->mountInfo->accessMode = "readWrite";
+    m->mountInfo->mounted = m->mountInfo->accessible = vim_bool(volume->capacity > 0);
+    m->vStorageSupport = "vStorageUnsupported";
+    return m;
+}
+
 static struct vim_any get_volume_info(struct mo *mo, struct call *call)
 {
     struct vim_HostFileSystemVolumeInfo *v = VIM_NEW(call->arena, HostFileSystemVolumeInfo);
@@ -144,6 +165,11 @@ static struct vim_any get_volume_info(struct mo *mo, struct call *call)
     (void)mo;
     VIM_ADD(call->arena, &v->volumeTypeList, "OTHER");
     VIM_EMPTY(&v->mountInfo);
+    struct inventory *inventory = hostd_of(call)->inventory;
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e));)
+        if (entity_visible(call, &e->mo))
+            VIM_ADD(call->arena, &v->mountInfo,
+                    mount_info(call->arena, ENTITY_OF(datastore, &e->mo)));
     return vim_any_data(v);
 }
 
@@ -169,6 +195,50 @@ static void rescan_one(struct mo *mo, struct call *call)
         rescan(mo, call);
 }
 
+/* Each disk has one path, so there is nothing to choose from. */
+static struct vim_ElementDescription *describe_policy(struct arena *arena, const char *key,
+                                                      const char *label)
+{
+    struct vim_ElementDescription *d = VIM_NEW(arena, ElementDescription);
+
+    d->key = key;
+    d->label = d->summary = label;
+    return d;
+}
+
+static void query_path_policies(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_HostPathSelectionPolicyOption *) list = {0};
+    struct vim_HostPathSelectionPolicyOption *fixed =
+        VIM_NEW(call->arena, HostPathSelectionPolicyOption);
+
+    (void)mo;
+    fixed->policy = describe_policy(call->arena, "VMW_PSP_FIXED", "Fixed");
+    VIM_ADD(call->arena, &list, fixed);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostPathSelectionPolicyOption, &list));
+}
+
+static void query_array_policies(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_HostStorageArrayTypePolicyOption *) list = {0};
+    struct vim_HostStorageArrayTypePolicyOption *local =
+        VIM_NEW(call->arena, HostStorageArrayTypePolicyOption);
+
+    (void)mo;
+    local->policy = describe_policy(call->arena, "VMW_SATP_LOCAL", "Local disks");
+    VIM_ADD(call->arena, &list, local);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostStorageArrayTypePolicyOption, &list));
+}
+
+static void query_ssds(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_HostScsiDisk *) none = {0}; /* for a flash cache, which there is not */
+
+    (void)mo;
+    VIM_EMPTY(&none);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_HostScsiDisk, &none));
+}
+
 static const struct mo_property storage_properties[] = {
     MO_PROPERTY(HostStorageSystem, storageDeviceInfo, get_device_info),
     MO_PROPERTY(HostStorageSystem, fileSystemVolumeInfo, get_volume_info),
@@ -178,6 +248,9 @@ static const struct mo_method storage_methods[] = {
     MO_METHOD(RescanHba, rescan_one),
     MO_METHOD(RetrieveDiskPartitionInfo, retrieve_partitions),
     MO_METHOD(QueryUnresolvedVmfsVolume, no_volumes),
+    MO_METHOD(QueryPathSelectionPolicyOptions, query_path_policies),
+    MO_METHOD(QueryStorageArrayTypePolicyOptions, query_array_policies),
+    MO_METHOD(QueryAvailableSsds, query_ssds),
     MO_METHOD(RescanVmfs, rescan),
     MO_METHOD(RefreshStorageSystem, rescan),
 };

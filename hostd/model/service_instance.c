@@ -90,6 +90,15 @@ static void current_time(struct mo *mo, struct call *call)
     call_return(call, get_server_clock(mo, call));
 }
 
+static void no_components(struct mo *mo, struct call *call)
+{
+    VIM_LIST(struct vim_ProductComponentInfo *) list = {0};
+
+    (void)mo;
+    VIM_EMPTY(&list);
+    call_return(call, VIM_ANY_LIST(VIM_DATA, VIM_T_ProductComponentInfo, &list));
+}
+
 static const struct mo_property properties[] = {
     MO_PROPERTY(ServiceInstance, content, get_content),
     MO_PROPERTY(ServiceInstance, serverClock, get_server_clock),
@@ -98,6 +107,7 @@ static const struct mo_property properties[] = {
 static const struct mo_method methods[] = {
     MO_METHOD(RetrieveServiceContent, retrieve_service_content),
     MO_METHOD(CurrentTime, current_time),
+    MO_METHOD(RetrieveProductComponents, no_components),
 };
 const struct mo_class service_instance_class = {
     .type = VIM_MANAGED(ServiceInstance),

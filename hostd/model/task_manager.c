@@ -4,6 +4,7 @@
 
 #include "base/range.h"
 #include "hostd/api/call.h"
+#include "hostd/api/text.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/history_collector.h"
@@ -30,7 +31,7 @@ static struct vim_ElementDescription *describe_method(struct arena *arena,
     struct vim_ElementDescription *d = VIM_NEW(arena, ElementDescription);
 
     d->key = arena_printf(arena, "%s.%s", dot ? dot + 1 : method->owner->vmodl, method->vmodl);
-    d->label = d->summary = method->name;
+    d->label = d->summary = text_words(arena, method->vmodl);
     return d;
 }
 
@@ -42,8 +43,20 @@ static struct vim_any get_description(struct mo *mo, struct call *call)
     for (unsigned i = 0; i < vim_method_count; i++)
         if (vim_methods[i].task)
             VIM_ADD(call->arena, &d->methodInfo, describe_method(call->arena, &vim_methods[i]));
-    VIM_EMPTY(&d->state);
-    VIM_EMPTY(&d->reason);
+    for (int i = 1; i < vim_enums[VIM_E_TaskInfoState].count; i++) {
+        struct vim_ElementDescription *state = VIM_NEW(call->arena, ElementDescription);
+        state->key = vim_enums[VIM_E_TaskInfoState].values[i];
+        state->label = state->summary = text_words(call->arena, state->key);
+        VIM_ADD(call->arena, &d->state, state);
+    }
+    for (unsigned i = 0; i < vim_type_count; i++) {
+        struct vim_TypeDescription *reason = VIM_NEW(call->arena, TypeDescription);
+        if (vim_types[i].base != VIM_TYPE(TaskReason))
+            continue;
+        reason->key = vim_types[i].name;
+        reason->label = reason->summary = text_words(call->arena, reason->key);
+        VIM_ADD(call->arena, &d->reason, reason);
+    }
     return vim_any_data(d);
 }
 

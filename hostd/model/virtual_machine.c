@@ -26,6 +26,7 @@
 #include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/up/rootdir.h"
+#include "hostd/vm/vm_backing.h"
 #include "hostd/vm/vm_clone.h"
 #include "hostd/vm/vm_coming.h"
 #include "hostd/vm/vm_layout.h"
@@ -162,6 +163,7 @@ static void measure(struct virtual_machine *vm, const char *slot, const char *fi
         out->capacity = info.size;
         out->room = info.room;
         out->thin = info.thin;
+        vm_backing_uuid(info.uuid, out->uuid);
         vm->disk_count++;
     }
     disk_close(disk);
@@ -490,6 +492,9 @@ static struct vim_VirtualMachineRuntimeInfo *runtime(struct arena *arena,
     r->recordReplayState = VIM_VirtualMachineRecordReplayState_inactive;
     r->question = vm_question_info(arena, vm);
     r->consolidationNeeded = vm_needs_consolidation(vm);
+    r->paused = r->snapshotInBackground = r->quiescedForkParent = vim_bool(false);
+    r->instantCloneFrozen = vim_bool(false);
+    r->suspendInterval = vim_long(0);
     if (vm->boot_us && vm->power != VM_OFF)
         r->bootTime = vim_time(vm->boot_us);
     if (vm->power == VM_OFF)
@@ -532,6 +537,8 @@ static struct vim_VirtualMachineConfigSummary *config_summary(struct arena *aren
     s->guestId = config->guestId;
     s->guestFullName = config->guestFullName;
     s->annotation = config->annotation;
+    s->installBootRequired = s->tpmPresent = vim_bool(false);
+    s->numVmiopBackings = vim_int(0);
     s->cpuReservation = vim_int(0);
     s->memoryReservation = vim_int(0);
     return s;
@@ -546,7 +553,7 @@ static int64_t committed(const struct virtual_machine *vm)
     return sum;
 }
 
-static int64_t uncommitted(const struct virtual_machine *vm)
+int64_t vm_uncommitted(const struct virtual_machine *vm)
 {
     int64_t sum = 0;
 
@@ -604,7 +611,7 @@ static struct vim_any get_summary(struct mo *mo, struct call *call)
     s->guest->toolsRunningStatus = "guestToolsNotRunning";
     s->storage = VIM_NEW(call->arena, VirtualMachineStorageSummary);
     s->storage->committed = s->storage->unshared = committed(vm);
-    s->storage->uncommitted = uncommitted(vm);
+    s->storage->uncommitted = vm_uncommitted(vm);
     s->storage->timestamp = vm->modified_us;
     s->quickStats = quick_stats(call->arena, vm);
     s->overallStatus = VIM_ManagedEntityStatus_green;
@@ -624,6 +631,9 @@ static struct vim_any get_guest(struct mo *mo, struct call *call)
     g->guestFamily = guest_os(vm)->family;
     g->guestOperationsReady = vim_bool(false);
     g->interactiveGuestOperationsReady = vim_bool(false);
+    g->guestKernelCrashed = vim_bool(false);
+    g->appHeartbeatStatus = "appStatusGray";
+    g->appState = "none";
     g->guestStateChangeSupported = vim_bool(vm->power == VM_ON);
     VIM_EMPTY(&g->net);
     return vim_any_data(g);
@@ -704,7 +714,7 @@ static struct vim_any get_storage(struct mo *mo, struct call *call)
 
     usage->datastore = mo_ref(&vm->datastore->e.mo);
     usage->committed = usage->unshared = committed(vm);
-    usage->uncommitted = uncommitted(vm);
+    usage->uncommitted = vm_uncommitted(vm);
     VIM_ADD(call->arena, &info->perDatastoreUsage, usage);
     info->timestamp = vm->modified_us;
     return vim_any_data(info);

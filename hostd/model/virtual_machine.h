@@ -30,7 +30,7 @@
 #include "hostd/task/task.h"
 #include "vm/process/keeper.h"
 
-enum { VM_DISKS_MAX = 64, VM_HARDWARE_OLDEST = 7, VM_HARDWARE_NEWEST = 21 /* virtualHW.version */ };
+enum { VM_DISKS_MAX = 64, VM_DISK_UUID = 37, VM_HARDWARE_OLDEST = 7, VM_HARDWARE_NEWEST = 21 /* virtualHW.version */ };
 
 struct vim_VirtualMachineConfigInfo;
 struct vim_VirtualHardware;
@@ -59,6 +59,7 @@ struct virtual_machine {
         char slot[16];
         uint64_t capacity, room;
         bool thin;
+        char uuid[VM_DISK_UUID]; /* "": it has none */
     } disk[VM_DISKS_MAX];
     unsigned disk_count;
 
@@ -157,6 +158,8 @@ unsigned vm_cpus(const struct virtual_machine *vm);
 bool vm_slot_of_key(int32_t key, char slot[16]);
 /* A disk's mode as the API has it ("independent_persistent") of what the .vmx says, which may be
  * nothing. */
+/* Room that its disks may still take. */
+int64_t vm_uncommitted(const struct virtual_machine *vm);
 const char *vm_disk_mode(struct arena *arena, const char *mode);
 int32_t vm_key_of_slot(const char *slot); /* -1: none */
 

@@ -162,6 +162,7 @@ static struct vim_VirtualMachineBootOptions *boot_options(struct arena *arena,
     b->efiSecureBootEnabled = vim_bool(flag_of(vm, "uefi.secureBoot.enabled", false));
     b->bootRetryEnabled = vim_bool(false);
     b->bootRetryDelay = vim_long(10000);
+    b->networkBootProtocol = "ipv4";
     vm_boot_order_get(arena, vm->vmx, b);
     return b;
 }
@@ -191,6 +192,10 @@ static struct vim_VirtualMachineFlagInfo *flags(struct arena *arena,
     f->snapshotLocked = vim_bool(false);
     f->monitorType = "release";
     f->virtualMmuUsage = f->virtualExecUsage = "automatic";
+    f->useToe = f->runWithDebugInfo = f->recordReplayEnabled = vim_bool(false);
+    f->cbrcCacheEnabled = f->vvtdEnabled = f->vbsEnabled = vim_bool(false);
+    f->htSharing = "any";
+    f->faultToleranceType = "unset";
     return f;
 }
 
@@ -204,6 +209,7 @@ static struct vim_VirtualHardware *hardware(struct arena *arena, const struct vi
     h->numCPU = (int32_t)vm_cpus(vm);
     h->numCoresPerSocket = vim_int((int32_t)cores);
     h->memoryMB = (int32_t)(vm_memory(vm) >> 20);
+    h->virtualICH7MPresent = h->virtualSMCPresent = vim_bool(false);
     vm_devices(arena, vm, h);
     return h;
 }
@@ -216,6 +222,36 @@ static void name_guest(struct arena *arena, const struct virtual_machine *vm,
     (void)arena;
     c->guestId = os->id;
     c->guestFullName = os->full_name;
+}
+
+static void add_datastore(struct arena *arena, struct vim_VirtualMachineConfigInfo *c,
+                          const struct datastore *datastore)
+{
+    for (size_t i = 0; i < c->datastoreUrl.count; i++)
+        if (!strcmp(c->datastoreUrl.items[i]->name, datastore->e.name))
+            return;
+    struct vim_VirtualMachineConfigInfoDatastoreUrlPair *pair =
+        VIM_NEW(arena, VirtualMachineConfigInfoDatastoreUrlPair);
+    pair->name = arena_strdup(arena, datastore->e.name);
+    pair->url = datastore_url(arena, datastore);
+    VIM_ADD(arena, &c->datastoreUrl, pair);
+}
+
+/* Of the .vmx and of the disks. */
+static void add_datastores(struct arena *arena, const struct virtual_machine *vm,
+                           struct vim_VirtualMachineConfigInfo *c)
+{
+    struct dspath path;
+    char key[40];
+
+    add_datastore(arena, c, vm->datastore);
+    for (unsigned i = 0; i < vm->disk_count; i++) {
+        (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
+        const char *file = vmxfile_get(vm->vmx, key);
+        const struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
+        if (datastore)
+            add_datastore(arena, c, datastore);
+    }
 }
 
 struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
@@ -259,6 +295,13 @@ struct vim_VirtualMachineConfigInfo *vm_config_info(struct arena *arena,
     c->template = vm_is_template(vm);
     c->nestedHVEnabled = c->vPMCEnabled = vim_bool(false);
     c->maxMksConnections = vim_int(40);
+    c->npivTemporaryDisabled = vim_bool(true);
+    c->vAssertsEnabled = c->guestAutoLockEnabled = c->messageBusTunnelEnabled = vim_bool(false);
+    c->memoryReservationLockedToMax = vim_bool(flag_of(vm, "sched.mem.pin", false));
+    c->vFlashCacheReservation = vim_long(0);
+    c->latencySensitivity = VIM_NEW(arena, LatencySensitivity);
+    c->latencySensitivity->level = VIM_LatencySensitivitySensitivityLevel_normal;
+    add_datastores(arena, vm, c);
     add_extra(arena, vm, c);
     return c;
 }

@@ -17,6 +17,7 @@
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/network.h"
 #include "hostd/model/virtual_machine.h"
+#include "hostd/vm/vm_backing.h"
 
 enum { KEY_PCI = 100, KEY_IDE = 200, KEY_PS2 = 300, KEY_SIO = 400 };
 
@@ -226,14 +227,6 @@ static void put_controllers(const struct reader *r)
         put(r, xhci, 14000, "USB xHCI controller", "USB xHCI controller", KEY_PCI, 23);
 }
 
-static const struct vm_disk *measured(const struct virtual_machine *vm, const char *slot)
-{
-    for (unsigned i = 0; i < vm->disk_count; i++)
-        if (!strcasecmp(vm->disk[i].slot, slot))
-            return &vm->disk[i];
-    return NULL;
-}
-
 /* "16,384 KB" */
 static const char *with_commas(struct arena *arena, uint64_t kib)
 {
@@ -262,25 +255,22 @@ static void put_disk(const struct reader *r, const char *slot, int32_t key, int3
                      int32_t unit, int *number)
 {
     struct vim_VirtualDisk *disk = VIM_NEW(r->arena, VirtualDisk);
+    const struct vm_disk *size = vm_backing_measured(r->vm, slot);
     struct vim_VirtualDiskFlatVer2BackingInfo *backing =
-        VIM_NEW(r->arena, VirtualDiskFlatVer2BackingInfo);
-    const struct vm_disk *size = measured(r->vm, slot);
-    const char *file = get(r, slot, "fileName"), *mode = get(r, slot, "mode");
-    struct dspath path;
+        vm_backing(r->arena, r->vm, slot, get(r, slot, "fileName"), get(r, slot, "mode"));
 
-    struct datastore *datastore = file ? vm_file(r->vm, file, &path) : NULL;
-    backing->fileName = file ? vm_file_text(r->arena, r->vm, file) : "";
-    backing->datastore = datastore ? mo_ref(&datastore->e.mo) : (struct vim_ref){0};
-    backing->diskMode = vm_disk_mode(r->arena, mode);
-    backing->thinProvisioned = vim_bool(size && size->thin);
-    backing->split = backing->writeThrough = vim_bool(false);
-    backing->sharing = "sharingNone";
     disk->backing = (struct vim_VirtualDeviceBackingInfo *)(void *)backing;
     disk->capacityInKB = size ? (int64_t)(size->capacity >> 10) : 0;
     disk->capacityInBytes = vim_long(size ? (int64_t)size->capacity : 0);
     disk->shares = VIM_NEW(r->arena, SharesInfo);
     disk->shares->shares = 1000;
     disk->shares->level = VIM_SharesLevel_normal;
+    disk->storageIOAllocation = VIM_NEW(r->arena, StorageIOAllocationInfo);
+    disk->storageIOAllocation->limit = vim_long(-1);
+    disk->storageIOAllocation->reservation = vim_int(0);
+    disk->storageIOAllocation->shares = disk->shares;
+    disk->diskObjectId = arena_printf(r->arena, "%s-%d", r->vm->e.id, (int)key);
+    disk->nativeUnmanagedLinkedClone = vim_bool(false);
     put(r, disk, key, arena_printf(r->arena, "Hard disk %d", ++*number),
         with_commas(r->arena, (uint64_t)disk->capacityInKB), controller, unit);
 }
@@ -395,6 +385,7 @@ static void put_card(const struct reader *r, const char *device, int number)
     card->addressType = fixed ? "manual" : "generated";
     card->macAddress = arena_strdup(r->arena, mac ? mac : get(r, device, "address"));
     card->wakeOnLanEnabled = vim_bool(true);
+    card->uptCompatibilityEnabled = vim_bool(false);
     card->connectable = connection(r, is_on(r, device, "startConnected", true), true);
     put(r, card, 4000 + number, arena_printf(r->arena, "Network adapter %d", number + 1), network,
         KEY_PCI, 7 + number);
