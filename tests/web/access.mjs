@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users, roles and permissions; what somebody sees and may do who is not the administrator; the other settings of
 // the host.
-import { act, check, checkCommand, confirm, dialog, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { act, check, checkCommand, confirm, dialog, eventually, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
 
 await main(async (host, browser) => {
@@ -48,12 +48,10 @@ await main(async (host, browser) => {
     await logIn(guest, host, "vera", "green Tea 7 leaves");
     await guest.getByRole("region", { name: "Capacity" }).waitFor();
     await open(guest, host, "host", "vms");
-    await guest.getByRole("button", { name: "Create VM" }).first().click();
-    await dialog(guest).getByLabel("Name", { exact: true }).fill("mine");
-    await confirm(guest, "Create");
-    await dialog(guest).getByText("That did not work").waitFor();
-    check(/Permission/i.test(await dialog(guest).textContent()), "it does not say why");
-    await dialog(guest).getByRole("button", { name: "Cancel" }).click();
+    const create = guest.getByRole("button", { name: "Create VM" }).first();
+    await eventually(async () => /does not have VirtualMachine.Inventory.Create/.test(await create.getAttribute("title")), "it does not say why");
+    await create.click({ force: true });
+    check((await guest.locator("dialog[open]").count()) === 0, "it opens all the same");
   });
   await step("taken from them, nothing is left to see", async () => {
     await act(page, "Actions of vera", "Take away");

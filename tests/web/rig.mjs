@@ -86,6 +86,13 @@ export async function logIn(page, host, name = "root", password = PASSWORD) {
   await page.getByRole("button", { name: "Log in" }).click();
 }
 
+export async function logInAgain(page, name = "root", password = PASSWORD) {
+  await page.getByText("Your session has ended").waitFor();
+  await page.getByLabel("User name").fill(name);
+  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByLabel("Password", { exact: true }).press("Enter");
+}
+
 /* --- what is on a page --- */
 
 export const open = (page, host, ...parts) => page.goto(`${host.url}/ui/#/${parts.join("/")}`);
@@ -98,6 +105,13 @@ export async function gone(page) {
   await Promise.race([dialog(page).waitFor({ state: "detached" }), alert.waitFor().then(async () => { throw new Error(await alert.textContent()); }, () => {})]);
 }
 export const row = (page, name) => page.getByRole("main").getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+
+/** Files of this machine, dragged over the page and dropped as by hand. */
+export async function drop(page, files, { x = 700, y = 300 } = {}) {
+  const session = await page.context().newCDPSession(page), data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, x, y, data });
+  await session.detach();
+}
 
 /** A property of an object, asked for with the page's session. */
 export const api = (page, type, id, property) => page.evaluate(async (path) => (await fetch(`/sdk/vim25/8.0.3.0/${path}`)).json(), `${type}/${id}/${property}`);
@@ -122,9 +136,8 @@ export async function createVm(page, host, name, { memory = "64", disk = "1", is
 /** Of a dialog that is open: the command that it shows is one. `socle` takes it, up to the host that does not answer. */
 export async function checkCommand(page) {
   await dialog(page).getByRole("button", { name: "As a command" }).click();
-  check((await dialog(page).locator("pre").last().textContent()).startsWith("curl "), "no request is shown");
-  for (const text of await dialog(page).locator("pre").allTextContents()) {
-    if (!text.startsWith("socle ")) continue;
+  check((await dialog(page).locator("pre[data-by=request]").textContent()).startsWith("curl "), "no request is shown");
+  for (const text of await dialog(page).locator("pre[data-by='socle command']").allTextContents()) {
     const { status, stderr } = spawnSync("sh", ["-c", `${text} --url https://127.0.0.1:1 --insecure --user nobody --password-file /dev/null`],
       { env: { ...process.env, PATH: `${build}:${process.env.PATH}` }, encoding: "utf8" });
     check(status !== null && status !== 2, `${text}: ${stderr}`);

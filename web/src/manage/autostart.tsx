@@ -7,6 +7,7 @@ import { CheckField } from "../ui/field";
 import { Empty, Table, type Column } from "../ui/table";
 import { keyOf, on, type AnyRef } from "../vim/client";
 import { host, useProperties, vms, type VmRecord } from "../vim/inventory";
+import { forbids } from "../vim/privilege";
 import type { AutoStartPowerInfo, HostAutoStartManager, HostAutoStartManagerConfig } from "../vim/types.gen";
 
 function infoOf(vm: AnyRef, order: number): AutoStartPowerInfo {
@@ -19,6 +20,7 @@ export function Autostart() {
   const config = useProperties<HostAutoStartManager, "config">(manager, ["config"])?.config;
   if (!manager) return <Empty title="This host does not start virtual machines by itself" icon="power" />;
 
+  const cannot = forbids(host(), "Host.Config.AutoStart");
   const change = (what: string, spec: Partial<HostAutoStartManagerConfig>) =>
     void attempt(what, () => on<HostAutoStartManager>(manager).ReconfigureAutostart({ spec: { _typeName: "HostAutoStartManagerConfig", ...spec } }));
   const listed = (config?.powerInfo ?? []).filter((p) => p.startAction.toLowerCase() === "poweron").sort((a, b) => a.startOrder - b.startOrder);
@@ -38,18 +40,18 @@ export function Autostart() {
     {
       name: "", tail: true,
       cell: (v) => placeOf(v) < 0
-        ? <Button small onClick={() => put([...listed.map((p) => p.key), v.ref])}>Start with the host</Button>
+        ? <Button small because={cannot} onClick={() => put([...listed.map((p) => p.key), v.ref])}>Start with the host</Button>
         : <span class="row-tools">
-            <Button small because={placeOf(v) === 0 && "It is the first."} onClick={() => move(v, -1)}>Earlier</Button>
-            <Button small because={placeOf(v) === listed.length - 1 && "It is the last."} onClick={() => move(v, 1)}>Later</Button>
-            <Button small onClick={() => put(listed.map((p) => p.key).filter((r) => keyOf(r) !== keyOf(v.ref)))}>Not by itself</Button>
+            <Button small because={cannot || (placeOf(v) === 0 && "It is the first.")} onClick={() => move(v, -1)}>Earlier</Button>
+            <Button small because={cannot || (placeOf(v) === listed.length - 1 && "It is the last.")} onClick={() => move(v, 1)}>Later</Button>
+            <Button small because={cannot} onClick={() => put(listed.map((p) => p.key).filter((r) => keyOf(r) !== keyOf(v.ref)))}>Not by itself</Button>
           </span>,
     },
   ];
   return (
     <>
       <div class="spaced">
-        <CheckField label="Start virtual machines with the host" checked={config?.defaults?.enabled ?? false}
+        <CheckField label="Start virtual machines with the host" checked={config?.defaults?.enabled ?? false} because={cannot}
           onValue={(enabled) => change("Autostart", { defaults: { _typeName: "AutoStartDefaults", enabled } })} />
       </div>
       <Table label="Autostart" noun="virtual machine" rows={vms()} columns={columns} keyOf={(v) => v.ref.value} sortBy={1}

@@ -9,6 +9,7 @@ import { capital, time } from "../ui/format";
 import { Empty } from "../ui/table";
 import { on, request, type AnyRef } from "../vim/client";
 import { host, useProperties } from "../vim/inventory";
+import { forbids } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { HostAccessManager, HostCertificateManager } from "../vim/types.gen";
 
@@ -51,6 +52,7 @@ export function Security() {
   const manager = host()?.configManager?.certificateManager;
   const info = useProperties<HostCertificateManager, "certificateInfo">(manager, ["certificateInfo"])?.certificateInfo;
   if (!manager) return <Empty title="This host has no certificate to manage" icon="settings" />;
+  const cannot = forbids(host(), "Certificate.Manage");
   const request = async () => {
     const text = await on<HostCertificateManager>(manager).GenerateCertificateSigningRequest({ useIpAddressAsCommonName: false });
     openDialog(<Request text={text} />);
@@ -60,8 +62,8 @@ export function Security() {
       <Card title="Certificate">
         <Facts of={[["Subject", info?.subject], ["Issuer", info?.issuer], ["From", time(info?.notBefore)], ["Until", time(info?.notAfter)], ["Status", info?.status && capital(info.status)]]} />
         <div class="table-tools spaced">
-          <Button onClick={() => void request().catch((e) => say("danger", "Signing request", String(e.message)))}>Signing request</Button>
-          <Button onClick={() => openDialog(<Install manager={manager} />)}>Install a certificate</Button>
+          <Button because={cannot} onClick={() => void request().catch((e) => say("danger", "Signing request", String(e.message)))}>Signing request</Button>
+          <Button because={cannot} onClick={() => openDialog(<Install manager={manager} />)}>Install a certificate</Button>
         </div>
       </Card>
       <Lockdown />

@@ -14,7 +14,7 @@ import { forbids, roles } from "../vim/privilege";
 import { content } from "../vim/session";
 import { perform } from "../vim/task";
 import type { AuthorizationManager, Permission, UserSearchResult } from "../vim/types.gen";
-import { useAnswer } from "../vim/use";
+import { useAnswer, useEvents } from "../vim/use";
 import { listUsers } from "./users";
 
 const manager = () => request<AuthorizationManager>(content.value!.authorizationManager!);
@@ -74,8 +74,8 @@ function listPermissions(of: AnyRef | undefined): Promise<Permission[]> {
 
 /** Of one object: those from above are shown, and are changed where they were given. */
 export function Permissions({ of }: { of?: AnyRef }) {
-  const [permissions, again] = useAnswer(() => listPermissions(of), [of && keyOf(of)]);
-  const [users] = useAnswer(() => listUsers().catch(() => []));
+  const [permissions, again] = useAnswer(() => listPermissions(of), [of && keyOf(of), useEvents(/^Permission|^Role|^Account/)]);
+  const [users] = useAnswer(() => listUsers().catch(() => []), [useEvents(/^Account/)]);
   const cannot = forbids(vms().find((v) => of && same(v.ref, of)) ?? host(), "Authorization.ModifyPermissions");
   const fixed = (p: Permission) => cannot || (p.principal === "root" && "The root user keeps it.") || (of !== undefined && !same(p.entity, of) && `It was given on “${entityName(p.entity!)}”: change it there.`);
   const columns: Column<Permission>[] = [

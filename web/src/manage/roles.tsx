@@ -7,7 +7,8 @@ import { plural, quoted } from "../ui/format";
 import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { get, request } from "../vim/client";
-import { roles } from "../vim/privilege";
+import { host } from "../vim/inventory";
+import { forbids, roles } from "../vim/privilege";
 import { content } from "../vim/session";
 import { perform } from "../vim/task";
 import type { AuthorizationManager, AuthorizationPrivilege, AuthorizationRole } from "../vim/types.gen";
@@ -58,15 +59,16 @@ function removeRole(role: AuthorizationRole) {
 }
 
 export function Roles() {
+  const cannot = forbids(host(), "Authorization.ModifyRoles");
   const [all] = useAnswer(() => get<AuthorizationPrivilege[]>(manager(), "privilegeList"));
   const columns: Column<AuthorizationRole>[] = [
     { name: "Role", cell: (r) => r.info.label || r.name, by: (r) => r.info.label || r.name },
     { name: "What it allows", cell: (r) => (r.system ? r.info.summary : plural(r.privilege?.length ?? 0, "privilege")), by: (r) => r.info.summary },
   ];
   const actions = (r: AuthorizationRole): Action[] => r.system ? [] : [
-    { text: "Edit", icon: "edit", run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
-    { text: "Delete", icon: "trash", danger: true, run: () => removeRole(r) },
+    { text: "Edit", icon: "edit", because: cannot, run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
+    { text: "Delete", icon: "trash", danger: true, because: cannot, run: () => removeRole(r) },
   ];
   return <Table label="Roles" noun="role" rows={roles.value} columns={columns} keyOf={(r) => String(r.roleId)} actions={actions}
-    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<RoleDialog all={all ?? []} />)}>Add role</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={cannot} onClick={() => openDialog(<RoleDialog all={all ?? []} />)}>Add role</Button>} />;
 }

@@ -14,7 +14,7 @@ import { forbids } from "../vim/privilege";
 import { content, user } from "../vim/session";
 import { perform } from "../vim/task";
 import type { HostLocalAccountManager, UserDirectory, UserSearchResult } from "../vim/types.gen";
-import { useAnswer } from "../vim/use";
+import { useAnswer, useEvents } from "../vim/use";
 
 const accounts = () => request<HostLocalAccountManager>(content.value!.accountManager!);
 
@@ -78,15 +78,16 @@ function removeUser(user: UserSearchResult, again: () => void) {
 }
 
 export function Users() {
-  const [users, again] = useAnswer(listUsers);
+  const cannot = forbids(host(), "Host.Local.ManageUserGroups");
+  const [users, again] = useAnswer(listUsers, [useEvents(/^Account/)]);
   const columns: Column<UserSearchResult>[] = [
     { name: "Name", cell: (u) => <span class="status"><Icon name={u.group ? "users" : "user"} />{u.principal}</span>, by: (u) => u.principal },
     { name: "Description", cell: (u) => u.fullName, by: (u) => u.fullName },
   ];
   const actions = (u: UserSearchResult): Action[] => u.group ? [] : [
-    { text: "Edit", icon: "edit", run: () => openDialog(<UserDialog user={u} again={again} />) },
-    { text: "Delete", icon: "trash", danger: true, because: u.principal === "root" && "The host needs its root user.", run: () => removeUser(u, again) },
+    { text: "Edit", icon: "edit", because: cannot, run: () => openDialog(<UserDialog user={u} again={again} />) },
+    { text: "Delete", icon: "trash", danger: true, because: cannot || (u.principal === "root" && "The host needs its root user."), run: () => removeUser(u, again) },
   ];
   return <Table label="Users" noun="user" rows={users} columns={columns} keyOf={(u) => u.principal} actions={actions}
-    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<UserDialog again={again} />)}>Add user</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={cannot} onClick={() => openDialog(<UserDialog again={again} />)}>Add user</Button>} />;
 }

@@ -8,7 +8,8 @@ import { quoted } from "../ui/format";
 import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { request, type AnyRef } from "../vim/client";
-import { networks } from "../vim/inventory";
+import { host, networks } from "../vim/inventory";
+import { forbids } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { HostNetworkInfo, HostNetworkSystem, HostPortGroup } from "../vim/types.gen";
 import { PolicyFields, policySpec, readPolicy } from "./policy";
@@ -48,11 +49,12 @@ const machines = (g: HostPortGroup) => networks().find((n) => n.name === g.spec.
 export const vlanText = (id: number) => (id === 4095 ? "All" : id || "None");
 
 export const portGroupActions = (system: AnyRef, info: HostNetworkInfo) => (g: HostPortGroup): Action[] => [
-  { text: "Edit", icon: "edit", run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
-  { text: "Delete", icon: "trash", danger: true, because: machines(g) > 0 && "Virtual machines are connected to it.", run: () => removeGroup(system, g) },
+  { text: "Edit", icon: "edit", because: forbids(host(), "Host.Config.Network"), run: () => openDialog(<PortGroupDialog system={system} info={info} group={g} />) },
+  { text: "Delete", icon: "trash", danger: true, because: forbids(host(), "Host.Config.Network") || (machines(g) > 0 && "Virtual machines are connected to it."), run: () => removeGroup(system, g) },
 ];
 
 export function PortGroups({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
+  const cannot = forbids(host(), "Host.Config.Network");
   const columns: Column<HostPortGroup>[] = [
     { name: "Name", cell: (g) => <a href={href("host", "networking", networks().find((n) => n.name === g.spec.name)?.ref.value ?? "portgroups")}>{g.spec.name}</a>, by: (g) => g.spec.name },
     { name: "VLAN", cell: (g) => vlanText(g.spec.vlanId), by: (g) => g.spec.vlanId, right: true },
@@ -60,5 +62,5 @@ export function PortGroups({ system, info }: { system: AnyRef; info: HostNetwork
     { name: "Virtual machines", cell: machines, by: machines, right: true },
   ];
   return <Table label="Port groups" noun="port group" rows={info.portgroup ?? []} columns={columns} keyOf={(g) => g.spec.name} actions={portGroupActions(system, info)}
-    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<PortGroupDialog system={system} info={info} />)}>Add port group</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={cannot} onClick={() => openDialog(<PortGroupDialog system={system} info={info} />)}>Add port group</Button>} />;
 }

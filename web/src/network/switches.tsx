@@ -7,6 +7,8 @@ import { quoted } from "../ui/format";
 import type { Action } from "../ui/menu";
 import { Table, type Column } from "../ui/table";
 import { request, type AnyRef } from "../vim/client";
+import { host } from "../vim/inventory";
+import { forbids } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { HostNetworkInfo, HostNetworkSystem, HostVirtualSwitch, HostVirtualSwitchBondBridge, HostVirtualSwitchSpec } from "../vim/types.gen";
 import { PolicyFields, policySpec, readPolicy } from "./policy";
@@ -55,6 +57,7 @@ function removeSwitch(system: AnyRef, s: HostVirtualSwitch) {
 }
 
 export function Switches({ system, info }: { system: AnyRef; info: HostNetworkInfo }) {
+  const cannot = forbids(host(), "Host.Config.Network");
   const columns: Column<HostVirtualSwitch>[] = [
     { name: "Name", cell: (s) => s.name, by: (s) => s.name },
     { name: "Port groups", cell: (s) => s.portgroup?.length ?? 0, by: (s) => s.portgroup?.length, right: true },
@@ -62,9 +65,9 @@ export function Switches({ system, info }: { system: AnyRef; info: HostNetworkIn
     { name: "MTU", cell: (s) => s.mtu, by: (s) => s.mtu, right: true },
   ];
   const actions = (s: HostVirtualSwitch): Action[] => [
-    { text: "Edit", icon: "edit", run: () => openDialog(<SwitchDialog system={system} info={info} old={s} />) },
-    { text: "Delete", icon: "trash", danger: true, run: () => removeSwitch(system, s) },
+    { text: "Edit", icon: "edit", because: cannot, run: () => openDialog(<SwitchDialog system={system} info={info} old={s} />) },
+    { text: "Delete", icon: "trash", danger: true, because: cannot, run: () => removeSwitch(system, s) },
   ];
   return <Table label="Switches" noun="switch" rows={info.vswitch ?? []} columns={columns} keyOf={(s) => s.name} actions={actions}
-    tools={<Button kind="primary" icon="plus" onClick={() => openDialog(<SwitchDialog system={system} info={info} />)}>Add switch</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={cannot} onClick={() => openDialog(<SwitchDialog system={system} info={info} />)}>Add switch</Button>} />;
 }

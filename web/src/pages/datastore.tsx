@@ -2,7 +2,8 @@
 // A datastore and the files on it. Files can be dropped on the list.
 import { useEffect, useState } from "preact/hooks";
 import { href, vmHref } from "../shell/route";
-import { attempt } from "../ui/alert";
+import { held, pickFiles, useDrop } from "../shell/drop";
+import { attempt, say } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Card, Facts, Gauge } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
@@ -14,13 +15,15 @@ import { Empty, Table, type Column } from "../ui/table";
 import { Tabs } from "../ui/tabs";
 import { ref, request } from "../vim/client";
 import { find, vms, type DatastoreRecord, type VmRecord } from "../vim/inventory";
-import { DATACENTER, fileUrl, listFolder, upload } from "../vim/files";
+import { DATACENTER, fileUrl, listFolder } from "../vim/files";
+import { forbids } from "../vim/privilege";
 import { content } from "../vim/session";
 import { perform } from "../vim/task";
 import type { FileInfo, FileManager } from "../vim/types.gen";
 import { Permissions } from "../manage/permissions";
 import { datastoreActions } from "../storage/datastores";
-import { openRegisterAt } from "../vm/register";
+import { sendFiles } from "../storage/send";
+import { cannotRegister, openRegisterAt } from "../vm/register";
 import { VmState } from "../vm/state";
 import { DatastoreState } from "./datastore_list";
 import { Events } from "./events";
@@ -83,18 +86,6 @@ function removeFiles(at: Place, files: FileInfo[]) {
     </Dialog>);
 }
 
-function pick(at: Place) {
-  const input = document.createElement("input");
-  input.type = "file";
-  input.multiple = true;
-  input.onchange = () => send(at, input.files);
-  input.click();
-}
-
-function send(at: Place, files: FileList | null | undefined) {
-  for (const file of files ?? []) upload(at.store, at.folder, file, at.again);
-}
-
 function Crumbs({ id, store, folder }: { id: string; store: string; folder: string[] }) {
   return (
     <nav class="pf-v6-c-breadcrumb" aria-label="Folder">
@@ -113,12 +104,13 @@ function Crumbs({ id, store, folder }: { id: string; store: string; folder: stri
 function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) {
   const [files, setFiles] = useState<FileInfo[]>();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const [over, setOver] = useState(false);
   const path = folder.join("/"), id = store.ref.value;
   const again = () => void attempt("The folder cannot be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`)));
   useEffect(() => (setFiles(undefined), setChosen(new Set()), again()), [path]);
 
   const at: Place = { store: store.name ?? "", folder: path, again };
+  const cannot = forbids(store, "Datastore.FileManagement"), send = (files: File[]) => (cannot ? say("warning", "Nothing was uploaded", cannot) : sendFiles(store, path, files, again));
+  useDrop(send);
   const picked = (files ?? []).filter((f) => chosen.has(f.path));
   const one = picked.length === 1 ? picked[0] : undefined;
   const single = !one && "One file at a time.";
@@ -135,20 +127,19 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
     { name: "Modified", cell: (f) => time(f.modification), by: (f) => f.modification },
   ];
   return (
-    <div class={`drop${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={(e) => setOver(e.currentTarget.contains(e.relatedTarget as Node | null))}
-      onDrop={(e) => (e.preventDefault(), setOver(false), send(at, e.dataTransfer?.files))}>
-      {over ? <p class="drop-here">Drop files here to upload them to {pathOf(at, "")}</p> : <Crumbs id={id} store={at.store} folder={folder} />}
+    <div class={`drop${held.value ? " over" : ""}`}>
+      {held.value ? <p class="drop-here">Drop files here to upload them to {pathOf(at, "")}</p> : <Crumbs id={id} store={at.store} folder={folder} />}
       <Table label="Files" noun="file" rows={files ?? []} columns={columns} keyOf={(f) => f.path} chosen={chosen} onChoose={setChosen}
         tools={
           <>
-            <Button kind="primary" icon="upload" onClick={() => pick(at)}>Upload</Button>
-            <Button icon="folder" onClick={() => openDialog(<NewFolder at={at} />)}>New folder</Button>
+            <Button kind="primary" icon="upload" because={cannot} onClick={() => pickFiles(send)}>Upload</Button>
+            <Button icon="folder" because={cannot} onClick={() => openDialog(<NewFolder at={at} />)}>New folder</Button>
             <Button icon="reset" onClick={again}>Refresh</Button>
             <Menu label="Actions" actions={[
-              { text: "Register VM", icon: "vm", because: single || (!/\.vmx$/i.test(one!.path) && "Not a .vmx file."), run: () => openRegisterAt(pathOf(at, one!.path)) },
-              { text: "Move or rename", icon: "edit", because: single, run: () => openDialog(<Transport at={at} file={one!} copy={false} />) },
-              { text: "Copy", icon: "copy", because: single, run: () => openDialog(<Transport at={at} file={one!} copy />) },
-              { text: "Delete", icon: "trash", danger: true, apart: true, because: !picked.length && "Nothing is selected.", run: () => removeFiles(at, picked) },
+              { text: "Register VM", icon: "vm", because: single || (!/\.vmx$/i.test(one!.path) && "Not a .vmx file.") || cannotRegister(), run: () => openRegisterAt(pathOf(at, one!.path)) },
+              { text: "Move or rename", icon: "edit", because: single || cannot, run: () => openDialog(<Transport at={at} file={one!} copy={false} />) },
+              { text: "Copy", icon: "copy", because: single || cannot, run: () => openDialog(<Transport at={at} file={one!} copy />) },
+              { text: "Delete", icon: "trash", danger: true, apart: true, because: cannot || (!picked.length && "Nothing is selected."), run: () => removeFiles(at, picked) },
             ]}>Actions</Menu>
           </>
         }

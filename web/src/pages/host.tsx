@@ -14,9 +14,9 @@ import { Events } from "./events";
 import { FirstSteps } from "./first_steps";
 import { Performance } from "./performance";
 import { Problems } from "./problems";
-import { openCreateVm } from "../vm/create";
-import { openImport } from "../vm/import";
-import { openRegisterVm } from "../vm/register";
+import { cannotCreateVm, openCreateVm } from "../vm/create";
+import { cannotImport, openImport, useImportDrop } from "../vm/import";
+import { cannotRegister, openRegisterVm } from "../vm/register";
 import { powerOf } from "../vm/state";
 
 function Capacity({ h }: { h: HostRecord }) {
@@ -65,6 +65,7 @@ function System({ h }: { h: HostRecord }) {
 }
 
 export function HostPage() {
+  useImportDrop();
   const h = host();
   if (!h) return null;
   return (
@@ -72,9 +73,9 @@ export function HostPage() {
       <div class="page-head">
         <h1><Icon name="host" />{h.name}</h1>
         <div class="tools">
-          <Button kind="primary" icon="plus" onClick={openCreateVm}>Create VM</Button>
-          <Button icon="folder" onClick={openRegisterVm}>Register VM</Button>
-          <Button icon="upload" onClick={openImport}>Import</Button>
+          <Button kind="primary" icon="plus" because={cannotCreateVm()} onClick={openCreateVm}>Create VM</Button>
+          <Button icon="folder" because={cannotRegister()} onClick={openRegisterVm}>Register VM</Button>
+          <Button icon="upload" because={cannotImport()} onClick={() => openImport()}>Import</Button>
           <Menu label="Actions" actions={() => hostActions(h)}>Actions</Menu>
         </div>
       </div>

@@ -8,9 +8,9 @@ import { Empty, Table, type Column } from "../ui/table";
 import { go, vmHref } from "../shell/route";
 import { vms, type VmRecord } from "../vim/inventory";
 import { powerOff, powerOn, rowActions, vmActions } from "../vm/actions";
-import { openCreateVm } from "../vm/create";
-import { openImport } from "../vm/import";
-import { openRegisterVm } from "../vm/register";
+import { cannotCreateVm, openCreateVm } from "../vm/create";
+import { cannotImport, openImport, useImportDrop } from "../vm/import";
+import { cannotRegister, openRegisterVm } from "../vm/register";
 import { powerOf, VmState } from "../vm/state";
 
 const provisioned = (v: VmRecord) => (v["summary.storage"]?.committed ?? 0) + (v["summary.storage"]?.uncommitted ?? 0);
@@ -36,6 +36,7 @@ const columns: Column<VmRecord>[] = [
 const asButton = (a: Action) => <Button key={a.text} icon={a.icon!} because={a.because} onClick={a.run}>{a.text}</Button>;
 
 export function VmList() {
+  useImportDrop();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const all = vms(), picked = all.filter((v) => chosen.has(v.ref.value));
   return (
@@ -45,9 +46,9 @@ export function VmList() {
         chosen={new Set(picked.map((v) => v.ref.value))} onChoose={setChosen} actions={(v) => rowActions(picked.length > 1 && picked.includes(v) ? picked : [v])}
         tools={
           <>
-            <Button kind="primary" icon="plus" onClick={openCreateVm}>Create VM</Button>
-            <Button icon="folder" onClick={openRegisterVm}>Register VM</Button>
-            <Button icon="upload" onClick={openImport}>Import</Button>
+            <Button kind="primary" icon="plus" because={cannotCreateVm()} onClick={openCreateVm}>Create VM</Button>
+            <Button icon="folder" because={cannotRegister()} onClick={openRegisterVm}>Register VM</Button>
+            <Button icon="upload" because={cannotImport()} onClick={() => openImport()}>Import</Button>
             {asButton(powerOn(picked))}{asButton(powerOff(picked))}
             <Menu label="Actions" actions={() => vmActions(picked)}>Actions</Menu>
           </>

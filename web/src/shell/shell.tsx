@@ -2,15 +2,16 @@
 // The frame around every page: who is logged in, the navigator, the tasks.
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Button, Loading } from "../ui/button";
 import { Sayings } from "../ui/alert";
-import { Dialogs } from "../ui/dialog";
+import { closeAllDialogs, dialogOpen, Dialogs, Over } from "../ui/dialog";
 import { Icon, type IconName } from "../ui/icon";
 import { ContextMenu, Menu } from "../ui/menu";
 import { loaded, run, vms, datastores, networks } from "../vim/inventory";
 import { connected } from "../vim/live";
 import { logout, user } from "../vim/session";
+import { transfers } from "../vim/upload";
 import { Login } from "../pages/login";
 import { ConsoleWindow } from "../pages/vm_console";
 import { changeOwnPassword } from "../manage/users";
@@ -24,10 +25,15 @@ import { href, route } from "./route";
 import { dark, toggleTheme } from "./theme";
 
 export function Shell() {
+  const whose = useRef<string>(undefined), name = user.value?.userName;
+  useEffect(() => {
+    if (name && whose.current && whose.current !== name) closeAllDialogs(), transfers.value.forEach((t) => t.cancel());
+    whose.current = name ?? whose.current;
+  }, [name]);
   if (user.value === undefined) return <div class="login"><Loading /></div>;
   return (
     <>
-      {user.value === null ? <Login /> : <Frame />}
+      {user.value !== null ? <Frame /> : dialogOpen() ? <Over><Login /></Over> : <Login />}
       <Dialogs />
       <Sayings />
     </>

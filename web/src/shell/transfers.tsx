@@ -4,7 +4,7 @@ import { Button } from "../ui/button";
 import { Bar } from "../ui/card";
 import { bytes } from "../ui/format";
 import { Icon } from "../ui/icon";
-import { forget, transfers, type Transfer } from "../vim/files";
+import { forget, isUnderWay, transfers, type Transfer } from "../vim/upload";
 
 function Line({ of: t }: { of: Transfer }) {
   const share = t.size ? (t.sent / t.size) * 100 : 100;
@@ -15,7 +15,7 @@ function Line({ of: t }: { of: Transfer }) {
       <Bar label={`Upload of ${t.name}`} share={share} bare />
       <span class="subtle">{t.error ?? `${bytes(t.sent)} of ${bytes(t.size)}`}</span>
       {t.state === "failed" && <Button small kind="link" onClick={t.again}>Resume</Button>}
-      {t.state === "running"
+      {isUnderWay(t)
         ? <Button small kind="plain" icon="close" label={`Cancel ${t.name}`} onClick={t.cancel} />
         : <Button small kind="plain" icon="close" label={`Forget ${t.name}`} onClick={() => forget(t.id)} />}
     </li>

@@ -3,7 +3,8 @@
 // closes on Escape.
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { VimFault } from "../vim/client";
 import { Button } from "./button";
 import { Icon } from "./icon";
 import { Alert } from "./alert";
@@ -19,15 +20,34 @@ export function closeDialog(): void {
   stack.value = stack.value.slice(0, -1);
 }
 
-export function Dialogs() {
-  return <>{stack.value.map(({ id, body }) => <DialogFrame key={id}>{body}</DialogFrame>)}</>;
+/** Somebody else has come: what was begun is not theirs. */
+export function closeAllDialogs(): void {
+  stack.value = [];
+}
+export const dialogOpen = () => stack.value.length > 0;
+
+/** Over all dialogs, which wait below it as they are. It cannot be closed. */
+export function Over({ children }: { children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    dialog.current?.showModal();
+    // One Escape may close several dialogs that came without a key or click between them.
+    const stay = (e: KeyboardEvent) => e.key === "Escape" && e.preventDefault();
+    addEventListener("keydown", stay, true);
+    return () => removeEventListener("keydown", stay, true);
+  }, []);
+  return <dialog ref={dialog} class="dialog over">{children}</dialog>;
 }
 
-function DialogFrame({ children }: { children: ComponentChildren }) {
+export function Dialogs() {
+  return <>{stack.value.map(({ id, body }) => <DialogFrame key={id} id={id}>{body}</DialogFrame>)}</>;
+}
+
+function DialogFrame({ id, children }: { id: number; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} class="dialog" onCancel={(e) => (e.preventDefault(), closeDialog())}>
+    <dialog ref={dialog} class="dialog" onClose={() => (stack.value = stack.value.filter((d) => d.id !== id))}>
       {children}
     </dialog>
   );
@@ -59,7 +79,7 @@ export function Dialog({ title, confirm, danger, because, wide, only, onConfirm,
       await onConfirm();
       closeDialog();
     } catch (e) {
-      setFailed(e instanceof Error ? e.message : String(e));
+      setFailed(e instanceof VimFault && e.kind === "NotAuthenticated" ? "Your session had ended. What you have filled in is still here: try again." : e instanceof Error ? e.message : String(e));
       setBusy(false);
     }
   };

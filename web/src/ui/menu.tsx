@@ -26,7 +26,7 @@ function place(list: HTMLElement, at: DOMRect): void {
   const width = list.offsetWidth, left = at.width ? at.right - width : at.left + width > innerWidth ? at.left - width : at.left;
   Object.assign(list.style, {
     left: `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`, maxHeight: `${(up ? at.top : below) - 12}px`,
-    ...(up ? { bottom: `${innerHeight - at.top + 4}px` } : { top: `${at.bottom + 4}px` }),
+    ...(up ? { top: "auto", bottom: `${innerHeight - at.top + 4}px` } : { bottom: "auto", top: `${at.bottom + 4}px` }),
   });
 }
 
@@ -49,9 +49,11 @@ function List({ actions, label, at, onClose }: { actions: readonly Action[]; lab
     place(list.current!, at());
     itemsIn(list.current)[0]?.focus({ preventScroll: true });
     const elsewhere = (e: Event) => list.current?.contains(e.target as Node) || onClose(false);
-    const events = ["pointerdown", "scroll", "resize"];
-    events.forEach((event) => addEventListener(event, elsewhere, true));
-    return () => events.forEach((event) => removeEventListener(event, elsewhere, true));
+    // The page may scroll by itself, when something in it grows: the menu goes along.
+    const follow = (e: Event) => list.current?.contains(e.target as Node) || place(list.current!, at());
+    const events: [string, (e: Event) => void][] = [["pointerdown", elsewhere], ["wheel", elsewhere], ["scroll", follow], ["resize", follow]];
+    events.forEach(([event, act]) => addEventListener(event, act, true));
+    return () => events.forEach(([event, act]) => removeEventListener(event, act, true));
   }, []);
 
   const onKey = (e: KeyboardEvent) => {

@@ -24,6 +24,9 @@ let onSessionEnd = () => {};
 export function whenSessionEnds(then: () => void) {
   onSessionEnd = then;
 }
+/** Which session it is: what an earlier one had asked may be refused after the next log-in, which is not its end. */
+let session = 0;
+export const beginSession = () => void session++;
 
 async function faultOf(answer: Response): Promise<VimFault> {
   const body = await answer.json().catch(() => undefined);
@@ -32,6 +35,7 @@ async function faultOf(answer: Response): Promise<VimFault> {
 }
 
 async function exchange(path: string, init: RequestInit): Promise<unknown> {
+  const mine = session;
   let answer: Response;
   try {
     answer = await fetch(BASE + path, { credentials: "same-origin", ...init });
@@ -43,7 +47,7 @@ async function exchange(path: string, init: RequestInit): Promise<unknown> {
     throw new VimFault("HostNotReached", "The host is restarting.");
   if (!answer.ok) {
     const fault = await faultOf(answer);
-    if (fault.kind === "NotAuthenticated") onSessionEnd();
+    if (fault.kind === "NotAuthenticated" && mine === session) onSessionEnd();
     throw fault;
   }
   const text = await answer.text();
@@ -88,10 +92,26 @@ export function request<T extends ManagedObject>(object: AnyRef): RequestsOf<T> 
   return new Proxy({} as RequestsOf<T>, { get: (_, method) => (args: object): Request => ({ of: object, method: String(method), args }) });
 }
 
-/** The same request for a shell; the session is the header that the answer to Login has. Passwords stay out. */
+/** Stands for a variable of the shell's in what word() is given. */
+const variable = (name: string) => `\uE000${name}\uE001`;
+
+/** One word of a shell's. */
+function word(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`).replace(/\uE000(\w+)\uE001/g, `'"$$$1"'`)}'`;
+}
+
+const post = (path: string, body: unknown, more = "") => `curl -sk ${more}-H 'Content-Type: application/json' -d ${word(JSON.stringify(body))} ${word(location.origin + BASE + path)}`;
+
+/** The same request for a shell, in the session that curlLogin() opens. Passwords stay out. */
 export function curl({ of, method, args }: Request): string {
-  const body = JSON.stringify(args, (key, value) => (/password$/i.test(key) ? "***" : value));
-  return `curl -k -H "vmware-api-session-id: $SESSION" -H 'Content-Type: application/json' -d '${body.replaceAll("'", `'\\''`)}' '${location.origin}${BASE}${pathOf(of, method)}'`;
+  const body = JSON.parse(JSON.stringify(args), (key, value) => (/password$/i.test(key) && value ? variable("NEW_PASSWORD") : value));
+  return post(pathOf(of, method), body, `-H "vmware-api-session-id: $SESSION" `);
+}
+
+/** What a shell does once before the others; its $PASSWORD is the user's. */
+export function curlLogin(manager: AnyRef, userName: string): string {
+  const login = post(pathOf(manager, "Login"), { userName, password: variable("PASSWORD") }, "-o /dev/null -D - ");
+  return `SESSION=$(${login} | sed -n 's/^vmware-api-session-id: *\\([^ \\r]*\\).*/\\1/Ip')`;
 }
 
 /** What stands in a place of any type: {"_typeName": "string", "_value": "x"} is "x". */

@@ -8,7 +8,7 @@ import { changesOf, connected, follow, watch } from "./live";
 import { followRoles } from "./privilege";
 import { content, user } from "./session";
 import type {
-  Datastore, HostSystem, Network, ObjectUpdate, PropertyFilterSpec, ResourcePool, Task, ViewManager, VirtualMachine,
+  Datastore, Folder, HostSystem, Network, ObjectUpdate, PropertyFilterSpec, ResourcePool, Task, ViewManager, VirtualMachine,
 } from "./types.gen";
 
 /** The type of T's property at a path such as "summary.config.name". */
@@ -28,8 +28,9 @@ const HOST_PATHS = [
   "configManager", "capability", "effectiveRole",
 ] as const;
 const DATASTORE_PATHS = ["name", "summary", "info", "vm", "browser", "capability", "effectiveRole"] as const;
-const NETWORK_PATHS = ["name", "summary", "vm", "host"] as const;
-const POOL_PATHS = ["name", "parent", "owner", "vm"] as const;
+const NETWORK_PATHS = ["name", "summary", "vm", "host", "effectiveRole"] as const;
+const POOL_PATHS = ["name", "parent", "owner", "vm", "effectiveRole"] as const;
+const FOLDER_PATHS = ["name", "effectiveRole"] as const;
 const TASK_PATHS = ["info"] as const;
 
 export type VmRecord = Record<VirtualMachine, (typeof VM_PATHS)[number]>;
@@ -37,6 +38,7 @@ export type HostRecord = Record<HostSystem, (typeof HOST_PATHS)[number]>;
 export type DatastoreRecord = Record<Datastore, (typeof DATASTORE_PATHS)[number]>;
 export type NetworkRecord = Record<Network, (typeof NETWORK_PATHS)[number]>;
 export type PoolRecord = Record<ResourcePool, (typeof POOL_PATHS)[number]>;
+export type FolderRecord = Record<Folder, (typeof FOLDER_PATHS)[number]>;
 export type TaskRecord = Record<Task, (typeof TASK_PATHS)[number]>;
 
 type Any = { ref: AnyRef; [path: string]: unknown };
@@ -110,7 +112,7 @@ function apply(updates: readonly ObjectUpdate[]) {
 function mainSpec(view: AnyRef, taskManager: AnyRef): PropertyFilterSpec {
   const kinds: [string, readonly string[]][] = [
     ["VirtualMachine", VM_PATHS], ["HostSystem", HOST_PATHS], ["Datastore", DATASTORE_PATHS], ["Network", NETWORK_PATHS],
-    ["ResourcePool", POOL_PATHS], ["Task", TASK_PATHS],
+    ["ResourcePool", POOL_PATHS], ["Folder", FOLDER_PATHS], ["Task", TASK_PATHS],
   ];
   const along = (name: string, type: string, path: string) => ({ _typeName: "TraversalSpec", name, type, path, skip: false });
   return {
@@ -127,7 +129,7 @@ async function followAll(abort: AbortSignal): Promise<void> {
   const c = content.value!;
   const view = await on<ViewManager>(c.viewManager!).CreateContainerView({
     container: c.rootFolder,
-    type: ["VirtualMachine", "HostSystem", "Datastore", "Network", "ResourcePool"],
+    type: ["VirtualMachine", "HostSystem", "Datastore", "Network", "ResourcePool", "Folder"],
     recursive: true,
   });
   told = new Set();

@@ -24,3 +24,9 @@ export function forbids(object: { readonly effectiveRole?: readonly number[] } |
   const mine = roles.value.filter((r) => object?.effectiveRole?.includes(r.roleId));
   return mine.length > 0 && !mine.some((r) => r.privilege?.includes(privilege)) && `You may not: your role does not have ${privilege}.`;
 }
+
+/** The same of what needs any of the privileges below `group`, such as "VirtualMachine.Config". */
+export function forbidsAll(object: { readonly effectiveRole?: readonly number[] } | undefined, group: string): string | false {
+  const mine = roles.value.filter((r) => object?.effectiveRole?.includes(r.roleId));
+  return mine.length > 0 && !mine.some((r) => r.privilege?.some((p) => p.startsWith(`${group}.`))) && `You may not: your role has nothing of ${group}.`;
+}

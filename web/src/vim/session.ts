@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is logged in. The session itself is a cookie that scripts cannot read.
 import { signal } from "@preact/signals";
-import { get, on, ref, whenSessionEnds } from "./client";
+import { beginSession, get, on, ref, whenSessionEnds } from "./client";
 import type { ServiceContent, ServiceInstance, SessionManager, UserSession } from "./types.gen";
 
 /** undefined: not asked yet; null: nobody. */
@@ -34,6 +34,7 @@ export async function resume(): Promise<void> {
 export async function login(userName: string, password: string): Promise<void> {
   const manager = (await retrieveContent()).sessionManager!;
   const session = await on<SessionManager>(manager).Login({ userName, password });
+  beginSession();
   expired.value = false;
   user.value = session;
 }

@@ -7,7 +7,7 @@ import type { TaskInfo } from "./types.gen";
 /** "PowerOnVM_Task" or "VirtualMachine.powerOn": "Power on VM". */
 export function taskName(info: TaskInfo): string {
   const name = (info.name ?? info.descriptionId).replace(/_Task$/, "").replace(/^.*\./, "");
-  const words = name.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/\b(?!VM\b)([A-Z])(?=[a-z])/g, (c) => c.toLowerCase());
+  const words = name.replace(/Vm(?![a-z])/g, "VM").replace(/([a-z])([A-Z])/g, "$1 $2").replace(/\b(?!VM\b)([A-Z])(?=[a-z])/g, (c) => c.toLowerCase());
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

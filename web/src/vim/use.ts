@@ -3,6 +3,9 @@
 // itself are in inventory.ts.
 import { useEffect, useState } from "preact/hooks";
 import { say } from "../ui/alert";
+import { useProperties } from "./inventory";
+import { content } from "./session";
+import type { EventManager } from "./types.gen";
 
 export function useAnswer<T>(ask: () => Promise<T>, by: readonly unknown[] = []): [T | undefined, () => void] {
   const [answer, setAnswer] = useState<T>();
@@ -13,4 +16,12 @@ export function useAnswer<T>(ask: () => Promise<T>, by: readonly unknown[] = [])
     return () => void (here = false);
   }, [round, ...by]);
   return [answer, () => setRound((r) => r + 1)];
+}
+
+/** For lists that no property has, but of whose changes there are events: the number of the last one of these. */
+export function useEvents(kinds: RegExp): number {
+  const last = useProperties<EventManager, "latestEvent">(content.value?.eventManager, ["latestEvent"])?.latestEvent;
+  const [key, setKey] = useState(0);
+  useEffect(() => void (last && kinds.test(last._typeName ?? "") && setKey(last.key)), [last?.key]);
+  return key;
 }

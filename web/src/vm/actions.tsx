@@ -16,7 +16,7 @@ import { forbids } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { VirtualMachine } from "../vim/types.gen";
 import { openCloneVm } from "./clone";
-import { openEditVm } from "./edit";
+import { cannotEdit, openEditVm } from "./edit";
 import { openExportVm } from "./export";
 import { rootPool } from "./place";
 import { openTakeSnapshot } from "./snapshot";
@@ -159,7 +159,7 @@ export function vmActions(vms: readonly VmRecord[]): Action[] {
   const may = (privilege: string) => single || forbids(one, privilege);
   return [
     shutDown(vms), restart(vms), suspend(vms), reset(vms),
-    { text: "Edit settings", icon: "settings", apart: true, because: single || (templateOf(one!) && "A template is not changed."), run: () => void attempt("The settings cannot be read", () => openEditVm(one!)) },
+    { text: "Edit settings", icon: "settings", apart: true, because: single || (templateOf(one!) && "A template is not changed.") || cannotEdit(one!), run: () => void attempt("The settings cannot be read", () => openEditVm(one!)) },
     { text: "Take snapshot", icon: "camera", because: may("VirtualMachine.State.CreateSnapshot"), run: () => openTakeSnapshot(one!) },
     { text: "Clone", icon: "copy", because: may("VirtualMachine.Provisioning.Clone"), run: () => openCloneVm(one!) },
     { text: "Export", icon: "download", because: may("VApp.Export") || (powerOf(one!) !== "poweredOff" && "It runs: power it off first, or export one of its snapshots."), run: () => openExportVm(one!) },

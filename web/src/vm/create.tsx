@@ -14,7 +14,7 @@ import { diskSpec, newCard, newCdrom, newController } from "./devices";
 import { openEditVm } from "./edit";
 import { FileField, ISO } from "./file_field";
 import { guestChoices, useGuests } from "./guests";
-import { rootPool, vmFolder } from "./place";
+import { cannotPlace, rootPool, vmFolder } from "./place";
 
 interface Form { name: string; guest: string; firmware: string; store: string; cpus: string; memory: string; disk: string; thin: boolean; network: string; iso: string; start: boolean; more: boolean }
 
@@ -99,4 +99,5 @@ function CreateVm() {
   );
 }
 
+export const cannotCreateVm = () => cannotPlace("VirtualMachine.Inventory.Create");
 export const openCreateVm = () => openDialog(<CreateVm />);

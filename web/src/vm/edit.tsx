@@ -7,6 +7,7 @@ import { quoted } from "../ui/format";
 import { PaneTabs } from "../ui/tabs";
 import { get, request } from "../vim/client";
 import { datastores, type VmRecord } from "../vim/inventory";
+import { forbidsAll } from "../vim/privilege";
 import { perform } from "../vim/task";
 import type { VirtualMachine, VirtualMachineConfigInfo, VirtualMachineConfigSpec } from "../vim/types.gen";
 import { Hardware } from "./edit_hardware";
@@ -62,6 +63,9 @@ function EditVm({ vm, config }: { vm: VmRecord; config: VirtualMachineConfigInfo
     </Dialog>
   );
 }
+
+/** Why none of its settings may be changed, or false. */
+export const cannotEdit = (vm: VmRecord) => forbidsAll(vm, "VirtualMachine.Config");
 
 export async function openEditVm(vm: VmRecord): Promise<void> {
   const config = await get<VirtualMachineConfigInfo>(vm.ref, "config");

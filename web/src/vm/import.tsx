@@ -2,6 +2,8 @@
 // Import of an OVA or OVF: the host reads the descriptor and says what it makes of it, then takes the disks one after
 // the other over a lease.
 import { useState } from "preact/hooks";
+import { held, pickFiles, useDrop } from "../shell/drop";
+import { say } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Bar } from "../ui/card";
 import { Dialog, openDialog } from "../ui/dialog";
@@ -16,7 +18,7 @@ import type {
 } from "../vim/types.gen";
 import { leaseReady, throwFaults } from "./lease";
 import { openPackage, type Package } from "./ova";
-import { rootPool, vmFolder } from "./place";
+import { cannotPlace, rootPool, vmFolder } from "./place";
 
 const manager = () => on<OvfManager>(content.value!.ovfManager!);
 
@@ -108,25 +110,29 @@ async function examine(files: readonly File[]): Promise<void> {
   setTimeout(() => openDialog(<ImportDialog pack={pack} parsed={parsed} />)); // when this dialog has closed
 }
 
-function PickFiles() {
-  const [files, setFiles] = useState<readonly File[]>([]);
-  const [over, setOver] = useState(false);
-  const take = (list: FileList | null | undefined) => setFiles([...files, ...(list ?? [])]);
-  const pick = () => {
-    const input = document.createElement("input");
-    Object.assign(input, { type: "file", multiple: true, onchange: () => take(input.files) });
-    input.click();
-  };
+function PickFiles({ first }: { first: readonly File[] }) {
+  const [files, setFiles] = useState(first);
+  const take = (more: File[]) => setFiles([...files.filter((f) => !more.some((m) => m.name === f.name)), ...more]);
+  useDrop(take);
   return (
     <Dialog title="Import a virtual machine" confirm="Next" because={!files.length && "No file is chosen yet."} onConfirm={() => examine(files)}>
-      <div class={`drop import${over ? " over" : ""}`} onDragOver={(e) => (e.preventDefault(), setOver(true))} onDragLeave={() => setOver(false)}
-        onDrop={(e) => (e.preventDefault(), setOver(false), take(e.dataTransfer?.files))}>
+      <div class={`drop import${held.value ? " over" : ""}`}>
         <p>Drop an OVA here, or an OVF with its disks.</p>
-        <Button icon="folder" onClick={pick}>Choose files</Button>
+        <Button icon="folder" onClick={() => pickFiles(take)}>Choose files</Button>
         <ul>{files.map((f) => <li key={f.name}>{f.name} <span class="subtle">{bytes(f.size)}</span></li>)}</ul>
       </div>
     </Dialog>
   );
 }
 
-export const openImport = () => openDialog(<PickFiles />);
+export const cannotImport = () => cannotPlace("VApp.Import");
+export const openImport = (files: readonly File[] = []) => openDialog(<PickFiles first={files} />);
+
+/** Of a page that lists VMs: a package that is dropped on it is imported. */
+export function useImportDrop(): void {
+  useDrop((files) => {
+    if (!files.some((f) => /\.(ova|ovf|vmdk)$/i.test(f.name))) say("info", "Nothing was imported", "An OVA, or an OVF with its disks, can be dropped here; other files on a folder of a datastore.");
+    else if (cannotImport()) say("warning", "Nothing was imported", cannotImport() || "");
+    else openImport(files);
+  });
+}

@@ -7,7 +7,7 @@ import { request } from "../vim/client";
 import { datastores } from "../vim/inventory";
 import { perform } from "../vim/task";
 import type { Folder } from "../vim/types.gen";
-import { rootPool, vmFolder } from "./place";
+import { cannotPlace, rootPool, vmFolder } from "./place";
 
 function RegisterVm({ at }: { at?: string | undefined }) {
   const [store, setStore] = useState(datastores()[0]?.name ?? "");
@@ -29,5 +29,6 @@ function RegisterVm({ at }: { at?: string | undefined }) {
   );
 }
 
+export const cannotRegister = () => cannotPlace("VirtualMachine.Inventory.Register");
 export const openRegisterVm = () => openDialog(<RegisterVm />);
 export const openRegisterAt = (path: string) => openDialog(<RegisterVm at={path} />);
