@@ -32,13 +32,25 @@ struct basic {
     bool good;
 };
 
+/* A page of ours that asks has a log-in of its own; challenged, its browser would come up with
+ * another window for a name and a password, over the page. Fetch Metadata Request Headers
+ * (W3C), 2.3. */
+static bool is_page(const struct http_exchange *x)
+{
+    const char *mode = http_header(&x->head, "Sec-Fetch-Mode");
+
+    return mode && strcmp(mode, "navigate") != 0;
+}
+
 static void unauthorized(struct http_exchange *x)
 {
     struct buf body = {0};
 
     buf_put_str(&body, "log in first\n");
     http_answer(x, 401, "text/plain; charset=utf-8",
-                "WWW-Authenticate: Basic realm=\"Socle\", charset=\"UTF-8\"\r\n", &body);
+                is_page(x) ? NULL
+                           : "WWW-Authenticate: Basic realm=\"Socle\", charset=\"UTF-8\"\r\n",
+                &body);
 }
 
 static void basic_work(void *arg)

@@ -32,7 +32,7 @@ await main(async (host, browser) => {
   await step("a session ends under a dialog, whose fields are still there after the log-in", async () => {
     await logIn(page, host);
     await page.getByRole("region", { name: "Capacity" }).waitFor();
-    await page.getByRole("button", { name: "Create VM" }).click();
+    await page.getByRole("button", { name: "Create VM" }).first().click();
     await dialog(page).getByLabel("Name", { exact: true }).fill("half made");
     await page.context().clearCookies();
     await confirm(page, "Create");
