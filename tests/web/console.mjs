@@ -263,6 +263,15 @@ await main(async (host, browser) => {
     await eventually(async () => (await look(page)).sum === before.sum, "the page shows something else");
     await own.close();
   });
+  await step("in full screen, keys go to the guest", async () => {
+    const before = await look(page);
+    await page.getByRole("button", { name: "Full screen" }).click();
+    await eventually(() => page.evaluate(() => document.fullscreenElement?.className === "screen"), "it is not");
+    await page.waitForTimeout(300);
+    await page.keyboard.type("e");
+    await eventually(async () => (await look(page)).sum !== before.sum, "they do not");
+    await page.evaluate(() => document.exitFullscreen());
+  });
   await step("the serial port has a window of its own, which starts the machine, and ends with it", async () => {
     await page.getByRole("radio", { name: "Serial port" }).check();
     await connected(page);

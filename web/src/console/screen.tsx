@@ -91,6 +91,12 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
     const text = await navigator.clipboard.readText().catch(() => "");
     openDialog(<TypeText first={text} onType={(strokes, slow) => void type(strokes, slow)} />);
   };
+  /** All keys are the guest's then, Esc and Alt-Tab too, where the browser gives them away (holding Esc leaves it). */
+  const fullScreen = async () => {
+    await place.current?.requestFullscreen();
+    rfb.current?.focus();
+    await (navigator as { keyboard?: { lock?: () => Promise<void> } }).keyboard?.lock?.().catch(() => {});
+  };
   const off = state !== "connected" && "The screen is not connected.";
   const mute = off || (viewOnly && "The screen is only looked at.");
   return (
@@ -102,7 +108,7 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
         <Button small because={mute || (typed && "Text is being typed.")} onClick={() => void openType()}>Type text</Button>
         <Select label="Size" value={scale} onValue={(v) => changeScale(v as Scale)} choices={SCALES} />
         <CheckField label="View only" checked={viewOnly} onValue={changeViewOnly} />
-        <Button small because={off} onClick={() => void place.current?.requestFullscreen()}>Full screen</Button>
+        <Button small because={off} onClick={() => void fullScreen()}>Full screen</Button>
         {!whole && <OwnWindow vm={vm} />}
         <span class="subtle" role="status">{running ? stateText[state] : ""}</span>
         {typed && <span class="subtle">{typed.done} of {typed.all} keys typed <Button kind="link" small onClick={() => (stop.current = true)}>Stop</Button></span>}
