@@ -59,6 +59,22 @@ static void work_free(struct snapshot_work *w)
     free(w);
 }
 
+/* What a disk has to do with is a fault of files, also where the text names it without its folder:
+ * then it is said of the .vmx. */
+static void end_task(struct snapshot_work *w, struct vim_any result)
+{
+    static const int of_files[] = {-ENOSPC, -EDQUOT, -EBUSY, -EROFS, -EACCES, -EIO, -EUCLEAN};
+    struct arena cleanup_arena arena = {0};
+    char vmx[DSPATH_MAX + 128];
+    const char *file = fault_named_file(&arena, w->haul.err.text);
+
+    dspath_format(w->vm->datastore->e.name, w->vm->rel, vmx, sizeof vmx);
+    for (unsigned i = 0; !file && i < ARRAY_SIZE(of_files); i++)
+        if (w->haul.rc == of_files[i])
+            file = vmx;
+    haul_end(&w->haul, result, file);
+}
+
 /* The files are settled. */
 static void finish(struct snapshot_work *w)
 {
@@ -73,7 +89,7 @@ static void finish(struct snapshot_work *w)
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_runtime);
     if (w->haul.rc == 0 && w->created)
         result = vim_any_ref(vm_snapshot_ref(vm, w->uid));
-    haul_end(&w->haul, result, NULL);
+    end_task(w, result);
     work_free(w);
 }
 

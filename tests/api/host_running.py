@@ -7,13 +7,16 @@ usage: host_running.py BUILD GROUP|SCENARIO...
 In the environment: SOCLE_CRASH_ROUNDS=N: how often somebody is killed; SOCLE_CRASH_SEED=N: when.
 """
 
+import fcntl
 import hashlib
 import os
 import random
 import re
 import shutil
 import signal
+import struct
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -730,6 +733,36 @@ def changes(tap, host, client):
     one.remove()
 
 
+def seized(tap, host, client):
+    """Somebody locks a VM's disk in the moment in which the VM opens it anew: it waits for him."""
+    one = Guest(host, client, "seized").boot()
+    one.command("echo before >/tmp/file")
+    has_it, lock = threading.Event(), struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+    def seize():
+        with open(one.path("disk.vmdk"), "r+b") as file:
+            fcntl.fcntl(file, 38, lock)  # F_OFD_SETLKW
+            has_it.set()
+            time.sleep(4)
+
+    thread = threading.Thread(target=seize)
+    thread.start()
+    time.sleep(0.2)
+    tap.check("a running VM has its disk for itself", not has_it.is_set())
+    tap.raises("no snapshot now", vim.fault.FileLocked, lambda: take(one, "no"))
+    thread.join()
+    tap.check("somebody else had the disk", has_it.is_set())
+    tap.equal("the VM has waited", (one.state(), one.command("cat /tmp/file")), ("poweredOn", "before"))
+    tap.equal("and has its disk again", one.command("dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync,notrunc "
+                                                    "2>/dev/null; echo $?"), "0")
+    tap.equal("the kernel has no complaint", one.command(guest.lab.COMPLAINTS), "(1)")
+    take(one, "yes")
+    tap.equal("there is nothing else", (sorted(snapshots(one)), left_over(one)), (["yes"], []))
+    wait(one.vm.PowerOff())
+    check_images(tap, one)
+    one.remove()
+
+
 # processes that die
 
 def killed(tap, host, client):
@@ -749,7 +782,7 @@ def killed(tap, host, client):
 
 
 GROUPS = {
-    "running": [suspend, discard, hot, between, branches, memory, suspended, changes, killed],
+    "running": [suspend, discard, hot, between, branches, memory, suspended, changes, seized, killed],
     "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, levels, large, firmware],
 }
 

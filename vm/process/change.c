@@ -15,7 +15,7 @@
 #include "vm/process/resources.h"
 #include "vm/process/savefile.h"
 
-enum { EJECT_MS = 30000, EJECT_LOOK_MS = 100 };
+enum { EJECT_MS = 30000, EJECT_LOOK_MS = 100, REOPEN_MS = 60000, REOPEN_LOOK_MS = 200 };
 
 /* One change under way: what stands at each place now, and what is to. */
 struct work {
@@ -236,7 +236,29 @@ static int change_disks(struct work *w)
     return rc;
 }
 
-/* All disks as they were; what can not be is the end of the VM. */
+/* Waits; true: it has not ended meanwhile. */
+static bool vmx_lives(const struct work *w, int ms)
+{
+    struct pollfd control = {.fd = w->m->vmx};
+
+    return poll(&control, 1, ms) == 0;
+}
+
+/* What the VM had it must have again. A file may be locked by somebody who looks at it, a datastore
+ * away for a moment: the guest stands still and hears nothing of it. */
+static int reopen_disk(struct work *w, unsigned place)
+{
+    uint64_t end = clock_now() + REOPEN_MS * UINT64_C(1000000);
+    int rc = open_disk(w, w->now[place], place);
+
+    while (rc < 0 && rc != -EPIPE && clock_now() < end && vmx_lives(w, REOPEN_LOOK_MS)) {
+        *w->err = ERR_INIT;
+        rc = open_disk(w, w->now[place], place);
+    }
+    return rc;
+}
+
+/* All disks as they were; what can not be, for a minute, is the end of the VM. */
 static void restore_disks(struct work *w)
 {
     struct err err = ERR_INIT, *cause = w->err;
@@ -247,7 +269,7 @@ static void restore_disks(struct work *w)
         if (w->made[i])
             unmake(w->next[i]->file);
         if (rc == 0 && w->closed[i])
-            rc = open_disk(w, w->now[i], i);
+            rc = reopen_disk(w, i);
         if (rc < 0)
             w->m->lost = err;
     }

@@ -13,7 +13,8 @@
  *   5  vmx and vmm go on, or end (VM_CHANGE_END); what has come is inserted into its slot
  *
  * What fails in 0 to 4, or is cancelled, is undone: the disks are as before, what the guest has let
- * go of is inserted again, and the guest goes on.
+ * go of is inserted again, and the guest goes on. A disk that can not be opened again is tried for
+ * a minute before the VM is given up.
  * After 4 nothing fails but by a process dying. So whenever one of the three processes is killed,
  * the VM's disks are what its .vmx says, and the .vmx is whole.
  *
