@@ -29,7 +29,7 @@ hostMemoryUsage overallCpuUsage overallCpuDemand guestMemoryUsage uptime overall
 numCpuThreads numCpuPkgs numNics cpuModel vendor model sslThumbprint ipAddress userAgent callCount
 limit reservation overallUsage unreservedForPool unreservedForVm maxUsage""".split()
 MASKS = (
-    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"(?:6000C29[0-9a-f]|[0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{12}", "VOLUME"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"(?i)00:0c:29(:[0-9a-f]{2}){3}", "MAC"),
