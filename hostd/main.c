@@ -32,6 +32,7 @@
 #include "hostd/perf/perf.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
+#include "hostd/session/vestibule.h"
 #include "hostd/snapshot/vm_settle.h"
 #include "hostd/store/state.h"
 #include "hostd/task/haul.h"
@@ -39,7 +40,7 @@
 #include "hostd/task/worker.h"
 #include "hostd/web.h"
 
-enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4 };
+enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4, LOGINS = 2 };
 
 static const struct api_ops ops = {.authorize = entity_authorize,
                                    .visible = entity_visible,
@@ -97,6 +98,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     int rc = registry_create(&hostd->api.registry);
     if (rc == 0)
         rc = worker_create(hostd->loop, WORKERS, &hostd->worker);
+    if (rc == 0)
+        rc = vestibule_create(hostd->loop, LOGINS, &hostd->vestibule);
     if (rc == 0)
         rc = haulers_create(hostd, &hostd->haulers);
     if (rc == 0)
@@ -168,6 +171,7 @@ static void stop(struct process *process)
     http_server_destroy(process->local);
     haulers_destroy(hostd->haulers);
     nfc_leases_destroy(hostd->leases);
+    vestibule_destroy(hostd->vestibule);
     worker_destroy(hostd->worker);
     sessions_destroy(hostd->sessions);
     collector_exit(&hostd->api);

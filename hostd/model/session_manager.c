@@ -14,7 +14,7 @@
 #include "hostd/model/classes.h"
 #include "hostd/perm/perm.h"
 #include "hostd/session/session.h"
-#include "hostd/task/worker.h"
+#include "hostd/session/vestibule.h"
 #include "hostd/up/cert.h"
 
 static struct vim_UserSession *user_session(struct arena *arena, const struct session *session)
@@ -39,6 +39,7 @@ static struct vim_UserSession *user_session(struct arena *arena, const struct se
 struct login {
     struct hostd *hostd;
     struct call *call; /* NULL: the client has gone */
+    struct vestibule_entry entry;
     char user[ACCOUNT_NAME_MAX + 1], hash[ACCOUNT_HASH_MAX];
     char *password;
     bool known, good;
@@ -105,7 +106,11 @@ static void login_done(void *arg)
 
 static void login_cancel(struct call *call)
 {
-    ((struct login *)call->waiting)->call = NULL;
+    struct login *login = call->waiting;
+
+    login->call = NULL;
+    if (vestibule_leave(&login->entry))
+        login_free(login);
 }
 
 static void invoke_login(struct mo *mo, struct call *call)
@@ -130,7 +135,9 @@ static void invoke_login(struct mo *mo, struct call *call)
     login->known = account_find(&hostd->accounts, args->userName);
     (void)snprintf(login->user, sizeof login->user, "%.*s", ACCOUNT_NAME_MAX, args->userName);
     account_hash(&hostd->accounts, args->userName, login->hash);
-    if (worker_post(hostd->worker, login_work, login_done, login) < 0) {
+    login->entry = (struct vestibule_entry){
+        .peer = call->peer ? call->peer : "", .work = login_work, .done = login_done, .arg = login};
+    if (vestibule_enter(hostd->vestibule, &login->entry) < 0) {
         login_free(login);
         CALL_FAULT(call, SystemError);
         return;

@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "hostd/session/session.h"
-#include "hostd/task/worker.h"
+#include "hostd/session/vestibule.h"
 #include "hostd/web.h"
 
 static struct session *by_ticket(struct hostd *hostd, const struct http_exchange *x)
@@ -23,10 +23,11 @@ static struct session *by_ticket(struct hostd *hostd, const struct http_exchange
     return ticket_redeem(hostd->sessions, TICKET_SERVICE, ticket, bound);
 }
 
-/* Basic authorization: the password's hash takes its time, on a worker. */
+/* Basic authorization: the password's hash takes its time, in the vestibule. */
 struct basic {
     struct hostd *hostd;
     struct http_exchange *x; /* NULL: the client has gone */
+    struct vestibule_entry entry;
     char user[ACCOUNT_NAME_MAX + 1], password[ACCOUNT_PASSWORD_MAX + 1], hash[ACCOUNT_HASH_MAX];
     http_admitted *admitted;
     bool good;
@@ -84,7 +85,13 @@ static void basic_done(void *arg)
 
 static void basic_gone(struct http_exchange *x)
 {
-    ((struct basic *)x->user)->x = NULL;
+    struct basic *basic = x->user;
+
+    basic->x = NULL;
+    if (vestibule_leave(&basic->entry)) {
+        explicit_bzero(basic->password, sizeof basic->password);
+        free(basic);
+    }
 }
 
 static bool decode(const char *text, struct basic *basic)
@@ -130,7 +137,9 @@ static void authenticate(struct hostd *hostd, struct http_exchange *x, http_admi
     account_hash(&hostd->accounts, basic->user, basic->hash);
     x->user = basic;
     x->gone = basic_gone;
-    if (worker_post(hostd->worker, basic_work, basic_done, basic) < 0) {
+    basic->entry = (struct vestibule_entry){
+        .peer = x->peer, .work = basic_work, .done = basic_done, .arg = basic};
+    if (vestibule_enter(hostd->vestibule, &basic->entry) < 0) {
         x->gone = NULL;
         free(basic);
         http_answer_text(x, 503, "out of memory");

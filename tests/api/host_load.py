@@ -236,10 +236,55 @@ def guessing(tap, host, client):
     tap.check("root is not locked by it", connect(host))
 
 
+class Guesser(threading.Thread):
+    """Wrong passwords, one after another, as fast as they are refused."""
+
+    def __init__(self, host, end):
+        super().__init__(daemon=True)
+        self.host, self.end, self.taken = host, end, []
+
+    def run(self):
+        while not self.end.is_set():
+            began = time.monotonic()
+            login_status(self.host, "127.0.0.1")
+            self.taken.append(time.monotonic() - began)
+
+
+def login_status(host, source):
+    with context().wrap_socket(socket.create_connection(("127.0.0.1", host.port), timeout=120, source_address=(source, 0))) as s:
+        s.sendall(b"GET /folder HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic dXNlcjpndWVzc2Vk\r\n\r\n")
+        return int(s.recv(4096).split()[1])
+
+
+def crowd(tap, host, client):
+    """Many who guess at once hold up themselves: neither another's login nor what else is done off the loop."""
+    end = threading.Event()
+    guessers = [Guesser(host, end) for _ in range(40)]
+    for guesser in guessers:
+        guesser.start()
+    eventually(lambda: sum(bool(g.taken) for g in guessers) > 10)
+    browser, logins, browsed = client.content.rootFolder.childEntity[0].datastore[0].browser, [], []
+    for _ in range(5):
+        began = time.monotonic()
+        tap.equal("another's login is answered", login_status(host, "127.0.0.2"), 401)
+        logins.append(time.monotonic() - began)
+        began = time.monotonic()
+        task = browser.SearchDatastore_Task("[datastore1]")
+        eventually(lambda t=task: t.info.state == "success")
+        browsed.append(time.monotonic() - began)
+    end.set()
+    for guesser in guessers:
+        guesser.join()
+    guess, login, search = (statistics.median(x) for x in ([t for g in guessers for t in g.taken], logins, browsed))
+    print(f"# a guess {guess:.2f} s, another's login {login:.2f} s, a search {search:.2f} s", flush=True)
+    tap.check("sooner than the crowd's", login < guess / 2, (login, guess))
+    tap.check("so are searches", search < guess / 2, (search, guess))
+
+
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([bodies, elsewhere, endless, slow, thousand, guessing], host, client)
+        Tap().run([bodies, elsewhere, endless, slow, thousand, crowd, guessing], host, client)
 
 
 main()
