@@ -8,7 +8,8 @@ import { Sayings } from "../ui/alert";
 import { closeAllDialogs, dialogOpen, Dialogs, Over } from "../ui/dialog";
 import { Icon, type IconName } from "../ui/icon";
 import { ContextMenu, Menu } from "../ui/menu";
-import { loaded, run, vms, datastores, networks } from "../vim/inventory";
+import { loaded, run, vms, datastores, networks, type VmRecord } from "../vim/inventory";
+import { powerOf } from "../vm/state";
 import { connected } from "../vim/live";
 import { logout, user } from "../vim/session";
 import { transfers } from "../vim/upload";
@@ -19,6 +20,7 @@ import { openAbout, openHelp } from "./about";
 import { Mark, release } from "./brand";
 import { Page } from "./page";
 import { Search } from "./search";
+import { recentVms } from "./recent";
 import { Tasks } from "./tasks";
 import { Transfers } from "./transfers";
 import { href, route } from "./route";
@@ -82,7 +84,10 @@ function Navigator({ open }: { open: boolean }) {
         <Item to={["host"]} icon="host" current={at === "host" || at === ""}>Host</Item>
         <Item to={["host", "manage"]} current={at.startsWith("host/manage")}>Manage</Item>
         <Item to={["host", "monitor"]} current={at.startsWith("host/monitor")}>Monitor</Item>
-        <Item to={["host", "vms"]} icon="vm" current={at.startsWith("host/vms")} count={vms().length}>Virtual machines</Item>
+        <Item to={["host", "vms"]} icon="vm" current={at === "host/vms" || (at.startsWith("host/vms/") && !recentVms().some((v) => at.split("/")[2] === v.ref.value))} count={vms().length}>Virtual machines</Item>
+        {recentVms().map((v) => (
+          <Item key={v.ref.value} to={["host", "vms", v.ref.value]} icon={iconOf(v)} sub current={at === `host/vms/${v.ref.value}` || at.startsWith(`host/vms/${v.ref.value}/`)}>{v.name}</Item>
+        ))}
         <Item to={["host", "datastores"]} icon="database" current={at.startsWith("host/datastores")} count={datastores().length}>Storage</Item>
         <Item to={["host", "networking"]} icon="network" current={at.startsWith("host/networking")} count={networks().length}>Networking</Item>
       </ul>
@@ -90,11 +95,13 @@ function Navigator({ open }: { open: boolean }) {
   );
 }
 
-function Item({ to, icon, current, count, children }:
-  { to: string[]; icon?: IconName; current: boolean; count?: number; children: ComponentChildren }) {
+const iconOf = (vm: VmRecord): IconName => (powerOf(vm) === "poweredOn" ? "play" : powerOf(vm) === "suspended" ? "pause" : "stop");
+
+function Item({ to, icon, sub, current, count, children }:
+  { to: string[]; icon?: IconName; sub?: boolean; current: boolean; count?: number; children: ComponentChildren }) {
   return (
     <li class="pf-v6-c-nav__item">
-      <a class={`pf-v6-c-nav__link${current ? " pf-m-current" : ""}`} href={href(...to)} aria-current={current ? "page" : undefined}>
+      <a class={`pf-v6-c-nav__link${sub ? " sub" : ""}${current ? " pf-m-current" : ""}`} href={href(...to)} aria-current={current ? "page" : undefined}>
         {icon ? <span class="pf-v6-c-nav__link-icon"><Icon name={icon} /></span> : <span class="sub-space" />}
         <span class="pf-v6-c-nav__link-text">{children}</span>
         {count !== undefined && <span class="count">{count}</span>}

@@ -9,9 +9,18 @@ export type CounterName = string;
 
 let ids: Promise<Map<CounterName, number>> | undefined;
 
+async function askIds(): Promise<Map<CounterName, number>> {
+  const about = content.value!.about, key = `counters ${about.fullName} ${about.build}`, kept = sessionStorage.getItem(key);
+  if (kept) return new Map(JSON.parse(kept) as [CounterName, number][]);
+  const all = (await get<PerfCounterInfo[]>(content.value!.perfManager!, "perfCounter")).filter((c) => c.rollupType !== "maximum" && c.rollupType !== "minimum");
+  const found = all.map((c): [CounterName, number] => [`${c.groupInfo.key}.${c.nameInfo.key}`, c.key]);
+  sessionStorage.setItem(key, JSON.stringify(found));
+  return new Map(found);
+}
+
+/** The list is long and the same as long as the host is: a tab asks once. */
 function counterIds(): Promise<Map<CounterName, number>> {
-  ids ??= get<PerfCounterInfo[]>(content.value!.perfManager!, "perfCounter").then((all) =>
-    new Map(all.filter((c) => c.rollupType !== "maximum" && c.rollupType !== "minimum").map((c) => [`${c.groupInfo.key}.${c.nameInfo.key}`, c.key])));
+  ids ??= askIds();
   ids.catch(() => (ids = undefined));
   return ids;
 }
