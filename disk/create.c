@@ -128,7 +128,6 @@ static uint64_t grain_of(const struct disk_spec *spec)
  * tables are there from the start, as VMware makes them. */
 void make_sparse(struct out *out, const struct disk_spec *spec, const char *name)
 {
-    enum { DESC_SECTORS = 20 };
     cleanup_vmdk_desc struct vmdk_desc desc = {0};
     cleanup_buf struct buf text = {0};
     struct kdmv_header header = {.version = 1,
@@ -137,7 +136,7 @@ void make_sparse(struct out *out, const struct disk_spec *spec, const char *name
                                  .grain = grain_of(spec),
                                  .gtes = KDMV_GTES,
                                  .desc_offset = 1,
-                                 .desc_size = DESC_SECTORS};
+                                 .desc_size = MAKE_DESC_ROOM / DISK_SECTOR};
     uint64_t tables = kdmv_tables(&header);
     uint64_t directory = (tables * 4 + DISK_SECTOR - 1) / DISK_SECTOR;
     uint8_t bytes[KDMV_HEADER_SIZE];
@@ -147,7 +146,7 @@ void make_sparse(struct out *out, const struct disk_spec *spec, const char *name
     header.overhead = align_up(header.gd_offset + directory + tables * 4, KDMV_GRAIN);
     out->rc = make_desc(&desc, spec, name, "monolithicSparse");
     vmdk_desc_print(&desc, &text);
-    if (!out->rc && (text.failed || text.len > DESC_SECTORS * DISK_SECTOR))
+    if (!out->rc && (text.failed || text.len > MAKE_DESC_ROOM))
         out->rc = -ENOMEM;
     kdmv_store(&header, bytes);
     out_put(out, bytes, sizeof bytes);
@@ -283,8 +282,8 @@ static int copy(struct disk *source, struct disk *target, disk_progress_fn *prog
     return rc ? err_sys(err, rc, "cannot copy, at %llu", (unsigned long long)at) : 0;
 }
 
-static int fill(struct out *out, struct disk *source, const struct disk_spec *spec,
-                disk_progress_fn *progress, void *ctx, struct err *err)
+int make_content(struct out *out, struct disk *source, const struct disk_spec *spec,
+                 disk_progress_fn *progress, void *ctx, struct err *err)
 {
     struct disk_options options = {.format = spec->format == DISK_VMDK_SPARSE ? "vmdk" : "raw"};
     cleanup_disk struct disk *target = NULL;
@@ -302,8 +301,7 @@ static int check_spec(const struct disk_spec *spec, struct err *err)
         return err_set(err, -EINVAL, "the size must be a multiple of %d bytes", DISK_SECTOR);
     if (spec->size > DISK_SIZE_MAX)
         return err_set(err, -EFBIG, "the size is above 62 TiB");
-    /* Entries have 32 bits: all of the data and the tables must lie below 2 TiB. */
-    if (spec->format == DISK_VMDK_SPARSE && spec->size > GIB(2040))
+    if (spec->format == DISK_VMDK_SPARSE && spec->size > MAKE_SPARSE_MAX)
         return err_set(err, -EFBIG, "a sparse disk has at most 2040 GiB");
     if (spec->parent && spec->format != DISK_VMDK_SPARSE)
         return err_set(err, -EINVAL, "only a sparse VMDK can have a parent");
@@ -325,8 +323,9 @@ static int make_data(struct out *out, struct disk *source, const char *name,
     rc = rc ? rc : out_close(out);
     if (rc)
         return err && err->code ? rc : err_sys(err, rc, "cannot write \"%s\"", out->name);
-    return source && spec->format != DISK_VMDK_STREAM ? fill(out, source, spec, progress, ctx, err)
-                                                      : 0;
+    return source && spec->format != DISK_VMDK_STREAM
+               ? make_content(out, source, spec, progress, ctx, err)
+               : 0;
 }
 
 static int make(struct disk *source, const struct disk_host *host, const char *name,

@@ -293,9 +293,10 @@ uint64_t disk_intake_at(const struct disk_intake *intake);
 /* -- Changing them: closed before and after, nobody else may have them open (-EBUSY). ------------
  */
 
-/* A larger size, for disks of flat extents (else -ENOTSUP) without a parent. What is new reads
- * zero; it gets room as the rest has, and with `eager` is written. The descriptor says the new size
- * last. Ended early, the old size is there. */
+/* A larger size, for disks without a parent: of flat extents, or sparse ones of one file, which are
+ * written anew beside the old file (else -ENOTSUP). What is new reads zero; it gets room as the
+ * rest has, and with `eager`, if flat, is written. The descriptor says the new size last. Ended
+ * early, the old size is there. */
 int disk_extend(const struct disk_host *host, const char *name, uint64_t size, bool eager,
                 struct aio *aio, disk_progress_fn *progress, void *ctx, struct err *err);
 
@@ -305,6 +306,14 @@ int disk_inflate(const struct disk_host *host, const char *name, struct aio *aio
 /* The other way: what reads zero gives its room back. Thick disks stay as they are. */
 int disk_shrink(const struct disk_host *host, const char *name, struct aio *aio,
                 disk_progress_fn *progress, void *ctx, struct err *err);
+/* A sparse disk of one file, without a parent, is written anew in the order of its content, and
+ * what reads zero gives its room back; needs room for both. A flat one has nothing to put in order.
+ */
+int disk_defragment(const struct disk_host *host, const char *name, struct aio *aio,
+                    disk_progress_fn *progress, void *ctx, struct err *err);
+/* Of an open disk: how much of it (per cent) does not follow what is before it, as far as the first
+ * 65,536 grains say. */
+int disk_fragmentation(struct disk *disk, unsigned *ret_percent);
 /* All of it reads zero. */
 int disk_wipe(const struct disk_host *host, const char *name, struct aio *aio,
               disk_progress_fn *progress, void *ctx, struct err *err);

@@ -90,9 +90,14 @@ static int save_embedded(struct editing *e, const struct buf *text, struct err *
 static int save_file(const struct disk_host *host, const char *name, struct aio *aio,
                      const struct buf *text, bool replace, struct err *err)
 {
+    char left[VMDK_NAME_MAX + 16];
     struct out out;
-    int rc = out_open(&out, host, aio, name, err);
 
+    /* The disk is ours alone, so one of that name is what a crash has left. */
+    (void)snprintf(left, sizeof left, "%s.part", name);
+    if (replace)
+        (void)host->unlink(host, left);
+    int rc = out_open(&out, host, aio, name, err);
     if (rc)
         return rc;
     out_put(&out, text->data, text->len);
@@ -130,8 +135,8 @@ static int check_growth(const struct editing *e, uint64_t size, struct err *err)
         return err_set(err, -EINVAL, "it would become smaller");
     if (e->disk->parent)
         return err_set(err, -ENOTSUP, "it has a parent: remove its snapshots first");
-    if (last->ops != &extent_flat_ops || last->file_offset)
-        return err_set(err, -ENOTSUP, "only flat disks can grow; convert it");
+    if (!e->embedded && (last->ops != &extent_flat_ops || last->file_offset))
+        return err_set(err, -ENOTSUP, "disks of this kind can not grow; convert it");
     return 0;
 }
 
@@ -180,6 +185,10 @@ int disk_extend(const struct disk_host *host, const char *name, uint64_t size, b
     rc = rc ? rc : check_growth(&e, size, err);
     if (rc)
         return err_prefix(err, rc, "cannot extend \"%s\"", name);
+    if (e.embedded) {
+        rc = size > e.disk->size ? disk_rewrite(e.disk, size, progress, ctx, err) : 0;
+        return rc ? err_prefix(err, rc, "cannot extend \"%s\"", name) : 0;
+    }
     struct vmdk_extent *last = &e.desc.extents[e.desc.extent_count - 1];
     uint64_t more = (size - e.disk->size) / DISK_SECTOR;
     rc = grow_file(&e, (last->sectors + more) * DISK_SECTOR, eager, progress, ctx);

@@ -161,6 +161,11 @@ int chain_map_own(struct disk *disk, uint64_t offset, uint64_t length, enum map_
 int chain_copy_up(struct disk *disk, uint64_t offset, uint64_t length, struct disk_file *file,
                   uint64_t file_offset);
 
+/* rewrite.c. Of a sparse disk of one file, open for writing and not written to: it is another file
+ * afterwards, and nothing but closing is to be done with `disk`. -ENOTSUP: it is of another kind. */
+int disk_rewrite(struct disk *disk, uint64_t size, disk_progress_fn *progress, void *ctx,
+                 struct err *err);
+
 /* flush.c */
 void flush_submit(struct disk *disk, struct disk_io *io); /* io NULL: for its own sake */
 int flush_now(struct disk *disk); /* blocking, on any thread; nothing may be in flight */

@@ -6,6 +6,11 @@
 #include "disk/format.h"
 #include "disk/vmdk_desc.h"
 
+/* Room for the descriptor inside a sparse file, behind the first sector. Entries of its tables have
+ * 32 bits: all of the data and the tables must lie below 2 TiB. */
+enum { MAKE_DESC_ROOM = 20 * DISK_SECTOR };
+#define MAKE_SPARSE_MAX (UINT64_C(2040) << 30)
+
 /* A file being written front to back (and patched), with sticky errors: the first failure stays in
  * rc, later calls do nothing. */
 struct out {
@@ -36,6 +41,9 @@ void out_abandon(struct out *out); /* closes and removes; also after out_close *
 int make_desc(struct vmdk_desc *desc, const struct disk_spec *spec, const char *file,
               const char *create_type);
 
+/* The content of `source` into what has been made and closed. */
+int make_content(struct out *out, struct disk *source, const struct disk_spec *spec,
+                 disk_progress_fn *progress, void *ctx, struct err *err);
 /* An empty sparse file; a whole stream with the content of `source`. */
 void make_sparse(struct out *out, const struct disk_spec *spec, const char *name);
 int make_stream(struct out *out, struct disk *source, const char *name,

@@ -3,8 +3,8 @@
  * (disk/disk.h), on a thread (task/haul.h); a disk that a VM has open is locked, and stays as it
  * is.
  *
- * Deliberately missing: defragmentation of sparse disks; on flat ones there is nothing of ours to
- * put in order. */
+ * Deliberately missing: raw device mappings, disks that are not files, and what only vCenter does
+ * with them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,28 +218,28 @@ static int run_shrink(struct haul *haul)
     return run_change(haul, disk_shrink);
 }
 
+/* A sparse one is written anew without what reads zero; a flat one gives it back. */
+static int shrink_by_copy(const struct disk_host *host, const char *name, struct aio *aio,
+                          disk_progress_fn *progress, void *ctx, struct err *err)
+{
+    int rc = disk_shrink(host, name, aio, progress, ctx, err);
+
+    return rc < 0 ? rc : disk_defragment(host, name, aio, progress, ctx, err);
+}
+
+static int run_shrink_by_copy(struct haul *haul)
+{
+    return run_change(haul, shrink_by_copy);
+}
+
 static int run_wipe(struct haul *haul)
 {
     return run_change(haul, disk_wipe);
 }
 
-/* Is it a disk of plain files? */
-static int check_flat(const struct disk_info *info, struct err *err)
-{
-    return info->grain ? err_set(err, -ENOTSUP, "sparse disks can not be defragmented") : 0;
-}
-
 static int run_defragment(struct haul *haul)
 {
-    struct job *job = job_of(haul);
-    cleanup_placed struct placed_disk p = {.dir.fd = -1};
-    struct disk_info info;
-    int rc = placed_disk_open(&p, &job->file.from, 0, &haul->err);
-
-    if (rc < 0)
-        return rc;
-    disk_get_info(p.disk, &info);
-    return check_flat(&info, &haul->err);
+    return run_change(haul, disk_defragment);
 }
 
 /* --- kinds of disks --- */
@@ -377,9 +377,10 @@ static void eager_zero_disk(struct mo *mo, struct call *call)
 static void shrink_disk(struct mo *mo, struct call *call)
 {
     const struct vim_ShrinkVirtualDisk_Task_args *args = call->args;
+    bool copy = args->copy.set && args->copy.v;
 
     (void)mo;
-    start(call, job_new(call, args->name, NULL), run_shrink);
+    start(call, job_new(call, args->name, NULL), copy ? run_shrink_by_copy : run_shrink);
 }
 
 static void zero_fill_disk(struct mo *mo, struct call *call)
@@ -410,7 +411,19 @@ static void fault_file(struct call *call, int rc, const struct err *err, const c
         call_fault_text(call, fault, "%s", err->text);
 }
 
-static bool look_at(struct call *call, const char *name, struct disk_info *ret_info)
+static int get_info(struct disk *disk, void *ret_info)
+{
+    disk_get_info(disk, ret_info);
+    return 0;
+}
+
+static int measure_fragments(struct disk *disk, void *ret_percent)
+{
+    return disk_fragmentation(disk, ret_percent);
+}
+
+static bool look_at(struct call *call, const char *name, int (*look)(struct disk *disk, void *ctx),
+                    void *ctx)
 {
     struct file_place place = {.fd = -1};
     cleanup_placed struct placed_disk p = {.dir.fd = -1};
@@ -420,10 +433,10 @@ static bool look_at(struct call *call, const char *name, struct disk_info *ret_i
         return false;
     int rc = placed_disk_open(&p, &place, DISK_READONLY | DISK_NOLOCK, &err);
     file_place_free(&place);
+    if (rc == 0)
+        rc = look(p.disk, ctx);
     if (rc < 0)
         fault_file(call, rc, &err, place.text);
-    else
-        disk_get_info(p.disk, ret_info);
     return rc == 0;
 }
 
@@ -433,7 +446,7 @@ static void query_uuid(struct mo *mo, struct call *call)
     struct disk_info info;
 
     (void)mo;
-    if (look_at(call, args->name, &info))
+    if (look_at(call, args->name, get_info, &info))
         call_return(call, vim_any_string(arena_strdup(call->arena, info.uuid)));
 }
 
@@ -487,7 +500,7 @@ static void query_geometry(struct mo *mo, struct call *call)
     struct disk_info info;
 
     (void)mo;
-    if (!look_at(call, args->name, &info))
+    if (!look_at(call, args->name, get_info, &info))
         return;
     chs->head = 255;
     chs->sector = 63;
@@ -498,15 +511,11 @@ static void query_geometry(struct mo *mo, struct call *call)
 static void query_fragmentation(struct mo *mo, struct call *call)
 {
     const struct vim_QueryVirtualDiskFragmentation_args *args = call->args;
-    struct disk_info info;
+    unsigned percent = 0;
 
     (void)mo;
-    if (!look_at(call, args->name, &info))
-        return;
-    if (check_flat(&info, NULL) < 0)
-        CALL_FAULT(call, NotSupported);
-    else
-        call_return(call, vim_any_int(0));
+    if (look_at(call, args->name, measure_fragments, &percent))
+        call_return(call, vim_any_int((int32_t)percent));
 }
 
 static const struct mo_method methods[] = {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disks that change: size, room, identity, name; and whole images through a pipe, out and in. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/range.h"
@@ -100,9 +103,6 @@ static void extends(void)
                  -EINVAL);
         folder_empty(&folder);
     }
-    make("s.vmdk", DISK_VMDK_SPARSE, DISK_THIN, MIB(1));
-    CHECK_EQ(disk_extend(&folder.dir.host, "s.vmdk", MIB(2), false, aio, NULL, NULL, &err),
-             -ENOTSUP);
     end();
 }
 
@@ -110,6 +110,86 @@ static int stop_half(void *ctx, uint64_t done, uint64_t total)
 {
     (void)ctx;
     return done >= total / 2 ? -ECANCELED : 0;
+}
+
+/* More tables than it had room for; the same disk. */
+static void extends_sparse(void)
+{
+    struct err err = ERR_INIT;
+    struct stat st;
+
+    begin();
+    make("s.vmdk", DISK_VMDK_SPARSE, DISK_THIN, MIB(1));
+    write_at("s.vmdk", 7, MIB(1) - 512, 512);
+    write_at("s.vmdk", 8, KIB(64), 512);
+    struct disk_info before = info_of("s.vmdk");
+    int left = openat(folder.dir.fd, "s.vmdk.part", O_WRONLY | O_CREAT, 0600); /* by a crash */
+    CHECK(left >= 0 && !close(left));
+    CHECK_EQ(disk_extend(&folder.dir.host, "s.vmdk", MIB(2048), false, aio, NULL, NULL, &err), 0);
+    struct disk_info after = info_of("s.vmdk");
+    CHECK_EQ(after.size, MIB(2048));
+    CHECK_EQ(after.cid, before.cid);
+    CHECK_STR(after.uuid, before.uuid);
+    CHECK(!after.unclean);
+    CHECK_EQ(byte_at(&folder, "s.vmdk", MIB(1) - 1), 7);
+    CHECK_EQ(byte_at(&folder, "s.vmdk", KIB(64)), 8);
+    CHECK_EQ(byte_at(&folder, "s.vmdk", MIB(2048) - 1), 0);
+    write_at("s.vmdk", 9, MIB(2048) - 512, 512);
+    CHECK_EQ(byte_at(&folder, "s.vmdk", MIB(2048) - 1), 9);
+    struct disk *disk = open_disk(&folder, "s.vmdk", 0);
+    struct disk_check check = {0};
+    REQUIRE(disk);
+    CHECK_EQ(disk_check(disk, &check, &err), 0);
+    CHECK(!check.problems && !check.leaks);
+    disk_close(disk);
+    CHECK_EQ(disk_extend(&folder.dir.host, "s.vmdk", MIB(1), false, aio, NULL, NULL, &err),
+             -EINVAL);
+    CHECK_EQ(disk_extend(&folder.dir.host, "s.vmdk", GIB(2041), false, aio, NULL, NULL, &err),
+             -EFBIG);
+    CHECK_EQ(disk_extend(&folder.dir.host, "s.vmdk", MIB(4096), false, aio, stop_half, NULL, NULL),
+             -ECANCELED);
+    CHECK_EQ(info_of("s.vmdk").size, MIB(2048));
+    CHECK(fstatat(folder.dir.fd, "s.vmdk.part", &st, 0) < 0);
+    CHECK_EQ(folder_count(&folder), 1);
+    end();
+}
+
+static unsigned fragments_of(const char *name)
+{
+    struct disk *disk = open_disk(&folder, name, DISK_READONLY);
+    unsigned percent = 12345;
+
+    CHECK_EQ(disk_fragmentation(disk, &percent), 0);
+    disk_close(disk);
+    return percent;
+}
+
+static void defragments(void)
+{
+    struct err err = ERR_INIT;
+
+    begin();
+    make("s.vmdk", DISK_VMDK_SPARSE, DISK_THIN, MIB(8));
+    CHECK_EQ(fragments_of("s.vmdk"), 0);
+    for (unsigned i = 32; i-- > 0;) /* backwards */
+        write_at("s.vmdk", (uint8_t)(i ? i : 77), i * KIB(64), KIB(64));
+    write_at("s.vmdk", 0, KIB(64), KIB(64));
+    struct disk_info before = info_of("s.vmdk");
+    CHECK_EQ(fragments_of("s.vmdk"), 100);
+    CHECK_EQ(disk_defragment(&folder.dir.host, "s.vmdk", aio, NULL, NULL, &err), 0);
+    CHECK_EQ(fragments_of("s.vmdk"), 0);
+    struct disk_info after = info_of("s.vmdk");
+    CHECK_EQ(after.cid, before.cid);
+    CHECK(after.room + KIB(32) <= before.room);
+    for (unsigned i = 0; i < 32; i++)
+        CHECK_EQ(byte_at(&folder, "s.vmdk", i * KIB(64) + 5), i == 1 ? 0 : i ? i : 77);
+    struct disk_spec child = {.format = DISK_VMDK_SPARSE, .parent = "s.vmdk"};
+    CHECK_EQ(disk_create(&folder.dir.host, "c.vmdk", &child, aio, NULL, NULL, &err), 0);
+    CHECK_EQ(disk_defragment(&folder.dir.host, "c.vmdk", aio, NULL, NULL, &err), -ENOTSUP);
+    CHECK_EQ(byte_at(&folder, "c.vmdk", 0), 77); /* its parent is who it was */
+    make("f.vmdk", DISK_VMDK_FLAT, DISK_THIN, MIB(1));
+    CHECK_EQ(disk_defragment(&folder.dir.host, "f.vmdk", aio, NULL, NULL, &err), 0);
+    end();
 }
 
 static void extends_not_half(void)
@@ -327,6 +407,6 @@ static void bad_images(void)
     end();
 }
 
-TAP_MAIN(TAP_CASE(extends), TAP_CASE(extends_not_half), TAP_CASE(gains_and_loses_room),
-         TAP_CASE(keeps_foreign_lines), TAP_CASE(moves), TAP_CASE(shares), TAP_CASE(through_a_pipe),
-         TAP_CASE(bad_images))
+TAP_MAIN(TAP_CASE(extends), TAP_CASE(extends_not_half), TAP_CASE(extends_sparse),
+         TAP_CASE(defragments), TAP_CASE(gains_and_loses_room), TAP_CASE(keeps_foreign_lines),
+         TAP_CASE(moves), TAP_CASE(shares), TAP_CASE(through_a_pipe), TAP_CASE(bad_images))

@@ -42,6 +42,13 @@ static int fault_open(const struct disk_host *host, const char *name, unsigned f
     return name_due(faults) ? error_of(faults) : faults->real->open(faults->real, name, flags);
 }
 
+static int fault_replace(const struct disk_host *host, const char *from, const char *to)
+{
+    struct faults *faults = (struct faults *)(uintptr_t)host;
+
+    return name_due(faults) ? error_of(faults) : faults->real->replace(faults->real, from, to);
+}
+
 static int fault_rename(const struct disk_host *host, const char *from, const char *to)
 {
     struct faults *faults = (struct faults *)(uintptr_t)host;
@@ -236,6 +243,42 @@ static unsigned convert_with_fault(struct job *job, unsigned at)
     return bad;
 }
 
+/* A sparse disk that grows, for which it is written anew: the same disk, of the one size or the
+ * other. */
+static unsigned grow_with_fault(struct job *job, unsigned at)
+{
+    struct disk_spec spec = {.format = job->format, .size = MIB(48)};
+    const struct disk_host *host = &job->folder.dir.host;
+    struct disk_options options = {0};
+    struct disk *disk = NULL;
+    struct err err = ERR_INIT;
+    unsigned bad = 0;
+
+    (void)disk_create(host, name_of(job), &spec, job->aio, NULL, NULL, NULL);
+    if (disk_open(host, name_of(job), &options, job->aio, &disk, &err))
+        return 1;
+    write_all(job, disk);
+    disk_close(disk);
+    job->faults.at = at;
+    job->faults.count = 0;
+    job->faults.unlink_failed = false;
+    aio_set_filter(job->aio, on_request, &job->faults);
+    int rc =
+        disk_extend(&job->faults.host, name_of(job), MIB(512), false, job->aio, NULL, NULL, &err);
+    aio_set_filter(job->aio, NULL, NULL);
+    bad += judge(job, name_of(job));
+    bad += !rc && disk_open(host, name_of(job), &options, job->aio, &disk, NULL);
+    if (!rc && !bad) {
+        bad += disk_size(disk) != MIB(512);
+        disk_close(disk);
+    }
+    bad += !job->faults.unlink_failed && folder_count(&job->folder) != 1;
+    bad += rc && !err.text[0];
+    bad += rc && job->faults.fault >= FAULT_EINTR;
+    folder_empty(&job->folder);
+    return bad;
+}
+
 static void every_point(enum disk_format_id format, enum aio_engine engine,
                         unsigned (*run)(struct job *job, unsigned at))
 {
@@ -244,8 +287,11 @@ static void every_point(enum disk_format_id format, enum aio_engine engine,
 
     folder_make(&job.folder);
     folder_require(!aio_create(engine, &job.aio, NULL), "aio");
-    job.faults.host = (struct disk_host){
-        .open = fault_open, .rename = fault_rename, .unlink = fault_unlink, .sync = fault_sync};
+    job.faults.host = (struct disk_host){.open = fault_open,
+                                         .rename = fault_rename,
+                                         .unlink = fault_unlink,
+                                         .sync = fault_sync,
+                                         .replace = fault_replace};
     job.faults.real = &job.folder.dir.host;
     for (job.faults.fault = 0; job.faults.fault < FAULT_MAX; job.faults.fault++)
         for (unsigned at = 1; at == 1 || job.faults.count >= at - 1; at++, points++) {
@@ -291,5 +337,11 @@ static void convert_stream(void)
     every_point(DISK_VMDK_STREAM, AIO_PLAIN, convert_with_fault);
 }
 
+static void grow_sparse(void)
+{
+    every_point(DISK_VMDK_SPARSE, AIO_PLAIN, grow_with_fault);
+}
+
 TAP_MAIN(TAP_CASE(raw_plain), TAP_CASE(flat_uring), TAP_CASE(sparse_plain), TAP_CASE(sparse_uring),
-         TAP_CASE(convert_flat), TAP_CASE(convert_sparse), TAP_CASE(convert_stream))
+         TAP_CASE(convert_flat), TAP_CASE(convert_sparse), TAP_CASE(convert_stream),
+         TAP_CASE(grow_sparse))
