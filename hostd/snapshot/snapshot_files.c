@@ -49,6 +49,7 @@ void snapshot_files_free(struct snapshot_files *files)
     vmxfile_destroy(TAKE_PTR(files->before));
     files->state_fd = close_fd(files->state_fd);
     snapshot_plan_destroy(TAKE_PTR(files->plan));
+    free(TAKE_PTR(files->merge));
     free(TAKE_PTR(files->fold));
 }
 

@@ -30,10 +30,10 @@ struct snapshot_files {
     struct vmxfile *vmx;      /* as it is, then as it becomes; owned */
 
     /* Between the pieces. */
-    struct vmxfile *before; /* create: what is frozen; owned */
-    char state[300];        /* create: name of the state file; "": without memory */
-    int state_fd;           /* the same, owned; -1 */
-    struct snapshot_merge merge[VMSD_DISKS_MAX];
+    struct vmxfile *before;       /* create: what is frozen; owned */
+    char state[300];              /* create: name of the state file; "": without memory */
+    int state_fd;                 /* the same, owned; -1 */
+    struct snapshot_merge *merge; /* owned; of the VM's own disks */
     unsigned merge_count;
     struct snapshot_merge *fold; /* owned; between snapshots that stay: who stands on `top`, and the
                                     snapshots that have it, get `into` instead */

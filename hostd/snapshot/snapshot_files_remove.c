@@ -83,13 +83,23 @@ int snapshot_files_unlist(struct snapshot_files *files, uint32_t uid, bool child
 
 /* --- what can be merged --- */
 
+static int add_merge(struct snapshot_merge **list, unsigned *count, const struct snapshot_merge *m)
+{
+    struct snapshot_merge *more = reallocarray(*list, *count + 1, sizeof *more);
+
+    if (!more)
+        return -ENOMEM;
+    *list = more;
+    more[(*count)++] = *m;
+    return 0;
+}
+
 /* How far down the VM's disk stands on what nobody else needs; 0 layers: on nothing of that kind.
  */
 static void find_merge(const struct snapshot_tree *tree, const char *top, struct snapshot_merge *m)
 {
     const struct snapshot_image *at = snapshot_tree_find(tree, top);
 
-    m->layers = 0;
     (void)snprintf(m->top, sizeof m->top, "%s", top);
     while (at && at->below != SNAPSHOT_TREE_NONE) {
         const struct snapshot_image *below = &tree->image[at->below];
@@ -108,10 +118,11 @@ static int find_merges(struct snapshot_files *files, const struct snapshot_tree 
 
     files->merge_count = 0;
     for (unsigned i = 0; rc == 0 && i < now->count; i++) {
-        struct snapshot_merge *m = &files->merge[files->merge_count];
-        memcpy(m->node, now->disk[i].node, sizeof m->node);
-        find_merge(tree, now->disk[i].file, m);
-        files->merge_count += m->layers > 0;
+        struct snapshot_merge m = {.layers = 0};
+        memcpy(m.node, now->disk[i].node, sizeof m.node);
+        find_merge(tree, now->disk[i].file, &m);
+        if (m.layers)
+            rc = add_merge(&files->merge, &files->merge_count, &m);
     }
     return rc;
 }
@@ -129,14 +140,13 @@ static bool can_move(struct snapshot_files *files, const struct snapshot_tree *t
     return can;
 }
 
-/* From `into`, which nobody needs, up to the first layer that somebody does. 0 layers: it can not
- * be, or begins further down. */
+/* From `into`, which nobody needs, up to the first layer that somebody does. Leaves 0 layers where
+ * that can not be, or begins further down. */
 static void find_fold(struct snapshot_files *files, const struct snapshot_tree *tree,
                       const struct snapshot_image *into, struct snapshot_merge *m)
 {
     const struct snapshot_image *top = into;
 
-    m->layers = 0;
     if (!into->listed || !snapshot_tree_is_passed(tree, into) ||
         (into->below != SNAPSHOT_TREE_NONE &&
          snapshot_tree_is_passed(tree, &tree->image[into->below]) &&
@@ -156,20 +166,16 @@ static void find_fold(struct snapshot_files *files, const struct snapshot_tree *
 
 static int find_folds(struct snapshot_files *files, const struct snapshot_tree *tree)
 {
-    free(TAKE_PTR(files->fold));
+    int rc = 0;
+
     files->fold_count = 0;
-    for (uint32_t i = 0; i < tree->count; i++) {
-        struct snapshot_merge m = {.node = ""};
+    for (uint32_t i = 0; rc == 0 && i < tree->count; i++) {
+        struct snapshot_merge m = {.layers = 0};
         find_fold(files, tree, &tree->image[i], &m);
-        if (!m.layers)
-            continue;
-        struct snapshot_merge *fold = reallocarray(files->fold, files->fold_count + 1, sizeof m);
-        if (!fold)
-            return -ENOMEM;
-        files->fold = fold;
-        files->fold[files->fold_count++] = m;
+        if (m.layers)
+            rc = add_merge(&files->fold, &files->fold_count, &m);
     }
-    return 0;
+    return rc;
 }
 
 static int find_all(struct snapshot_files *files, struct snapshot_tree *ret_tree, struct err *err)
