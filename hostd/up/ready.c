@@ -80,8 +80,11 @@ int ready_check(const char *address, uint16_t port)
     static const char request[] = "GET /sdk/vimServiceVersions.xml HTTP/1.1\r\nHost: localhost\r\n"
                                   "Connection: close\r\n\r\n";
     char answer[16] = "";
-    cleanup_fd int fd = dial(address, port, false);
+    int rc = dial(address, port, false);
 
+    if (rc < 0 && !strcmp(address, "::")) /* IPv4 as well; the machine may have no more */
+        rc = dial("127.0.0.1", port, false);
+    cleanup_fd int fd = rc;
     if (fd < 0)
         return fd;
     SSL_CTX *ctx CLEANUP(SSL_CTX_free_cleanup_) = SSL_CTX_new(TLS_client_method());
