@@ -38,6 +38,11 @@ static const char usage_text[] =
     "  map [--json] FILE  list which parts hold data\n"
     "  convert [--format F] [--provision P] SOURCE TARGET\n"
     "                     copy a disk to another format\n"
+    "  extend --size SIZE FILE\n"
+    "                     a larger size\n"
+    "  defragment FILE    write a sparse disk anew, in the order of its content\n"
+    "  shrink FILE        give back the room of what reads zero\n"
+    "  inflate FILE       give all of it its room\n"
     "\n"
     "  --size SIZE        bytes, or a number with K, M, G or T\n"
     "  --format F         of what is made: raw, vmdk-flat, vmdk-sparse, vmdk-stream\n"
@@ -384,6 +389,52 @@ static int cmd_merge(const struct options *options, struct aio *aio, struct err 
     return DISK_EXIT_OK;
 }
 
+typedef int change_fn(const struct disk_host *host, const char *name, struct aio *aio,
+                      disk_progress_fn *progress, void *ctx, struct err *err);
+
+static int change(const struct options *options, change_fn *run, struct aio *aio, struct err *err)
+{
+    struct progress progress = {.shown = !options->quiet && isatty(STDERR_FILENO), .percent = -1};
+    CLEANUP(disk_dir_close) struct disk_dir dir = {.fd = -1};
+    const char *name;
+    int rc = disk_dir_open_for(&dir, options->names[0], &name, err);
+
+    rc = rc ? rc : run(&dir.host, name, aio, on_progress, &progress, err);
+    return rc ? failed(err) : DISK_EXIT_OK;
+}
+
+static int cmd_extend(const struct options *options, struct aio *aio, struct err *err)
+{
+    struct progress progress = {.shown = !options->quiet && isatty(STDERR_FILENO), .percent = -1};
+    CLEANUP(disk_dir_close) struct disk_dir dir = {.fd = -1};
+    const char *name;
+    uint64_t size;
+
+    if (!options->size)
+        return usage("extend needs --size", "");
+    if (parse_size(options->size, 1, &size))
+        return usage("not a size: ", options->size);
+    if (disk_dir_open_for(&dir, options->names[0], &name, err) ||
+        disk_extend(&dir.host, name, size, false, aio, on_progress, &progress, err))
+        return failed(err);
+    return DISK_EXIT_OK;
+}
+
+static int cmd_defragment(const struct options *options, struct aio *aio, struct err *err)
+{
+    return change(options, disk_defragment, aio, err);
+}
+
+static int cmd_shrink(const struct options *options, struct aio *aio, struct err *err)
+{
+    return change(options, disk_shrink, aio, err);
+}
+
+static int cmd_inflate(const struct options *options, struct aio *aio, struct err *err)
+{
+    return change(options, disk_inflate, aio, err);
+}
+
 /* -- The command line ----------------------------------------------------------------------------
  */
 
@@ -392,8 +443,11 @@ static const struct {
     unsigned files;
     int (*run)(const struct options *options, struct aio *aio, struct err *err);
 } commands[] = {
-    {"create", 1, cmd_create}, {"info", 1, cmd_info},       {"check", 1, cmd_check},
-    {"map", 1, cmd_map},       {"convert", 2, cmd_convert}, {"merge", 1, cmd_merge},
+    {"create", 1, cmd_create},   {"info", 1, cmd_info},
+    {"check", 1, cmd_check},     {"map", 1, cmd_map},
+    {"convert", 2, cmd_convert}, {"merge", 1, cmd_merge},
+    {"extend", 1, cmd_extend},   {"defragment", 1, cmd_defragment},
+    {"shrink", 1, cmd_shrink},   {"inflate", 1, cmd_inflate},
 };
 
 /* 0, or the exit status + 1 (help is a success). */

@@ -79,11 +79,11 @@ truncate -s 30M source.img
 head -c 300000 /dev/urandom >>source.img
 truncate -s 33555968 source.img
 
-echo 1..38
+echo 1..43
 check "help" status 0 "Usage: socle disk" --help
 check "help of a verb" status 0 "Usage: socle disk" create --help
 check "no command" status 2 "no command"
-check "unknown command" status 2 "unknown command" shrink
+check "unknown command" status 2 "unknown command" squeeze
 check "unknown option" status 2 "--frob" info --frob a.img
 check "missing file argument" status 2 "expected one file" info
 check "missing size" status 2 "needs --size" create x.img
@@ -124,8 +124,20 @@ snapshots() {
         "$tool" convert --quiet p.vmdk back.img && cmp want.img back.img
 }
 check "children, written by qemu-io, and merged" snapshots
+"$tool" create --size 4M t2.vmdk
 "$tool" create --parent p.vmdk c.vmdk
 check "who the parent is" json 'v["parent"] == "p.vmdk" and v["ancestors"] == 1 and v["grain"] == 4096' info --json c.vmdk
 check "merging what has no parent" status 1 "has no parent" merge p.vmdk
+changes() {
+    rm -f g* back.img && "$tool" convert --quiet --format vmdk-sparse source.img g.vmdk && "$tool" extend --quiet --size 3G g.vmdk &&
+        "$tool" defragment --quiet g.vmdk && "$tool" shrink --quiet g.vmdk && "$tool" check g.vmdk && [ ! -e g.vmdk.part ] &&
+        qemu-img convert -O raw g.vmdk back.img && [ "$(stat -c %s back.img)" = $((3 << 30)) ] &&
+        cmp -n "$(stat -c %s source.img)" source.img back.img && rm back.img
+}
+check "a sparse disk grows and is put in order, for qemu-img too" changes
+check "to what size" status 2 "needs --size" extend g.vmdk
+check "not smaller" status 1 "smaller" extend --size 1M g.vmdk
+check "inflating a thin one" status 0 "" inflate --quiet t2.vmdk
+check "has its room then" json 'v["room"] >= 4 << 20 and not v["thin"]' info --json t2.vmdk
 check "cancelling leaves nothing" cancelled
 exit $failed
