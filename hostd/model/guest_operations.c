@@ -8,41 +8,19 @@
 #include "hostd/model/classes.h"
 #include "hostd/model/virtual_machine.h"
 
-static struct vim_any get_auth(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    (void)call;
-    return vim_any_ref(VIM_REF(GuestAuthManager, "ha-guest-operations-auth-manager"));
-}
+#define GETTER(name, type, id)                                         \
+    static struct vim_any get_##name(struct mo *mo, struct call *call) \
+    {                                                                  \
+        (void)mo;                                                      \
+        (void)call;                                                    \
+        return vim_any_ref(VIM_REF(type, "ha-guest-operations-" id));  \
+    }
 
-static struct vim_any get_file(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    (void)call;
-    return vim_any_ref(VIM_REF(GuestFileManager, "ha-guest-operations-file-manager"));
-}
-
-static struct vim_any get_process(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    (void)call;
-    return vim_any_ref(VIM_REF(GuestProcessManager, "ha-guest-operations-process-manager"));
-}
-
-static struct vim_any get_registry(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    (void)call;
-    return vim_any_ref(
-        VIM_REF(GuestWindowsRegistryManager, "ha-guest-operations-windows-registry-manager"));
-}
-
-static struct vim_any get_alias(struct mo *mo, struct call *call)
-{
-    (void)mo;
-    (void)call;
-    return vim_any_ref(VIM_REF(GuestAliasManager, "ha-guest-operations-alias-manager"));
-}
+GETTER(auth, GuestAuthManager, "auth-manager")
+GETTER(file, GuestFileManager, "file-manager")
+GETTER(process, GuestProcessManager, "process-manager")
+GETTER(registry, GuestWindowsRegistryManager, "windows-registry-manager")
+GETTER(alias, GuestAliasManager, "alias-manager")
 
 static const struct mo_property properties[] = {
     MO_PROPERTY(GuestOperationsManager, authManager, get_auth),
