@@ -348,6 +348,7 @@ int inventory_create(struct hostd *hostd, struct inventory **ret_inventory, stru
         rc = populate(inventory, root, err);
     json_decref(root);
     if (rc == 0) {
+        vms_destroy_rest(inventory);
         inventory->complete = true;
         unfinished_sweep(inventory);
         vm_coming_sweep(inventory);

@@ -375,12 +375,25 @@ int vm_from_json(struct inventory *inventory, json_t *item, struct err *err)
     if (!vm->vmx && name) /* its .vmx can not be read now */
         (void)snprintf(vm->e.name, sizeof vm->e.name, "%s", name);
     vm_adopt(vm);
-    if (removing && !datastore->lost && vm->power == VM_OFF && (!vm->vmx || vm_destroy_rest(vm))) {
-        forget_destroyed(vm);
-        return 0;
-    }
-    vm_settle(vm, true);
+    vm->removing = removing && vm->power == VM_OFF;
+    if (!vm->removing)
+        vm_settle(vm, true);
     return 0;
+}
+
+void vms_destroy_rest(struct inventory *inventory)
+{
+    struct entity *next = inventory_next(inventory, VIM_MANAGED(VirtualMachine), NULL), *e;
+
+    while ((e = next)) {
+        struct virtual_machine *vm = vm_of(&e->mo);
+        next = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e);
+        if (!vm->removing || vm->datastore->lost)
+            continue;
+        vm->removing = false;
+        if (!vm->vmx || vm_destroy_rest(vm))
+            forget_destroyed(vm);
+    }
 }
 
 void vms_destroy(struct inventory *inventory)

@@ -113,6 +113,8 @@ struct virtual_machine *vm_by_path(struct inventory *inventory, const struct dat
 
 json_t *vm_to_json(struct virtual_machine *vm);
 int vm_from_json(struct inventory *inventory, json_t *item, struct err *err);
+/* When all are known: those go for good that were going when hostd was killed. */
+void vms_destroy_rest(struct inventory *inventory);
 void vms_destroy(struct inventory *inventory);
 
 /* References of the VMs for which `test(vm, what)` says yes and that the caller may see. */

@@ -415,6 +415,40 @@ static void plan_images(struct work *work)
     }
 }
 
+static bool lists_file(const struct virtual_machine *vm, const char *rel)
+{
+    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
+    const char *slash = strrchr(rel, '/'), *name = slash ? slash + 1 : rel;
+    char folder[DSPATH_MAX];
+
+    vm_folder(vm, folder);
+    if (strncmp(rel, folder, strlen(folder)) != 0 || strlen(folder) != (size_t)(slash - rel))
+        return false;
+    for (unsigned i = 0; s && vm->vmsd && i < vmsd_count(vm->vmsd); i++)
+        for (unsigned d = 0; vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) == 0 && d < s->disk_count;
+             d++)
+            if (!strcmp(s->disk[d].file, name))
+                return true;
+    return false;
+}
+
+/* Somebody attached it here who may look at it: that is not to be its end there. */
+static bool is_anothers(const struct virtual_machine *vm, const struct datastore *datastore,
+                        const char *rel)
+{
+    struct inventory *inventory = vm->e.hostd->inventory;
+
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        const struct virtual_machine *other = vm_of(&e->mo);
+        if (other != vm && other->vmx &&
+            (vm_names_file(other, datastore, rel) ||
+             (other->datastore == datastore && strchr(rel, '/') && lists_file(other, rel))))
+            return true;
+    }
+    return false;
+}
+
 static void plan_all_disks(struct work *work)
 {
     struct virtual_machine *vm = work->vm;
@@ -428,7 +462,7 @@ static void plan_all_disks(struct work *work)
         (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
         const char *file = vmxfile_get(vm->vmx, key);
         struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
-        if (datastore)
+        if (datastore && !is_anothers(vm, datastore, path.rel))
             (void)plan_add(plan, PLAN_REMOVE, datastore, path.rel);
     }
 }
