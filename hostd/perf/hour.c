@@ -25,7 +25,7 @@ struct row {
     char instance[PERF_INSTANCE_MAX];
 };
 
-static const char magic[8] = {'S', 'o', 'c', 'l', 'e', 'H', 'r', '2'};
+static const char magic[8] = {'S', 'o', 'c', 'l', 'e', 'H', 'r', '3'};
 
 static uint32_t crc_of(const struct header *h)
 {

@@ -4,8 +4,8 @@
  * the disk: a power cut may cost the hour, or columns of it. The whole file is written anew when
  * the rows need more room.
  *
- *   header   "SocleHr2", room, rows (u32), first, next (u64), CRC-32 of the rows, of the header
- * (u32) rows     [room]: the counter's key (i32), the instance (24 bytes) columns  [PERF_COLUMNS]:
+ *   header   "SocleHr3", room, rows (u32), first, next (u64), CRC-32 of the rows, of the header
+ * (u32) rows     [room]: the counter's key (i32), the instance (40 bytes) columns  [PERF_COLUMNS]:
  * [room] of i32, CRC-32 of c (u64) and these; column c is at c % PERF_COLUMNS
  *
  * Numbers are the machine's: a file does not leave it. What is not as it should be is no file, and

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/range.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/model/datastore.h"
+#include "hostd/model/inventory.h"
 #include "hostd/perf/hour.h"
 #include "hostd/task/worker.h"
 #include "hostd/up/rootdir.h"
@@ -46,6 +48,8 @@ struct perf {
     /* What the jobs work on. */
     struct perf_entity **list;
     unsigned count;
+    struct perf_store stores[PERF_STORES_MAX];
+    unsigned store_count;
     struct perf_row *rows;
     unsigned row_count;
 };
@@ -173,13 +177,13 @@ static void free_gone(struct perf *perf)
 
 /* --- the job --- */
 
-static void measure_host(struct perf_entity *e)
+static void measure_host(const struct perf *perf, struct perf_entity *e)
 {
     struct perf_host_raw *now = malloc(sizeof *now);
 
     if (!now)
         return;
-    perf_host_read(now);
+    perf_host_read(perf->stores, perf->store_count, now);
     perf_host_values(e->about.cpu_mhz, e->host_before, now, &e->values);
     free(e->host_before);
     e->host_before = now;
@@ -202,7 +206,7 @@ static void measure(void *arg)
         struct perf_entity *e = perf->list[i];
         e->values.count = 0;
         if (e == perf->host)
-            measure_host(e);
+            measure_host(perf, e);
         else
             measure_vm(e);
     }
@@ -298,6 +302,24 @@ static void measured(void *arg)
     free_gone(perf);
 }
 
+static void list_stores(struct perf *perf)
+{
+    struct inventory *inventory = perf->hostd->inventory;
+    struct stat st;
+
+    perf->store_count = 0;
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(Datastore), e)) &&
+                                  perf->store_count < PERF_STORES_MAX;) {
+        const struct datastore *datastore = ENTITY_OF(datastore, &e->mo);
+        struct perf_store *store = &perf->stores[perf->store_count];
+        if (datastore->lost || fstat(datastore->fd, &st) < 0)
+            continue;
+        (void)snprintf(store->id, sizeof store->id, "%.39s", e->id);
+        store->device = st.st_dev;
+        perf->store_count++;
+    }
+}
+
 /* `column` 0: only to have something to compare with the next time. */
 static void begin(struct perf *perf, uint64_t column)
 {
@@ -314,6 +336,7 @@ static void begin(struct perf *perf, uint64_t column)
     perf->list[perf->count++] = perf->host;
     for (struct perf_entity *e = perf->first; e; e = e->next)
         perf->list[perf->count++] = e;
+    list_stores(perf);
     perf->measuring = worker_post(perf->hostd->worker, measure, measured, perf) == 0;
     if (!perf->measuring) {
         free(perf->list);

@@ -13,7 +13,13 @@
 #include "hostd/perf/counter.h"
 #include "vm/process/usage.h"
 
-enum { PERF_INSTANCE_MAX = 24, PERF_VCPUS_MAX = 128, PERF_CPUS_MAX = 1024, PERF_DEVICES_MAX = 64 };
+enum {
+    PERF_INSTANCE_MAX = 40,
+    PERF_STORES_MAX = 64,
+    PERF_VCPUS_MAX = 128,
+    PERF_CPUS_MAX = 1024,
+    PERF_DEVICES_MAX = 64
+};
 
 /* A value of one counter; instance "": of the whole. */
 struct perf_value {
@@ -72,6 +78,12 @@ void perf_vm_values(const struct perf_vm *vm, const struct perf_vm_raw *before,
 
 /* --- the machine (reading_host.c) --- */
 
+/* A datastore, and the device that its files are on (st_dev). */
+struct perf_store {
+    char id[PERF_INSTANCE_MAX];
+    uint64_t device;
+};
+
 struct perf_host_raw {
     uint64_t at_ns;
     struct perf_cpu_raw {
@@ -82,13 +94,14 @@ struct perf_host_raw {
     uint64_t swapped_in, swapped_out;              /* bytes so far */
     struct perf_disk_raw disk[PERF_DEVICES_MAX];
     struct perf_nic_raw nic[PERF_DEVICES_MAX];
-    unsigned disks, nics;
+    struct perf_disk_raw store[PERF_STORES_MAX]; /* of which Linux counts the device's requests */
+    unsigned disks, nics, stores;
     uint64_t energy_uj; /* of all packages so far */
     bool energy_known;
     uint64_t uptime_s;
 };
 
-void perf_host_read(struct perf_host_raw *ret_raw);
+void perf_host_read(const struct perf_store *stores, unsigned count, struct perf_host_raw *ret_raw);
 void perf_host_values(double cpu_mhz, const struct perf_host_raw *before,
                       const struct perf_host_raw *now, struct perf_values *values);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,7 +103,18 @@ static bool is_disk(const char *name)
 }
 
 /* major minor name reads merged sectors ms writes merged sectors ms ... */
-static void read_disks(struct perf_host_raw *raw)
+static void note_stores(const struct perf_store *stores, unsigned count, uint64_t device,
+                        const struct perf_disk_raw *disk, struct perf_host_raw *raw)
+{
+    for (unsigned i = 0; i < count && raw->stores < PERF_STORES_MAX; i++) {
+        if (stores[i].device != device)
+            continue;
+        raw->store[raw->stores] = *disk;
+        memcpy(raw->store[raw->stores++].name, stores[i].id, sizeof stores[i].id);
+    }
+}
+
+static void read_disks(const struct perf_store *stores, unsigned count, struct perf_host_raw *raw)
 {
     char line[512];
     FILE *file = fopen("/proc/diskstats", "re");
@@ -111,8 +123,9 @@ static void read_disks(struct perf_host_raw *raw)
         struct perf_disk_raw *d = &raw->disk[raw->disks];
         char *at = line;
         uint64_t v[8] = {0};
+        unsigned long number[2];
         for (unsigned i = 0; i < 2; i++)
-            (void)strtoull(at, &at, 10);
+            number[i] = strtoul(at, &at, 10);
         at += strspn(at, " ");
         size_t len = strcspn(at, " ");
         if (!len || len >= sizeof d->name)
@@ -128,6 +141,7 @@ static void read_disks(struct perf_host_raw *raw)
         d->writes = v[4];
         d->write_bytes = v[6] * SECTOR;
         d->write_ns = v[7] * 1000000;
+        note_stores(stores, count, makedev((unsigned)number[0], (unsigned)number[1]), d, raw);
         raw->disks += is_disk(d->name);
     }
     if (file)
@@ -186,7 +200,7 @@ static void read_energy(struct perf_host_raw *raw)
         (void)closedir(dir);
 }
 
-void perf_host_read(struct perf_host_raw *ret_raw)
+void perf_host_read(const struct perf_store *stores, unsigned count, struct perf_host_raw *ret_raw)
 {
     struct timespec up = {0};
 
@@ -194,7 +208,7 @@ void perf_host_read(struct perf_host_raw *ret_raw)
     read_cpus(ret_raw);
     each_number("/proc/meminfo", on_meminfo, ret_raw);
     each_number("/proc/vmstat", on_vmstat, ret_raw);
-    read_disks(ret_raw);
+    read_disks(stores, count, ret_raw);
     read_nics(ret_raw);
     read_energy(ret_raw);
     (void)clock_gettime(CLOCK_BOOTTIME, &up);
@@ -291,6 +305,38 @@ static void disk_values(const struct perf_host_raw *before, const struct perf_ho
     perf_add(values, PERF_disk_maxTotalLatency, "", slowest);
 }
 
+/* A datastore may come or go between the two looks. */
+static const struct perf_disk_raw *store_of(const struct perf_host_raw *raw, const char *id)
+{
+    for (unsigned i = 0; i < raw->stores; i++)
+        if (!strcmp(raw->store[i].name, id))
+            return &raw->store[i];
+    return NULL;
+}
+
+static void store_values(const struct perf_host_raw *before, const struct perf_host_raw *now,
+                         double seconds, struct perf_values *values)
+{
+    double slowest = 0;
+
+    for (unsigned i = 0; i < now->stores; i++) {
+        const char *id = now->store[i].name;
+        const struct perf_disk_raw *then = store_of(before, id);
+        if (!then)
+            continue;
+        struct perf_span s = perf_disk_span(then, &now->store[i]);
+        perf_add(values, PERF_datastore_numberReadAveraged, id, s.reads / seconds);
+        perf_add(values, PERF_datastore_numberWriteAveraged, id, s.writes / seconds);
+        perf_add(values, PERF_datastore_read, id, s.read_kib / seconds);
+        perf_add(values, PERF_datastore_write, id, s.write_kib / seconds);
+        perf_add(values, PERF_datastore_totalReadLatency, id, perf_latency(s.read_ms, s.reads));
+        perf_add(values, PERF_datastore_totalWriteLatency, id, perf_latency(s.write_ms, s.writes));
+        slowest = MAX(slowest, perf_latency(s.read_ms + s.write_ms, s.reads + s.writes));
+    }
+    if (now->stores)
+        perf_add(values, PERF_datastore_maxTotalLatency, "", slowest);
+}
+
 static void swap_values(const struct perf_host_raw *a, const struct perf_host_raw *b,
                         double seconds, struct perf_values *values)
 {
@@ -313,6 +359,7 @@ void perf_host_values(double cpu_mhz, const struct perf_host_raw *before,
     cpu_values(cpu_mhz, before, now, values);
     swap_values(before, now, seconds, values);
     disk_values(before, now, seconds, values);
+    store_values(before, now, seconds, values);
     perf_nic_values(before->nic, now->nic, MIN(before->nics, now->nics), seconds, values);
     if (before->energy_known && now->energy_known && now->energy_uj >= before->energy_uj) {
         double joule = (double)(now->energy_uj - before->energy_uj) / 1e6;

@@ -81,6 +81,13 @@ def looked_up(tap, host, client, perf):
     tap.check("and nothing else", "mem.compressed.average" not in names, names)
     available = {perf.name[m.counterId] for m in perf.manager.QueryAvailablePerfMetric(client.host, None, None, 20)}
     tap.equal("and that is what is available", names - available, set())
+    # Only what Linux counts requests of has them: a file system on a disk, not one in memory or of a container.
+    device = os.stat(host.path()).st_dev
+    with open("/proc/diskstats", encoding="ascii") as file:
+        counted = any((int(line.split()[0]), int(line.split()[1])) == (os.major(device), os.minor(device)) for line in file)
+    stores = [v for v in perf.manager.QueryPerf([Spec(entity=client.host, intervalId=20, maxSample=1, metricId=[
+        Id(counterId=perf.key["datastore.totalWriteLatency.average"], instance="*")])])[0].value]
+    tap.equal("the datastore by its id", [v.id.instance for v in stores], [client.host.datastore[0]._moId] if counted else [])
 
 
 def machine(tap, host, client, perf):

@@ -284,7 +284,7 @@ static void of_a_process(void)
     CHECK(raw.memory_known && raw.overhead > 0 && raw.guest <= 1 << 20);
     (void)kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
-    perf_host_read(host);
+    perf_host_read(NULL, 0, host);
     CHECK(host->cpus > 0 && host->all.busy_ms > 0 && host->memory > host->available);
     CHECK(host->uptime_s > 0);
     free(host);
