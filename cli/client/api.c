@@ -285,7 +285,9 @@ int api_save_file(struct api *api, const char *path, const char *target,
     cleanup_fd int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set(err, -EIO, "cannot write \"%s\": %s", part, strerror(errno));
-    int rc = descriptor_save(&api->http, path, fd, progress, err);
+    /* A lease's address serves one at a time, and has no descriptor to give. */
+    int rc = strncmp(path, "/folder/", 8) ? -EOPNOTSUPP
+                                          : descriptor_save(&api->http, path, fd, progress, err);
     if (rc == -EOPNOTSUPP)
         rc = api_get_file(api, path, fd, progress, err);
     if (rc == 0 && rename(part, target) < 0)
