@@ -7,7 +7,7 @@ set -eu
 
 build="gcc clang make meson ninja-build pkg-config liburing-dev zlib1g-dev libseccomp-dev libssl-dev libcrypt-dev libc6-dev libpng-dev nettle-dev libexpat1-dev libjansson-dev libcurl4-openssl-dev libsqlite3-dev"
 test="chromium nbdkit gvncviewer openssl curl golang-go golang-github-vmware-govmomi-dev ruby-rbvmomi packer nginx libvirt-clients python3-pyvmomi python3-lxml acpica-tools busybox-static dmidecode ovmf seabios passt e2fsprogs qemu-utils mtools dosfstools xorriso python3 libclang-rt-14-dev mandoc clang-format grub-common grub-pc-bin grub-efi-amd64-bin libzydis-dev libzycore-dev"
-demo="nginx passt e2fsprogs python3"
+demo="nginx passt e2fsprogs python3 pci.ids"
 lab="gcc make libc6-dev libunwind-dev kmod python3"
 fuzz="clang llvm libclang-rt-14-dev"
 bench="gcc libc6-dev python3 kmod mtools dosfstools grub-common grub-pc-bin grub-efi-amd64-bin util-linux golang-go golang-github-vmware-govmomi-dev"

@@ -114,6 +114,45 @@ struct pci_functions pci_function_list(struct arena *arena, const char *root)
     return list;
 }
 
+/* pci.ids(5): "vvvv  Vendor", below it "<tab>dddd  Device", below that two tabs and what is not
+ * asked for; other lines end a vendor. */
+static void name_line(struct arena *arena, struct pci_functions *list, const char *line,
+                      long *vendor)
+{
+    bool is_device = line[0] == '\t';
+    const char *id = line + is_device;
+    char *end = NULL;
+
+    if (id[0] == '\t' || id[0] == '#')
+        return;
+    long number = strspn(id, "0123456789abcdef") == 4 ? strtol(id, &end, 16) : -1;
+    if (!is_device)
+        *vendor = number;
+    if (number < 0 || strncmp(end, "  ", 2) != 0)
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        struct pci_function *f = &list->items[i];
+        if (f->vendor == *vendor && !is_device)
+            f->vendor_name = arena_strdup(arena, end + 2);
+        else if (f->vendor == *vendor && is_device && f->device == number)
+            f->device_name = arena_strdup(arena, end + 2);
+    }
+}
+
+void pci_names_find(struct arena *arena, struct pci_functions *list, const char *path)
+{
+    FILE *ids = fopen(path ? path : "/usr/share/misc/pci.ids", "re");
+    char line[512];
+    long vendor = -1;
+
+    while (ids && fgets(line, sizeof line, ids)) {
+        line[strcspn(line, "\n")] = '\0';
+        name_line(arena, list, line, &vendor);
+    }
+    if (ids)
+        (void)fclose(ids);
+}
+
 /* --- disks --- */
 
 static uint64_t number_of(struct arena *arena, const char *folder, const char *name)

@@ -28,13 +28,16 @@ struct pci_function {
     const char *address; /* "0000:00:1f.2" */
     unsigned bus, slot, function;
     uint16_t vendor, device, subvendor, subdevice;
-    uint32_t class; /* 24 bits */
+    uint32_t class;                        /* 24 bits */
+    const char *vendor_name, *device_name; /* NULL: pci.ids(5) has none, or is not installed */
 };
 struct pci_functions {
     size_t count;
     struct pci_function *items; /* by address */
 };
 struct pci_functions pci_function_list(struct arena *arena, const char *root);
+/* Looks their names up in `path`; NULL: where Debian's package pci.ids has it. */
+void pci_names_find(struct arena *arena, struct pci_functions *list, const char *path);
 
 struct machine_disk {
     const char *name;                    /* "sda", "nvme0n1" */

@@ -124,11 +124,12 @@ static struct vim_HostNumaInfo *numa_info(struct arena *arena, const struct mach
     return info;
 }
 
-/* Numbers instead of names: the list of names is not part of Linux. */
+/* Numbers where the list of names, which is not part of Linux, has none. */
 static void add_pci_devices(struct arena *arena, struct vim_HostHardwareInfo *h)
 {
     struct pci_functions list = pci_function_list(arena, NULL);
 
+    pci_names_find(arena, &list, NULL);
     VIM_EMPTY(&h->pciDevice);
     for (size_t i = 0; i < list.count; i++) {
         const struct pci_function *f = &list.items[i];
@@ -142,8 +143,9 @@ static void add_pci_devices(struct arena *arena, struct vim_HostHardwareInfo *h)
         d->deviceId = (int16_t)f->device;
         d->subVendorId = (int16_t)f->subvendor;
         d->subDeviceId = (int16_t)f->subdevice;
-        d->vendorName = arena_printf(arena, "%04x", f->vendor);
-        d->deviceName = arena_printf(arena, "%04x:%04x", f->vendor, f->device);
+        d->vendorName = f->vendor_name ? f->vendor_name : arena_printf(arena, "%04x", f->vendor);
+        d->deviceName = f->device_name ? f->device_name
+                                       : arena_printf(arena, "%04x:%04x", f->vendor, f->device);
         VIM_ADD(arena, &h->pciDevice, d);
     }
 }

@@ -34,6 +34,9 @@ static const struct {
     {"block/nvme0n1/queue/logical_block_size", "512\n"},
     {"block/loop0/size", "8\n"},
     {"block/sr0/device/model", "empty\n"},
+    {"pci.ids", "# a comment\n1af3  Kingston\n\t0000  wrong\n1af4  Red Hat, Inc.\n\t0000  Virtio "
+                "network device\n"
+                "\t\t1af4 0001  wrong\nC 02  Network controller\n\t0000  wrong\n\n\t\nffff"},
 };
 
 static void make(struct arena *arena, const char *root)
@@ -75,6 +78,10 @@ static void a_machine(void)
     CHECK_EQ(pci.items[1].function, 2);
     CHECK_EQ(pci.items[1].class, 0x010601);
     CHECK_EQ(pci.items[2].vendor, 0);
+    pci_names_find(&arena, &pci, arena_printf(&arena, "%s/pci.ids", root));
+    CHECK_STR(pci.items[0].vendor_name, "Red Hat, Inc.");
+    CHECK_STR(pci.items[0].device_name, "Virtio network device");
+    CHECK(!pci.items[1].device_name && !pci.items[2].vendor_name);
     struct machine_disks disks = machine_disk_list(&arena, root);
     REQUIRE(disks.count == 2); /* neither a loop nor a drive without a disc */
     CHECK_STR(disks.items[0].name, "nvme0n1");

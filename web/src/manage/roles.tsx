@@ -66,9 +66,9 @@ export function Roles() {
     { name: "What it allows", cell: (r) => (r.system ? r.info.summary : plural(r.privilege?.length ?? 0, "privilege")), by: (r) => r.info.summary },
   ];
   const actions = (r: AuthorizationRole): Action[] => r.system ? [] : [
-    { text: "Edit", icon: "edit", because: cannot, run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
+    { text: "Edit", icon: "edit", because: cannot || (!all && "One moment."), run: () => openDialog(<RoleDialog role={r} all={all ?? []} />) },
     { text: "Delete", icon: "trash", danger: true, because: cannot, run: () => removeRole(r) },
   ];
   return <Table label="Roles" noun="role" rows={roles.value} columns={columns} keyOf={(r) => String(r.roleId)} actions={actions}
-    tools={<Button kind="primary" icon="plus" because={cannot} onClick={() => openDialog(<RoleDialog all={all ?? []} />)}>Add role</Button>} />;
+    tools={<Button kind="primary" icon="plus" because={cannot || (!all && "One moment.")} onClick={() => openDialog(<RoleDialog all={all!} />)}>Add role</Button>} />;
 }

@@ -104,7 +104,7 @@ const restart = (vms: readonly VmRecord[]): Action => ({
 const destroy = (vms: readonly VmRecord[]): Action => ({
   text: "Delete", icon: "trash", danger: true, apart: true, because: whyNot(vms, DESTROY),
   run: () => confirm(vms, DESTROY, <p>Its folder is deleted: configuration, disks and snapshots. They cannot be brought back.</p>,
-    (of) => ({ socle: `socle vm delete ${of}`, govc: `govc vm.destroy ${of}` })),
+    (of) => ({ socle: `socle vm delete --force ${of}`, govc: `govc vm.destroy ${of}` })),
 });
 
 const unregister = (vms: readonly VmRecord[]): Action => ({
