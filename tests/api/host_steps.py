@@ -23,6 +23,7 @@ from host import Host, Tap, eventually  # noqa: E402
 from pyVmomi import vim  # noqa: E402
 
 MANY = 1 << 32
+MEMORY = "/dev/shm"  # another file system
 CUTS = int(sys.argv[2]) if len(sys.argv) > 2 else 6
 
 
@@ -290,7 +291,7 @@ SCENARIOS = [make, change_off, change_on, silent, move, copies]
 def main():
     build, tap = os.path.abspath(sys.argv[1]), Tap()
     with tempfile.TemporaryDirectory(prefix="socle-knife-") as folder, \
-            tempfile.TemporaryDirectory(prefix="socle-outside-", dir="/dev/shm") as outside:
+            tempfile.TemporaryDirectory(prefix="socle-outside-", dir=MEMORY if os.path.isdir(MEMORY) else None) as outside:
         knife = Knife(f"{folder}/knife")
         os.environ["LD_PRELOAD"] = f"{build}/tests/api/libknife.so"
         os.mkdir(f"{outside}/outside")
