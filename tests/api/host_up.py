@@ -128,6 +128,25 @@ def addresses(tap, build):
     tap.check("no IPv6 here: left out", True)
 
 
+class WithoutIpv6(Up):
+    """In a network of its own, which has no IPv6 addresses."""
+
+    def command(self):
+        return ["unshare", "-n", "sh", "-c", 'ip link set lo up && echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && exec "$@"', "sh",
+                *super().command()]
+
+
+def no_ipv6(tap, build):
+    if not may_mount():
+        tap.check("no IPv6: no networks may be made here", True)
+        return
+    with WithoutIpv6(build, listen="[::]") as host:
+        tap.equal("[::] where there is no IPv6", host.stop(), 0)
+    host = WithoutIpv6(build, listen="[::1]")
+    tap.check("[::1] is said not to be there", "cannot listen at ::1" in host.refusal())
+    shutil.rmtree(host.folder)
+
+
 def certificates(tap, build):
     """Whoever signed it, and whatever the clock says: the host comes up."""
     with Up(build) as host:
@@ -209,7 +228,7 @@ def full(tap, build):
         subprocess.run(["umount", "-l", host.root], check=False)
 
 
-SCENARIOS = (first_use, passwords, addresses, certificates, killed, hung_up, full)
+SCENARIOS = (first_use, passwords, addresses, no_ipv6, certificates, killed, hung_up, full)
 
 if __name__ == "__main__":
     wanted = sys.argv[2:]
