@@ -88,7 +88,7 @@ async function atTheEnd(page, host, variant) {
     await open(page, host, "host", "datastores");
     await page.getByRole("main").getByRole("link", { name: "datastore1" }).click();
     const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByRole("button", { name: "Upload" }).click()]);
-    await chooser.setFiles([{ name: "debian-12.8.0-amd64-netinst.iso", mimeType: "application/octet-stream", buffer: Buffer.alloc(3e6) }]);
+    await chooser.setFiles([{ name: `debian-12.8.0-amd64-netinst-${variant}.iso`, mimeType: "application/octet-stream", buffer: Buffer.alloc(3e6) }]);
     await page.waitForTimeout(600);
   });
   await shoot(page, `offline-${variant}`, async () => (await page.context().setOffline(true), await page.getByText("The host does not answer").waitFor()));
