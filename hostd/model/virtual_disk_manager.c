@@ -19,6 +19,7 @@
 #include "hostd/model/classes.h"
 #include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
+#include "hostd/vm/vm_backing.h"
 
 struct job {
     struct file_job file;
@@ -487,6 +488,8 @@ static void set_uuid(struct mo *mo, struct call *call)
     int rc = placed_disk_prepare(&p, &place, &err);
     if (rc == 0)
         rc = disk_set_uuid(&p.dir.host, p.name, uuid, p.aio, &err);
+    if (rc == 0)
+        vm_backing_changed(hostd_of(call)->inventory, place.datastore, place.rel);
     file_place_free(&place);
     if (rc < 0)
         fault_file(call, rc, &err, place.text);

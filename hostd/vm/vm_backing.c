@@ -2,12 +2,14 @@
 #include "hostd/vm/vm_backing.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/model/inventory.h"
 
 const struct vm_disk *vm_backing_measured(const struct virtual_machine *vm, const char *slot)
 {
@@ -101,4 +103,31 @@ struct vim_VirtualDiskFlatVer2BackingInfo *vm_backing(struct arena *arena,
     if (file && vm->vmsd && vmsd_count(vm->vmsd))
         add_parents(arena, vm, slot, file, b);
     return b;
+}
+
+static bool has_disk(const struct virtual_machine *vm, const char *datastore_id, const char *rel)
+{
+    struct dspath path;
+    char key[40];
+
+    for (unsigned i = 0; i < vm->disk_count; i++) {
+        (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
+        const char *file = vm->vmx ? vmxfile_get(vm->vmx, key) : NULL;
+        const struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
+        if (datastore && !strcmp(datastore->e.id, datastore_id) && !strcmp(path.rel, rel))
+            return true;
+    }
+    return false;
+}
+
+void vm_backing_changed(struct inventory *inventory, const char *datastore_id, const char *rel)
+{
+    for (struct entity *e = NULL;
+         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
+        struct virtual_machine *vm = ENTITY_OF(virtual_machine, &e->mo);
+        if (!has_disk(vm, datastore_id, rel))
+            continue;
+        vm_measure_disks(vm);
+        mo_changed(&e->mo, VIM_P_VirtualMachine_config);
+    }
 }

@@ -85,6 +85,9 @@ def disks(tap, host, client):
     tap.equal("its uuid is the file's", disk.backing.uuid.replace("-", ""), uuid.replace(" ", "").replace("-", ""))
     tap.check("in the API's form", re.fullmatch(r"6000C29[0-9a-f]-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
                                                 disk.backing.uuid), disk.backing.uuid)
+    wanted = "6000C29a-0102-0304-0506-0708090a0b0c"
+    client.content.virtualDiskManager.SetVirtualDiskUuid(disk.backing.fileName, client.datacenter, wanted)
+    tap.equal("given another one", devices(vm, vim.vm.device.VirtualDisk)[0].backing.uuid.lower(), wanted.lower())
     tap.equal("its object", disk.diskObjectId, f"{vm._moId}-{disk.key}")
     tap.equal("where its files are", [(d.name, d.url) for d in vm.config.datastoreUrl],
               [("datastore1", client.host.datastore[0].summary.url)])
