@@ -324,9 +324,11 @@ static void on_viewer(void *ctx, uint32_t events)
         l->deadline_ns = 0;
     else if (l->viewer->state == VIEWER_RESPONSE && before != VIEWER_RESPONSE)
         l->deadline_ns = clock_now() + RFB_PASSWORD_S * 1000 * MS;
-    /* Who asks gets what is, not what was when somebody last looked. */
-    if (viewer_waits(l->viewer) && clock_now() - rfb->looked_at >= LOOK_MIN_MS * MS)
-        refresh(rfb, true);
+    /* Who asks gets what is, not what was when somebody last looked; if that was long ago, surely
+     * so. Who asks all the time does it when it has just been given something. */
+    uint64_t since = clock_now() - rfb->looked_at;
+    if (viewer_waits(l->viewer) && since >= LOOK_MIN_MS * MS)
+        refresh(rfb, since >= LOOK_MAX_MS * MS);
     if (l->rfb && serve(l) < 0)
         hang_up(l);
     plan(rfb);
