@@ -88,10 +88,22 @@ static void ask(struct ending *e, enum down_vms vms)
     (void)keeper_send(e->fd, vms == DOWN_OFF ? KEEPER_STOP : KEEPER_POWER_BUTTON);
 }
 
+/* Whoever waits for guests wants to know for how many, and how long. */
+static void tell(enum down_vms vms, unsigned left, unsigned all)
+{
+    if (vms == DOWN_SHUTDOWN && left && left == all)
+        (void)fprintf(stderr,
+                      "socle down: waiting for %u %s to shut down, for %u minutes at most\n", left,
+                      left == 1 ? "VM" : "VMs", SHUTDOWN_S / 60);
+    else if (vms == DOWN_SHUTDOWN && left)
+        (void)fprintf(stderr, "socle down: %u of %u VMs left\n", left, all);
+}
+
 /* All at once, then one after another until each has ended. */
 static int end_vms(enum down_vms vms, struct err *err)
 {
     uint64_t deadline = clock_now() + (uint64_t)(vms == DOWN_OFF ? OFF_S : SHUTDOWN_S) * 1000000000;
+    unsigned asked = 0, ended = 0;
     glob_t found;
 
     if (glob(ROOTDIR_VMS "/*.sock", 0, NULL, &found) != 0)
@@ -100,9 +112,13 @@ static int end_vms(enum down_vms vms, struct err *err)
     for (size_t i = 0; all && i < found.gl_pathc; i++) {
         all[i] = (struct ending){.path = found.gl_pathv[i], .fd = -1, .end_fd = -1};
         ask(&all[i], vms);
+        asked += all[i].fd >= 0;
     }
+    tell(vms, asked, asked);
     for (size_t i = 0; all && i < found.gl_pathc; i++) {
-        (void)wait_for_end(&all[i], deadline);
+        bool was_asked = all[i].fd >= 0;
+        if (wait_for_end(&all[i], deadline) && was_asked)
+            tell(vms, asked - ++ended, asked);
         (void)close_fd(all[i].fd);
         (void)close_fd(all[i].end_fd);
     }

@@ -781,8 +781,32 @@ def killed(tap, host, client):
         one.remove()
 
 
+BUTTON = ("event=$(sed -n '/Power Button/,/^$/s/.*Handlers=.*\\(event[0-9]*\\).*/\\1/p' /proc/bus/input/devices | head -n 1); "
+          "exec 3</dev/input/$event; (head -c 24 <&3 >/dev/null; poweroff -f) &")
+
+
+def shut_down(tap, host, client):
+    """The power button, by the API and for all VMs of a host that goes down; a guest that minds it."""
+    one = Guest(host, client, "button").boot()
+    one.command(BUTTON)
+    one.vm.ShutdownGuest()
+    tap.check("ShutdownGuest: the guest switches itself off", eventually(lambda: one.state() == "poweredOff", 60))
+    one.boot()
+    one.command(BUTTON)
+    host.stop()
+    done = host.socle("down", "--root", host.root, "--vms", "shutdown")
+    tap.equal("down --vms shutdown", (done.returncode, done.stderr), (
+        0, "socle down: waiting for 1 VM to shut down, for 5 minutes at most\n"))
+    tap.equal("and nothing of the VM is left", host.processes("socle-"), [])
+    host.start()
+    client.__init__(eventually(lambda: reconnect(host)))
+    one.vm = client.same(one.vm)
+    tap.equal("it is off", one.state(), "poweredOff")
+    one.remove()
+
+
 GROUPS = {
-    "running": [suspend, discard, hot, between, branches, memory, suspended, changes, seized, killed],
+    "running": [suspend, discard, hot, between, branches, memory, suspended, changes, seized, killed, shut_down],
     "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, levels, large, firmware],
 }
 
