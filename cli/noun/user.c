@@ -54,6 +54,12 @@ static const struct option add_options[] = {
     {"description", "TEXT", "who or what it is", NULL},
 };
 
+static const struct option password_options[] = {
+    {"new-password-file", "FILE", "its password is the first line of FILE (default: asks)", NULL},
+    {"old-password-file", "FILE",
+     "with its old password, the first line of FILE: nobody has to be administrator", NULL},
+};
+
 /* CreateUser and UpdateUser have the same arguments. */
 static int change(struct command *command, const char *method, struct err *err)
 {
@@ -81,9 +87,32 @@ static int add(struct command *command, struct err *err)
     return change(command, "CreateUser", err);
 }
 
+/* By who knows the old one. */
+static int change_password(struct command *command, const char *old_path, struct err *err)
+{
+    char old[PASSWORD_MAX] = "", password[PASSWORD_MAX] = "";
+    struct api *api;
+    int rc = command_api(command, &api, err);
+
+    if (rc == 0)
+        rc = password_read(old_path, old, err);
+    if (rc == 0)
+        rc = new_password(command, password, err);
+    if (rc == 0)
+        rc = api_call(api, api_manager(api, "accountManager"), "ChangePassword",
+                      json_pack("{s:s, s:s, s:s}", "user", command_operand(command, 0),
+                                "oldPassword", old, "newPassword", password),
+                      NULL, err);
+    explicit_bzero(old, sizeof old);
+    explicit_bzero(password, sizeof password);
+    return rc;
+}
+
 static int set_password(struct command *command, struct err *err)
 {
-    return change(command, "UpdateUser", err);
+    const char *old_path = command_value(command, "old-password-file");
+
+    return old_path ? change_password(command, old_path, err) : change(command, "UpdateUser", err);
 }
 
 static int remove_user(struct command *command, struct err *err)
@@ -101,7 +130,7 @@ static const struct verb verbs[] = {
     {"list", "", "shows all accounts", NO_OPTIONS, list},
     {"add", "NAME", "makes an account; permissions are given with socle permission set",
      OPTIONS(add_options), add},
-    {"password", "USER", "gives it another password", add_options, 1, set_password},
+    {"password", "USER", "gives it another password", OPTIONS(password_options), set_password},
     {"remove", "USER", "removes it", NO_OPTIONS, remove_user},
 };
 

@@ -97,7 +97,7 @@ void accounts_free(struct accounts *accounts)
 
 /* --- passwords --- */
 
-static int hash_password(const char *password, char hash[ACCOUNT_HASH_MAX], struct err *err)
+int account_make_hash(const char *password, char hash[ACCOUNT_HASH_MAX], struct err *err)
 {
     struct crypt_data *data = calloc(1, sizeof *data);
     char salt[CRYPT_GENSALT_OUTPUT_SIZE];
@@ -219,7 +219,7 @@ static int set(struct account *account, const char *password, const char *descri
         return err_set(err, -EINVAL, "the description is too long or no UTF-8");
     if (description)
         (void)snprintf(account->description, sizeof account->description, "%s", description);
-    return password ? hash_password(password, account->hash, err) : 0;
+    return password ? account_make_hash(password, account->hash, err) : 0;
 }
 
 static unsigned free_id(const struct accounts *accounts)
@@ -268,6 +268,20 @@ int account_update(struct accounts *accounts, const char *name, const char *pass
     int rc = set(account, password, description, err);
     if (rc == 0)
         rc = save(accounts, err);
+    if (rc < 0)
+        *account = before;
+    return rc;
+}
+
+int account_set_hash(struct accounts *accounts, const char *name, const char *hash, struct err *err)
+{
+    const struct account *found = account_find(accounts, name);
+
+    if (!found)
+        return err_set(err, -ENOENT, "there is no account \"%.40s\"", name);
+    struct account *account = &accounts->list[found - accounts->list], before = *account;
+    (void)snprintf(account->hash, sizeof account->hash, "%s", hash);
+    int rc = save(accounts, err);
     if (rc < 0)
         *account = before;
     return rc;

@@ -46,11 +46,16 @@ int account_add(struct accounts *accounts, const char *name, const char *passwor
                 const char *description, struct err *err);
 int account_update(struct accounts *accounts, const char *name, const char *password,
                    const char *description, struct err *err);
+/* The same with a password that is hashed already. -ENOENT, or what writing said. */
+int account_set_hash(struct accounts *accounts, const char *name, const char *hash,
+                     struct err *err);
 int account_remove(struct accounts *accounts, const char *name, struct err *err);
 
 /* The hash to check against: the account's, or one that no password has. */
 void account_hash(const struct accounts *accounts, const char *name, char hash[ACCOUNT_HASH_MAX]);
 bool account_check(const char *hash, const char *password);
+/* A new hash, on any thread as account_check: tens of milliseconds. */
+int account_make_hash(const char *password, char hash[ACCOUNT_HASH_MAX], struct err *err);
 
 /* Can it be a password? -EINVAL with a message: too short or long, or what no client could send. */
 int account_password_ok(const char *password, struct err *err);

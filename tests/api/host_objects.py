@@ -172,6 +172,51 @@ def options(tap, host, client):
     accounts.RemoveUser("locked")
 
 
+def change_password(host, user, old, new, key=None):
+    """By JSON, for this pyVmomi's types are older than the method. The fault, or {}."""
+    request = urllib.request.Request(
+        f"https://127.0.0.1:{host.port}/sdk/vim25/8.0.3.0/HostLocalAccountManager/ha-localacctmgr/ChangePassword",
+        json.dumps({"user": user, "oldPassword": old, "newPassword": new}).encode(),
+        {"Content-Type": "application/json", **({"vmware-api-session-id": key} if key else {})})
+    try:
+        urllib.request.urlopen(request, context=context()).close()
+        return {}
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
+
+
+def own_password(tap, host, client):
+    """By who is no administrator, and by who is not logged in: the old password is what lets him."""
+    first, second = "First-123456", "Second-123456"
+    accounts, authority = client.content.accountManager, client.content.authorizationManager
+    accounts.CreateUser(vim.host.LocalAccountManager.AccountSpecification(id="rosa", password=first))
+    authority.SetEntityPermissions(client.content.rootFolder, [
+        vim.AuthorizationManager.Permission(principal="rosa", group=False, roleId=-2, propagate=True)])
+
+    def change(*passwords, user="rosa"):
+        return change_password(host, user, *passwords).get("_typeName")
+
+    own = Client(host, "rosa", first)
+    tap.raises("no administrator", vim.fault.NoPermission, lambda: own.content.accountManager.UpdateUser(
+        vim.host.LocalAccountManager.AccountSpecification(id="rosa", password=second)))
+    tap.equal("a wrong old one", change("x", second), "InvalidLogin")
+    tap.equal("nobody's", change("x", second, user="none"), "InvalidLogin")
+    fault = change_password(host, "rosa", first, "x")
+    tap.equal("none", (fault["_typeName"], fault["invalidProperty"]), ("InvalidArgument", "newPassword"))
+    key = own.si._stub.cookie.split('"')[1]
+    tap.equal("in a session", change_password(host, "rosa", first, second, key), {})
+    tap.check("which goes on", own.content.sessionManager.currentSession)
+    tap.raises("the old one is none now", vim.fault.InvalidLogin, lambda: Client(host, "rosa", first))
+    tap.equal("without one", change(second, first), None)
+    tap.raises("what the old one opened ends", vim.fault.NotAuthenticated,
+               lambda: own.host.summary.hardware)
+    tap.equal("guesses", {change("x", second) for _ in range(5)}, {"InvalidLogin"})
+    tap.equal("locked after five", change(first, second), "InvalidLogin")
+    tap.raises("for logins too", vim.fault.InvalidLogin, lambda: Client(host, "rosa", first))
+    authority.RemoveEntityPermission(client.content.rootFolder, "rosa", False)
+    accounts.RemoveUser("rosa")
+
+
 def set_option(manager, key, value):
     if isinstance(value, int):
         value = VmomiSupport.vmodlTypes["long"](value)
@@ -507,7 +552,7 @@ def denied(other):
 
 def main():
     with Host(sys.argv[1]) as host:
-        Tap().run([network, network_in_use, network_at_once, options, maintenance, services, firewall,
+        Tap().run([network, network_in_use, network_at_once, options, own_password, maintenance, services, firewall,
                    hardware, environment, autostart, access, logs, certificates, privileges], host, Client(host))
 
 

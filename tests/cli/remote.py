@@ -106,6 +106,13 @@ def passwords(tap, host):
     local("permission", "set", "bob", "ReadOnly")
     tap.check("with one it can", bob("vm", "list").status == 0)
     complains(tap, "and may what its role says", bob("vm", "create", "x"), 5, "denied")
+    with open(f"{host.folder}/new", "w", encoding="ascii") as file:
+        file.write("Another-12345\n")
+    change = ("user", "password", "bob", "--new-password-file", f"{host.folder}/new")
+    complains(tap, "its password is the administrator's", bob(*change), 5, "denied")
+    complains(tap, "or whose who knows it", bob(*change, "--old-password-file", f"{host.folder}/new"), 5, "")
+    tap.check("as it does", bob(*change, "--old-password-file", f"{host.folder}/bob").status == 0)
+    complains(tap, "the old one is none now", bob("vm", "list"), 5, "")
 
 
 def main():

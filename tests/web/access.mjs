@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users, roles and permissions; what somebody sees and may do who is not the administrator; the other settings of
 // the host.
-import { act, check, checkCommand, confirm, dialog, eventually, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
+import { PASSWORD, act, check, checkCommand, confirm, dialog, eventually, gone, logIn, main, open, openPage, picture, step } from "./rig.mjs";
 
 
 await main(async (host, browser) => {
@@ -53,6 +53,17 @@ await main(async (host, browser) => {
     await create.click({ force: true });
     check((await guest.locator("dialog[open]").count()) === 0, "it opens all the same");
   });
+  await step("and changes the own password, with the old one", async () => {
+    await guest.getByRole("banner").getByRole("button", { name: "vera" }).click();
+    await guest.getByRole("menuitem", { name: "Change password" }).click();
+    await dialog(guest).getByLabel("Present password").fill("green Tea");
+    for (const label of ["New password", "Once more"]) await dialog(guest).getByLabel(label).fill("black Tea 7 leaves");
+    await confirm(guest, "Change");
+    await dialog(guest).getByRole("alert").waitFor();
+    await dialog(guest).getByLabel("Present password").fill("green Tea 7 leaves");
+    await confirm(guest, "Change");
+    await gone(guest);
+  });
   await step("taken from them, nothing is left to see", async () => {
     await act(page, "Actions of vera", "Take away");
     await checkCommand(page);
@@ -88,6 +99,7 @@ await main(async (host, browser) => {
   await step("root changes its own password, and logs in with it", async () => {
     await page.getByRole("banner").getByRole("button", { name: "root" }).click();
     await page.getByRole("menuitem", { name: "Change password" }).click();
+    await dialog(page).getByLabel("Present password").fill(PASSWORD);
     for (const label of ["New password", "Once more"]) await dialog(page).getByLabel(label).fill("quite another 5 cups");
     await checkCommand(page);
     await confirm(page, "Change");

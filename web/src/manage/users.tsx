@@ -34,12 +34,14 @@ function PasswordFields({ value, onValue, label, help }: { value: NewPassword; o
 }
 
 function OwnPassword({ id }: { id: string }) {
+  const [old, setOld] = useState("");
   const [p, setP] = useState<NewPassword>({ password: "", twice: "" });
-  const save = accounts().UpdateUser({ user: { _typeName: "HostAccountSpec", id, password: p.password } });
+  const save = accounts().ChangePassword({ user: id, oldPassword: old, newPassword: p.password });
   return (
-    <Dialog title={`Change the password of ${id}`} confirm="Change" because={!p.password ? "A password is needed." : differs(p)}
-      onConfirm={async () => { await perform(save); say("success", "The password is changed"); }} commands={{ socle: `socle user password ${quoted(id)}`, request: save }}>
+    <Dialog title={`Change the password of ${id}`} confirm="Change" because={!old ? "The present password is needed." : !p.password ? "A password is needed." : differs(p)}
+      onConfirm={async () => { await perform(save); say("success", "The password is changed"); }} commands={{ socle: `socle user password ${quoted(id)} --old-password-file FILE`, request: save }}>
       <p>Sessions that are open go on; the next log-in asks for the new one.</p>
+      <TextField label="Present password" type="password" value={old} onValue={setOld} autoComplete="current-password" autoFocus />
       <PasswordFields value={p} onValue={setP} label="New password" />
     </Dialog>
   );
@@ -47,7 +49,7 @@ function OwnPassword({ id }: { id: string }) {
 
 /** Of whoever is logged in. */
 export const changeOwnPassword = (): Action => ({
-  text: "Change password", icon: "lock", because: forbids(host(), "Host.Local.ManageUserGroups"), run: () => openDialog(<OwnPassword id={user.value!.userName} />),
+  text: "Change password", icon: "lock", run: () => openDialog(<OwnPassword id={user.value!.userName} />),
 });
 
 function UserDialog({ user, again }: { user?: UserSearchResult; again: () => void }) {
