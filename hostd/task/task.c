@@ -300,6 +300,8 @@ struct vim_data *fault_from_errno(struct arena *arena, int rc, const char *file)
 
     if (rc == -ECANCELED)
         return &VIM_NEW(arena, RequestCanceled)->self;
+    if (rc == -ENOTSUP && !file) /* the text says what */
+        return &VIM_NEW(arena, NotSupported)->self;
     switch (file ? -rc : 0) {
     case ENOENT:
     case ENOTDIR:

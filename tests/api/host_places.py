@@ -86,6 +86,11 @@ def made(tap, host, client, stores):
     tap.equal("its layout has all", sorted(f.name for f in vm.layoutEx.file if f.name.endswith("-flat.vmdk")), sorted(
         f.replace(".vmdk", "-flat.vmdk") for f in files(vm)))
     runs(tap, vm, "as made")
+    try:
+        wait(vm.CreateSnapshot_Task("no", "", False, False))
+        tap.check("no snapshot of a VM with disks elsewhere", False)
+    except vmodl.fault.NotSupported as fault:
+        tap.check("no snapshot of a VM with disks elsewhere, and why", "not in the VM's folder" in fault.msg, fault.msg)
     other = make(client, "other", "[two]")
     tap.equal("the next has a folder of its own", files(other), ["[two] other/other.vmdk"])
     tap.raises("a folder that a client names is not made", vim.fault.FileNotFound, lambda: make(client, "no", "[two] nowhere/x.vmdk"))
