@@ -18,6 +18,7 @@
 #include "cli/exit.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "config/nvram.h"
 #include "config/vmcfg.h"
 #include "vm/process/run.h"
 
@@ -428,20 +429,23 @@ static int read_vmx(struct vmcfg *cfg, const char *path, struct vmxfile **ret_vm
     return rc;
 }
 
-/* Where a VM from a file keeps its firmware's variables when the file does not say: beside it. */
-static int default_nvram(struct vmcfg *cfg, const char *vmx_path, struct err *err)
+/* Another product's variables stay where they are (config/nvram.h). */
+static int leave_foreign_nvram(struct vmcfg *cfg, struct vmxfile *vmx, const char *path,
+                               struct buf *warnings, struct err *err)
 {
-    cleanup_free char *folder = NULL, *stem = NULL;
+    cleanup_free char *was = cfg->nvram ? strdup(cfg->nvram) : NULL, *own = NULL;
+    int rc = nvram_leave_foreign(cfg, path, &own, err);
 
-    if (!vmx_path || cfg->nvram || cfg->firmware != VMCFG_FIRMWARE_UEFI)
-        return 0;
-    if (split_path(vmx_path, &folder, &stem) < 0 ||
-        asprintf(&cfg->nvram, "%s%s%s.nvram", folder ? folder : "",
-                 folder && strcmp(folder, "/") ? "/" : "", stem) < 0) {
-        cfg->nvram = NULL;
-        return err_sys(err, -ENOMEM, "nvram");
-    }
-    return 0;
+    if (rc < 0 || !own)
+        return rc;
+    rc = vmxfile_set(vmx, NVRAM_OWN_KEY, own);
+    rc = rc < 0 ? err_sys(err, rc, "%s", path) : vmxfile_save(vmx, path, err);
+    if (rc == 0)
+        buf_printf(warnings,
+                   "%s has the firmware variables of another product: this VM starts "
+                   "with fresh ones, in %s\n",
+                   was, own);
+    return rc;
 }
 
 /* A VM keeps its identity: the UUID that it got is written into its file, as ESXi does. Network
@@ -662,13 +666,15 @@ static int prepare(struct run *run, const struct parsed_options *parsed, struct 
     }
     if (!path && !cfg->kernel && cfg->firmware == VMCFG_FIRMWARE_AUTO)
         cfg->firmware = VMCFG_FIRMWARE_UEFI;
-    if (default_nvram(cfg, path, err) < 0)
+    if (nvram_default(cfg, path, err) < 0)
         return EXIT_FAILED;
     int rc = vmcfg_finish(cfg, err);
     if (rc < 0 && path)
         (void)err_prefix(err, rc, "%s", path);
     if (rc < 0)
         return path ? EXIT_BAD_FILE : EXIT_USAGE;
+    if (leave_foreign_nvram(cfg, vmx, path, &warnings, err) < 0)
+        return EXIT_FAILED;
     remember_identity(cfg, vmx, path);
     vmcfg_substitutions(cfg, &warnings);
     print_warnings(buf_cstr(&warnings));

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/parse_num.h"
+#include "config/nvram.h"
 #include "config/vmcfg.h"
 
 /* What ESXi writes where a drive has no file. */
@@ -162,13 +163,14 @@ static int get_list(const struct reading *r, const char *key, char **field)
 static int read_boot(const struct reading *r)
 {
     struct vmcfg *cfg = r->cfg;
-    const char *firmware = get(r, "firmware");
+    const char *firmware = get(r, "firmware"), *own = get(r, NVRAM_OWN_KEY);
+    bool own_nvram = own && *own;
     int rc;
 
     if (firmware && vmcfg_firmware_parse(firmware, &cfg->firmware) < 0)
         return vmxfile_complain(r->vmx, "firmware", r->err, -EINVAL, "not efi, bios or none");
     if ((rc = vmxfile_get_bool(r->vmx, "uefi.secureBoot.enabled", &cfg->secure_boot, r->err)) < 0 ||
-        (rc = get_path(r, "nvram", &cfg->nvram)) < 0 ||
+        (rc = get_path(r, own_nvram ? NVRAM_OWN_KEY : "nvram", &cfg->nvram)) < 0 ||
         (rc = get_path(r, "checkpoint.vmState", &cfg->state)) < 0 ||
         (rc = get_path(r, "socle.firmwareLog", &cfg->firmware_log)) < 0 ||
         (rc = get_path(r, "socle.kernel", &cfg->kernel)) < 0 ||

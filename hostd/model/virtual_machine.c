@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/range.h"
 #include "base/utf8.h"
+#include "config/nvram.h"
 #include "config/vmcfg.h"
 #include "config/vmsd.h"
 #include "disk/disk.h"
@@ -70,7 +71,7 @@ struct datastore *vm_file(const struct virtual_machine *vm, const char *name,
 
 struct datastore *vm_nvram(const struct virtual_machine *vm, uint32_t uid, struct dspath *ret_path)
 {
-    const char *named = vm->vmx ? vmxfile_get(vm->vmx, "nvram") : NULL;
+    const char *named = vm->vmx ? nvram_named(vm->vmx) : NULL;
     const char *slash = strrchr(vm->rel, '/'), *base = slash ? slash + 1 : vm->rel;
     size_t len = strlen(base);
     char name[DSPATH_MAX], number[24] = "";
@@ -80,7 +81,7 @@ struct datastore *vm_nvram(const struct virtual_machine *vm, uint32_t uid, struc
         (void)snprintf(number, sizeof number, "-Snapshot%u", uid);
     (void)snprintf(name, sizeof name, "%.*s%s.nvram", (int)MIN(len, (size_t)DSPATH_MAX - 40), base,
                    number);
-    return vm_file(vm, uid == VMSD_NONE && named && *named ? named : name, ret_path);
+    return vm_file(vm, uid == VMSD_NONE && named ? named : name, ret_path);
 }
 
 bool vm_names_file(const struct virtual_machine *vm, const struct datastore *datastore,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "config/nvram.h"
 #include "hostd/snapshot/snapshot_disks.h"
 #include "hostd/snapshot/snapshot_files_impl.h"
 
@@ -163,9 +164,9 @@ int snapshot_files_copy(const char *from, const char *to, struct err *err)
 
 int snapshot_files_own_nvram(const struct snapshot_files *files, char path[PATH_MAX])
 {
-    const char *name = vmxfile_get(files->vmx, "nvram");
+    const char *name = nvram_named(files->vmx);
 
-    if (name && *name)
+    if (name)
         return snapshot_files_local_path(files, snapshot_local_name(files, name), path);
     snapshot_files_path(files, ".nvram", path);
     return 0;

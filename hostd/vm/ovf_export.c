@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/range.h"
+#include "config/nvram.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
@@ -365,7 +366,8 @@ static void put_config(struct export *x)
                  arena_printf(x->call->arena, OVF_FILE_REFERENCE "file%u", x->files));
     for (size_t i = 0; wants_extra(x) && i < config->extraConfig.count; i++) {
         const struct vim_OptionValue *option = config->extraConfig.items[i];
-        if (option->value.shape.kind == VIM_STRING && strcmp(option->key, "nvram") != 0)
+        if (option->value.shape.kind == VIM_STRING && strcmp(option->key, "nvram") != 0 &&
+            strcmp(option->key, NVRAM_OWN_KEY) != 0)
             put_pair(x, "ExtraConfig", option->key, option->value.str);
     }
 }

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/range.h"
+#include "config/nvram.h"
 #include "config/vmcfg.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -63,7 +64,8 @@ bool vm_access_cards(struct call *call, const struct vmxfile *vmx)
 static const char *privilege_of(const char *key)
 {
     static const char *const reads[] = {"socle.kernel", "socle.initrd"};
-    static const char *const writes[] = {"nvram", "checkpoint.vmState", "socle.firmwareLog"};
+    static const char *const writes[] = {"nvram", NVRAM_OWN_KEY, "checkpoint.vmState",
+                                         "socle.firmwareLog"};
     const char *dot = strrchr(key, '.');
 
     for (unsigned i = 0; i < ARRAY_SIZE(reads); i++)

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/range.h"
+#include "config/nvram.h"
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -122,8 +123,8 @@ static bool is_cdrom(const struct vmxfile *vmx, const char *slot)
 static void forget_identity(struct vmxfile *vmx)
 {
     static const char *const prefixes[] = {
-        "uuid.location", "extendedConfigFile", "checkpoint.", "migrate.",
-        "sched.swap.",   "vmci0.id",           TEMPLATE_KEY,  "nvram"};
+        "uuid.location", "extendedConfigFile", "checkpoint.", "migrate.",   "sched.swap.",
+        "vmci0.id",      TEMPLATE_KEY,         "nvram",       NVRAM_OWN_KEY};
 
     for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++)
         vmxfile_remove_prefixed(vmx, prefixes[i]);

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/parse_num.h"
 #include "base/range.h"
+#include "config/nvram.h"
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -331,7 +332,8 @@ static int remove_files(struct haul *haul)
 {
     struct work *work = work_of(haul);
     struct plan *plan = &work->plan;
-    static const char *const suffixes[] = {".nvram", ".vmsd", ".vmxf", ".vmx~", ".log"};
+    static const char *const suffixes[] = {".nvram", NVRAM_OWN_END, ".vmsd",
+                                           ".vmxf",  ".vmx~",       ".log"};
     static const char *const kept[] = {".vmx", ".vmsn", ".nvram"}; /* of snapshots */
     char stem[DSPATH_MAX], rel[DSPATH_MAX + 32];
     size_t len = strlen(plan->rel);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostd/vm/vm_edit.h"
+#include "config/nvram.h"
 #include "hostd/vm/vm_allocation.h"
 #include "hostd/vm/vm_boot.h"
 
@@ -148,9 +149,10 @@ bool vm_edit_is_reserved(const char *key)
         "parallel[0-9]*", "floppy[0-9]*", "virtioConsole[0-9]*", "pciPassthru[0-9]*", "usb[.:_]*",
         "ehci[.:]*", "sound.*", "*.present", "*.pciSlotNumber",
         /* files */
-        "*fileName", "nvram", "workingDir", "suspend.directory", "extendedConfigFile",
-        "fileSearchPath", "sharedFolder*", "sched.swap.dir", "sched.swap.derivedName", "snapshot.*",
-        "checkpoint.*", "migrate.*", "socle.kernel", "socle.initrd", "socle.firmwareLog"};
+        "*fileName", "nvram", NVRAM_OWN_KEY, "workingDir", "suspend.directory",
+        "extendedConfigFile", "fileSearchPath", "sharedFolder*", "sched.swap.dir",
+        "sched.swap.derivedName", "snapshot.*", "checkpoint.*", "migrate.*", "socle.kernel",
+        "socle.initrd", "socle.firmwareLog"};
 
     if (!strncasecmp(key, "guestinfo.", 10)) /* the guest's, and nobody else's */
         return false;

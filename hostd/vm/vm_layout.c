@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/range.h"
+#include "config/nvram.h"
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -240,9 +241,8 @@ static void add_others(struct layout *l)
     static const struct {
         const char *key, *end, *type;
     } others[] = {
-        {"nvram", ".nvram", "nvram"},
-        {NULL, ".vmsd", "snapshotList"},
-        {"checkpoint.vmState", NULL, "suspend"},
+        {"nvram", ".nvram", "nvram"},      {NVRAM_OWN_KEY, NULL, "nvram"},
+        {NULL, ".vmsd", "snapshotList"},   {"checkpoint.vmState", NULL, "suspend"},
         {"serial0.fileName", NULL, "log"},
     };
     const char *name = last_element(l->vm->rel);

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/range.h"
+#include "config/nvram.h"
 #include "config/vmcfg.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
@@ -387,6 +388,7 @@ struct starting {
     struct virtual_machine *vm; /* stays: an operation is under way */
     struct vmcfg cfg;
     char log[32];
+    struct vmxfile *vmx; /* new, where the firmware's variables of another product were found */
     struct err err;
     int rc;
 };
@@ -427,20 +429,6 @@ static int confine_all(struct virtual_machine *vm, struct vmcfg *cfg, struct err
     return rc;
 }
 
-static int default_nvram(struct virtual_machine *vm, struct vmcfg *cfg, struct err *err)
-{
-    char path[PATH_MAX];
-
-    if (cfg->nvram || cfg->firmware != VMCFG_FIRMWARE_UEFI)
-        return 0;
-    datastore_real_path(vm->datastore, vm->rel, path, sizeof path);
-    size_t len = strlen(path),
-           stem = len > 4 && !strcasecmp(path + len - 4, ".vmx") ? len - 4 : len;
-    if (asprintf(&cfg->nvram, "%.*s.nvram", (int)stem, path) < 0)
-        cfg->nvram = NULL;
-    return cfg->nvram ? 0 : err_sys(err, -ENOMEM, "names");
-}
-
 /* What the VM is, from its file as it is on the datastore now. In hosted mode the network is the
  * user-mode one, whatever the port group's name. */
 int vm_read_config(struct virtual_machine *vm, const struct vmxfile *vmx, struct vmcfg *cfg,
@@ -465,19 +453,51 @@ int vm_read_config(struct virtual_machine *vm, const struct vmxfile *vmx, struct
         cfg->usb = VMCFG_USB_YES; /* somebody may look, and point */
     if (rc == 0)
         rc = vmcfg_finish(cfg, err);
+    datastore_real_path(vm->datastore, vm->rel, real, sizeof real);
     if (rc == 0)
-        rc = default_nvram(vm, cfg, err);
+        rc = nvram_default(cfg, real, err);
     if (warnings.len)
         log_info("VM %s: %s", vm->e.id, buf_cstr(&warnings));
     return rc;
 }
 
+/* See config/nvram.h; the .vmx says it before the file is there. */
+static int leave_foreign_nvram(struct starting *s)
+{
+    cleanup_vmxfile struct vmxfile *vmx = NULL;
+    cleanup_free char *own = NULL;
+    char path[PATH_MAX];
+
+    datastore_real_path(s->vm->datastore, s->vm->rel, path, sizeof path);
+    int rc = nvram_leave_foreign(&s->cfg, path, &own, &s->err);
+    if (rc < 0 || !own || (rc = vmxfile_load(path, &vmx, &s->err)) < 0)
+        return rc;
+    rc = vmxfile_set(vmx, NVRAM_OWN_KEY, own);
+    rc = rc < 0 ? err_sys(&s->err, rc, "%s", path) : vmxfile_save(vmx, path, &s->err);
+    if (rc == 0)
+        s->vmx = TAKE_PTR(vmx);
+    return rc;
+}
+
 static void start_work(void *arg)
 {
-    struct starting *starting = arg;
+    struct starting *s = arg;
 
-    starting->rc =
-        keeper_start(&starting->cfg, starting->vm->keeper_path, starting->log, &starting->err);
+    s->rc = leave_foreign_nvram(s);
+    if (s->rc == 0)
+        s->rc = keeper_start(&s->cfg, s->vm->keeper_path, s->log, &s->err);
+}
+
+static void left_foreign_nvram(struct virtual_machine *vm, struct vmxfile *vmx)
+{
+    const char *was = vmxfile_get(vmx, "nvram");
+
+    EVENT_POST(vm->e.hostd, GeneralVmInfoEvent, &vm->e, user_of(vm->task),
+               "%s on %s has the firmware variables of another product%s%s, which are left as they "
+               "are: it starts with fresh ones, in %s",
+               vm->e.name, vm->e.hostd->inventory->host.name, was ? " in " : "", was ? was : "",
+               vmxfile_get(vmx, NVRAM_OWN_KEY));
+    vm_set_vmx(vm, vmx);
 }
 
 static void start_done(void *arg)
@@ -486,6 +506,8 @@ static void start_done(void *arg)
     struct virtual_machine *vm = starting->vm;
     int rc = starting->rc;
 
+    if (starting->vmx)
+        left_foreign_nvram(vm, starting->vmx);
     if (rc == 0)
         rc = listen_to_keeper(vm);
     if (rc < 0 && starting->rc == 0)

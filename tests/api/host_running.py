@@ -25,7 +25,7 @@ import guest  # noqa: E402
 from client import connect, device, devices, reconnect, vm_spec, vmm_of, wait  # noqa: E402
 from client import disk as new_disk  # noqa: E402
 from guest import Guest  # noqa: E402
-from host import eventually  # noqa: E402
+from host import eventually, read_at  # noqa: E402
 from pyVmomi import vim, vmodl  # noqa: E402
 
 
@@ -648,6 +648,59 @@ def firmware(tap, host, client):
         one.remove()
 
 
+def written(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+    return data
+
+
+def nvram_events(client, one):
+    spec = vim.event.EventFilterSpec(entity=vim.event.EventFilterSpec.ByEntity(entity=one.vm, recursion="self"))
+    return [e.fullFormattedMessage for e in client.content.eventManager.QueryEvents(spec)
+            if isinstance(e, vim.event.GeneralVmInfoEvent) and "firmware variables" in e.fullFormattedMessage]
+
+
+def foreign_nvram(tap, host, client):
+    """A folder of ESXi's, with variables that only VMware's firmware reads: it starts, and may go back."""
+    one = Guest(host, client, "esx", firmware="efi", disks=(), extra={"nvram": "esx.nvram", **EMPTY_DRIVE})
+    theirs = written(one.path("esx.nvram"), (b"MRVN" + bytes(range(256)) * 34)[:8684])
+    first = take(one, "before")
+    one.boot()
+    tap.equal("it boots from the disk's fallback path", one.command("ls -d /sys/firmware/efi"), "/sys/firmware/efi")
+    tap.equal("the other's file is as it was, and named", (read_at(one.path("esx.nvram"), 0, 9999), one.vmx["nvram"]),
+              (theirs, "esx.nvram"))
+    tap.equal("ours is another", (one.vmx.get("socle.nvram"), read_at(one.path("esx.socle.nvram"), 40, 4)),
+              ("esx.socle.nvram", b"_FVH"))
+    said = nvram_events(client, one)
+    tap.check("an event says so", len(said) == 1 and "esx.nvram" in said[0] and "esx.socle.nvram" in said[0], said)
+    wait(one.vm.PowerOff())
+    wait(one.vm.PowerOn())
+    tap.equal("it is said once", len(nvram_events(client, one)), 1)
+    wait(one.vm.PowerOff())
+    then = take(one, "after")
+    ours = written(one.path("esx.socle.nvram"), read_at(one.path("esx.socle.nvram"), 0, 1 << 30)[:-1] + b"x")
+    wait(then.RevertToSnapshot_Task())
+    tap.check("a snapshot keeps ours", read_at(one.path("esx.socle.nvram"), 0, 1 << 30) != ours)
+    copy = wait(one.vm.CloneVM_Task(client.folder, "twin", vim.vm.CloneSpec(
+        location=vim.vm.RelocateSpec(), powerOn=False, template=False)))
+    tap.equal("a clone has a copy of ours", read_at(host.path("twin/twin.nvram"), 40, 4), b"_FVH")
+    wait(copy.Destroy())
+    wait(first.RevertToSnapshot_Task())
+    tap.equal("as it came, it has theirs", (one.vmx.get("socle.nvram"), read_at(one.path("esx.nvram"), 0, 9999)), (None, theirs))
+    wait(one.vm.PowerOn())
+    tap.equal("and starts again", (one.state(), one.vmx.get("socle.nvram")), ("poweredOn", "esx.socle.nvram"))
+    wait(one.vm.PowerOff())
+    store = read_at(one.path("esx.socle.nvram"), 0, 1 << 30)
+    written(one.path("esx.socle.nvram"), store[:50] + b"\xff\xff" + store[52:])
+    try:
+        wait(one.vm.PowerOn())
+        tap.check("a damaged one of ours is refused", False)
+    except vmodl.MethodFault as fault:
+        tap.check("a damaged one of ours is refused, with what to do", "move it away" in str(fault.msg), fault.msg)
+    wait(one.vm.Destroy())
+    tap.check("nothing of ours is left", not os.path.exists(host.path("esx/esx.socle.nvram")))
+
+
 # hot changes
 
 def edit(one, what):
@@ -807,7 +860,7 @@ def shut_down(tap, host, client):
 
 GROUPS = {
     "running": [suspend, discard, hot, between, branches, memory, suspended, changes, seized, killed, shut_down],
-    "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, levels, large, firmware],
+    "crashes": [keeper_crash, hostd_crash, settling], "machines": [deep, levels, large, firmware, foreign_nvram],
 }
 
 

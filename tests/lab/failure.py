@@ -90,7 +90,7 @@ def bad_files(tap):
     write("/tmp/empty", b"")
     write("/tmp/garbage", b"\xaa" * 300000)
     write("/tmp/big", bytes(300 << 20))
-    write("/tmp/vm.nvram", b"no variables\n" * 1000)
+    write("/tmp/vm.nvram", bytes(40) + b"_FVH" + b"no variables\n" * 1000)  # without this it is another product's
     write_vmx("/tmp/vm.vmx", memSize=256, firmware="efi", nvram="vm.nvram")
     for what, words, name in (
             ("a truncated kernel", ["--kernel", "/tmp/short"], "/tmp/short"),

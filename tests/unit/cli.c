@@ -226,6 +226,31 @@ static void write_file(const char *path, const char *text)
     CHECK(file && fclose(file) == 0);
 }
 
+/* What ESXi's firmware left stays; the second start finds ours, and says nothing. */
+static void foreign_variables_stay(const char *folder, const char *path)
+{
+    char text[1024], want[256], theirs[256], head[5] = "";
+
+    (void)snprintf(theirs, sizeof theirs, "%s/esx.nvram", folder);
+    write_file(theirs, "MRVN, and what only VMware's firmware reads: longer than a header");
+    write_file(path, "firmware = \"efi\"\nnvram = \"esx.nvram\"\n");
+    for (unsigned n = 0; n < 2; n++) {
+        cleanup_vmxfile struct vmxfile *vmx = NULL;
+        CHECK_EQ(run(path, text, sizeof text), EXIT_OK);
+        CHECK((strstr(text, "web.socle.nvram") != NULL) == (n == 0));
+        (void)snprintf(want, sizeof want, "nvram = \"%s/web.socle.nvram\"\n", folder);
+        CHECK(ran_with(want));
+        REQUIRE(vmxfile_load(path, &vmx, NULL) == 0);
+        CHECK_STR(vmxfile_get(vmx, "socle.nvram"), "web.socle.nvram");
+        CHECK_STR(vmxfile_get(vmx, "nvram"), "esx.nvram");
+    }
+    int fd = open(theirs, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && read(fd, head, 4) == 4);
+    CHECK_STR(head, "MRVN");
+    (void)close_fd(fd);
+    CHECK_EQ(unlink(theirs), 0);
+}
+
 static void options_override_the_file(void)
 {
     char folder[] = "/tmp/socle-cli.XXXXXX", path[64], words[256], text[1024], want[256];
@@ -259,6 +284,8 @@ static void options_override_the_file(void)
     CHECK(ran_with(want));
     CHECK_EQ(run(path, text, sizeof text), EXIT_OK);
     CHECK(ran_with(want));
+
+    foreign_variables_stay(folder, path);
 
     write_file(path, "memSize = \"x\"\n");
     CHECK_EQ(run(path, text, sizeof text), EXIT_BAD_FILE);
