@@ -90,6 +90,8 @@ static int list_new(struct snapshot_files *files, const char *name, const char *
     rc = vmsd_add(files->vmsd, snapshot, &files->uid);
     if (rc == 0)
         rc = vmsd_set_current(files->vmsd, files->uid);
+    if (rc == -E2BIG)
+        return err_set(err, rc, "the list of the VM's snapshots is full");
     return rc < 0 ? err_sys(err, rc, "the snapshot can not be listed")
                   : snapshot_files_save_next_list(files, err);
 }

@@ -31,7 +31,7 @@ static const struct mo_class snapshot_class;
 
 /* One behind the other. Disks are in chains of DISK_CHAIN_MAX at most, and what a client reads XML
  * with may take 256 elements within one another for enough (libxml2). ESXi has 32. */
-enum { LEVELS_MAX = 240 };
+enum { LEVELS_MAX = 240, DESCRIPTION_MAX = 32 << 10 /* as a VM's annotation */ };
 
 /* --- the objects --- */
 
@@ -301,15 +301,29 @@ static unsigned level_of_current(const struct vmsd *vmsd)
     return level;
 }
 
-static void create(struct call *call, struct virtual_machine *vm, const char *name,
-                   const char *description, bool memory)
+/* Either may be NULL. False: the call has its fault. */
+static bool texts_fit(struct call *call, const char *name, const char *description)
 {
-    if (!name || !*name || strlen(name) > ENTITY_NAME_MAX) {
+    if (name && (!*name || strlen(name) > ENTITY_NAME_MAX)) {
         struct vim_InvalidName *fault = VIM_NEW(call->arena, InvalidName);
         fault->name = name;
         call_fault(call, &fault->self);
-        return;
+        return false;
     }
+    if (description && strlen(description) > DESCRIPTION_MAX) {
+        struct vim_InvalidArgument *fault = VIM_NEW(call->arena, InvalidArgument);
+        fault->invalidProperty = "description";
+        call_fault_text(call, &fault->self, "A description has up to %d bytes.", DESCRIPTION_MAX);
+        return false;
+    }
+    return true;
+}
+
+static void create(struct call *call, struct virtual_machine *vm, const char *name,
+                   const char *description, bool memory)
+{
+    if (!texts_fit(call, name ? name : "", description))
+        return;
     if (level_of_current(vm->vmsd) >= LEVELS_MAX) {
         CALL_FAULT(call, TooManySnapshotLevels);
         return;
@@ -389,6 +403,8 @@ static void rename_snapshot(struct mo *mo, struct call *call)
     struct snapshot_files files = {0};
     struct err err = ERR_INIT;
 
+    if (!texts_fit(call, args->name, args->description))
+        return;
     vm_snapshots_locate(s->vm, &files);
     bool planned = snapshot_files_has_plan(&files);
     if (s->vm->task || planned) {

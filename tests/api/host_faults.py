@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from client import Client, connect, create, disk, events_of, reconnect, vm_spec, vmm_of  # noqa: E402
 from host import Host, Tap, context, eventually  # noqa: E402
 from pyVim.task import WaitForTask  # noqa: E402
-from pyVmomi import vim  # noqa: E402
+from pyVmomi import vim, vmodl  # noqa: E402
 from small import Small, may_mount  # noqa: E402
 
 Filter = vim.event.EventFilterSpec
@@ -372,6 +372,28 @@ def unsettled(tap, host, client):
     WaitForTask(vm.Destroy())
 
 
+def texts(tap, host, client):
+    """What a snapshot's list has no room for is said of the text, before anything is done."""
+    vm = make(client, vm_spec("texts"))
+    most = "a\n" * (16 << 10)
+    WaitForTask(vm.CreateSnapshot_Task("n" * 80, most, False, False))
+    snapshot = vm.snapshot.currentSnapshot
+    tap.equal("the longest", vm.snapshot.rootSnapshotList[0].description, most)
+    for what, begin in (("CreateSnapshot", lambda n, d: WaitForTask(vm.CreateSnapshot_Task(n, d, False, False))),
+                        ("RenameSnapshot", snapshot.RenameSnapshot)):
+        fault = tap.raises(f"{what}: one more", vmodl.fault.InvalidArgument, lambda b=begin: b("x", most + "a"))
+        tap.equal("it says of what", fault and fault.invalidProperty, "description")
+        for name in ("n" * 81, ""):
+            fault = tap.raises(f"{what}: a name of {len(name)}", vim.fault.InvalidName, lambda b=begin, n=name: b(n, ""))
+            tap.equal("it says which", fault and fault.name, name)
+    fault = None
+    for _ in range(40):
+        fault = fault or fault_of(lambda: vm.CreateSnapshot_Task("x", most, False, False))
+    tap.check("a list that is full says so", fault and "snapshots is full" in fault.msg, fault)
+    WaitForTask(vm.Destroy())
+    tap.check("nothing stays", not os.path.exists(host.path("texts", "")), host.path("texts", ""))
+
+
 def logs(tap, host, client):
     """A log that has become large makes room, and its writers go on."""
     for _ in range(6):
@@ -402,7 +424,7 @@ def down(tap, host, client):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, logs, down], host, client)
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, texts, logs, down], host, client)
 
 
 if __name__ == "__main__":
