@@ -209,13 +209,33 @@ static void describe(struct task *task, const struct vim_method *method)
                    method->owner->vmodl, method->vmodl, task->chain);
 }
 
+/* There are too many: one that is waited for, of the same object if there is such. */
+static void fault_full(struct call *call, const struct entity *entity)
+{
+    struct vim_TaskInProgress *fault = VIM_NEW(call->arena, TaskInProgress);
+    const struct task *one = NULL;
+
+    for (const struct task *t = hostd_of(call)->tasks->first; t; t = t->next) {
+        bool running = t->state == VIM_TaskInfoState_running;
+        if (!one || (running && (t->entity == entity || one->state != VIM_TaskInfoState_running)))
+            one = t;
+    }
+    fault->task = mo_ref(&one->mo);
+    call_fault_text(call, &fault->self, "The host has %d tasks, as many as it can.", TASKS_MAX);
+}
+
 struct task *task_start(struct call *call, struct entity *entity)
 {
     struct tasks *tasks = hostd_of(call)->tasks;
-    struct task *task = tasks->count < TASKS_MAX ? calloc(1, sizeof *task) : NULL;
+    struct task *task;
 
+    if (tasks->count >= TASKS_MAX) {
+        fault_full(call, entity);
+        return NULL;
+    }
+    task = calloc(1, sizeof *task);
     if (!task) {
-        CALL_FAULT(call, TaskInProgress);
+        CALL_FAULT(call, SystemError);
         return NULL;
     }
     task->entity = entity;
@@ -230,7 +250,7 @@ struct task *task_start(struct call *call, struct entity *entity)
     task->queued_us = task->started_us = now_us();
     describe(task, call->method);
     if (!add(tasks, task)) {
-        CALL_FAULT(call, TaskInProgress);
+        CALL_FAULT_TEXT(call, SystemError, "The task's number is taken.");
         return NULL;
     }
     keep_task(task);

@@ -5,6 +5,8 @@
 usage: host_load.py BUILD
 """
 
+import http.client
+import json
 import os
 import re
 import socket
@@ -281,10 +283,32 @@ def crowd(tap, host, client):
     tap.check("so are searches", search < guess / 2, (search, guess))
 
 
+def tasks(tap, host, client):
+    """As many as there can be: the next caller is told so, and by which."""
+    link = http.client.HTTPSConnection("127.0.0.1", host.port, context=context())
+    key = client.si._stub.cookie.split('"')[1]
+    body = json.dumps({"datastorePath": "[datastore1] none"})
+    browser = client.datacenter.datastore[0].browser._moId
+    last = refused = None
+    for _ in range(4097):
+        link.request("POST", f"/sdk/vim25/8.0.3.0/HostDatastoreBrowser/{browser}/SearchDatastore_Task", body,
+                     {"Content-Type": "application/json", "vmware-api-session-id": key})
+        answer = link.getresponse()
+        told = json.loads(answer.read())
+        if answer.status != 200:
+            refused = told
+            break
+        last = told
+    tap.equal("one too many", refused and refused["_typeName"], "TaskInProgress")
+    tap.equal("a task is named", refused.get("task", {}).get("type"), "Task")
+    tap.check("that is there", last["value"].split("-")[0] == refused["task"]["value"].split("-")[0]
+              and vim.Task(refused["task"]["value"], client.si._stub).info.state, (last, refused))
+
+
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([bodies, elsewhere, endless, slow, thousand, crowd, guessing], host, client)
+        Tap().run([bodies, elsewhere, endless, slow, thousand, crowd, guessing, tasks] if not sys.argv[2:] else [globals()[n] for n in sys.argv[2:]], host, client)
 
 
 main()
