@@ -28,6 +28,7 @@ int plan_init(struct plan *plan, struct datastore *datastore, const char *rel)
     *plan = (struct plan){.datastore = datastore, .vmx_place.fd = -1, .nvram_from.fd = -1};
     (void)snprintf(plan->rel, sizeof plan->rel, "%s", rel ? rel : "");
     plan->disk = calloc(PLAN_DISKS_MAX, sizeof *plan->disk);
+    plan->room = plan->disk ? PLAN_DISKS_MAX : 0;
     return plan->disk ? 0 : -ENOMEM;
 }
 
@@ -47,14 +48,26 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){.vmx_place.fd = -1, .nvram_from.fd = -1};
 }
 
+static bool make_room(struct plan *plan, unsigned most)
+{
+    if (plan->disk_count >= most)
+        return false;
+    if (plan->disk_count < plan->room)
+        return true;
+    struct plan_disk *more = reallocarray(plan->disk, 2 * plan->room, sizeof *more);
+    if (!more)
+        return false;
+    plan->disk = more;
+    plan->room *= 2;
+    return true;
+}
+
 struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
                            const char *rel)
 {
-    struct plan_disk *disk = &plan->disk[plan->disk_count];
-
-    if (plan->disk_count == PLAN_DISKS_MAX)
+    if (!make_room(plan, what == PLAN_REMOVE ? PLAN_REMOVE_MAX : PLAN_DISKS_MAX))
         return NULL;
-    plan->disk_count++;
+    struct plan_disk *disk = &plan->disk[plan->disk_count++];
     *disk = (struct plan_disk){.what = what, .from.fd = -1};
     file_place_set(&disk->at, at, rel);
     return disk;
@@ -280,6 +293,17 @@ static void beside(const struct file_place *at, const char *name, char rel[DSPAT
                    name);
 }
 
+/* Is it one of the first `count`: of those that go as a whole, or of all? */
+static bool is_planned(const struct plan *plan, unsigned count, const char *datastore,
+                       const char *rel, bool removed)
+{
+    for (unsigned i = 0; i < count; i++)
+        if ((!removed || plan->disk[i].what == PLAN_REMOVE) && !strcmp(plan->disk[i].at.rel, rel) &&
+            !strcmp(plan->disk[i].at.datastore, datastore))
+            return true;
+    return false;
+}
+
 /* What `disk` stands on goes with `top`, in whose folder it is. */
 static int record_chain(struct plan *plan, const struct file_place *disk,
                         const struct file_place *top)
@@ -293,9 +317,11 @@ static int record_chain(struct plan *plan, const struct file_place *disk,
         disk_get_info(at.disk, &info);
     for (unsigned i = 0; rc == 0 && *info.parent && i < DISK_CHAIN_MAX; i++) {
         struct disk *parent = NULL;
-        struct unfinished *r = new_record(plan);
         char rel[DSPATH_MAX];
         beside(top, info.parent, rel);
+        if (is_planned(plan, plan->disk_count, top->datastore, rel, true))
+            break; /* with all below it: its snapshot's */
+        struct unfinished *r = new_record(plan);
         rc = r ? unfinished_begin_move(r, UNFINISHED_UNDER, top->datastore, top->rel,
                                        top->datastore, rel)
                : -ENOMEM;
@@ -305,17 +331,6 @@ static int record_chain(struct plan *plan, const struct file_place *disk,
         disk_close(parent);
     }
     return rc == -ENOMEM || rc == -EBUSY ? rc : 0; /* of one that is damaged it is not known */
-}
-
-static bool is_planned_before(const struct plan *plan, unsigned i)
-{
-    const struct file_place *at = &plan->disk[i].at;
-
-    for (unsigned k = 0; k < i; k++)
-        if (!strcmp(plan->disk[k].at.rel, at->rel) &&
-            !strcmp(plan->disk[k].at.datastore, at->datastore))
-            return true;
-    return false;
 }
 
 static int record_disk(struct plan *plan, const struct plan_disk *disk)
@@ -339,7 +354,9 @@ int plan_record(struct plan *plan)
     int rc = 0;
 
     for (unsigned i = 0; i < plan->disk_count && rc == 0 && !plan->recorded; i++) {
-        rc = is_planned_before(plan, i) ? 0 : record_disk(plan, &plan->disk[i]);
+        const struct file_place *at = &plan->disk[i].at;
+        rc = is_planned(plan, i, at->datastore, at->rel, false) ? 0
+                                                                : record_disk(plan, &plan->disk[i]);
         if (rc < 0) {
             (void)snprintf(plan->failed_file, sizeof plan->failed_file, "%s",
                            plan->disk[i].at.text);

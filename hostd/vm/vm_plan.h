@@ -13,7 +13,7 @@
 #include "hostd/model/file_place.h"
 #include "hostd/model/virtual_machine.h"
 
-enum { PLAN_DISKS_MAX = 64 };
+enum { PLAN_DISKS_MAX = 64, PLAN_REMOVE_MAX = 4096 /* those of snapshots too */ };
 
 enum plan_what {
     PLAN_MAKE,       /* an empty disk of `size` */
@@ -41,7 +41,8 @@ struct plan {
     struct file_place vmx_place; /* both, held; by plan_run's callers */
     struct vmxfile *vmx;         /* the new content; owned until taken */
     bool make_folder;            /* the VM is new */
-    struct plan_disk *disk;      /* owned; room for PLAN_DISKS_MAX */
+    struct plan_disk *disk;      /* owned */
+    unsigned room;               /* in disk */
     unsigned disk_count;
     struct file_place nvram_from; /* fd -1: none. Its copy becomes the VM's */
     struct unfinished *record;    /* owned; of what it makes and removes */
@@ -64,7 +65,7 @@ int plan_new_vmx(struct plan *plan, const char *name);
 int plan_new_uuids(struct vmxfile *vmx);
 int plan_missing_uuids(struct vmxfile *vmx); /* the same where it has none */
 
-/* NULL: there are too many. */
+/* NULL: there are too many. Good until the next. */
 struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
                            const char *rel);
 

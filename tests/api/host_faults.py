@@ -394,6 +394,20 @@ def texts(tap, host, client):
     tap.check("nothing stays", not os.path.exists(host.path("texts", "")), host.path("texts", ""))
 
 
+def branches(tap, host, client):
+    """A VM of more snapshots' disks than a plan has of others, each a branch of its own, goes as a whole."""
+    vm = make(client, vm_spec("branches"))
+    WaitForTask(vm.CreateSnapshot_Task("root", "", False, False))
+    root = vm.snapshot.currentSnapshot
+    for n in range(70):
+        WaitForTask(vm.CreateSnapshot_Task(f"s{n}", "", False, False))
+        WaitForTask(root.RevertToSnapshot_Task())
+    folder = host.path("branches", "")
+    tap.check("many disks", len([n for n in os.listdir(folder) if n.endswith(".vmdk")]) > 70, os.listdir(folder))
+    WaitForTask(vm.Destroy())
+    tap.equal("nothing stays", os.listdir(folder) if os.path.exists(folder) else [], [])
+
+
 def logs(tap, host, client):
     """A log that has become large makes room, and its writers go on."""
     for _ in range(6):
@@ -424,7 +438,7 @@ def down(tap, host, client):
 def main():
     with Host(sys.argv[1]) as host:
         client = Client(connect(host))
-        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, texts, logs, down], host, client)
+        Tap().run([globals()[n] for n in sys.argv[2:]] or [killed, files, datastores, builds, unmade, unsettled, texts, branches, logs, down], host, client)
 
 
 if __name__ == "__main__":
