@@ -36,6 +36,7 @@
 #include "hostd/vm/vm_suspend.h"
 #include "hostd/vm/vm_transfer.h"
 #include "hostd/vm/vm_upkeep.h"
+#include "hostd/vm/vm_usage.h"
 
 static int64_t now_us(void)
 {
@@ -178,6 +179,7 @@ void vm_measure_disks(struct virtual_machine *vm)
     size_t at = 0;
 
     vm->disk_count = 0;
+    vm_usage_forget(vm);
     while (vm->vmx && (key = vmxfile_next_key(vm->vmx, &at))) {
         const char *dot = strchr(key, '.');
         char slot[16], type[40];
@@ -558,15 +560,6 @@ static struct vim_VirtualMachineConfigSummary *config_summary(struct arena *aren
     return s;
 }
 
-static int64_t committed(const struct virtual_machine *vm)
-{
-    int64_t sum = 0;
-
-    for (unsigned i = 0; i < vm->disk_count; i++)
-        sum += (int64_t)vm->disk[i].room;
-    return sum;
-}
-
 int64_t vm_uncommitted(const struct virtual_machine *vm)
 {
     int64_t sum = 0;
@@ -624,7 +617,8 @@ static struct vim_any get_summary(struct mo *mo, struct call *call)
     s->guest->toolsVersionStatus = s->guest->toolsVersionStatus2 = "guestToolsNotInstalled";
     s->guest->toolsRunningStatus = "guestToolsNotRunning";
     s->storage = VIM_NEW(call->arena, VirtualMachineStorageSummary);
-    s->storage->committed = s->storage->unshared = committed(vm);
+    s->storage->committed = vm_usage_of(vm)->all.committed;
+    s->storage->unshared = vm_usage_of(vm)->all.unshared;
     s->storage->uncommitted = vm_uncommitted(vm);
     s->storage->timestamp = vm->modified_us;
     s->quickStats = quick_stats(call->arena, vm);
@@ -719,21 +713,6 @@ static struct vim_any get_heartbeat(struct mo *mo, struct call *call)
     return VIM_ANY_ENUM(ManagedEntityStatus, gray);
 }
 
-static struct vim_any get_storage(struct mo *mo, struct call *call)
-{
-    struct virtual_machine *vm = vm_of(mo);
-    struct vim_VirtualMachineStorageInfo *info = VIM_NEW(call->arena, VirtualMachineStorageInfo);
-    struct vim_VirtualMachineUsageOnDatastore *usage =
-        VIM_NEW(call->arena, VirtualMachineUsageOnDatastore);
-
-    usage->datastore = mo_ref(&vm->datastore->e.mo);
-    usage->committed = usage->unshared = committed(vm);
-    usage->uncommitted = vm_uncommitted(vm);
-    VIM_ADD(call->arena, &info->perDatastoreUsage, usage);
-    info->timestamp = vm->modified_us;
-    return vim_any_data(info);
-}
-
 static void refresh_storage(struct mo *mo, struct call *call)
 {
     (void)call;
@@ -756,7 +735,7 @@ static const struct mo_property properties[] = {
     MO_PROPERTY(VirtualMachine, layoutEx, vm_get_layout_ex),
     MO_PROPERTY(VirtualMachine, layout, vm_get_layout),
     MO_PROPERTY(VirtualMachine, resourceConfig, vm_get_resource_config),
-    MO_PROPERTY(VirtualMachine, storage, get_storage),
+    MO_PROPERTY(VirtualMachine, storage, vm_get_storage),
     MO_PROPERTY(VirtualMachine, snapshot, vm_get_snapshot),
     MO_PROPERTY(VirtualMachine, rootSnapshot, vm_get_root_snapshot),
 };

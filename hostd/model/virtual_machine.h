@@ -30,7 +30,7 @@
 #include "hostd/task/task.h"
 #include "vm/process/keeper.h"
 
-enum { VM_DISKS_MAX = 64, VM_DISK_UUID = 37, VM_HARDWARE_OLDEST = 7, VM_HARDWARE_NEWEST = 21 /* virtualHW.version */ };
+enum { VM_DISKS_MAX = 64, VM_USAGE_MAX = 8, VM_DISK_UUID = 37, VM_HARDWARE_OLDEST = 7, VM_HARDWARE_NEWEST = 21 /* virtualHW.version */ };
 
 struct vim_VirtualMachineConfigInfo;
 struct vim_VirtualHardware;
@@ -62,6 +62,17 @@ struct virtual_machine {
         char uuid[VM_DISK_UUID]; /* "": it has none */
     } disk[VM_DISKS_MAX];
     unsigned disk_count;
+    /* Bytes that its files take (vm/vm_usage.h, which alone reads and writes this). */
+    struct vm_usage {
+        bool known;
+        uint64_t at;    /* ns, monotonic */
+        unsigned power; /* enum vm_power then */
+        struct vm_usage_on {
+            const struct datastore *datastore; /* to be compared: it may have gone */
+            int64_t committed, unshared;
+        } all, on[VM_USAGE_MAX]; /* of more datastores `all` alone tells */
+        unsigned count;
+    } usage;
 
     enum vm_power power;
     char keeper_path[40]; /* run/vm/ID.sock */

@@ -16,6 +16,7 @@
 #include "hostd/snapshot/vm_snapshot_work.h"
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_transfer.h"
+#include "hostd/vm/vm_usage.h"
 
 /* A snapshot as an object: the .vmsd has the rest. */
 struct vm_snapshot {
@@ -106,6 +107,7 @@ void vm_snapshots_refresh(struct virtual_machine *vm)
         vmsd = NULL;
     vmsd_destroy(vm->vmsd);
     vm->vmsd = vmsd;
+    vm_usage_forget(vm);
     for (struct vm_snapshot *s = vm->snapshots; s; s = s->next)
         s->listed = false;
     for (unsigned i = 0; vmsd && i < vmsd_count(vmsd); i++) {
@@ -152,6 +154,9 @@ void vm_snapshots_tell(struct virtual_machine *vm)
 {
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_snapshot);
     mo_changed(&vm->e.mo, VIM_P_VirtualMachine_rootSnapshot);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_summary);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_storage);
+    mo_changed(&vm->e.mo, VIM_P_VirtualMachine_layoutEx);
 }
 
 /* --- properties --- */

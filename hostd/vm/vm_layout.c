@@ -213,6 +213,10 @@ static void add_snapshot(struct layout *l, int at)
     /* Memory is in the same file as the state of devices. */
     out->dataKey = m->state ? add(l, m->state, "snapshotData") : NO_FILE;
     out->memoryKey = NO_FILE;
+    struct dspath nvram;
+    struct datastore *at_nvram = vm_nvram(l->vm, m->uid, &nvram);
+    if (at_nvram)
+        (void)add(l, arena_printf(l->arena, "[%s] %s", at_nvram->e.name, nvram.rel), "nvram");
     for (unsigned i = 0; i < m->disk_count; i++)
         VIM_ADD(l->arena, &out->disk, disk_of(l, m->disk[i].slot, at, NULL));
     VIM_ADD(l->arena, &l->ex->snapshot, out);
@@ -256,8 +260,7 @@ static void add_others(struct layout *l)
     }
 }
 
-static struct vim_VirtualMachineFileLayoutEx *layout_ex(struct arena *arena,
-                                                        struct virtual_machine *vm)
+struct vim_VirtualMachineFileLayoutEx *vm_layout_ex(struct arena *arena, struct virtual_machine *vm)
 {
     struct layout l = {.arena = arena, .vm = vm, .ex = VIM_NEW(arena, VirtualMachineFileLayoutEx)};
 
@@ -274,12 +277,12 @@ static struct vim_VirtualMachineFileLayoutEx *layout_ex(struct arena *arena,
 
 struct vim_any vm_get_layout_ex(struct mo *mo, struct call *call)
 {
-    return vim_any_data(layout_ex(call->arena, vm_of(mo)));
+    return vim_any_data(vm_layout_ex(call->arena, vm_of(mo)));
 }
 
 struct vim_any vm_get_layout(struct mo *mo, struct call *call)
 {
-    const struct vim_VirtualMachineFileLayoutEx *ex = layout_ex(call->arena, vm_of(mo));
+    const struct vim_VirtualMachineFileLayoutEx *ex = vm_layout_ex(call->arena, vm_of(mo));
     struct vim_VirtualMachineFileLayout *out = VIM_NEW(call->arena, VirtualMachineFileLayout);
 
     for (size_t i = 0; i < ex->file.count; i++) {

@@ -74,6 +74,29 @@ def names(layout, kind):
     return sorted(f.name.split("/")[-1] for f in layout.file if f.type == kind)
 
 
+def used(tap, vm, what):
+    """What its files take, wherever that is told; never of a moment before."""
+    total = sum(f.size for f in vm.layoutEx.file)
+    one = vm.storage.perDatastoreUsage[0]
+    tap.equal(f"room that its files take, {what}", (vm.summary.storage.committed, vm.summary.storage.unshared,
+              one.committed, one.unshared), (total,) * 4)
+    return total
+
+
+def taken(tap, host, vm):
+    """A disk behind a snapshot goes on taking room."""
+    path = next(f.name.split("] ")[1] for f in vm.layoutEx.file if f.name.endswith("-flat.vmdk"))
+    with open(host.path(path), "r+b") as file:
+        file.write(os.urandom(8 << 20))
+    vm.RefreshStorageInfo()
+    before = used(tap, vm, "8 MiB of a disk")
+    tap.check("8 MiB at least", before >= 8 << 20, before)
+    wait(vm.CreateSnapshot("room", "", False, False))
+    tap.check("no less with a snapshot", used(tap, vm, "with a snapshot") >= before)
+    wait(vm.RemoveAllSnapshots())
+    tap.check("about the same without", abs(used(tap, vm, "without it again") - before) < 1 << 20)
+
+
 def files(tap, client, vm):
     wait(vm.CreateSnapshot("a", "", False, False))
     wait(vm.CreateSnapshot("b", "", False, False))
@@ -288,6 +311,7 @@ def run(tap, host):
     vm = create(client, "managed")
     upkeep(tap, client, vm)
     files(tap, client, vm)
+    taken(tap, host, vm)
     many_snapshots(tap, host, client)
     host_managers(tap, client)
     service(tap, client)
