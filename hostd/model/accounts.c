@@ -35,6 +35,20 @@ static void fault_errno(struct call *call, int rc, const struct err *err, const 
     }
 }
 
+/* What is kept of an account in an event: never its password. */
+static struct vim_HostAccountSpec *told(struct call *call, const struct vim_HostAccountSpec *user)
+{
+    struct vim_HostAccountSpec *out = VIM_NEW(call->arena, HostAccountSpec);
+
+    out->id = user->id;
+    out->description = user->description;
+    return out;
+}
+
+#define POST(call, event, ...)                                                                   \
+    event_post(hostd_of(call), (struct vim_Event *)(void *)(event), NULL, (call)->session->user, \
+               __VA_ARGS__)
+
 static void create_user(struct mo *mo, struct call *call)
 {
     const struct vim_CreateUser_args *args = call->args;
@@ -44,11 +58,13 @@ static void create_user(struct mo *mo, struct call *call)
 
     (void)mo;
     int rc = account_add(&hostd->accounts, user->id, user->password, user->description, &err);
-    if (rc < 0)
+    if (rc < 0) {
         fault_errno(call, rc, &err, user->id);
-    else
-        EVENT_POST(hostd, AccountCreatedEvent, NULL, call->session->user, "Account %s was created",
-                   user->id);
+        return;
+    }
+    struct vim_AccountCreatedEvent *event = VIM_NEW(call->arena, AccountCreatedEvent);
+    event->spec = told(call, user);
+    POST(call, event, "Account %s was created", user->id);
 }
 
 /* A new password ends what the old one opened. */
@@ -65,8 +81,9 @@ static void update_user(struct mo *mo, struct call *call)
         fault_errno(call, rc, &err, user->id);
         return;
     }
-    EVENT_POST(hostd, AccountUpdatedEvent, NULL, call->session->user, "Account %s was updated",
-               user->id);
+    struct vim_AccountUpdatedEvent *event = VIM_NEW(call->arena, AccountUpdatedEvent);
+    event->spec = told(call, user);
+    POST(call, event, "Account %s was updated", user->id);
     if (user->password && strcmp(call->session->user, user->id) != 0)
         session_close_user(hostd->sessions, user->id);
 }
@@ -89,8 +106,9 @@ static void remove_user(struct mo *mo, struct call *call)
     }
     perm_forget_principal(hostd->perms, args->userName);
     session_close_user(hostd->sessions, args->userName);
-    EVENT_POST(hostd, AccountRemovedEvent, NULL, call->session->user, "Account %s was removed",
-               args->userName);
+    struct vim_AccountRemovedEvent *event = VIM_NEW(call->arena, AccountRemovedEvent);
+    event->account = args->userName;
+    POST(call, event, "Account %s was removed", args->userName);
 }
 
 /* --- ChangePassword: by who knows the old one --- */

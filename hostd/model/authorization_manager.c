@@ -7,6 +7,7 @@
 #include "base/range.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/event/event.h"
 #include "hostd/model/classes.h"
 #include "hostd/model/entity.h"
 #include "hostd/perm/perm.h"
@@ -26,6 +27,82 @@ static void fault_errno(struct call *call, int rc, const struct err *err, const 
     } else {
         CALL_FAULT_TEXT(call, SystemError, "%s", err->text);
     }
+}
+
+/* --- events --- */
+
+static struct vim_RoleEventArgument *role_argument(struct call *call, int id)
+{
+    const struct role *role = role_find(hostd_of(call)->perms, id);
+    struct vim_RoleEventArgument *out = VIM_NEW(call->arena, RoleEventArgument);
+
+    out->roleId = id;
+    out->name = arena_strdup(call->arena, role ? role->name : "");
+    return out;
+}
+
+#define POST(call, event, entity, ...)                                                             \
+    event_post(hostd_of(call), (struct vim_Event *)(void *)(event), entity, (call)->session->user, \
+               __VA_ARGS__)
+
+/* `event` is a PermissionEvent without what all of them have. */
+static void fill_permission(struct call *call, struct vim_PermissionEvent *event,
+                            const struct entity *entity, const struct permission *permission)
+{
+    event->entity = VIM_NEW(call->arena, ManagedEntityEventArgument);
+    event->entity->name = entity->name;
+    event->entity->entity = mo_ref(&entity->mo);
+    event->principal = arena_strdup(call->arena, permission->principal);
+    event->group = permission->group;
+}
+
+static const char *propagation(const struct permission *permission)
+{
+    return permission->propagate ? "Enabled" : "Disabled";
+}
+
+static void post_permission_set(struct call *call, struct entity *entity,
+                                const struct permission *now, const struct permission *before)
+{
+    struct vim_RoleEventArgument *role = role_argument(call, now->role);
+
+    if (!before) {
+        struct vim_PermissionAddedEvent *event = VIM_NEW(call->arena, PermissionAddedEvent);
+        fill_permission(call, VIM_AS(PermissionEvent, event), entity, now);
+        event->role = role;
+        event->propagate = now->propagate;
+        POST(call, event, entity, "Permission created for %s on %s, role is %s, propagation is %s",
+             now->principal, entity->name, role->name, propagation(now));
+        return;
+    }
+    struct vim_PermissionUpdatedEvent *event = VIM_NEW(call->arena, PermissionUpdatedEvent);
+    fill_permission(call, VIM_AS(PermissionEvent, event), entity, now);
+    event->role = role;
+    event->propagate = now->propagate;
+    event->prevRole = role_argument(call, before->role);
+    event->prevPropagate = vim_bool(before->propagate);
+    POST(call, event, entity, "Permission changed for %s on %s, role is %s, propagation is %s",
+         now->principal, entity->name, role->name, propagation(now));
+}
+
+static void permission_changed(struct mo *target)
+{
+    mo_changed(target, VIM_P_ManagedEntity_permission);
+    mo_changed(target, VIM_P_ManagedEntity_effectiveRole);
+}
+
+static void permission_gone(struct call *call, const struct permission *before)
+{
+    struct mo *target = mo_find(call->api->registry, before->entity);
+    struct vim_PermissionRemovedEvent *event = VIM_NEW(call->arena, PermissionRemovedEvent);
+
+    if (!target)
+        return;
+    struct entity *entity = entity_from(target);
+    permission_changed(target);
+    fill_permission(call, VIM_AS(PermissionEvent, event), entity, before);
+    POST(call, event, entity, "Permission rule removed for %s on %s", before->principal,
+         entity->name);
 }
 
 /* --- roles --- */
@@ -110,16 +187,49 @@ static void roles_changed(struct mo *mo)
 static void add_role(struct mo *mo, struct call *call)
 {
     const struct vim_AddAuthorizationRole_args *args = call->args;
+    struct perms *perms = hostd_of(call)->perms;
     struct err err = ERR_INIT;
-    int id, rc = role_add(hostd_of(call)->perms, args->name, args->privIds.items,
-                          args->privIds.count, &id, &err);
+    int id, rc = role_add(perms, args->name, args->privIds.items, args->privIds.count, &id, &err);
 
     if (rc < 0) {
         fault_errno(call, rc, &err, args->name);
         return;
     }
     roles_changed(mo);
+    struct vim_RoleAddedEvent *event = VIM_NEW(call->arena, RoleAddedEvent);
+    const struct vim_AuthorizationRole *role = role_value(call, role_find(perms, id));
+    event->role = role_argument(call, id);
+    event->privilegeList.items = role->privilege.items;
+    event->privilegeList.count = role->privilege.count;
+    POST(call, event, NULL, "New role %s created", role->name);
     call_return(call, vim_any_int(id));
+}
+
+static bool lists(const struct vim_AuthorizationRole *role, const char *priv)
+{
+    for (size_t i = 0; i < role->privilege.count; i++)
+        if (!strcmp(role->privilege.items[i], priv))
+            return true;
+    return false;
+}
+
+static void post_role_updated(struct call *call, const struct vim_AuthorizationRole *before)
+{
+    struct vim_RoleUpdatedEvent *event = VIM_NEW(call->arena, RoleUpdatedEvent);
+    const struct role *role = role_find(hostd_of(call)->perms, before->roleId);
+    const struct vim_AuthorizationRole *now = role_value(call, role);
+
+    event->role = role_argument(call, now->roleId);
+    event->prevRoleName = before->name;
+    event->privilegeList.items = now->privilege.items;
+    event->privilegeList.count = now->privilege.count;
+    for (size_t i = 0; i < now->privilege.count; i++)
+        if (!lists(before, now->privilege.items[i]))
+            VIM_ADD(call->arena, &event->privilegesAdded, now->privilege.items[i]);
+    for (size_t i = 0; i < before->privilege.count; i++)
+        if (!lists(now, before->privilege.items[i]))
+            VIM_ADD(call->arena, &event->privilegesRemoved, before->privilege.items[i]);
+    POST(call, event, NULL, "Modified role %s", now->name);
 }
 
 static void update_role(struct mo *mo, struct call *call)
@@ -131,28 +241,46 @@ static void update_role(struct mo *mo, struct call *call)
     bool keeps = !args->privIds.items && role; /* only renamed */
     struct err err = ERR_INIT;
     char copy[ROLE_NAME_MAX + 1];
+    const struct vim_AuthorizationRole *before = role ? role_value(call, role) : NULL;
 
     (void)snprintf(copy, sizeof copy, "%s", name);
     int rc = role_update(perms, args->roleId, copy, keeps ? role->privs : args->privIds.items,
                          keeps ? role->priv_count : args->privIds.count, &err);
-    if (rc < 0)
+    if (rc < 0) {
         fault_errno(call, rc, &err, args->newName);
-    else
-        roles_changed(mo);
+        return;
+    }
+    roles_changed(mo);
+    post_role_updated(call, before);
 }
 
+/* Permissions that give the role go with it: each is told of, too. */
 static void remove_role(struct mo *mo, struct call *call)
 {
     const struct vim_RemoveAuthorizationRole_args *args = call->args;
+    struct perms *perms = hostd_of(call)->perms;
+    struct vim_RoleRemovedEvent *event = VIM_NEW(call->arena, RoleRemovedEvent);
+    struct permission *gone = arena_array(call->arena, perms->count, sizeof *gone);
+    unsigned gone_count = 0;
     struct err err = ERR_INIT;
-    int rc = role_remove(hostd_of(call)->perms, args->roleId, !args->failIfUsed, &err);
 
-    if (rc == -EBUSY)
+    event->role = role_argument(call, args->roleId);
+    for (unsigned i = 0; i < perms->count; i++)
+        if (perms->list[i].role == args->roleId)
+            gone[gone_count++] = perms->list[i];
+    int rc = role_remove(perms, args->roleId, !args->failIfUsed, &err);
+    if (rc == -EBUSY) {
         CALL_FAULT_TEXT(call, RemoveFailed, "%s", err.text);
-    else if (rc < 0)
+        return;
+    }
+    if (rc < 0) {
         fault_errno(call, rc, &err, NULL);
-    else
-        roles_changed(mo);
+        return;
+    }
+    roles_changed(mo);
+    for (unsigned i = 0; i < gone_count; i++)
+        permission_gone(call, &gone[i]);
+    POST(call, event, NULL, "Role %s removed", event->role->name);
 }
 
 /* --- permissions --- */
@@ -231,12 +359,6 @@ static void retrieve_entity_permissions(struct mo *mo, struct call *call)
     return_permissions(call, &list);
 }
 
-static void permission_changed(struct mo *target)
-{
-    mo_changed(target, VIM_P_ManagedEntity_permission);
-    mo_changed(target, VIM_P_ManagedEntity_effectiveRole);
-}
-
 static bool from_value(struct call *call, const struct entity *entity,
                        const struct vim_Permission *from, struct permission *to)
 {
@@ -253,11 +375,39 @@ static bool from_value(struct call *call, const struct entity *entity,
     return true;
 }
 
+static int set_permission(struct call *call, struct entity *entity,
+                          const struct permission *permission, struct err *err)
+{
+    struct perms *perms = hostd_of(call)->perms;
+    const struct permission *was = perm_find(perms, entity->id, permission->principal);
+    struct permission before = was ? *was : (struct permission){0};
+    int rc = perm_set(perms, permission, err);
+
+    if (rc == 0)
+        post_permission_set(call, entity, permission, was ? &before : NULL);
+    return rc;
+}
+
+/* What `list` gives again is changed, not removed. */
+static void forget_others(struct call *call, const struct entity *entity,
+                          const struct vim_Permission *const *list, size_t count)
+{
+    struct perms *perms = hostd_of(call)->perms;
+
+    for (unsigned i = perms->count; i-- > 0;) {
+        struct permission p = perms->list[i];
+        bool again = strcmp(p.entity, entity->id) != 0;
+        for (size_t j = 0; j < count && !again; j++)
+            again = !strcmp(list[j]->principal, p.principal);
+        if (!again && perm_remove(perms, p.entity, p.principal, NULL) == 0)
+            permission_gone(call, &p);
+    }
+}
+
 static void set_permissions(struct call *call, struct vim_ref ref,
                             const struct vim_Permission *const *list, size_t count, bool reset)
 {
     struct mo *target = call_resolve(call, ref);
-    struct perms *perms = hostd_of(call)->perms;
     struct err err = ERR_INIT;
     struct permission permission;
     int rc = 0;
@@ -268,10 +418,10 @@ static void set_permissions(struct call *call, struct vim_ref ref,
         if (!from_value(call, entity_from(target), list[i], &permission))
             return;
     if (reset)
-        perm_forget_entity(perms, entity_from(target)->id);
+        forget_others(call, entity_from(target), list, count);
     for (size_t i = 0; i < count && rc == 0; i++)
         if (from_value(call, entity_from(target), list[i], &permission))
-            rc = perm_set(perms, &permission, &err);
+            rc = set_permission(call, entity_from(target), &permission, &err);
     if (rc < 0)
         fault_errno(call, rc, &err, NULL);
     permission_changed(target);
@@ -304,16 +454,19 @@ static void remove_entity_permission(struct mo *mo, struct call *call)
 {
     const struct vim_RemoveEntityPermission_args *args = call->args;
     struct mo *target = call_resolve(call, args->entity);
+    struct perms *perms = hostd_of(call)->perms;
+    const struct permission *was = target ? perm_find(perms, target->id, args->user) : NULL;
+    struct permission before = was ? *was : (struct permission){0};
     struct err err = ERR_INIT;
 
     (void)mo;
     if (!target)
         return;
-    int rc = perm_remove(hostd_of(call)->perms, target->id, args->user, &err);
+    int rc = perm_remove(perms, target->id, args->user, &err);
     if (rc < 0)
         fault_errno(call, rc, &err, NULL);
     else
-        permission_changed(target);
+        permission_gone(call, &before);
 }
 
 /* --- questions --- */

@@ -407,10 +407,61 @@ def unseen(tap, client, stub):
     tap.equal("and of what VMs may have", ([d.name for d in target.datastore], list(target.network)), (["datastore1"], []))
 
 
+def told(tap, host, root):
+    """Who gives, changes and takes rights is in the events."""
+    manager, events, folder = root.content.authorizationManager, root.content.eventManager, root.content.rootFolder
+    accounts, dora = root.content.accountManager, vim.host.LocalAccountManager.AccountSpecification(id="dora", password=PASSWORD)
+
+    def since(action):
+        before = events.latestEvent.key
+        action()
+        found = [e for e in events.QueryEvents(vim.event.EventFilterSpec()) if e.key > before]
+        return sorted(found, key=lambda e: e.key)
+
+    def grant(role, propagate=True, to="dora"):
+        return [vim.AuthorizationManager.Permission(principal=to, group=False, roleId=role, propagate=propagate)]
+
+    (event,) = since(lambda: accounts.CreateUser(dora))
+    tap.equal("an account, never its password", (type(event), event.spec.id, event.spec.password, event.group),
+              (vim.event.AccountCreatedEvent, "dora", None, False))
+    (event,) = since(lambda: accounts.UpdateUser(dora))
+    tap.equal("a changed account", (type(event), event.spec.id, event.spec.password), (vim.event.AccountUpdatedEvent, "dora", None))
+    (added,) = since(lambda: manager.AddAuthorizationRole("one", ["VirtualMachine.Interact.PowerOn"]))
+    role = added.role.roleId
+    tap.equal("a new role", (type(added), added.role.name, added.fullFormattedMessage, added.userName),
+              (vim.event.RoleAddedEvent, "one", "New role one created", "root"))
+    tap.check("with its privileges", "VirtualMachine.Interact.PowerOn" in added.privilegeList, added)
+    (event,) = since(lambda: manager.UpdateAuthorizationRole(role, "two", ["VirtualMachine.Interact.PowerOff"]))
+    tap.equal("another name and others", (type(event), event.prevRoleName, event.role.name, list(event.privilegesAdded),
+              list(event.privilegesRemoved)), (vim.event.RoleUpdatedEvent, "one", "two", ["VirtualMachine.Interact.PowerOff"],
+                                               ["VirtualMachine.Interact.PowerOn"]))
+    (event,) = since(lambda: manager.SetEntityPermissions(folder, grant(role)))
+    tap.equal("a permission", (type(event), event.principal, event.role.name, event.entity.entity, event.fullFormattedMessage),
+              (vim.event.PermissionAddedEvent, "dora", "two", folder,
+               f"Permission created for dora on {folder.name}, role is two, propagation is Enabled"))
+    (event,) = since(lambda: manager.ResetEntityPermissions(root.datacenter, grant(role)))
+    (event,) = since(lambda: manager.ResetEntityPermissions(root.datacenter, grant(-2, False)))
+    tap.equal("a changed one", (type(event), event.role.roleId, event.prevRole.name, event.prevPropagate, event.propagate),
+              (vim.event.PermissionUpdatedEvent, -2, "two", True, False))
+    (event,) = since(lambda: manager.RemoveEntityPermission(root.datacenter, "dora", False))
+    tap.equal("one that is taken", (type(event), event.fullFormattedMessage),
+              (vim.event.PermissionRemovedEvent, f"Permission rule removed for dora on {root.datacenter.name}"))
+    manager.SetEntityPermissions(root.datacenter, grant(-2))
+    (event,) = since(lambda: manager.ResetEntityPermissions(root.datacenter, []))
+    tap.equal("and by others in its place", type(event), vim.event.PermissionRemovedEvent)
+    tap.raises("who fails", vmodl.fault.InvalidArgument, lambda: manager.RemoveAuthorizationRole(-1, False))
+    gone = since(lambda: manager.RemoveAuthorizationRole(role, False))
+    tap.equal("a role goes with what it gave", [(type(e), e.fullFormattedMessage) for e in gone],
+              [(vim.event.PermissionRemovedEvent, f"Permission rule removed for dora on {folder.name}"),
+               (vim.event.RoleRemovedEvent, "Role two removed")])
+    (event,) = since(lambda: accounts.RemoveUser("dora"))
+    tap.equal("an account that is gone", (type(event), event.account), (vim.event.AccountRemovedEvent, "dora"))
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([settings, foreign, in_use, on_datastores], host, Client(connect(host)))
+        tap.run([settings, foreign, in_use, on_datastores, told], host, Client(connect(host)))
 
 
 main()
