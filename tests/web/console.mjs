@@ -36,6 +36,8 @@ const look = (page) =>
   });
 
 const console_ = (page) => page.getByRole("link", { name: "Console", exact: true }).first().click();
+/** In the place of the picture, besides the page's own. */
+const stopped = (page) => page.locator(".pf-v6-c-empty-state").getByRole("button", { name: "Power on" });
 const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
 const serialText = (page) => page.locator(".xterm-rows").innerText().then((t) => t.replaceAll("\u00a0", " "));
 
@@ -220,7 +222,7 @@ await main(async (host, browser) => {
     await page.getByRole("button", { name: "Power off" }).click();
     await confirm(page, "Power off");
     await page.getByText("its serial port is silent").waitFor();
-    await page.getByRole("button", { name: "Power on" }).click();
+    await stopped(page).click();
     await connected(page);
     await eventually(async () => (await serialText(page)).trim().endsWith(">"), "it is silent", 40);
   });
@@ -236,7 +238,7 @@ await main(async (host, browser) => {
     const typed = await look(page);
     await act(page, "Actions", "Suspend");
     await page.getByText("It is suspended").waitFor();
-    await page.getByRole("button", { name: "Power on" }).click();
+    await stopped(page).click();
     await connected(page);
     await eventually(async () => (await look(page)).sum === typed.sum, "it is another picture");
   });

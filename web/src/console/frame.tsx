@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the screen and the serial port have in common on the page: what stands there while nothing runs, and the way to a window of their own.
-import type { ComponentChildren } from "preact";
 import { Button } from "../ui/button";
+import { Empty } from "../ui/table";
 import type { VmRecord } from "../vim/inventory";
 import { powerOn } from "../vm/actions";
 import { powerOf } from "../vm/state";
 
-/** `whole`: it stands in a window of its own, which has no other button for that. */
-export function NotRunning({ vm, whole, children }: { vm: VmRecord; whole?: boolean | undefined; children: ComponentChildren }) {
+export function NotRunning({ vm, children }: { vm: VmRecord; children: string }) {
   const on = powerOn([vm]);
   return (
-    <p class="subtle">
-      {powerOf(vm) === "suspended" ? "It is suspended" : "It is not running"}: {children} {whole && !on.because && <Button small onClick={on.run}>Power on</Button>}
-    </p>
+    <Empty title={`${powerOf(vm) === "suspended" ? "It is suspended" : "It is not running"}: ${children}`} icon="vm"
+      actions={<Button kind="primary" icon={on.icon!} because={on.because} onClick={on.run}>{on.text}</Button>} />
   );
 }
 

@@ -113,7 +113,7 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
         <span class="subtle" role="status">{running ? stateText[state] : ""}</span>
         {typed && <span class="subtle">{typed.done} of {typed.all} keys typed <Button kind="link" small onClick={() => (stop.current = true)}>Stop</Button></span>}
       </div>
-      {!running && <NotRunning vm={vm} whole={whole}>there is nothing on its screen.</NotRunning>}
+      {!running && <NotRunning vm={vm}>there is nothing on its screen.</NotRunning>}
       {running && state === "ended" && (
         <Alert kind="warning" title="The screen is disconnected.">{reason} <Button kind="link" small onClick={connect}>Connect again</Button></Alert>
       )}

@@ -62,7 +62,7 @@ export function Serial({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
     line.current!.type(`stty rows ${rows} cols ${cols}\r`);
   };
 
-  if (!running) return <NotRunning vm={vm} whole={whole}>its serial port is silent.</NotRunning>;
+  if (!running) return <NotRunning vm={vm}>its serial port is silent.</NotRunning>;
   return (
     <div class={`console${whole ? " whole" : ""}`}>
       <div class="table-tools">
