@@ -101,6 +101,10 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Name", { exact: true }).fill(`group ${id}`);
     await dialog(page).getByLabel("VLAN").fill("7");
   }, async (id) => await listed(`group ${id}`));
+  await each("it is edited", async (id) => {
+    await act(page, `Actions of group ${id}`, "Edit");
+    await dialog(page).getByLabel("VLAN").fill("8");
+  }, async (id) => await page.getByRole("row").filter({ has: page.getByRole("link", { name: `group ${id}`, exact: true }) }).getByText("8", { exact: true }).count(), ["socle"]);
   await each("and removed", async (id) => act(page, `Actions of group ${id}`, "Delete"), async (id) => !(await listed(`group ${id}`)));
   await each("a user is added", async (id) => {
     await open(page, host, "host", "manage", "users");
@@ -109,6 +113,11 @@ await main(async (host, browser) => {
     await dialog(page).getByLabel("Password", { exact: true }).fill("green Tea 7 leaves");
     await dialog(page).getByLabel("Once more").fill("green Tea 7 leaves");
   }, async (id) => await cell(id), ["socle", "govc"]); // they ask for the password, and have no such command
+  await each("it may see one VM", async (id) => {
+    await open(page, host, "host", "manage", "permissions");
+    await page.getByRole("button", { name: "Add permission" }).click();
+    await dialog(page).getByLabel("On", { exact: true }).selectOption({ label: `Virtual machine new $${id}` });
+  }, async (id) => await cell(`Virtual machine new $${id}`));
   await each("a role is added", async (id) => {
     await open(page, host, "host", "manage", "roles");
     await page.getByRole("button", { name: "Add role" }).click();

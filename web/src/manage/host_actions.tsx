@@ -5,7 +5,7 @@ import { go } from "../shell/route";
 import { attempt } from "../ui/alert";
 import { Dialog, openDialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
-import { plural } from "../ui/format";
+import { plural, quoted } from "../ui/format";
 import type { Action } from "../ui/menu";
 import { request } from "../vim/client";
 import { vms, type HostRecord } from "../vim/inventory";
@@ -26,7 +26,7 @@ function EnterMaintenance({ h }: { h: HostRecord }) {
   // The task ends when the last VM does: nobody sits before a dialog as long.
   return (
     <Dialog title="Enter maintenance mode" confirm="Enter" because={wrong} onConfirm={() => void attempt("Maintenance mode", () => perform(enter))}
-      commands={{ socle: "socle host maintenance on", govc: "govc host.maintenance.enter -host.ip 127.0.0.1 ha-host", request: enter }}>
+      commands={{ socle: "socle host maintenance on", govc: `govc host.maintenance.enter ${quoted(h.name ?? "")}`, request: enter }}>
       <p>No virtual machine starts until it is left. {running.length ? "It is entered when those that run have been shut down, suspended or powered off:" : "None runs now."}</p>
       {running.length > 0 && <ul class="pf-v6-c-list">{running.map((v) => <li key={v.ref.value}>{v.name}</li>)}</ul>}
       {running.length > 0 && <TextField label="Give up after" type="number" min={0} unit="s" value={timeout} onValue={setTimeout} error={wrong} help="0: never. The task can be cancelled." />}
@@ -39,7 +39,7 @@ function stop(h: HostRecord, reboot: boolean): void {
   const running = vms().filter((v) => v["summary.runtime"]?.powerState === "poweredOn").length;
   openDialog(
     <Dialog title={reboot ? "Restart the host?" : "Shut down the host?"} confirm={reboot ? "Restart" : "Shut down"} danger onConfirm={() => perform(what)}
-      commands={{ govc: `govc host.shutdown${reboot ? " -r" : ""} -f ha-host`, request: what }}>
+      commands={{ govc: `govc host.shutdown${reboot ? " -r" : ""} -f ${quoted(h.name ?? "")}`, request: what }}>
       <p>{running ? `${plural(running, "virtual machine")} run and end with it: what their guests have not written to their disks is lost, unless autostart shuts them down.` : "No virtual machine runs."}{reboot ? "" : " It has to be switched on at the machine."}</p>
     </Dialog>);
 }

@@ -37,6 +37,13 @@ function socleOf(verb: "set" | "remove", who: string, entity: AnyRef, rest: stri
   return vm || same(content.value!.rootFolder, entity) ? `socle permission ${verb} ${quoted(who)}${rest}${vm ? ` --vm ${quoted(vm.name ?? "")}` : ""}` : undefined;
 }
 
+/** By path: without one govc means the whole host. */
+function govcOf(verb: "set" | "remove", who: string, entity: AnyRef, rest = ""): string | undefined {
+  const folder = ([["vm", vms()], ["datastore", datastores()], ["network", networks()]] as const).find(([, list]) => list.some((x) => same(x.ref, entity)))?.[0];
+  const path = folder ? `/ha-datacenter/${folder}/${nameOf(entity) ?? ""}` : same(content.value!.rootFolder, entity) ? "/" : undefined;
+  return path && `govc permissions.${verb} -principal ${quoted(who)}${rest} ${quoted(path)}`;
+}
+
 function PermissionDialog({ users, old, of, again }: { users: UserSearchResult[]; old?: Permission | undefined; of?: AnyRef | undefined; again: () => void }) {
   const all = entities();
   const [who, setWho] = useState(old?.principal ?? users.find((u) => u.principal !== "root")?.principal ?? "");
@@ -49,7 +56,7 @@ function PermissionDialog({ users, old, of, again }: { users: UserSearchResult[]
   return (
     <Dialog title={old ? `Edit the permission of ${who}` : "Add a permission"} confirm={old ? "Save" : "Add"} because={!who && "There is nobody but root: add a user first (Host, Manage, Users)."}
       onConfirm={async () => { await perform(save); again(); }}
-      commands={{ socle: socleOf("set", who, entity, ` ${quoted(name)}${down ? "" : " --only"}`), govc: `govc permissions.set -principal ${quoted(who)} -propagate=${down} -role ${quoted(name)}`, request: save }}>
+      commands={{ socle: socleOf("set", who, entity, ` ${quoted(name)}${down ? "" : " --only"}`), govc: govcOf("set", who, entity, ` -propagate=${down} -role ${quoted(name)}`), request: save }}>
       <SelectField label="Who" value={who} onValue={setWho} because={old && "Another person has another permission."} choices={(old ? [old.principal] : users.filter((u) => u.principal !== "root").map((u) => u.principal)).map((p) => [p, p] as const)} />
       <SelectField label="Role" value={role} onValue={setRole} choices={roles.value.map((r) => [String(r.roleId), r.info.label || r.name] as const)} help={roles.value.find((r) => String(r.roleId) === role)?.info.summary} />
       {!of && !old && <SelectField label="On" value={what} onValue={setWhat} choices={all.map(([r, name]) => [keyOf(r), name] as const)} />}
@@ -62,7 +69,7 @@ function removePermission(p: Permission, again: () => void) {
   const remove = manager().RemoveEntityPermission({ entity: p.entity!, user: p.principal, isGroup: p.group });
   openDialog(
     <Dialog title={`Take the permission from ${p.principal}?`} confirm="Take away" danger onConfirm={async () => { await perform(remove); again(); }}
-      commands={{ socle: socleOf("remove", p.principal, p.entity!, ""), govc: `govc permissions.remove -principal ${quoted(p.principal)}`, request: remove }}>
+      commands={{ socle: socleOf("remove", p.principal, p.entity!, ""), govc: govcOf("remove", p.principal, p.entity!), request: remove }}>
       <p>{p.principal} can then no longer do what this role allows on “{entityName(p.entity!)}”.</p>
     </Dialog>);
 }

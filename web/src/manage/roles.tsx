@@ -31,7 +31,7 @@ function RoleDialog({ role, all }: { role?: AuthorizationRole; all: Authorizatio
     : request<AuthorizationManager>(manager()).AddAuthorizationRole({ name, privIds });
   return (
     <Dialog title={role ? `Edit role ${role.name}` : "Add a role"} confirm={role ? "Save" : "Add"} wide because={!name.trim() && "A name is needed."} onConfirm={() => perform(save)}
-      commands={{ socle: role ? undefined : `socle role add ${quoted(name || "NAME")} ${privIds.join(" ")}`, govc: `govc role.${role ? "update" : "create"} ${quoted(name || "NAME")} ${privIds.join(" ")}`, request: save }}>
+      commands={{ socle: role ? undefined : `socle role add ${quoted(name || "NAME")} ${privIds.join(" ")}`, govc: `govc role.${role ? `update -name ${quoted(name || "NAME")} ${quoted(role.name)}` : `create ${quoted(name || "NAME")}`} ${privIds.join(" ")}`, request: save }}>
       <div class="columns">
         <TextField label="Name" value={name} onValue={setName} autoFocus />
         <TextField label="Find a privilege" type="search" value={text} onValue={setText} />

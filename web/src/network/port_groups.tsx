@@ -25,7 +25,7 @@ function PortGroupDialog({ system, info, group }: { system: AnyRef; info: HostNe
   const save = group ? request<HostNetworkSystem>(system).UpdatePortGroup({ pgName: group.spec.name, portgrp }) : request<HostNetworkSystem>(system).AddPortGroup({ portgrp });
   return (
     <Dialog title={group ? `Edit port group ${group.spec.name}` : "Add a port group"} confirm={group ? "Save" : "Add"} because={wrong} onConfirm={() => perform(save)}
-      commands={{ socle: group ? undefined : `socle network portgroup add ${quoted(name || "NAME")} --switch ${quoted(vswitch)} --vlan ${vlan}`, request: save, govc: `govc host.portgroup.${group ? "change" : "add"} -vswitch ${quoted(vswitch)} -vlan ${vlan} ${quoted(name || "NAME")}` }}>
+      commands={{ socle: group ? undefined : `socle network portgroup add ${quoted(name || "NAME")} --switch ${quoted(vswitch)} --vlan ${vlan}`, request: save, govc: group ? `govc host.portgroup.change -vswitch-name ${quoted(vswitch)} -vlan-id ${vlan} -name ${quoted(name)} ${quoted(group.spec.name)}` : `govc host.portgroup.add -vswitch ${quoted(vswitch)} -vlan ${vlan} ${quoted(name || "NAME")}` }}>
       <TextField label="Name" value={name} onValue={setName} autoFocus />
       <div class="columns">
         <TextField label="VLAN" type="number" min={0} max={4095} value={vlan} onValue={setVlan} help="0: none; 4095: all, tagged" />

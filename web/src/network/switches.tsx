@@ -30,7 +30,7 @@ function SwitchDialog({ system, info, old }: { system: AnyRef; info: HostNetwork
   const save = old ? request<HostNetworkSystem>(system).UpdateVirtualSwitch({ vswitchName: old.name, spec }) : request<HostNetworkSystem>(system).AddVirtualSwitch({ vswitchName: name, spec });
   return (
     <Dialog title={old ? `Edit switch ${old.name}` : "Add a switch"} confirm={old ? "Save" : "Add"} because={wrong} onConfirm={() => perform(save)}
-      commands={{ socle: old || size !== 1500 || uplinks.size ? undefined : `socle network switch add ${quoted(name)}`, request: save, govc: `govc host.vswitch.${old ? "change" : "add"} -mtu ${mtu} ${quoted(name)}` }}>
+      commands={{ socle: old || size !== 1500 || uplinks.size ? undefined : `socle network switch add ${quoted(name)}`, request: save, govc: old ? undefined : `govc host.vswitch.add -mtu ${mtu} ${quoted(name)}` }}>
       <div class="columns">
         {!old && <TextField label="Name" value={name} onValue={setName} autoFocus />}
         <TextField label="MTU" type="number" min={1280} max={9190} value={mtu} onValue={setMtu} />

@@ -80,7 +80,7 @@ function removeFiles(at: Place, files: FileInfo[]) {
         for (const removal of removals) await perform(removal);
         at.again();
       }}
-      commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: `govc datastore.rm -ds ${quoted(at.store)} ${names.map(quoted).join(" ")}`, request: removals }}>
+      commands={{ socle: `socle datastore rm ${names.map((n) => quoted(pathOf(at, n))).join(" ")}`, govc: names.map((n) => `govc datastore.rm -ds ${quoted(at.store)} ${quoted(n)}`).join("\n"), request: removals }}>
       {users(at, names).map((v) => <p key={v.ref.value} class="wrong">{`It belongs to the virtual machine “${v.name}”, which cannot run without it.`}</p>)}
       <p>{files.some(isFolder) ? "Folders are deleted with all that is in them. " : ""}There is no way back.</p>
     </Dialog>);

@@ -24,7 +24,7 @@ function NewDatastore() {
   const create = system().CreateLocalDatastore({ name, path });
   return (
     <Dialog title="New datastore" confirm="Create" because={wrong} onConfirm={() => perform(create)}
-      commands={{ govc: `govc datastore.create -type local -name ${quoted(name || "NAME")} -path ${quoted(path || `/vmfs/volumes/${name}`)} ha-host`, request: create }}>
+      commands={{ govc: `govc datastore.create -type local -name ${quoted(name || "NAME")} -path ${quoted(path || `/vmfs/volumes/${name}`)} ${quoted(host()?.name ?? "")}`, request: create }}>
       <TextField label="Name" value={name} onValue={setName} error={name && nameWrong(name)} autoFocus />
       <TextField label="Folder on the host" value={path} onValue={setPath} placeholder="/srv/vms" error={path && !path.startsWith("/") && wrong}
         help="One that is there and belongs to the host's user, on another disk for example. Empty: a new one beside the host's own." />
@@ -51,7 +51,7 @@ function removeDatastore(d: DatastoreRecord): void {
   const remove = system().RemoveDatastore({ datastore: d.ref });
   openDialog(
     <Dialog title={`Remove “${d.name}”?`} confirm="Remove" danger onConfirm={async () => { await perform(remove); go("host", "datastores"); }}
-      commands={{ govc: `govc datastore.remove -ds ${quoted(d.name ?? "")} ha-host`, request: remove }}>
+      commands={{ govc: `govc datastore.remove -ds ${quoted(d.name ?? "")} ${quoted(host()?.name ?? "")}`, request: remove }}>
       <p>The host forgets it, and with it the permissions on it. No file is lost: a folder elsewhere stays as it is and can be made a datastore again; one of the host's own is removed only when it is empty.</p>
     </Dialog>);
 }
