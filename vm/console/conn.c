@@ -9,7 +9,7 @@
 
 #include "base/range.h"
 
-enum { STATUS_GONE = 1001, KEEP = 64 << 10 };
+enum { STATUS_GONE = 1001, STATUS_TRY_LATER = 1013, KEEP = 64 << 10 };
 
 int conn_open(struct conn *conn, struct loop *loop, int fd, bool web,
               void (*ready)(void *ctx, uint32_t events), void *ctx)
@@ -67,6 +67,18 @@ void conn_end(struct conn *conn)
     if (conn->web && !conn->ws.closed && !conn->ended)
         websock_put_close(&conn->out, STATUS_GONE);
     conn->ended = true;
+}
+
+void conn_refuse(int fd, bool web)
+{
+    struct buf out = {0};
+
+    if (web)
+        websock_put_close(&out, STATUS_TRY_LATER);
+    if (out.len)
+        (void)send(fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    buf_free(&out);
+    (void)close_fd(fd);
 }
 
 static void watch(struct conn *conn, uint32_t events)

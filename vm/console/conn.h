@@ -34,6 +34,9 @@ int conn_read(struct conn *conn, struct buf *data);
 void conn_put(struct conn *conn, const uint8_t *data, size_t len);
 /* A WebSocket's farewell; reading ends. */
 void conn_end(struct conn *conn);
+/* Sends away one that is one too many: a WebSocket is told to come again later (its status 1013).
+ * Takes `fd`, which says nothing else. */
+void conn_refuse(int fd, bool web);
 /* Sends what the peer takes and waits for it to take the rest. 0: all of it is sent, 1: not yet. */
 int conn_flush(struct conn *conn);
 static inline bool conn_pending(const struct conn *conn)

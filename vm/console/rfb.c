@@ -391,7 +391,7 @@ void rfb_add_viewer(struct rfb *rfb, int fd, enum rfb_framing framing, const cha
     struct looker *l = free_place(rfb);
 
     if (!l) {
-        (void)close_fd(fd);
+        conn_refuse(fd, framing == RFB_WEBSOCKET);
         return;
     }
     (void)look(rfb); /* so that it is told the size that is */
@@ -447,7 +447,7 @@ void rfb_add_stream(struct rfb *rfb, int websocket, int stream)
     while (i < STREAMS_MAX && rfb->stream[i])
         i++;
     if (i == STREAMS_MAX) {
-        (void)close_fd(websocket);
+        conn_refuse(websocket, true);
         (void)close_fd(stream);
         return;
     }

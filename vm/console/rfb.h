@@ -35,8 +35,8 @@ int rfb_create(const struct rfb_config *config, struct rfb **ret_rfb, struct err
 void rfb_destroy(struct rfb *rfb); /* accepts NULL */
 
 /* A connection that is made; taken in any case. When it is one too many, the oldest that is not a
- * viewer yet goes for it, or there is none and it is closed. `password`: up to 8 characters, or
- * NULL or "": none. */
+ * viewer yet goes for it, or there is none and it is refused (conn_refuse). `password`: up to 8
+ * characters, or NULL or "": none. */
 void rfb_add_viewer(struct rfb *rfb, int fd, enum rfb_framing framing, const char *password);
 /* A WebSocket whose messages are the bytes of a stream, both ways. Takes both descriptors. */
 void rfb_add_stream(struct rfb *rfb, int websocket, int stream);

@@ -4,9 +4,10 @@ import { useEffect, useState } from "preact/hooks";
 import { VimFault } from "../vim/client";
 
 const FIRST_MS = 500, LONGEST_MS = 10_000;
+const TRY_LATER = 1013; // a WebSocket's status: no place is left (vm/console/conn.h)
 
-/** Connects, and says when it is up and when it is no longer; its value ends it. */
-export type Connect = (up: () => void, down: () => void) => Promise<() => void>;
+/** Connects, and says when it is up and when it is no longer, and where the VM's process said why, that; its value ends it. */
+export type Connect = (up: () => void, down: (why?: CloseEvent) => void) => Promise<() => void>;
 export type State = "connecting" | "connected" | "again" | "ended";
 
 export interface Connection {
@@ -28,10 +29,14 @@ export function useConnection(to: string, running: boolean, connect: Connect): C
     if (!running) return;
     let here = true, attempts = 0, timer: ReturnType<typeof setTimeout> | undefined, close: (() => void) | undefined;
     const up = () => here && ((attempts = 0), setState("connected"));
-    const later = () => {
+    const later = (why?: CloseEvent) => {
       if (!here) return;
       close?.();
       close = undefined;
+      if (why?.code === TRY_LATER) {
+        setReason("Too many people look at it already. When one of them has gone there is a place.");
+        return setState("ended");
+      }
       setState("again");
       timer = setTimeout(attempt, Math.min(FIRST_MS * 2 ** attempts++, LONGEST_MS));
     };

@@ -1,7 +1,7 @@
 // What we use of noVNC, which has no types of its own.
 declare module "@novnc/novnc" {
   export default class RFB extends EventTarget {
-    constructor(place: HTMLElement, url: string, options?: { wsProtocols?: string[]; shared?: boolean });
+    constructor(place: HTMLElement, socket: WebSocket, options?: { shared?: boolean });
     scaleViewport: boolean;
     focusOnClick: boolean;
     viewOnly: boolean;

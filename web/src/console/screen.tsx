@@ -50,8 +50,10 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
   const { state, reason, connect } = useConnection(vm.ref.value, running, async (up, down) => {
     const [{ default: RFB }, url] = await Promise.all([import("@novnc/novnc"), ticketUrl(vm.ref, "webmks")]);
     if (!place.current) return () => {};
-    const screen = new RFB(place.current, url, { wsProtocols: ["binary"] });
-    let open = true;
+    const socket = new WebSocket(url, ["binary"]);
+    let open = true, why: CloseEvent | undefined;
+    socket.addEventListener("close", (e) => (why = e)); // before noVNC hears of it
+    const screen = new RFB(place.current, socket);
     screen.focusOnClick = true;
     screen.showDotCursor = true;
     screen.background = "transparent";
@@ -61,7 +63,7 @@ export function Screen({ vm, whole }: { vm: VmRecord; whole?: boolean }) {
     screen.addEventListener("disconnect", () => {
       open = false;
       if (rfb.current === screen) rfb.current = undefined;
-      down();
+      down(why);
     });
     rfb.current = screen;
     return () => void (open && screen.disconnect());

@@ -15,7 +15,7 @@ interface Line {
   close: () => void;
 }
 
-async function open(place: HTMLElement, vm: VmRecord, up: () => void, down: () => void): Promise<Line> {
+async function open(place: HTMLElement, vm: VmRecord, up: () => void, down: (why: CloseEvent) => void): Promise<Line> {
   const [{ Terminal }, { FitAddon }, url] = await Promise.all([
     import("@xterm/xterm"), import("@xterm/addon-fit"), ticketUrl(vm.ref, "serial")]);
   const terminal = new Terminal({ fontSize: 14, scrollback: 5000, cursorBlink: true });
