@@ -74,5 +74,21 @@ await main(async (host, browser) => {
     await page.keyboard.press("Enter");
     await eventually(() => page.url().endsWith("/manage/autostart"), page.url());
   });
+  await step("of a long history the newest come first, and a filter finds what is old", async () => {
+    await page.evaluate(async () => {
+      const content = await (await fetch("/sdk/vim25/8.0.3.0/ServiceInstance/ServiceInstance/content")).json();
+      const log = (n) => fetch(`/sdk/vim25/8.0.3.0/EventManager/${content.eventManager.value}/LogUserEvent`, { method: "POST",
+        headers: { "Content-Type": "application/json" }, body: JSON.stringify({ entity: content.rootFolder, msg: n ? `note ${n}` : "the very first" }) });
+      for (let n = 0; n < 240; n += 10) await Promise.all(Array.from({ length: 10 }, (_, i) => log(n + i)));
+    });
+    await open(page, host, "host", "monitor", "events");
+    const events = page.getByRole("table", { name: "Events" });
+    await page.getByText("and older ones").waitFor();
+    check((await events.getByText("the very first").count()) === 0, "all of them are there at once");
+    await page.getByLabel("Filter Events").fill("very first");
+    await events.getByText("the very first").waitFor();
+    await page.getByLabel("Filter Events").fill("");
+    await page.getByText("and older ones").waitFor({ state: "detached" });
+  });
   await step("the browser had nothing to complain about", () => check(!page.complaints.filter((c) => !/40[1-4]|50[2-4]|ERR_/.test(c)).length, page.complaints.join("\n")));
 });

@@ -33,13 +33,14 @@ const columns: Column<Event>[] = [
 
 /** `recent`: the last few, without the tools of a list. */
 export function Events({ of, recent }: { of?: AnyRef | undefined; recent?: number }) {
-  const events = useHistory<Event>(() => {
+  const create = () => {
     const filter = { _typeName: "EventFilterSpec", ...(of && { entity: { _typeName: "EventFilterSpecByEntity", entity: of, recursion: "all" as const } }) };
     return on<EventManager>(content.value!.eventManager!).CreateCollectorForEvents({ filter });
-  }, of?.value);
+  };
+  const { rows: events, more } = useHistory<Event>({ of: "Events", create, keyOf: (e) => String(e.key), recent: recent !== undefined }, of?.value);
   const rows = recent && events ? [...events].sort((a, b) => b.key - a.key).slice(0, recent) : events;
   return (
-    <Table label={recent ? "Recent events" : "Events"} noun="event" rows={rows} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards filter={!recent} bare={Boolean(recent)}
+    <Table label={recent ? "Recent events" : "Events"} noun="event" rows={rows} columns={columns} keyOf={(e) => String(e.key)} sortBy={1} downwards filter={!recent} bare={Boolean(recent)} more={more}
       empty={<p class="subtle">Nothing has happened yet.</p>} />
   );
 }

@@ -19,6 +19,6 @@ const current = (info: TaskInfo): TaskInfo => tasks().find((t) => t.info?.key ==
 const columns: Column<TaskInfo>[] = taskColumns.map((c) => (c.name === "Result" ? { ...c, cell: (i: TaskInfo) => <TaskResult info={current(i)} /> } : c));
 
 export function TaskList({ of }: { of?: AnyRef }) {
-  const history = useHistory<TaskInfo>(create(of), of?.value);
-  return <Table label="Tasks" noun="task" rows={history} columns={columns} keyOf={(i) => i.key} sortBy={3} downwards empty={<p class="subtle">Nothing has been done yet.</p>} />;
+  const { rows, more } = useHistory<TaskInfo>({ of: "Tasks", create: create(of), keyOf: (i) => i.key }, of?.value);
+  return <Table label="Tasks" noun="task" rows={rows} more={more} columns={columns} keyOf={(i) => i.key} sortBy={3} downwards empty={<p class="subtle">Nothing has been done yet.</p>} />;
 }

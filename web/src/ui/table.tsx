@@ -2,7 +2,7 @@
 // Tables: sorted by a click on a head, filtered by what is typed above them, rows chosen by boxes. What can be done
 // with a row is in the menu at its end and at a click of the other mouse button. Only the rows that fit on a page are drawn.
 import type { ComponentChildren } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useEffect, useId, useState } from "preact/hooks";
 import { Button, Loading } from "./button";
 import { Icon } from "./icon";
 import { plural } from "./format";
@@ -42,6 +42,8 @@ interface Props<T> {
   choosable?: boolean;
   /** Without the number of rows below. */
   bare?: boolean;
+  /** There are more rows than these: asks for some, or for all, which a filter has to look at. */
+  more?: ((all: boolean) => void) | undefined;
 }
 
 const PAGE = 100;
@@ -69,6 +71,12 @@ export function Table<T>(p: Props<T>) {
   const found = matching(rows ?? [], p.columns, mine.value.filter);
   const inOrder = sorted(found, p.columns.find((c) => c.name === mine.value.by) ?? p.columns[p.sortBy ?? 0], mine.value.down);
   const visible = inOrder.slice(0, shown), nameOf = (row: T) => String(p.columns[0]?.by?.(row) ?? keyOf(row)).trim();
+
+  const showMore = () => {
+    if (inOrder.length <= shown + PAGE) p.more?.(false);
+    setShown(shown + 10 * PAGE);
+  };
+  useEffect(() => void (mine.value.filter && p.more?.(true)), [mine.value.filter !== "", p.more === undefined]);
 
   const choose = (keys: string[], yes: boolean) => {
     const next = new Set(chosen);
@@ -125,8 +133,8 @@ export function Table<T>(p: Props<T>) {
       )}
       {!p.bare && rows && rows.length > 0 && (
         <p class="table-count" role="status">
-          {chosen?.size ? `${chosen.size} selected, ` : ""}{found.length < rows.length ? `${found.length} of ` : ""}{plural(rows.length, noun)}
-          {inOrder.length > shown && <button type="button" class="pf-v6-c-button pf-m-link pf-m-inline" onClick={() => setShown(shown + 10 * PAGE)}>Show more</button>}
+          {chosen?.size ? `${chosen.size} selected, ` : ""}{found.length < rows.length ? `${found.length} of ` : ""}{plural(rows.length, noun)}{p.more ? ", and older ones" : ""}
+          {(p.more || inOrder.length > shown) && <button type="button" class="pf-v6-c-button pf-m-link pf-m-inline" onClick={showMore}>Show more</button>}
         </p>
       )}
     </div>
