@@ -64,6 +64,13 @@ await main(async (host, browser) => {
     await confirm(guest, "Change");
     await gone(guest);
   });
+  await step("who may only look is told so where there is nothing to see, not as a mishap", async () => {
+    await open(guest, host, "host", "monitor", "logs");
+    await guest.getByText("You may not see the logs").waitFor();
+    await open(guest, host, "host", "manage", "packages");
+    await guest.getByText("You may not see the packages").waitFor();
+    check((await guest.locator(".pf-v6-c-alert-group .pf-m-danger").count()) === 0, "it is told as a mishap");
+  });
   await step("taken from them, nothing is left to see", async () => {
     await act(page, "Actions of vera", "Take away");
     await checkCommand(page);
@@ -72,6 +79,8 @@ await main(async (host, browser) => {
     await guest.reload();
     await guest.waitForTimeout(500);
     check((await guest.getByRole("region", { name: "Capacity" }).count()) === 0, "the host is still shown");
+    await open(guest, host, "host");
+    await guest.getByText("You may not see the host").waitFor();
   });
   await step("a setting of the host is changed", async () => {
     await open(page, host, "host", "manage", "advanced");

@@ -2,7 +2,7 @@
 // What the host is made of, and under which licence it may be used.
 import { Card, Facts } from "../ui/card";
 import { capital } from "../ui/format";
-import { Table, type Column } from "../ui/table";
+import { Empty, Table, type Column } from "../ui/table";
 import { get, on } from "../vim/client";
 import { host } from "../vim/inventory";
 import { content } from "../vim/session";
@@ -19,7 +19,7 @@ const columns: Column<SoftwarePackage>[] = [
 
 export function Packages() {
   const manager = host()?.configManager?.imageConfigManager;
-  const [packages] = useAnswer(async () => (manager ? on<HostImageConfigManager>(manager).fetchSoftwarePackages({}) : []), [manager?.value]);
+  const [packages, , refused] = useAnswer(async () => (manager ? on<HostImageConfigManager>(manager).fetchSoftwarePackages({}) : []), [manager?.value]);
   const [level] = useAnswer(async () => (manager ? on<HostImageConfigManager>(manager).HostImageConfigGetAcceptance({}) : undefined), [manager?.value]);
   const [licences] = useAnswer(() => get<LicenseManagerLicenseInfo[]>(content.value!.licenseManager!, "licenses"));
   return (
@@ -27,7 +27,7 @@ export function Packages() {
       <div class="cards">
         <Card title="Licence"><Facts of={[["Licence", licences?.map((l) => l.name).join(", ")], ["Version", content.value?.about.fullName], ["Acceptance level", level && capital(level)]]} /></Card>
       </div>
-      <Table label="Packages" noun="package" rows={packages ?? []} columns={columns} keyOf={(p) => p.name} />
+      <Table label="Packages" noun="package" rows={refused ? [] : packages} columns={columns} keyOf={(p) => p.name} empty={refused && <Empty title="You may not see the packages" icon="lock" />} />
     </>
   );
 }

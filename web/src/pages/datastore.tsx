@@ -102,11 +102,11 @@ function Crumbs({ id, store, folder }: { id: string; store: string; folder: stri
 }
 
 function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) {
-  const [files, setFiles] = useState<FileInfo[]>();
+  const [files, setFiles] = useState<FileInfo[]>(), barred = forbids(store, "Datastore.Browse");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const path = folder.join("/"), id = store.ref.value;
-  const again = () => void attempt("The folder cannot be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`)));
-  useEffect(() => (setFiles(undefined), setChosen(new Set()), again()), [path]);
+  const again = () => void (barred || attempt("The folder cannot be read", async () => setFiles(await listFolder(store.browser!, `[${store.name}] ${path}`))));
+  useEffect(() => (setFiles(undefined), setChosen(new Set()), again()), [path, barred]);
 
   const at: Place = { store: store.name ?? "", folder: path, again };
   const cannot = forbids(store, "Datastore.FileManagement"), send = (files: File[]) => (cannot ? say("warning", "Nothing was uploaded", cannot) : sendFiles(store, path, files, again));
@@ -132,9 +132,9 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
       <Table label="Files" noun="file" rows={files ?? []} columns={columns} keyOf={(f) => f.path} chosen={chosen} onChoose={setChosen}
         tools={
           <>
-            <Button kind="primary" icon="upload" because={cannot} onClick={() => pickFiles(send)}>Upload</Button>
+            <Button kind="primary" icon="upload" because={barred || cannot} onClick={() => pickFiles(send)}>Upload</Button>
             <Button icon="folder" because={cannot} onClick={() => openDialog(<NewFolder at={at} />)}>New folder</Button>
-            <Button icon="reset" onClick={again}>Refresh</Button>
+            <Button icon="reset" because={barred} onClick={again}>Refresh</Button>
             <Menu label="Actions" actions={[
               { text: "Register VM", icon: "vm", because: single || (!/\.vmx$/i.test(one!.path) && "Not a .vmx file.") || cannotRegister(), run: () => openRegisterAt(pathOf(at, one!.path)) },
               { text: "Move or rename", icon: "edit", because: single || cannot, run: () => openDialog(<Transport at={at} file={one!} copy={false} />) },
@@ -143,7 +143,7 @@ function Files({ store, folder }: { store: DatastoreRecord; folder: string[] }) 
             ]}>Actions</Menu>
           </>
         }
-        empty={<Empty title={files ? "This folder is empty" : "Reading the folder …"} icon="folder">{files ? "Upload files, or drop them here." : ""}</Empty>} />
+        empty={barred ? <Empty title="You may not see the files" icon="lock">{barred}</Empty> : <Empty title={files ? "This folder is empty" : "Reading the folder …"} icon="folder">{files ? "Upload files, or drop them here." : ""}</Empty>} />
     </div>
   );
 }

@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { attempt } from "../ui/alert";
 import { Button } from "../ui/button";
 import { Select } from "../ui/field";
+import { Empty } from "../ui/table";
 import { saveBundle } from "../manage/bundle";
 import { on } from "../vim/client";
 import { host } from "../vim/inventory";
@@ -31,7 +32,7 @@ function useEnd(lines: readonly string[]) {
 }
 
 export function Logs() {
-  const [logs] = useAnswer(() => manager().QueryDescriptions({ ...where() }));
+  const [logs, , refused] = useAnswer(() => manager().QueryDescriptions({ ...where() }));
   const [key, setKey] = useState("");
   const [lines, setLines] = useState<string[]>([]);
   const [words, setWords] = useState("");
@@ -50,6 +51,7 @@ export function Logs() {
   }, [chosen]);
 
   const shown = useMemo(() => lines.filter((l) => l.toLowerCase().includes(words.toLowerCase())), [lines, words]), end = useEnd(shown);
+  if (refused) return <Empty title="You may not see the logs" icon="lock">Your role does not have Global.Diagnostics on the host.</Empty>;
   return (
     <>
       <div class="table-tools spaced">

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page an address is.
-import { route } from "./route";
+import { href, route } from "./route";
 import { useEffect } from "preact/hooks";
 import { Empty } from "../ui/table";
 import { ref } from "../vim/client";
@@ -18,6 +18,9 @@ import { MonitorPage } from "../pages/monitor";
 const SECTIONS: { [section: string]: string } = { vms: "Virtual machines", datastores: "Storage", networking: "Networking", manage: "Manage", monitor: "Monitor" };
 const KINDS: { [section: string]: string } = { vms: "VirtualMachine", datastores: "Datastore", networking: "Network" };
 
+/** Pages of the host itself: to somebody who has been given a VM of it alone they have nothing to show. */
+const OF_HOST = /^(manage\b.*|monitor\/(performance|sensors|logs)|networking(\/(?!HaNetwork-).*)?|datastores\/devices)?$/;
+
 /** What stands on the browser's tab: the object's name, or the section's. */
 function title(): string {
   const [, section = "", id] = route.value, kind = KINDS[section];
@@ -29,6 +32,8 @@ export function Page() {
   const text = title();
   useEffect(() => void (document.title = text), [text]);
   const [, section, id, tab] = route.value;
+  if (!host() && OF_HOST.test(route.value.slice(1).join("/")))
+    return <Empty title="You may not see the host" icon="lock" actions={<a class="pf-v6-c-button pf-m-primary" href={href("host", "vms")}>Virtual machines</a>}>What you have been given is under Virtual machines, Storage and Networking.</Empty>;
   switch (section) {
     case undefined:
       return <HostPage />;

@@ -137,7 +137,7 @@ async function followAll(abort: AbortSignal): Promise<void> {
   whose = user.value?.userName ?? "";
   const stops = [watch(mainSpec(view, c.taskManager!), apply), followRoles()];
   try {
-    await follow(abort, (set) => set.truncated || (forgetUntold(), (loaded.value = true)));
+    await follow(abort, (set) => set?.truncated || (forgetUntold(), (loaded.value = true)));
   } finally {
     stops.forEach((stop) => stop());
     if (user.value) void call(view, "DestroyView", {}).catch(() => {});
@@ -152,6 +152,7 @@ export async function run(abort: AbortSignal): Promise<void> {
     } catch (e) {
       if (abort.aborted || !user.value) return;
       if (e instanceof VimFault && e.kind === "HostNotReached") connected.value = false;
+      else if (e instanceof VimFault && e.kind === "NoPermission") (told = new Set()), batch(() => (forgetUntold(), (loaded.value = true))); // nothing to see
       else console.warn("updates:", e);
       if (connected.value) pause = 500;
       await new Promise((wake) => setTimeout(wake, pause));

@@ -6,6 +6,8 @@ import { call, on, unbox, VimFault, type AnyRef } from "./client";
 import { content, user } from "./session";
 import type { ObjectUpdate, PropertyCollector, PropertyFilterSpec, UpdateSet } from "./types.gen";
 
+const FIRST_S = 2; // until then the host has told what there is
+
 /** Does the host answer? False while it restarts. */
 export const connected = signal(true);
 
@@ -66,14 +68,17 @@ export function changesOf(update: ObjectUpdate): { [path: string]: unknown } {
 }
 
 /** Waits for what the collector has to tell. A host that is away for a moment finds us where we were. */
-async function wait(mine: AnyRef, abort: AbortSignal, told: (set: UpdateSet) => void): Promise<void> {
+async function wait(mine: AnyRef, abort: AbortSignal, told: (set?: UpdateSet) => void): Promise<void> {
   for (let version = "", pause = 500; !abort.aborted; ) {
     try {
       const set = (await call(mine, "WaitForUpdatesEx",
-        { version, options: { _typeName: "WaitOptions", maxWaitSeconds: 50 } }, abort)) as UpdateSet | undefined;
+        { version, options: { _typeName: "WaitOptions", maxWaitSeconds: version ? 50 : FIRST_S } }, abort)) as UpdateSet | undefined;
       connected.value = true;
       pause = 500;
-      if (!set) continue;
+      if (!set) {
+        told(); // to somebody who may see nothing there is nothing to tell
+        continue;
+      }
       version = set.version;
       batch(() => (deliver(set), told(set)));
     } catch (e) {
@@ -86,7 +91,7 @@ async function wait(mine: AnyRef, abort: AbortSignal, told: (set: UpdateSet) => 
 }
 
 /** Tells all watches until `abort`, or until the host does not know the collector any more. */
-export async function follow(abort: AbortSignal, told: (set: UpdateSet) => void): Promise<void> {
+export async function follow(abort: AbortSignal, told: (set?: UpdateSet) => void): Promise<void> {
   const mine = (collector = await on<PropertyCollector>(content.value!.propertyCollector).CreatePropertyCollector({}));
   try {
     await Promise.all([...watches].map((w) => install(w).catch((e) => console.warn("updates:", e))));

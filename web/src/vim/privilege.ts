@@ -19,8 +19,9 @@ export function followRoles(): () => void {
   return watch(spec, (updates) => updates.forEach((u) => (roles.value = (changesOf(u)["roleList"] as AuthorizationRole[]) ?? [])));
 }
 
-/** Why the user may not do it with that object, or false. */
+/** Why the user may not do it with that object, or false. An object that is not there is one that the user may not see. */
 export function forbids(object: { readonly effectiveRole?: readonly number[] } | undefined, privilege: string): string | false {
+  if (!object) return roles.value.length > 0 && `You may not: that needs ${privilege} on something that you do not see.`;
   const mine = roles.value.filter((r) => object?.effectiveRole?.includes(r.roleId));
   return mine.length > 0 && !mine.some((r) => r.privilege?.includes(privilege)) && `You may not: your role does not have ${privilege}.`;
 }
