@@ -12,6 +12,10 @@ export const content = signal<ServiceContent | undefined>(undefined);
 
 const serviceInstance = ref("ServiceInstance", "ServiceInstance");
 
+/** The session is all the tabs': one that waits at its log-in goes on when there is a session again. */
+const tabs = new BroadcastChannel("session");
+tabs.onmessage = () => void (user.value === null && resume());
+
 whenSessionEnds(() => {
   if (user.value) expired.value = true;
   user.value = null;
@@ -25,7 +29,9 @@ async function retrieveContent(): Promise<ServiceContent> {
 export async function resume(): Promise<void> {
   try {
     const manager = (await retrieveContent()).sessionManager!;
-    user.value = (await get<UserSession | undefined>(manager, "currentSession")) ?? null;
+    const session = (await get<UserSession | undefined>(manager, "currentSession")) ?? null;
+    if (session) beginSession(), (expired.value = false);
+    user.value = session;
   } catch {
     user.value = null;
   }
@@ -37,6 +43,7 @@ export async function login(userName: string, password: string): Promise<void> {
   beginSession();
   expired.value = false;
   user.value = session;
+  tabs.postMessage("begun");
 }
 
 /** The pages go first, and with them the requests that wait: the session's end would be a fault to them. */
