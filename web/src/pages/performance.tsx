@@ -9,7 +9,8 @@ import { Empty } from "../ui/table";
 import { keyOf, type AnyRef } from "../vim/client";
 import { samples, type CounterName, type Samples } from "../vim/perf";
 
-const ranges = [["Last hour", 20, 3600], ["Last day", 300, 86400], ["Last week", 1800, 7 * 86400], ["Last month", 7200, 30 * 86400], ["Last year", 86400, 365 * 86400]] as const;
+const ranges = [["Last hour", 20, 3600, "20 seconds"], ["Last day", 300, 86400, "5 minutes"], ["Last week", 1800, 7 * 86400, "half an hour"],
+  ["Last month", 7200, 30 * 86400, "2 hours"], ["Last year", 86400, 365 * 86400, "a day"]] as const;
 
 const kilobytes = (v: number) => bytes(v * 1024);
 const rate = (v: number) => `${kilobytes(v)}/s`;
@@ -29,7 +30,7 @@ const charts = (vm: boolean): Chart[] => [
 export function Performance({ of, only }: { of: AnyRef; only?: readonly string[] }) {
   const [range, setRange] = useState(0);
   const [data, setData] = useState<Samples>();
-  const [, interval, seconds] = ranges[range]!;
+  const [, interval, seconds, words] = ranges[range]!;
   const shown = charts(of.type === "VirtualMachine").filter((c) => !only || only.includes(c.title));
 
   useEffect(() => {
@@ -53,7 +54,7 @@ export function Performance({ of, only }: { of: AnyRef; only?: readonly string[]
         </div>
       )}
       {!data && <Loading />}
-      {data && !data.times.length && <Empty title="Nothing has been measured yet" icon="activity">{of.type === "VirtualMachine" ? "A virtual machine is measured every 20 seconds while it runs." : "The first values come after 20 seconds."}</Empty>}
+      {data && !data.times.length && <Empty title="Nothing has been measured yet" icon="activity">{of.type === "VirtualMachine" ? `A virtual machine is measured while it runs: the first values come after ${words}.` : `The first values come after ${words}.`}</Empty>}
       {data && data.times.length > 0 && (
         <div class="plots">
           {shown.map((c) => {

@@ -30,6 +30,19 @@ export interface Samples {
   of: Map<CounterName, (number | null)[]>;
 }
 
+/** A moment of its own for each time in which nothing was measured, so that no line is drawn over it; `from`: which
+ * sample each is, -1: none. */
+function withGaps(sampled: readonly number[], interval: number): { times: number[]; from: number[] } {
+  const times: number[] = [], from: number[] = [];
+  sampled.forEach((t, i) => {
+    const before = sampled[i - 1];
+    if (before !== undefined && t - before > 2 * interval) times.push(before + interval), from.push(-1);
+    times.push(t);
+    from.push(i);
+  });
+  return { times, from };
+}
+
 /** The last `seconds` of some counters, every `interval` seconds; gaps are null. */
 export async function samples(entity: AnyRef, names: readonly CounterName[], interval: number, seconds: number): Promise<Samples> {
   const known = await counterIds();
@@ -41,12 +54,12 @@ export async function samples(entity: AnyRef, names: readonly CounterName[], int
       metricId: wanted.map((n) => ({ _typeName: "PerfMetricId", counterId: known.get(n)!, instance: "" })),
     }],
   }) ?? []) as PerfEntityMetric[];
-  const times = metric?.sampleInfo?.map((s) => Date.parse(s.timestamp) / 1000) ?? [];
+  const { times, from } = withGaps(metric?.sampleInfo?.map((s) => Date.parse(s.timestamp) / 1000) ?? [], interval);
   const series = (metric?.value ?? []) as PerfMetricIntSeries[];
   const of = new Map<CounterName, (number | null)[]>();
   for (const name of names) {
     const one = series.find((s) => s.id.counterId === known.get(name));
-    of.set(name, times.map((_, i) => { const v = one?.value?.[i]; return v === undefined || v < 0 ? null : v; }));
+    of.set(name, from.map((i) => { const v = one?.value?.[i]; return v === undefined || v < 0 ? null : v; }));
   }
   return { times, of };
 }
