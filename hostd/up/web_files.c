@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,14 +15,24 @@
 
 enum { FILE_SIZE_MAX = 16 << 20 };
 
+/* Also on a full disk a host starts whose files are there. */
+static bool has_file(int dir, const char *name, const struct buf *text)
+{
+    cleanup_buf struct buf there = {0};
+
+    return file_load(dir, name, FILE_SIZE_MAX, &there, NULL) == 0 && there.len == text->len &&
+           !memcmp(there.data, text->data, text->len);
+}
+
 /* Files of an earlier version stay: a page that is open still asks for its parts. */
 static int copy_file(int from, int to, const char *name, struct err *err)
 {
     cleanup_buf struct buf text = {0};
     int rc = file_load(from, name, FILE_SIZE_MAX, &text, err);
 
-    return rc < 0 ? err_prefix(err, rc, "the host client's file \"%s\"", name)
-                  : file_replace(to, name, 0644, text.data, text.len, err);
+    if (rc < 0)
+        return err_prefix(err, rc, "the host client's file \"%s\"", name);
+    return has_file(to, name, &text) ? 0 : file_replace(to, name, 0644, text.data, text.len, err);
 }
 
 static int copy_all(DIR *dir, int to, unsigned *count, struct err *err)
