@@ -11,7 +11,7 @@
 #include "base/parse_num.h"
 #include "base/range.h"
 
-enum { BUSY_MS = 2000, ROOM = 1 << 20 };
+enum { BUSY_MS = 2000, ROOM = 1 << 20, JOURNAL_FRAMES = 2048 /* of 4 KiB */ };
 
 static void tell(struct store *store, const char *text)
 {
@@ -124,7 +124,8 @@ static int open_at(struct store *store, const char *path, struct err *err)
     keep_journal(store->db);
     int rc = run_sql(store,
                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                     "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;",
+                     "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=8388608;"
+                     "PRAGMA temp_store=MEMORY;",
                      err);
     if (rc == 0)
         rc = check(store, err);
@@ -279,15 +280,22 @@ int store_exec(struct store *store, const char *sql)
     return store_run(store, store_query(store, sql));
 }
 
+/* A connection that has read nothing does not know yet that there is a journal, and its checkpoint
+ * would do nothing. What is written meanwhile stays in the journal; one that has become long all
+ * the same has to begin anew, for which the writer waits until that rest is moved, too. */
 void store_checkpoint(const char *path)
 {
     sqlite3 *db = NULL;
+    int frames = 0;
 
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
         SQLITE_OK) {
         keep_journal(db);
         (void)sqlite3_busy_timeout(db, BUSY_MS);
-        (void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        (void)sqlite3_exec(db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
+        (void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, NULL);
+        if (frames > JOURNAL_FRAMES)
+            (void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
     }
     (void)sqlite3_close(db);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/tap.h"
@@ -85,6 +86,31 @@ static void keeps(void)
     store = (struct store){0};
     CHECK_EQ(store_open(&store, "a.db", &schema), 0);
     CHECK_EQ(count(&store), 2);
+    leave(&store);
+}
+
+static off_t size_of(const char *name)
+{
+    struct stat st;
+
+    return stat(name, &st) == 0 ? st.st_size : -1;
+}
+
+/* What a checkpoint has moved is in the file, and the journal does not grow for ever. */
+static void checkpoints(void)
+{
+    static const char rows[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT "
+                               "4000) INSERT INTO t SELECT hex(randomblob(500)) FROM n";
+    struct store store = {0};
+
+    enter();
+    CHECK_EQ(store_open(&store, "a.db", &schema), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK_EQ(store_exec(&store, rows), 0);
+        store_checkpoint("a.db");
+        CHECK(size_of("a.db") > (off_t)(i + 1) * 4000000);
+    }
+    CHECK(size_of("a.db-wal") < 16000000);
     leave(&store);
 }
 
@@ -189,5 +215,6 @@ static void nowhere_to_write(void)
     leave(&store);
 }
 
-TAP_MAIN(TAP_CASE(keeps), TAP_CASE(not_a_database), TAP_CASE(of_another_version),
-         TAP_CASE(damaged_in_use), TAP_CASE(disk_full), TAP_CASE(nowhere_to_write))
+TAP_MAIN(TAP_CASE(keeps), TAP_CASE(checkpoints), TAP_CASE(not_a_database),
+         TAP_CASE(of_another_version), TAP_CASE(damaged_in_use), TAP_CASE(disk_full),
+         TAP_CASE(nowhere_to_write))
