@@ -21,6 +21,9 @@ bool dspath_normalize(const char *text, char rel[DSPATH_MAX])
     rel[0] = '\0';
     while (*text) {
         size_t n = strcspn(text, "/");
+        for (size_t i = 0; i < n; i++)
+            if ((unsigned char)text[i] < ' ' || text[i] == '\x7f')
+                return false;
         bool dots = (n == 1 && text[0] == '.') || (n == 2 && text[0] == '.' && text[1] == '.');
         bool ours = !strncmp(text, DSPATH_OWN, sizeof DSPATH_OWN - 1);
         if (dots || ours || len + n + 2 > DSPATH_MAX)

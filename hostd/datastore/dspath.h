@@ -6,8 +6,9 @@
  *   /folder/dir/file?dsName=datastore1   HTTP
  *
  * All of them become a name relative to the datastore's folder: no leading '/', no empty, "." or
- * ".." element, and none that begins as the host's own marks do; "" is the folder itself. Opening never follows a symbolic link and never leaves the
- * folder (openat2, RESOLVE_BENEATH): what stands on a datastore is foreign. */
+ * ".." element, none that begins as the host's own marks do, and no control character; "" is the
+ * folder itself. Opening never follows a symbolic link and never leaves the folder (openat2,
+ * RESOLVE_BENEATH): what stands on a datastore is foreign. */
 #pragma once
 
 #include <stdbool.h>

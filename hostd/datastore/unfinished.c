@@ -12,18 +12,20 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/parse_num.h"
 #include "base/range.h"
+#include "config/vmsd.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/virtual_machine.h"
 #include "hostd/snapshot/vm_settle.h"
 #include "hostd/vm/vm_identity.h"
 
-enum { TEXT_MAX = 2 * (DSPATH_MAX + ENTITY_ID_MAX) + 64, FIELDS = 7 };
+enum { TEXT_MAX = 2 * (DSPATH_MAX + ENTITY_ID_MAX) + 64, FIELDS = 7, LEFT = '@' };
 
 static const char *const words[UNFINISHED_WHATS] = {"file", "disk",   "parts", "home",
                                                     "move", "rename", "under"};
@@ -39,31 +41,13 @@ static int open_records(void)
     return fd < 0 ? -errno : fd;
 }
 
+static uint64_t nsec_of(const struct timespec *at)
+{
+    return (uint64_t)at->tv_sec * 1000000000 + (uint64_t)at->tv_nsec;
+}
+
 /* This process, also among those that had its id before it. */
 static uint64_t process;
-
-static void draw_process(void)
-{
-    if (getrandom(&process, sizeof process, 0) != sizeof process)
-        process = (uint64_t)getpid();
-}
-
-static uint64_t this_process(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    (void)pthread_once(&once, draw_process);
-    return process;
-}
-
-static void digest(const char *text, char name[UNFINISHED_NAME])
-{
-    unsigned char sum[EVP_MAX_MD_SIZE] = {0};
-
-    (void)EVP_Digest(text, strlen(text), sum, NULL, EVP_sha256(), NULL);
-    for (unsigned i = 0; i < (UNFINISHED_NAME - 1) / 2; i++)
-        (void)snprintf(name + 2 * i, 3, "%02x", sum[i]);
-}
 
 static int replace(int records, const char *name, const char *text)
 {
@@ -74,6 +58,57 @@ static int replace(int records, const char *name, const char *text)
     if (symlinkat(text, records, beside) < 0 || renameat(records, beside, records, name) < 0)
         return -errno;
     return 0;
+}
+
+/* WHAT, a line; its process, or LEFT and since when nobody is at it, a line; the rest. The clock is
+ * the one that file systems take their times from. */
+static void leave_one(int records, const char *name)
+{
+    char text[TEXT_MAX], left[TEXT_MAX + 32];
+    ssize_t len = readlinkat(records, name, text, sizeof text - 1);
+    char *rest = text, *what, *by;
+    struct timespec now;
+
+    text[MAX(len, (ssize_t)0)] = '\0';
+    what = strsep(&rest, "\n");
+    by = strsep(&rest, "\n");
+    if (len <= 0 || !by || !rest || *by == LEFT)
+        return;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    (void)snprintf(left, sizeof left, "%s\n%c%" PRIu64 "\n%s", what, LEFT, nsec_of(&now), rest);
+    (void)replace(records, name, left);
+}
+
+/* Before this process makes anything, so that what it makes is younger than what others left. */
+static void begin_process(void)
+{
+    DIR *dir = opendir(UNFINISHED_FOLDER);
+    const struct dirent *entry;
+
+    if (getrandom(&process, sizeof process, 0) != sizeof process)
+        process = (uint64_t)getpid();
+    while (dir && (entry = readdir(dir)))
+        if (*entry->d_name != '.')
+            leave_one(dirfd(dir), entry->d_name);
+    if (dir)
+        (void)closedir(dir);
+}
+
+static uint64_t this_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, begin_process);
+    return process;
+}
+
+static void digest(const char *text, char name[UNFINISHED_NAME])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE] = {0};
+
+    (void)EVP_Digest(text, strlen(text), sum, NULL, EVP_sha256(), NULL);
+    for (unsigned i = 0; i < (UNFINISHED_NAME - 1) / 2; i++)
+        (void)snprintf(name + 2 * i, 3, "%02x", sum[i]);
 }
 
 /* One that an earlier process has left is taken over: what is done there now counts. */
@@ -92,6 +127,18 @@ static bool is_ours(int records, const char *name)
     return process_text && parse_u64(process_text, 0, UINT64_MAX, &by) == 0 && by == this_process();
 }
 
+/* A line too many would make another place of it. */
+static bool are_lines(const char *text, unsigned lines)
+{
+    for (unsigned char c; (c = (unsigned char)*text); text++) {
+        if (c == '\n')
+            lines--;
+        else if (c < ' ' || c == '\x7f')
+            return false;
+    }
+    return lines == 1;
+}
+
 /* WHAT PROCESS FOLDERS, then DATASTORE and REL of one or two places, a line each. */
 static int begin(struct unfinished *record, enum unfinished_what what, unsigned folders,
                  const char *places)
@@ -100,10 +147,13 @@ static int begin(struct unfinished *record, enum unfinished_what what, unsigned 
     char text[TEXT_MAX];
 
     *record = (struct unfinished){0};
+    uint64_t by = this_process();
     if (records < 0)
         return records;
-    if (snprintf(text, sizeof text, "%s\n%" PRIu64 "\n%u\n%s", words[what], this_process(), folders,
-                 places) >= (int)sizeof text)
+    if (!are_lines(places, what >= UNFINISHED_MOVE ? 4 : 2))
+        return -EINVAL;
+    if (snprintf(text, sizeof text, "%s\n%" PRIu64 "\n%u\n%s", words[what], by, folders, places) >=
+        (int)sizeof text)
         return -ENAMETOOLONG;
     char name[UNFINISHED_NAME];
     digest(places, name);
@@ -143,20 +193,12 @@ void unfinished_end(struct unfinished *record)
     *record = (struct unfinished){0};
 }
 
-/* WHAT, a line; its process, a line; the rest. */
 void unfinished_leave(struct unfinished *record)
 {
     cleanup_fd int records = *record->name ? open_records() : -1;
-    char text[TEXT_MAX], left[TEXT_MAX + 8];
-    ssize_t len = records < 0 ? -1 : readlinkat(records, record->name, text, sizeof text - 1);
-    char *rest = text, *what;
 
-    text[MAX(len, (ssize_t)0)] = '\0';
-    what = strsep(&rest, "\n");
-    if (len > 0 && strsep(&rest, "\n") && rest) {
-        (void)snprintf(left, sizeof left, "%s\n0\n%s", what, rest);
-        (void)replace(records, record->name, left);
-    }
+    if (records >= 0)
+        leave_one(records, record->name);
     *record = (struct unfinished){0};
 }
 
@@ -202,7 +244,8 @@ void unfinished_remove_folders(int dir_fd, const char *rel, unsigned folders)
 struct left {
     enum unfinished_what what;
     unsigned folders;
-    bool ours; /* this process is at it */
+    bool ours;      /* this process is at it */
+    uint64_t until; /* what has changed since is not of it */
     struct datastore *datastore, *from_datastore;
     const char *rel, *from; /* in `text` */
     char text[TEXT_MAX];
@@ -216,31 +259,37 @@ static bool parse(struct inventory *inventory, struct left *left)
 
     while (count < FIELDS && (field[count] = strsep(&rest, "\n")))
         count++;
-    if (count < 5 || parse_u64(field[1], 0, UINT64_MAX, &by) < 0 ||
+    bool is_left = count > 1 && *field[1] == LEFT;
+    if (rest || (count != 5 && count != FIELDS) ||
+        parse_u64(field[1] + is_left, 0, UINT64_MAX, &by) < 0 ||
         parse_unsigned(field[2], 0, DSPATH_MAX, &left->folders) < 0)
         return false;
     for (left->what = 0; left->what < UNFINISHED_WHATS; left->what++)
         if (!strcmp(field[0], words[left->what]))
             break;
-    left->ours = by == this_process();
+    left->ours = !is_left && by == this_process();
+    left->until = is_left ? by : 0;
     left->datastore = datastore_find(inventory, field[3]);
     left->rel = field[4];
-    if (left->what >= UNFINISHED_MOVE) {
-        left->from_datastore = count == FIELDS ? datastore_find(inventory, field[5]) : NULL;
-        left->from = count == FIELDS ? field[6] : "";
+    if (count == FIELDS) {
+        left->from_datastore = datastore_find(inventory, field[5]);
+        left->from = field[6];
     }
-    return left->what < UNFINISHED_WHATS && *left->rel && (!left->from || *left->from);
+    return left->what < UNFINISHED_WHATS && (left->what >= UNFINISHED_MOVE) == (count == FIELDS) &&
+           *left->rel && (!left->from || *left->from);
+}
+
+static bool is_known(const struct virtual_machine *vm)
+{
+    return vm->vmx && !vm->keeper_busy && !vm->task && !vm->settling;
 }
 
 /* Is it known what each VM has? */
 static bool are_known(struct inventory *inventory)
 {
-    for (struct entity *e = NULL;
-         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
-        const struct virtual_machine *vm = vm_of(&e->mo);
-        if (!vm->vmx || vm->keeper_busy || vm->task)
+    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
+        if (!is_known(vm_of(&e->mo)))
             return false;
-    }
     return true;
 }
 
@@ -252,10 +301,36 @@ static bool is_own(const struct virtual_machine *vm, const char *rel)
     return !strcmp(rel, vm->rel) || (!strncmp(rel, vm->rel, len) && !strcmp(rel + len, ".nvram"));
 }
 
+/* In a snapshot; what cannot be said is taken to be so. */
+static bool has_frozen(const struct virtual_machine *vm, const struct datastore *datastore,
+                       const char *rel)
+{
+    struct vmsd_snapshot *snapshot = vm->vmsd ? malloc(sizeof *snapshot) : NULL;
+    bool has = vm->vmsd && !snapshot;
+
+    for (unsigned i = 0; snapshot && !has && i < vmsd_count(vm->vmsd); i++) {
+        has = vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), snapshot) < 0;
+        for (unsigned d = 0; !has && d < snapshot->disk_count; d++) {
+            struct dspath path;
+            has = vm_file(vm, snapshot->disk[d].file, &path) == datastore && !strcmp(path.rel, rel);
+        }
+    }
+    free(snapshot);
+    return has;
+}
+
 static bool has_file(const struct virtual_machine *vm, const struct datastore *datastore,
                      const char *rel)
 {
-    return (vm->datastore == datastore && is_own(vm, rel)) || vm_names_file(vm, datastore, rel);
+    return (vm->datastore == datastore && is_own(vm, rel)) || vm_names_file(vm, datastore, rel) ||
+           has_frozen(vm, datastore, rel);
+}
+
+/* For certain: also while it is not known what others have. */
+static bool has_surely(const struct virtual_machine *vm, const struct datastore *datastore,
+                       const char *rel)
+{
+    return is_known(vm) && has_file(vm, datastore, rel);
 }
 
 static bool lives_in(const struct virtual_machine *vm, const struct datastore *datastore,
@@ -279,14 +354,51 @@ static struct virtual_machine *find_vm(struct inventory *inventory, test_fn *tes
     return NULL;
 }
 
-static void remove_named(int fd, const char *rel, const char *end, const char *more)
+/* Nothing has happened to it since nobody is at it: not another's file of the same name. A folder's
+ * time says so of what is in it, not of what is below that. */
+static bool is_of(const struct left *left, int fd, const char *rel)
+{
+    struct stat st;
+    int rc = dspath_stat(fd, rel, &st);
+
+    if (rc == 0 && nsec_of(&st.st_ctim) > left->until)
+        log_warn("\"%s\" on %s has changed since hostd was killed while it was made: it stays", rel,
+                 left->datastore->e.name);
+    return rc == 0 && nsec_of(&st.st_ctim) <= left->until;
+}
+
+static void remove_one(const struct left *left, int fd, const char *rel)
+{
+    if (is_of(left, fd, rel))
+        (void)dspath_remove(fd, rel);
+}
+
+static void remove_named(const struct left *left, int fd, const char *rel, const char *end,
+                         const char *more)
 {
     size_t len = strlen(rel);
     char name[DSPATH_MAX + 32];
 
     len -= *end && len > 5 && !strcasecmp(rel + len - 5, ".vmdk") ? 5 : 0;
     (void)snprintf(name, sizeof name, "%.*s%s%s", (int)len, rel, end, more);
-    (void)dspath_remove(fd, name);
+    remove_one(left, fd, name);
+}
+
+/* How many of the folders that were made for it nobody has touched since. */
+static unsigned old_folders(const struct left *left, int fd)
+{
+    char at[DSPATH_MAX];
+    unsigned count = 0;
+    struct stat st;
+
+    (void)snprintf(at, sizeof at, "%s", left->rel);
+    while (count < left->folders && up(at)) {
+        int rc = dspath_stat(fd, at, &st);
+        if (rc != -ENOENT && (rc < 0 || nsec_of(&st.st_ctim) > left->until))
+            break;
+        count++;
+    }
+    return count;
 }
 
 /* The VM's own entry says where it is: that is changed last. */
@@ -311,23 +423,78 @@ static void move_back(struct inventory *inventory, const struct left *left)
     vm_settle(vm, true); /* and what the .vmx was just to become */
 }
 
-static void remove_disk(int fd, const char *rel)
+static void remove_disk(const struct left *left, int fd, const char *rel)
 {
-    (void)dspath_remove(fd, rel);
-    remove_named(fd, rel, "-flat.vmdk", "");
-    remove_named(fd, rel, "", ".part");
-    remove_named(fd, rel, "-flat.vmdk", ".part");
+    remove_one(left, fd, rel);
+    remove_named(left, fd, rel, "-flat.vmdk", "");
+    remove_named(left, fd, rel, "", ".part");
+    remove_named(left, fd, rel, "-flat.vmdk", ".part");
 }
 
-/* Both names lead to the same data; the old descriptor is the first to go of the old ones. */
+/* The part of a disk's name that those of its extents begin with. */
+static int stem(const char *name)
+{
+    size_t len = strlen(name);
+
+    return (int)(len - (len > 5 && !strcasecmp(name + len - 5, ".vmdk") ? 5 : 0));
+}
+
+/* The extents of `rel` that are second links to those of `other`: no data goes with them. */
+static void unlink_seconds(int fd, const char *rel, int other_fd, const char *other)
+{
+    const char *name, *other_name;
+    cleanup_fd int parent = dspath_open_parent(fd, rel, &name);
+    cleanup_fd int other_parent = dspath_open_parent(other_fd, other, &other_name);
+    int list = parent < 0 ? -1 : openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = list < 0 || other_parent < 0 ? NULL : fdopendir(list);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        char twin[2 * DSPATH_MAX];
+        struct stat st, st2;
+        if (strncmp(entry->d_name, name, (size_t)stem(name)) != 0 || !strcmp(entry->d_name, name))
+            continue;
+        (void)snprintf(twin, sizeof twin, "%.*s%s", stem(other_name), other_name,
+                       entry->d_name + stem(name));
+        if (strcmp(entry->d_name, twin) != 0 &&
+            fstatat(parent, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            fstatat(other_parent, twin, &st2, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_ino == st2.st_ino && st.st_dev == st2.st_dev)
+            (void)unlinkat(parent, entry->d_name, 0);
+    }
+    if (dir)
+        (void)closedir(dir);
+    else
+        (void)close_fd(list);
+}
+
+/* Both names lead to the same data; the old descriptor is the first to go of the old ones. What is
+ * to go is a link to what stays, and the new descriptor. */
 static void end_rename(const struct left *left)
 {
+    int from = left->from_datastore->fd, to = left->datastore->fd;
     struct stat st;
 
-    if (dspath_stat(left->from_datastore->fd, left->from, &st) == 0)
-        remove_disk(left->datastore->fd, left->rel);
-    else
-        remove_disk(left->from_datastore->fd, left->from);
+    if (dspath_stat(from, left->from, &st) == 0) {
+        unlink_seconds(to, left->rel, from, left->from);
+        remove_one(left, to, left->rel);
+        remove_named(left, to, left->rel, "", ".part");
+    } else {
+        unlink_seconds(from, left->from, to, left->rel);
+    }
+}
+
+/* Is it somebody's? */
+static bool is_had(struct inventory *inventory, const struct left *left, test_fn *test)
+{
+    return find_vm(inventory, test, left->datastore, left->rel) ||
+           (left->from && find_vm(inventory, test, left->from_datastore, left->from));
+}
+
+static bool is_of_vms(const struct left *left)
+{
+    return left->what == UNFINISHED_DISK || left->what == UNFINISHED_UNDER ||
+           left->what == UNFINISHED_RENAME;
 }
 
 static void take_away(struct inventory *inventory, const struct left *left)
@@ -338,29 +505,26 @@ static void take_away(struct inventory *inventory, const struct left *left)
         move_back(inventory, left);
         return;
     }
+    if ((left->what == UNFINISHED_HOME &&
+         find_vm(inventory, lives_in, left->datastore, left->rel)) ||
+        (is_of_vms(left) && is_had(inventory, left, has_file)))
+        return;
     if (left->what == UNFINISHED_RENAME) {
         end_rename(left);
         return;
     }
-    if ((left->what == UNFINISHED_HOME &&
-         find_vm(inventory, lives_in, left->datastore, left->rel)) ||
-        (left->what == UNFINISHED_DISK &&
-         find_vm(inventory, has_file, left->datastore, left->rel)) ||
-        (left->what == UNFINISHED_UNDER &&
-         (find_vm(inventory, has_file, left->datastore, left->rel) ||
-          find_vm(inventory, has_file, left->from_datastore, left->from))))
-        return;
+    unsigned folders = old_folders(left, fd);
     log_info("\"%s\" on %s is of what was under way when hostd was killed: it goes", left->rel,
              left->datastore->e.name);
     if (left->what == UNFINISHED_DISK || left->what == UNFINISHED_UNDER) {
-        remove_disk(fd, left->rel);
+        remove_disk(left, fd, left->rel);
     } else if (left->what == UNFINISHED_PARTS) {
-        remove_named(fd, left->rel, "", ".part");
-        remove_named(fd, left->rel, "-flat.vmdk", ".part");
+        remove_named(left, fd, left->rel, "", ".part");
+        remove_named(left, fd, left->rel, "-flat.vmdk", ".part");
     } else {
-        (void)dspath_remove(fd, left->rel);
+        remove_one(left, fd, left->rel);
     }
-    unfinished_remove_folders(fd, left->rel, left->folders);
+    unfinished_remove_folders(fd, left->rel, folders);
 }
 
 static void sweep_one(struct inventory *inventory, int records, const char *name, struct left *left)
@@ -371,12 +535,14 @@ static void sweep_one(struct inventory *inventory, int records, const char *name
     if (len < 0)
         return;
     bool good = parse(inventory, left);
-    bool of_vms = left->what == UNFINISHED_DISK || left->what == UNFINISHED_UNDER;
-    if (good && of_vms && !are_known(inventory))
-        return;
     if (good && (left->ours || !left->datastore || left->datastore->lost ||
                  (left->from && (!left->from_datastore || left->from_datastore->lost))))
         return;
+    /* What a VM has by now is settled: later a snapshot may be all that names it. */
+    if (good && is_of_vms(left) && !are_known(inventory) && !is_had(inventory, left, has_surely))
+        return;
+    if (!good)
+        log_warn("a record of what was under way is damaged: what it names stays");
     if (good)
         take_away(inventory, left);
     (void)unlinkat(records, name, 0);
@@ -384,6 +550,7 @@ static void sweep_one(struct inventory *inventory, int records, const char *name
 
 void unfinished_sweep(struct inventory *inventory)
 {
+    (void)this_process();
     DIR *dir = inventory->complete ? opendir(UNFINISHED_FOLDER) : NULL;
     struct left *left = malloc(sizeof *left);
     const struct dirent *entry;

@@ -10,9 +10,13 @@
  * power cut can leave is a file, not a loss. The folder of a new VM has a mark, what is done to
  * snapshots a plan (vm/vm_coming.h, snapshot/snapshot_plan.h).
  *
- * What VMs have is known when all their keepers have said that they are at nothing, and no
- * operation is under way: until then records of disks wait (a keeper may just be writing the .vmx
- * that names the disk). */
+ * Only what has not changed since nobody is at it goes (by the change time of its file system,
+ * against the time at which the next hostd began): a file that somebody made later under the name
+ * stays. In doubt all stays, and the log says so.
+ *
+ * What VMs have, in snapshots too, is known when all their keepers have said that they are at
+ * nothing, and no operation is under way: until then records of disks wait (a keeper may just be
+ * writing the .vmx that names the disk). */
 #pragma once
 
 #include "hostd/hostd.h"

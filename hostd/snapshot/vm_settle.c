@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/datastore/unfinished.h"
 #include "hostd/snapshot/snapshot_files.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/worker.h"
@@ -70,6 +71,8 @@ static void done(void *arg)
         vm_settle(vm, s->again_sweep);
     if (vm && s->then)
         s->then(vm);
+    if (vm && !vm->settling)
+        unfinished_sweep(vm->e.hostd->inventory); /* its snapshots are known now */
     for (unsigned i = 0; i < s->held_count; i++)
         if (s->held[i])
             api_resume(s->held[i]);

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Transfers that kill -9 of hostd cuts off: uploads, packages in and out, relocations, copies of disks and
-files, clones. hostd is back, the task has ended and says why, and nothing half-made is left. TAP.
+files, clones; and records that earlier ones have left. hostd is back, the task has ended and says why, and nothing half-made is left. TAP.
 
 usage: host_cut.py BUILD [SCENARIO...]
 """
 
+import hashlib
 import os
 import random
 import shutil
@@ -37,6 +38,11 @@ def everything(host, *more):
     return sorted(found)
 
 
+def records(host):
+    folder = f"{host.root}/unfinished"
+    return os.listdir(folder) if os.path.exists(folder) else []
+
+
 def killed(tap, host, client, what):
     """hostd is killed and back; the client is connected anew."""
     os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
@@ -44,8 +50,8 @@ def killed(tap, host, client, what):
     instance = eventually(lambda: reconnect(host), 30)
     tap.check(f"{what}: hostd is back", time.monotonic() - began < BACK_S, f"{time.monotonic() - began:.2f} s")
     client.__init__(instance)
-    tap.check(f"{what}: no record is left", not os.path.exists(f"{host.root}/unfinished") or not os.listdir(f"{host.root}/unfinished"),
-              os.path.exists(f"{host.root}/unfinished") and os.listdir(f"{host.root}/unfinished"))
+    eventually(lambda: not records(host), 10)
+    tap.equal(f"{what}: no record is left", records(host), [])
 
 
 def cut(tap, host, client, what, begin, seen, *more):
@@ -214,11 +220,96 @@ def moves(tap, host, client):
         client.host.configManager.datastoreSystem.RemoveDatastore(client.same(store))
 
 
+def record(host, what, folders, *places):
+    """As a hostd leaves one that is killed: (datastore, name), ..."""
+    os.makedirs(f"{host.root}/unfinished", exist_ok=True)
+    text = "\n".join(f"{store}\n{name}" for store, name in places)
+    os.symlink(f"{what}\n123\n{folders}\n{text}", f"{host.root}/unfinished/{hashlib.sha256(text.encode()).hexdigest()}")
+
+
+def restarted(host, client):
+    os.kill(host.processes("socle-hostd")[0], signal.SIGKILL)
+    client.__init__(eventually(lambda: reconnect(host), 30))
+
+
+def stale(tap, host, client):
+    """Records that have to wait take nothing that is somebody's by then."""
+    store = client.host.datastore[0]._moId
+    a, b = create(client, "a"), create(client, "b")
+    wait(a.CreateSnapshot_Task("s", "", False, False))
+    record(host, "disk", 0, (store, "a/a.vmdk"))
+    record(host, "disk", 1, (store, "mine/x.vmdk"))
+    record(host, "disk", 1, (store, "half/y.vmdk"))
+    os.mkdir(host.path("half"))
+    write_new(host.path("half/y.vmdk.part"), b"half")
+    os.rename(host.path("b/b.vmx"), host.path("b/kept"))
+    restarted(host, client)
+    eventually(lambda: len(records(host)) == 2)
+    tap.equal("while a VM is not known, records wait, but for what another has", len(records(host)), 2)
+    folder = Folder(host)
+    for name in ("mine/x.vmdk", "mine/x-flat.vmdk"):
+        tap.equal(f"{name} is made by another meanwhile", folder.ask("PUT", name, b"data")[0], 201)
+    os.rename(host.path("b/kept"), host.path("b/b.vmx"))
+    killed(tap, host, client, "stale records")
+    tap.equal("a snapshot's disk stays", os.path.exists(host.path("a/a.vmdk")), True)
+    tap.equal("a later file of the same name stays, and its folder", sorted(listing(host.path("mine"))), ["x-flat.vmdk", "x.vmdk"])
+    tap.equal("what is half made goes, and its folder", os.path.exists(host.path("half")), False)
+    for vm in (a, b):
+        wait(client.same(vm).Destroy())
+    shutil.rmtree(host.path("mine"))
+
+
+def damaged(tap, host, client):
+    """Names that look like more fields than there are."""
+    store = client.host.datastore[0]._moId
+    os.mkdir(host.path("victim"))
+    write_new(host.path("victim/precious"), b"x")
+    record(host, "file", 0, (store, "victim\nz"))
+    killed(tap, host, client, "a record of too many lines")
+    tap.equal("what it seems to name stays", listing(host.path("victim")), ["precious"])
+    tap.raises("nor is such a name taken", vim.fault.InvalidDatastorePath,
+               lambda: client.content.fileManager.MakeDirectory("[datastore1] victim\nz", None, False))
+    shutil.rmtree(host.path("victim"))
+
+
+def renames(tap, host, client):
+    """A disk of several extents that was about to get another name."""
+    store = client.host.datastore[0]._moId
+    os.mkdir(host.path("r"))
+    for old, new, stays in (("old.vmdk", "new.vmdk", "old"), (None, "new.vmdk", "new")):
+        for name in (old, new):
+            if name:
+                write_new(host.path("r", name), b"descriptor")
+        for number in (1, 2):
+            write_new(host.path(f"r/old-f00{number}.vmdk"), b"data")
+            os.link(host.path(f"r/old-f00{number}.vmdk"), host.path(f"r/new-f00{number}.vmdk"))
+        write_new(host.path("r/new-f003.vmdk"), b"another's")
+        write_new(host.path("r/old-f003.vmdk"), b"another's")
+        record(host, "rename", 0, (store, "r/new.vmdk"), (store, "r/old.vmdk"))
+        killed(tap, host, client, f"a rename of which {stays} stays")
+        tap.equal("its second links go, and nothing else", sorted(listing(host.path("r"))),
+                  sorted(["new-f003.vmdk", "old-f003.vmdk", f"{stays}.vmdk", *(f"{stays}-f00{n}.vmdk" for n in (1, 2))]))
+        for name in os.listdir(host.path("r")):
+            os.unlink(host.path("r", name))
+    vm = create(client, "had")
+    write_new(host.path("r/new.vmdk"), b"descriptor")
+    record(host, "rename", 0, (store, "r/new.vmdk"), (store, "had/had.vmdk"))
+    killed(tap, host, client, "a rename of a disk that a VM has")
+    tap.equal("both names stay", (os.path.exists(host.path("had/had.vmdk")), listing(host.path("r"))), (True, ["new.vmdk"]))
+    wait(client.same(vm).Destroy())
+    shutil.rmtree(host.path("r"))
+
+
+def write_new(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
         client = Client(eventually(lambda: reconnect(host)))
-        tap.run([globals()[n] for n in sys.argv[2:]] or [uploads, packages, copies, vms, moves], host, client)
+        tap.run([globals()[n] for n in sys.argv[2:]] or [uploads, packages, copies, vms, moves, stale, damaged, renames], host, client)
 
 
 if __name__ == "__main__":
