@@ -19,6 +19,7 @@
 #include "hostd/model/classes.h"
 #include "hostd/model/file_job.h"
 #include "hostd/task/task.h"
+#include "hostd/vm/file_holder.h"
 #include "hostd/vm/vm_backing.h"
 
 struct job {
@@ -204,9 +205,20 @@ static int extend(const struct disk_host *host, const char *name, struct aio *ai
     return disk_extend(host, name, job->spec.size, job->eager, aio, progress, ctx, err);
 }
 
+/* What stands on it reads through it: its content and size are not to change below that. */
+static int run_alone(struct haul *haul, change_fn *change)
+{
+    const struct file_place *place = &job_of(haul)->file.from;
+
+    if (disk_has_child(place, NULL))
+        return err_set(&haul->err, -ENOTSUP,
+                       "another disk stands on %s: remove its snapshots first", place->text);
+    return run_change(haul, change);
+}
+
 static int run_extend(struct haul *haul)
 {
-    return run_change(haul, extend);
+    return run_alone(haul, extend);
 }
 
 static int run_inflate(struct haul *haul)
@@ -235,7 +247,7 @@ static int run_shrink_by_copy(struct haul *haul)
 
 static int run_wipe(struct haul *haul)
 {
-    return run_change(haul, disk_wipe);
+    return run_alone(haul, disk_wipe);
 }
 
 static int run_defragment(struct haul *haul)

@@ -190,12 +190,25 @@ static int find_all(struct snapshot_files *files, struct snapshot_tree *ret_tree
     return rc < 0 ? err_sys(err, rc, "the VM's disks") : 0;
 }
 
+/* A layer that nobody needs has another size than what stands on it, which only a foreign hand
+ * does: it can not be merged, and is not to be forgotten. */
+static bool has_misfit(const struct snapshot_tree *tree)
+{
+    for (uint32_t i = 0; i < tree->count; i++) {
+        const struct snapshot_image *at = &tree->image[i];
+        if (at->below != SNAPSHOT_TREE_NONE && at->size != tree->image[at->below].size &&
+            snapshot_tree_is_passed(tree, &tree->image[at->below]))
+            return true;
+    }
+    return false;
+}
+
 bool snapshot_files_need_merging(struct snapshot_files *files)
 {
     cleanup_snapshot_tree struct snapshot_tree tree = {0};
     bool known = find_all(files, &tree, NULL) == 0 && !tree.doubt && !tree.obscure;
-    bool needs =
-        known ? files->merge_count || files->fold_count : vmsd_needs_consolidation(files->vmsd);
+    bool needs = known ? files->merge_count || files->fold_count || has_misfit(&tree)
+                       : vmsd_needs_consolidation(files->vmsd);
 
     files->merge_count = files->fold_count = 0;
     return needs;

@@ -20,6 +20,7 @@
 #include "hostd/model/virtual_machine.h"
 #include "hostd/session/session.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/file_holder.h"
 #include "hostd/vm/ovf_device.h"
 #include "hostd/vm/vm_access.h"
 #include "hostd/vm/vm_change.h"
@@ -397,7 +398,7 @@ static void plan_snapshots(struct work *work)
             char rel[DSPATH_MAX];
             (void)snprintf(rel, sizeof rel, "%.700s%s%.255s", work->folder,
                            *work->folder ? "/" : "", s->disk[d].file);
-            (void)plan_add(&work->plan, PLAN_REMOVE, work->plan.datastore, rel);
+            plan_remove_all(&work->plan, work->vm, work->vm->datastore, rel);
         }
         work->uids[work->uid_count++ % UIDS_MAX] = s->uid;
     }
@@ -412,43 +413,12 @@ static void plan_images(struct work *work)
            ovf_next_image(work->vm->vmx, &at, slot)) {
         (void)snprintf(key, sizeof key, "%s.fileName", slot);
         const char *file = vmxfile_get(work->vm->vmx, key);
-        if (file && ovf_is_own_image(file) && strlen(file) < sizeof *work->image)
+        struct dspath path;
+        const struct datastore *datastore = file ? vm_file(work->vm, file, &path) : NULL;
+        if (datastore && ovf_is_own_image(file) && strlen(file) < sizeof *work->image &&
+            !file_holder(work->vm, datastore, path.rel))
             (void)snprintf(work->image[work->image_count++], sizeof *work->image, "%s", file);
     }
-}
-
-static bool lists_file(const struct virtual_machine *vm, const char *rel)
-{
-    cleanup_free struct vmsd_snapshot *s = malloc(sizeof *s);
-    const char *slash = strrchr(rel, '/'), *name = slash ? slash + 1 : rel;
-    char folder[DSPATH_MAX];
-
-    vm_folder(vm, folder);
-    if (strncmp(rel, folder, strlen(folder)) != 0 || strlen(folder) != (size_t)(slash - rel))
-        return false;
-    for (unsigned i = 0; s && vm->vmsd && i < vmsd_count(vm->vmsd); i++)
-        for (unsigned d = 0; vmsd_get(vm->vmsd, vmsd_uid(vm->vmsd, i), s) == 0 && d < s->disk_count;
-             d++)
-            if (!strcmp(s->disk[d].file, name))
-                return true;
-    return false;
-}
-
-/* Somebody attached it here who may look at it: that is not to be its end there. */
-static bool is_anothers(const struct virtual_machine *vm, const struct datastore *datastore,
-                        const char *rel)
-{
-    struct inventory *inventory = vm->e.hostd->inventory;
-
-    for (struct entity *e = NULL;
-         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
-        const struct virtual_machine *other = vm_of(&e->mo);
-        if (other != vm && other->vmx &&
-            (vm_names_file(other, datastore, rel) ||
-             (other->datastore == datastore && strchr(rel, '/') && lists_file(other, rel))))
-            return true;
-    }
-    return false;
 }
 
 static void plan_all_disks(struct work *work)
@@ -464,8 +434,8 @@ static void plan_all_disks(struct work *work)
         (void)snprintf(key, sizeof key, "%s.fileName", vm->disk[i].slot);
         const char *file = vmxfile_get(vm->vmx, key);
         struct datastore *datastore = file ? vm_file(vm, file, &path) : NULL;
-        if (datastore && !is_anothers(vm, datastore, path.rel))
-            (void)plan_add(plan, PLAN_REMOVE, datastore, path.rel);
+        if (datastore)
+            plan_remove_all(plan, vm, datastore, path.rel);
     }
 }
 
@@ -495,7 +465,8 @@ static void plan_broken_disks(struct work *work)
             strcasecmp(file + len - 5, ".vmdk") != 0)
             continue;
         struct datastore *datastore = vm_file(vm, file, &path);
-        if (datastore && faccessat(datastore->fd, path.rel, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        if (datastore && faccessat(datastore->fd, path.rel, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+            !file_holder(vm, datastore, path.rel))
             (void)plan_add(&work->plan, PLAN_REMOVE, datastore, path.rel);
     }
 }

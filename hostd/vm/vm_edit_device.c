@@ -15,6 +15,7 @@
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/model/network.h"
+#include "hostd/vm/file_holder.h"
 #include "hostd/vm/ovf_device.h"
 #include "hostd/vm/vm_edit.h"
 
@@ -678,10 +679,14 @@ static bool plan_delete(struct editing *e, const char *device)
 
     if (datastore && !may_use(e, datastore, file, "Datastore.FileManagement"))
         return false;
-    if (!datastore ||
-        !plan_add(e->plan, snapshots ? PLAN_REMOVE_TOP : PLAN_REMOVE, datastore, path.rel))
+    if (!datastore)
         return bad_device(e, "Its file can not be removed.");
-    return true;
+    if (plan_remove_own(e->plan, e->vm, datastore, path.rel, snapshots))
+        return true;
+    const char *text = arena_printf(e->call->arena, "[%s] %s", datastore->e.name, path.rel);
+    call_fault_text(e->call, fault_from_errno(e->call->arena, -EBUSY, text),
+                    "%s: another virtual machine has it, or another disk stands on it", text);
+    return false;
 }
 
 static bool remove_device(struct editing *e, const struct vim_VirtualDeviceConfigSpec *change)
@@ -721,6 +726,12 @@ static bool plan_growth(struct editing *e, const char *slot, uint64_t size)
     if (!may(e, "VirtualMachine.Config.DiskExtend") ||
         !may_use(e, datastore, file, "Datastore.AllocateSpace"))
         return false;
+    struct file_place place = {.fd = -1};
+    file_place_set(&place, datastore, path.rel);
+    bool parent = disk_has_child(&place, NULL);
+    file_place_free(&place);
+    if (parent)
+        return bad_device(e, "Another disk stands on it.");
     struct plan_disk *out = plan_add(e->plan, PLAN_GROW, datastore, path.rel);
     if (!out)
         return bad_device(e, "There are too many disks.");

@@ -12,20 +12,10 @@
 #include "config/vmsd.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
+#include "hostd/vm/file_holder.h"
 #include "hostd/vm/vm_plan.h"
 
 /* --- which they are --- */
-
-static bool is_shared(const struct virtual_machine *vm, const struct datastore *datastore,
-                      const char *rel)
-{
-    struct inventory *inventory = vm->e.hostd->inventory;
-
-    for (struct entity *e = NULL; (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));)
-        if (e != &vm->e && vm_names_file(vm_of(&e->mo), datastore, rel))
-            return true;
-    return false;
-}
 
 static bool same_kind(const struct disk_wish *wish, bool thin)
 {
@@ -96,7 +86,7 @@ static bool sort_disk(struct call *call, struct partings *p,
     (void)snprintf(folder, sizeof folder, "%s", path.rel);
     *(strrchr(folder, '/') ? strrchr(folder, '/') : folder) = '\0';
     bool in_folder = now == p->vm->datastore && !strcmp(folder, p->from->rel);
-    bool shared = is_shared(p->vm, now, path.rel);
+    bool shared = chain_holder(p->vm, now, path.rel);
     if (!vm_disk_wish(call, spec, vm_key_of_slot(disk->slot),
                       spec->datastore.id && !shared ? p->datastore : now, &d->wish))
         return false;

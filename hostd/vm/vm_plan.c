@@ -65,7 +65,7 @@ static bool make_room(struct plan *plan, unsigned most)
 struct plan_disk *plan_add(struct plan *plan, enum plan_what what, const struct datastore *at,
                            const char *rel)
 {
-    if (!make_room(plan, what == PLAN_REMOVE ? PLAN_REMOVE_MAX : PLAN_DISKS_MAX))
+    if (!make_room(plan, what >= PLAN_REMOVE ? PLAN_REMOVE_MAX : PLAN_DISKS_MAX))
         return NULL;
     struct plan_disk *disk = &plan->disk[plan->disk_count++];
     *disk = (struct plan_disk){.what = what, .from.fd = -1};

@@ -30,11 +30,12 @@
 #include "hostd/model/file_place.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/file_holder.h"
 #include "hostd/vm/vm_event.h"
 #include "hostd/vm/vm_identity.h"
 #include "hostd/vm/vm_parting.h"
 
-enum { FILES_MAX = 4096 };
+enum { FILES_MAX = 4096, DEPTH_MAX = 64 };
 
 struct moving {
     struct haul haul;
@@ -283,6 +284,44 @@ static int run(struct haul *haul)
     return rc;
 }
 
+/* Takes away what is there as well; what somebody has put in since stays. */
+static void remove_copied(int from, const char *old, int to, const char *new, unsigned depth)
+{
+    cleanup_fd int from_dir = dspath_open(from, old, O_RDONLY | O_DIRECTORY, 0);
+    cleanup_fd int to_dir = dspath_open(to, new, O_RDONLY | O_DIRECTORY, 0);
+    int list = from_dir >= 0 && to_dir >= 0 ? dup(from_dir) : -1;
+    DIR *dir = list >= 0 ? fdopendir(list) : NULL;
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        struct stat was, is;
+        if (!strcmp(name, ".") || !strcmp(name, "..") ||
+            fstatat(from_dir, name, &was, AT_SYMLINK_NOFOLLOW) < 0 ||
+            fstatat(to_dir, name, &is, AT_SYMLINK_NOFOLLOW) < 0 ||
+            (was.st_mode & S_IFMT) != (is.st_mode & S_IFMT))
+            continue;
+        if (S_ISDIR(was.st_mode) && depth) {
+            remove_copied(from_dir, name, to_dir, name, depth - 1);
+            (void)unlinkat(from_dir, name, AT_REMOVEDIR); /* if nothing is left in it */
+        } else if (S_ISREG(was.st_mode)) {
+            (void)unlinkat(from_dir, name, 0);
+        }
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
+static void remove_old_folder(const struct moving *m)
+{
+    const char *last;
+    cleanup_fd int parent = dspath_open_parent(m->from.fd, m->from.rel, &last);
+
+    remove_copied(m->from.fd, m->from.rel, m->to.fd, m->to.rel, DEPTH_MAX);
+    if (parent >= 0)
+        (void)unlinkat(parent, last, AT_REMOVEDIR);
+}
+
 /* It is true now: what was before goes. */
 static int run_tidy(struct haul *haul)
 {
@@ -296,7 +335,7 @@ static int run_tidy(struct haul *haul)
         (void)dspath_remove(m->from.fd, rel);
     }
     if (m->copied && !part)
-        (void)dspath_remove(m->from.fd, m->from.rel);
+        remove_old_folder(m);
     return 0;
 }
 
@@ -358,20 +397,18 @@ static void done(struct haul *haul)
 
 /* --- what is asked for --- */
 
-/* A folder that is this VM's alone. */
+/* A folder that is this VM's alone, with all that is in it and below. */
 static bool own_folder(struct call *call, struct virtual_machine *vm, char folder[DSPATH_MAX])
 {
-    struct inventory *inventory = hostd_of(call)->inventory;
-    char other[DSPATH_MAX];
-
     vm_folder(vm, folder);
-    for (struct entity *e = NULL;
-         (e = inventory_next(inventory, VIM_MANAGED(VirtualMachine), e));) {
-        vm_folder(vm_of(&e->mo), other);
-        if (e != &vm->e && vm_of(&e->mo)->datastore == vm->datastore && !strcmp(folder, other))
-            return false;
-    }
-    return *folder;
+    const struct virtual_machine *other = *folder ? folder_holder(vm, vm->datastore, folder) : NULL;
+    if (other)
+        CALL_FAULT_TEXT(call, NotSupported,
+                        "The virtual machine \"%s\" is in its folder, or has a file there.",
+                        other->e.name);
+    else if (!*folder)
+        CALL_FAULT(call, NotSupported);
+    return *folder && !other;
 }
 
 /* The same name there, or NAME_1 ... */
@@ -399,11 +436,9 @@ static bool prepare(struct call *call, struct moving *m,
         CALL_FAULT_TEXT(call, InvalidVmConfig, "%s", vm->trouble.text);
         return false;
     }
-    bool own = own_folder(call, vm, folder);
-    if (m->home && !own) {
-        CALL_FAULT(call, NotSupported);
+    vm_folder(vm, folder);
+    if (m->home && !own_folder(call, vm, folder))
         return false;
-    }
     if (m->home && call_authorize(call, &m->datastore->e.mo, "Datastore.AllocateSpace"))
         return false;
     const char *slash = strrchr(vm->rel, '/');

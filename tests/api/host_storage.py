@@ -192,10 +192,67 @@ def browser(tap, host, client):
     wait(vm.Destroy())
 
 
+def attach(vm, name):
+    keys = [d.key for d in vm.config.hardware.device if isinstance(d, vim.vm.device.ParaVirtualSCSIController)]
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=name, diskMode="persistent")
+    disk = vim.vm.device.VirtualDisk(key=-9, controllerKey=keys[0], unitNumber=3, backing=backing)
+    wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[device("add", disk)])))
+    return next(d for d in devices(vm, vim.vm.device.VirtualDisk) if d.unitNumber == 3)
+
+
+def vmdks(host, folder):
+    return sorted(n for n in os.listdir(host.path(folder)) if n.endswith(".vmdk"))
+
+
+def shared(tap, host, client):
+    """What another VM has or stands on stays, whoever goes."""
+    manager = client.content.virtualDiskManager
+    a, b = create(client, "sa"), create(client, "sb")
+    wait(b.CreateSnapshot_Task("s", "", False, False))
+    top = attach(a, "[datastore1] sb/sb-000001.vmdk")
+    tap.raises("a reconfiguration does not destroy another's disk", vim.fault.FileLocked,
+               lambda: wait(a.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[device("remove", top, "destroy")]))))
+    whole = ["sb-000001.vmdk", "sb-flat.vmdk", "sb.vmdk"]
+    tap.equal("it is there", vmdks(host, "sb"), whole)
+    wait(a.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[device("remove", top)])))
+    attach(a, "[datastore1] sb/sb.vmdk")
+    tap.raises("a base does not grow", vim.fault.FileFault,
+               lambda: wait(manager.ExtendVirtualDisk_Task("[datastore1] sb/sb.vmdk", None, 8 * MIB, False)))
+    tap.raises("nor is it wiped", vim.fault.FileFault,
+               lambda: wait(manager.ZeroFillVirtualDisk_Task("[datastore1] sb/sb.vmdk", None)))
+    wait(b.snapshot.rootSnapshotList[0].snapshot.RemoveSnapshot_Task(False, False))
+    wait(a.Destroy())
+    tap.equal("an unlisted chain keeps its base", vmdks(host, "sb"), whole)
+    a = create(client, "sa")
+    attach(a, "[datastore1] sb/sb.vmdk")
+    wait(b.Destroy())
+    tap.equal("whoever has a base keeps it", vmdks(host, "sb"), whole[1:])
+    wait(a.Destroy())
+    a, b = create(client, "sa"), create(client, "sc")
+    attach(a, "[datastore1] sc/sc.vmdk")
+    os.rename(host.path("sc/sc.vmx"), host.path("sc/kept"))
+    b.Reload()
+    wait(a.Destroy())
+    tap.equal("one that can not be read has its folder", vmdks(host, "sc"), ["sc-flat.vmdk", "sc.vmdk"])
+    os.rename(host.path("sc/kept"), host.path("sc/sc.vmx"))
+    b.Reload()
+    a = create(client, "sa")
+    disk = attach(a, "[datastore1] sc/sc.vmdk")
+    os.makedirs(f"{host.folder}/away")
+    away = client.host.configManager.datastoreSystem.CreateLocalDatastore("away", f"{host.folder}/away")
+    tap.raises("a folder where another has a disk stays", vmodl.fault.NotSupported,
+               lambda: wait(b.RelocateVM_Task(vim.vm.RelocateSpec(datastore=away))))
+    wait(a.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[device("remove", disk)])))
+    wait(a.Destroy())
+    wait(b.RelocateVM_Task(vim.vm.RelocateSpec(datastore=away)))
+    tap.equal("else it goes", (os.path.exists(host.path("sc")), b.config.files.vmPathName), (False, "[away] sc/sc.vmx"))
+    wait(b.Destroy())
+
+
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([disks, cancelled, files, grows, browser], host, Client(connect(host)))
+        tap.run([disks, cancelled, files, grows, browser, shared], host, Client(connect(host)))
 
 
 main()
