@@ -12,6 +12,7 @@
 #include "hostd/datastore/nfc_http.h"
 #include "hostd/diag/bundle.h"
 #include "hostd/model/host_firewall.h"
+#include "hostd/session/http_login.h"
 #include "hostd/session/session.h"
 #include "hostd/vm/vm_screen.h"
 
@@ -110,16 +111,6 @@ static const char *method_name(enum http_method method)
     return method == HTTP_POST ? "POST" : method == HTTP_GET ? "GET" : "";
 }
 
-/* A browser sends our cookie with what a page of another server on this machine, at another port,
- * makes it ask (RFC 6265, 8.5); whose page it is stands in Origin. */
-static bool is_from_elsewhere(const struct http_exchange *x)
-{
-    const char *origin = http_header(&x->head, "Origin"), *host = http_header(&x->head, "Host");
-    const char *at = origin ? strstr(origin, "://") : NULL;
-
-    return origin && (!at || !host || strcasecmp(at + strlen("://"), host) != 0);
-}
-
 /* The session that a request names; NULL: none. */
 static const char *session_secret(const struct http_exchange *x, char secret[SESSION_SECRET_TEXT])
 {
@@ -128,7 +119,7 @@ static const char *session_secret(const struct http_exchange *x, char secret[SES
     if (header && strlen(header) < SESSION_SECRET_TEXT)
         return header;
     return http_cookie(&x->head, "vmware_soap_session", secret, SESSION_SECRET_TEXT) &&
-                   !is_from_elsewhere(x)
+                   !http_is_from_elsewhere(x)
                ? secret
                : NULL;
 }

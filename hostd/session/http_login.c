@@ -120,13 +120,26 @@ static bool decode(const char *text, struct basic *basic)
     return true;
 }
 
+bool http_is_from_elsewhere(const struct http_exchange *x)
+{
+    const char *origin = http_header(&x->head, "Origin"), *host = http_header(&x->head, "Host");
+    const char *at = origin ? strstr(origin, "://") : NULL;
+
+    return origin && (!at || !host || strcasecmp(at + strlen("://"), host) != 0);
+}
+
+static bool only_reads(const struct http_exchange *x)
+{
+    return x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
+}
+
 static void authenticate(struct hostd *hostd, struct http_exchange *x, http_admitted *admitted)
 {
     const char *header = http_header(&x->head, "Authorization");
     struct basic *basic = calloc(1, sizeof *basic);
 
-    if (!basic || !header || strncasecmp(header, "Basic ", 6) ||
-        !decode(header + 6 + strspn(header + 6, " "), basic)) {
+    if (!basic || !header || (http_is_from_elsewhere(x) && !only_reads(x)) ||
+        strncasecmp(header, "Basic ", 6) || !decode(header + 6 + strspn(header + 6, " "), basic)) {
         free(basic);
         unauthorized(x);
         return;

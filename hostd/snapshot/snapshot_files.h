@@ -77,10 +77,12 @@ bool snapshot_files_is_listed(const struct snapshot_files *files, uint32_t uid);
 
 /* --- revert, of a VM that is off --- */
 
-/* With `memory` the .vmx names the snapshot's state: the VM is suspended then. *ret_running: and it
+/* `expected`: what the snapshot has to have kept, NULL: whatever it has; -ESTALE: it has another.
+ * With `memory` the .vmx names the snapshot's state: the VM is suspended then. *ret_running: and it
  * ran when the snapshot was made. */
-int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory,
-                          bool *ret_running, struct err *err);
+int snapshot_files_revert(struct snapshot_files *files, uint32_t uid,
+                          const struct vmxfile *expected, bool memory, bool *ret_running,
+                          struct err *err);
 
 /* --- remove, consolidate: unlist; find; fold; then either merge, or (of a VM that runs) divert,
  * --- merge live, any number of times, and land; at the end settle --- */

@@ -182,18 +182,35 @@ int snapshot_files_complete(struct snapshot_files *files, struct err *err)
 
 /* --- revert --- */
 
-static int load_kept(struct snapshot_files *files, uint32_t uid, struct vmxfile **ret_now,
-                     struct err *err)
+static bool is_same(const struct vmxfile *a, const struct vmxfile *b)
 {
-    struct vmxfile *kept = NULL;
+    const char *key;
+    size_t at = 0, count = 0;
+
+    while ((key = vmxfile_next_key(a, &at)) && ++count) {
+        const char *there = vmxfile_get(b, key);
+        if (!there || strcmp(there, vmxfile_get(a, key)) != 0)
+            return false;
+    }
+    for (at = 0; vmxfile_next_key(b, &at);)
+        count--;
+    return count == 0;
+}
+
+static int load_kept(struct snapshot_files *files, uint32_t uid, const struct vmxfile *expected,
+                     struct vmxfile **ret_now, struct err *err)
+{
+    cleanup_vmxfile struct vmxfile *kept = NULL;
     char path[PATH_MAX];
 
     snapshot_files_kept_path(files, uid, ".vmx", path);
     int rc = vmxfile_load(path, &kept, err);
     if (rc < 0)
         return rc;
+    if (expected && !is_same(expected, kept))
+        return err_set(err, -ESTALE, "what the snapshot has kept has been changed meanwhile");
     *ret_now = files->vmx;
-    files->vmx = kept;
+    files->vmx = TAKE_PTR(kept);
     return 0;
 }
 
@@ -234,8 +251,9 @@ static int plan_revert(struct snapshot_files *files, const struct vmxfile *now, 
     return snapshot_files_save_plan(files, err);
 }
 
-int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memory,
-                          bool *ret_running, struct err *err)
+int snapshot_files_revert(struct snapshot_files *files, uint32_t uid,
+                          const struct vmxfile *expected, bool memory, bool *ret_running,
+                          struct err *err)
 {
     cleanup_free struct vmsd_snapshot *snapshot = calloc(1, sizeof *snapshot);
     cleanup_vmxfile struct vmxfile *now = NULL, *then = NULL;
@@ -244,7 +262,7 @@ int snapshot_files_revert(struct snapshot_files *files, uint32_t uid, bool memor
         return err_sys(err, -ENOMEM, "snapshots");
     if (vmsd_get(files->vmsd, uid, snapshot) < 0)
         return err_set(err, -ENOENT, "the snapshot is not there");
-    int rc = load_kept(files, uid, &now, err);
+    int rc = load_kept(files, uid, expected, &now, err);
     if (rc == 0)
         rc = snapshot_files_copy_vmx(files->vmx, &then);
     if (rc == 0)

@@ -16,6 +16,7 @@
 #include "hostd/snapshot/vm_settle.h"
 #include "hostd/snapshot/vm_snapshot.h"
 #include "hostd/task/haul.h"
+#include "hostd/vm/vm_access.h"
 #include "hostd/vm/vm_change.h"
 #include "hostd/vm/vm_suspend.h"
 
@@ -34,9 +35,11 @@ struct snapshot_work {
     uint32_t uid;
     int rc; /* what came of it, before the files were settled */
     struct err why;
-    bool live;                /* the VM runs */
-    bool memory, created;     /* create */
-    bool suppress, restored;  /* revert */
+    bool live;               /* the VM runs */
+    bool memory, created;    /* create */
+    bool suppress, restored; /* revert */
+    struct vmxfile *kept;    /* revert, owned: what its user may have; NULL: see unread */
+    struct err unread;
     bool children, keep_list; /* remove; consolidate keeps the list */
     bool keep_disks;          /* remove: nothing is merged */
     bool again;               /* remove: the VM has written much meanwhile */
@@ -54,6 +57,7 @@ static struct snapshot_work *work_of(struct haul *haul)
 static void work_free(struct snapshot_work *w)
 {
     snapshot_files_free(&w->files);
+    vmxfile_destroy(w->kept);
     free(w->name);
     free(w->description);
     free(w);
@@ -310,8 +314,12 @@ static int run_revert(struct haul *haul)
     struct snapshot_work *w = work_of(haul);
     int rc = snapshot_files_open(&w->files, &haul->err);
 
+    if (rc == 0 && !w->kept) {
+        haul->err = w->unread;
+        rc = w->unread.code;
+    }
     if (rc == 0)
-        rc = snapshot_files_revert(&w->files, w->uid, true, &w->restored, &haul->err);
+        rc = snapshot_files_revert(&w->files, w->uid, w->kept, true, &w->restored, &haul->err);
     return rc < 0 ? rc : snapshot_files_settle(&w->files, &haul->err);
 }
 
@@ -343,12 +351,32 @@ static void stop_and_revert(struct snapshot_work *w)
     vm_stop_for_task(w->vm, revert_files, w);
 }
 
+/* What the VM gets back, he may use who reverts it. What can not be read fails in the task. */
+static bool may_revert(struct call *call, struct virtual_machine *vm, uint32_t uid,
+                       struct vmxfile **ret_kept, struct err *err)
+{
+    cleanup_free struct snapshot_files *files = calloc(1, sizeof *files);
+    char path[PATH_MAX];
+
+    if (!files) {
+        CALL_FAULT(call, SystemError);
+        return false;
+    }
+    vm_snapshots_locate(vm, files);
+    snapshot_files_kept_path(files, uid, ".vmx", path);
+    return vmxfile_load(path, ret_kept, err) < 0 || vm_access_all(call, vm, *ret_kept, vm->vmx);
+}
+
 void snapshot_revert(struct call *call, struct virtual_machine *vm, uint32_t uid, bool suppress)
 {
-    struct snapshot_work *w = begin(call, vm);
+    cleanup_vmxfile struct vmxfile *kept = NULL;
+    struct err unread = ERR_INIT;
+    struct snapshot_work *w = may_revert(call, vm, uid, &kept, &unread) ? begin(call, vm) : NULL;
 
     if (!w)
         return;
+    w->kept = TAKE_PTR(kept);
+    w->unread = unread;
     w->uid = uid;
     w->suppress = suppress;
     start(w, stop_and_revert);

@@ -476,8 +476,10 @@ static bool prepare(struct call *call, struct cloning *c, const char *name)
         !(datastore = vm_choose_datastore(call, c->vm, c->spec->location)) ||
         !plan_place(call, &c->plan, arena_printf(call->arena, "[%s]", datastore->e.name), name))
         return false;
-    return take_dictionary(c, call, snapshot) && make_dictionary(c, call, name, snapshot) &&
-           vm_access_cards(call, c->plan.vmx);
+    /* What a snapshot has kept lies in a file: he may use what it names who clones it. */
+    return take_dictionary(c, call, snapshot) &&
+           (!snapshot || vm_access_all(call, c->vm, c->plan.vmx, c->vm->vmx)) &&
+           make_dictionary(c, call, name, snapshot) && vm_access_cards(call, c->plan.vmx);
 }
 
 /* Into the one folder that VMs are in; it starts at the word of who may start VMs there. */

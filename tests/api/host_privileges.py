@@ -8,6 +8,7 @@ usage: host_privileges.py BUILD
 import base64
 import os
 import sys
+import urllib.error
 import urllib.request
 
 sys.dont_write_bytecode = True
@@ -161,6 +162,25 @@ def folder_page(host):
     request = urllib.request.Request(f"https://127.0.0.1:{host.port}/folder", headers={"Authorization": f"Basic {login}"})
     with urllib.request.urlopen(request, context=context(), timeout=30) as answer:
         return answer.read().decode()
+
+
+def put(host, origin):
+    """A file as a browser writes one that knows root's password, for a page of `origin`: the status."""
+    login = base64.b64encode(f"root:{host.password}".encode()).decode()
+    request = urllib.request.Request(f"https://127.0.0.1:{host.port}/folder/page.txt?dsName=datastore1", data=b"x=1", method="POST",
+                                     headers={"Authorization": f"Basic {login}", "Origin": origin})
+    try:
+        with urllib.request.urlopen(request, context=context(), timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def pages(tap, host, client):
+    """Basic authorization that a browser remembers is good for the host's own pages."""
+    tap.equal("a page of another origin writes nothing", (put(host, "https://evil.example"), os.path.exists(host.path("page.txt"))), (401, False))
+    tap.check("the host's own does", put(host, f"https://127.0.0.1:{host.port}") < 300 and os.path.exists(host.path("page.txt")))
+    os.remove(host.path("page.txt"))
 
 
 def on_datastores(tap, host, client):
@@ -394,7 +414,28 @@ def register(tap, host, client, stub):
     with open(host.path("reg/reg.vmx"), "a", encoding="utf-8") as file:
         file.write(f'serial0.fileName = "{theirs}"\n')
     denied(tap, "what it names when it is read again", "Datastore.FileManagement", again.Reload)
+    back(tap, host, client, vm, stub, theirs)
     vm.UnregisterVM()
+
+
+def back(tap, host, client, vm, stub, theirs):
+    """What a snapshot has kept lies in a file beside the VM's."""
+    own = host.path("reg/reg.vmx")
+    with open(own, encoding="utf-8") as file:
+        lines = [line for line in file if theirs not in line]
+    with open(own, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    vm.Reload()
+    wait(vm.CreateSnapshot_Task("s", "", False, False))
+    allow(client, vm, "VirtualMachine.State.RevertToSnapshot")
+    his = vim.vm.Snapshot(vm.snapshot.currentSnapshot._moId, stub)
+    wait(his.RevertToSnapshot_Task(None, True))
+    with open(host.path("reg/reg-Snapshot1.vmx"), "a", encoding="utf-8") as file:
+        file.write(f'serial0.present = "TRUE"\nserial0.fileType = "file"\nserial0.fileName = "{theirs}"\n')
+    denied(tap, "what a snapshot's file names", "Datastore.FileManagement", lambda: wait(his.RevertToSnapshot_Task(None, True)))
+    tap.equal("the VM is as it was", devices(vm, vim.vm.device.VirtualSerialPort), [])
+    wait(vm.snapshot.currentSnapshot.RevertToSnapshot_Task(None, True))
+    tap.equal("who may, goes back", len(devices(vm, vim.vm.device.VirtualSerialPort)), 1)
 
 
 def unseen(tap, client, stub):
@@ -461,7 +502,7 @@ def told(tap, host, root):
 def main():
     tap = Tap()
     with Host(sys.argv[1]) as host:
-        tap.run([settings, foreign, in_use, on_datastores, told], host, Client(connect(host)))
+        tap.run([settings, foreign, in_use, pages, on_datastores, told], host, Client(connect(host)))
 
 
 main()

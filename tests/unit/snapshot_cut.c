@@ -321,7 +321,7 @@ static int go_back(uint32_t uid, struct err *err)
     int rc = snapshot_files_open(&files, err);
 
     if (rc == 0)
-        rc = snapshot_files_revert(&files, uid, false, &memory, err);
+        rc = snapshot_files_revert(&files, uid, NULL, false, &memory, err);
     snapshot_files_close(&files);
     return rc < 0 ? rc : settle(err);
 }
