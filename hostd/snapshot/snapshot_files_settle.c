@@ -71,25 +71,39 @@ int snapshot_files_remove_unused(struct snapshot_files *files, const struct snap
 
 /* --- a layer has become one with its child --- */
 
-/* What snapshot `uid` has kept of the VM's configuration, if it can be read. */
+static bool names_file(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+
+    return dot && !strcasecmp(dot, ".fileName");
+}
+
+/* What snapshot `uid` has kept of the VM's configuration, if it can be read: wherever it names the
+ * layer, also where the rest makes no sense. */
 static int repoint_kept(struct snapshot_files *files, uint32_t uid, const char *from,
                         const char *into, struct err *err)
 {
     cleanup_vmxfile struct vmxfile *vmx = NULL;
-    cleanup_free struct snapshot_disks *disks = calloc(1, sizeof *disks);
     char path[PATH_MAX];
+    const char *key;
     bool changed = false;
+    size_t at = 0;
 
     snapshot_files_kept_path(files, uid, ".vmx", path);
-    int rc = disks ? vmxfile_load(path, &vmx, err) : err_sys(err, -ENOMEM, "snapshots");
-    if (rc == -ENOENT || rc == -EBADMSG ||
-        (rc == 0 && snapshot_disks_list(files, vmx, disks, NULL)))
+    int rc = vmxfile_load(path, &vmx, err);
+    if (rc == -ENOENT || rc == -EBADMSG)
         return 0; /* it can not be gone back to: nothing comes of this */
-    for (unsigned i = 0; rc == 0 && i < disks->count; i++)
-        if (!strcmp(disks->disk[i].file, from)) {
-            rc = snapshot_disks_set(vmx, disks->disk[i].node, into);
-            changed = true;
-        }
+    while (rc == 0 && (key = vmxfile_next_key(vmx, &at))) {
+        if (!names_file(key) ||
+            strcmp(snapshot_local_name(files, vmxfile_get(vmx, key)), from) != 0)
+            continue;
+        cleanup_free char *copy = strdup(key);
+        rc = copy ? vmxfile_set(vmx, copy, into) : -ENOMEM;
+        if (rc < 0)
+            (void)err_sys(err, rc, "\"%s\"", path);
+        changed = true;
+        at = 0; /* lines may have gone */
+    }
     return rc < 0 || !changed ? rc : vmxfile_save(vmx, path, err);
 }
 
