@@ -16,6 +16,7 @@ struct hostd {
     struct api api; /* api.ctx is this struct */
     int root_fd;    /* the host's folder, also the working directory */
     struct worker *worker;
+    struct worker *settlers; /* threads of their own: a datastore that hangs holds up no others */
     struct vestibule *vestibule;
     struct haulers *haulers;
     struct accounts accounts;

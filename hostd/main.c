@@ -40,7 +40,7 @@
 #include "hostd/task/worker.h"
 #include "hostd/web.h"
 
-enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4, LOGINS = 2 };
+enum { FD_HTTP = 3, FD_LOCAL = 4, WORKERS = 4, SETTLERS = 2, LOGINS = 2 };
 
 static const struct api_ops ops = {.authorize = entity_authorize,
                                    .visible = entity_visible,
@@ -98,6 +98,8 @@ static int start_parts(struct hostd *hostd, struct err *err)
     int rc = registry_create(&hostd->api.registry);
     if (rc == 0)
         rc = worker_create(hostd->loop, WORKERS, &hostd->worker);
+    if (rc == 0)
+        rc = worker_create(hostd->loop, SETTLERS, &hostd->settlers);
     if (rc == 0)
         rc = vestibule_create(hostd->loop, LOGINS, &hostd->vestibule);
     if (rc == 0)
@@ -172,6 +174,7 @@ static void stop(struct process *process)
     haulers_destroy(hostd->haulers);
     nfc_leases_destroy(hostd->leases);
     vestibule_destroy(hostd->vestibule);
+    worker_destroy(hostd->settlers);
     worker_destroy(hostd->worker);
     sessions_destroy(hostd->sessions);
     collector_exit(&hostd->api);

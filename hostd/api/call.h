@@ -67,7 +67,7 @@ struct api_ops {
      * True: call->{method, target, args} say which. NULL: never. The tree goes with the request. */
     bool (*rewrite)(struct call *call, const struct xml_element *request);
     /* Is the object not ready for this call, which may be handled? True: it has said call_later,
-     * and api_resume comes. NULL: never. */
+     * and api_resume comes, or has given it its fault. NULL: never. */
     bool (*hold)(struct call *call);
 };
 

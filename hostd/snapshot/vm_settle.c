@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "hostd/api/call.h"
 #include "hostd/api/vim_types.gen.h"
 #include "hostd/datastore/unfinished.h"
@@ -25,10 +26,16 @@ struct vm_settling {
     void (*then)(struct virtual_machine *vm); /* NULL: nothing */
     struct call **held;                       /* owned, the array */
     unsigned held_count;
+    struct loop_source patience; /* armed for the first that is held */
+    bool overdue;
 };
+
+/* How long calls wait for the files before they are told that the VM is busy. */
+#define PATIENCE_NS (60 * UINT64_C(1000000000))
 
 static void settling_free(struct vm_settling *s)
 {
+    loop_del(&s->patience);
     snapshot_files_free(&s->files);
     free(s->held);
     free(s);
@@ -69,7 +76,7 @@ static void done(void *arg)
     }
     if (vm && s->again)
         vm_settle(vm, s->again_sweep);
-    if (vm && s->then)
+    if (vm && s->then && !vm->e.hostd->ending)
         s->then(vm);
     if (vm && !vm->settling)
         unfinished_sweep(vm->e.hostd->inventory); /* its snapshots are known now */
@@ -98,7 +105,7 @@ void vm_settle(struct virtual_machine *vm, bool sweep)
     vm_snapshots_locate(vm, &s->files);
     if (!sweep && !snapshot_files_has_plan(&s->files))
         settling_free(s);
-    else if (worker_post(vm->e.hostd->worker, work, done, s) < 0)
+    else if (worker_post(vm->e.hostd->settlers, work, done, s) < 0)
         settling_free(s);
     else
         vm->settling = s;
@@ -139,14 +146,42 @@ static void forget_held(struct call *call)
             s->held[i] = NULL;
 }
 
+static void give_up(void *ctx, uint32_t events)
+{
+    struct vm_settling *s = ctx;
+    (void)events;
+
+    s->overdue = true;
+    log_warn("VM %s: its datastore does not answer", s->id);
+    for (unsigned i = 0; i < s->held_count; i++) {
+        struct call *call = s->held[i];
+        s->held[i] = NULL;
+        if (call)
+            api_resume(call);
+    }
+}
+
+static void be_patient(struct vm_settling *s)
+{
+    if (loop_add_timer(s->vm->e.hostd->loop, &s->patience, give_up, s) == 0)
+        (void)loop_timer_arm(&s->patience, clock_now() + PATIENCE_NS);
+}
+
 bool vm_settle_hold(struct call *call)
 {
     struct virtual_machine *vm = vm_behind(call->mo);
     struct vm_settling *s = vm ? vm->settling : NULL;
+
+    if (s && s->overdue) {
+        CALL_FAULT(call, TaskInProgress);
+        return true;
+    }
     struct call **held = s ? reallocarray(s->held, s->held_count + 1, sizeof(struct call *)) : NULL;
 
     if (!held)
         return false;
+    if (!s->held)
+        be_patient(s);
     s->held = held;
     s->held[s->held_count++] = call;
     call_later(call, forget_held, s);
