@@ -49,7 +49,7 @@ function send(id: number, url: string, file: Blob, from: number, cancelled: Abor
       else reject(passes(status) ? new Error("The host is restarting.") : new Refused(text));
     };
     request.onerror = () => reject(new Error("The connection broke off."));
-    request.onabort = () => reject(new Refused("Cancelled."));
+    request.onabort = () => reject(cancelled.aborted ? new Refused("Cancelled.") : new Error("The page is left."));
     cancelled.addEventListener("abort", () => request.abort());
     request.send(from ? file.slice(from) : file);
   });
@@ -70,6 +70,7 @@ export const isBegun = (url: string, file: File) => localStorage.getItem(record(
 
 /** All of it, however often the host goes away meanwhile. */
 async function sendAll(id: number, url: string, file: File, cancelled: AbortSignal): Promise<void> {
+  const whose = user.value?.userName;
   let resume = isBegun(url, file);
   localStorage.setItem(record(url), markOf(file));
   for (let pause = PAUSE_MS; ; pause = Math.min(pause * 2, PAUSE_MAX_MS)) {
@@ -80,13 +81,21 @@ async function sendAll(id: number, url: string, file: File, cancelled: AbortSign
       localStorage.removeItem(record(url));
       return;
     } catch (e) {
-      if (e instanceof Refused) throw e;
+      if (e instanceof Refused) {
+        localStorage.removeItem(record(url));
+        throw e;
+      }
       change(id, { state: "paused", error: user.value ? "The host does not answer. Trying again …" : "It goes on when you are logged in." });
     }
     resume = true;
     do await new Promise((wake) => setTimeout(wake, pause));
     while (!user.value && !cancelled.aborted);
-    if (cancelled.aborted) throw new Refused("Cancelled.");
+    if (cancelled.aborted) {
+      localStorage.removeItem(record(url));
+      throw new Refused("Cancelled.");
+    }
+    /* What one user has begun is not written with another's rights; he may go on with it later. */
+    if (user.value?.userName !== whose) throw new Error("Another user has logged in.");
   }
 }
 
