@@ -78,7 +78,7 @@ bench-api: packages all ## the API of a whole host with 1,024 VMs, vcsim beside 
 	bench/hostd build/release
 
 bench-page: packages all ## how long until the host client's page can be used, in Chromium; a minute
-	node bench/page.mjs build/release web
+	node bench/page.mjs $(CURDIR)/build/release $(CURDIR)/web
 
 bench-console: packages all ## what a screen of 1280x800 costs to show, beside QEMU's VNC server; 15 minutes
 	bench/console build/release
